@@ -1,0 +1,177 @@
+//! What a node tells the runtime to do: the other half of the door.
+
+use crate::entries::Runs;
+use crate::error::{IgnoreReason, RejectReason};
+use crate::input::HardState;
+use crate::membership::Membership;
+use crate::message::Envelope;
+use crate::types::{LogIndex, LogPosition, NodeId, Term, Ticket, Token};
+use alloc::boxed::Box;
+
+/// What a node tells the runtime to do.
+///
+/// The actions of a call stand in an order in which they may be carried out one after the other.
+/// Carrying them out later or in parallel is safe too, except that writes are made in the order of
+/// their tickets and ranges are applied in their order. Exhaustive on purpose: a new action must
+/// break the build of a runtime that does not know it.
+#[must_use = "an action that is not carried out is a lost message, a lost write or a lost answer"]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Action {
+    /// The commands of a proposal are in this leader's log at `count` positions from `first` on. Not
+    /// committed yet: see [`Apply`](Self::Apply) and [`Node::fate`](crate::Node::fate).
+    Accepted {
+        /// The caller's name for the request.
+        token: Token,
+        /// The position of the first command.
+        first: LogPosition,
+        /// How many.
+        count: u64,
+    },
+    /// A request was refused and has changed nothing.
+    Rejected {
+        /// The caller's name for the request.
+        token: Token,
+        /// Why.
+        reason: RejectReason,
+    },
+    /// Make durable, then step [`Persisted`](crate::Input::Persisted).
+    Persist(Write),
+    /// Send now. Loss, duplication, delay and reordering are fine. What the message rests on is
+    /// durable already: the core has kept it back until then.
+    ///
+    /// For an [`AppendEntries`](crate::AppendEntries) read the commands of the named positions from
+    /// the runtime's own log, at any time later; if the log no longer holds exactly these positions,
+    /// drop the message.
+    Send(Envelope),
+    /// The entries from `first` to `through.index` are committed, and durable here. All are of the
+    /// term `through.term`. A proposal that was accepted at `(t, i)`, with `i` in this range, is
+    /// committed if `t` is this term, and lost if not.
+    Apply {
+        /// The first index.
+        first: LogIndex,
+        /// The last position.
+        through: LogPosition,
+    },
+    /// Role, term or known leader have changed: for logs, metrics, and clients that wait.
+    RoleChanged {
+        /// The role.
+        role: RoleKind,
+        /// The current term.
+        term: Term,
+        /// The leader of this term, if this node follows or is it.
+        leader: Option<NodeId>,
+    },
+    /// An input was malformed, misrouted or stale, and has changed nothing. Count it.
+    Ignored {
+        /// The peer whose message it was; `None` for an input of the runtime's own.
+        from: Option<NodeId>,
+        /// Why.
+        reason: IgnoreReason,
+    },
+}
+
+/// What to make durable.
+///
+/// Writes are made in the order of their tickets, the hard state not later than the log part of the
+/// same or of a later ticket. Many may be on their way; one fsync may serve many.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Write {
+    /// The name to give back in [`Persisted`](crate::Input::Persisted).
+    pub ticket: Ticket,
+    /// Replaces the hard state, if it has changed.
+    pub hard_state: Option<HardState>,
+    /// Changes the log, if it has changed.
+    pub log: Option<LogWrite>,
+}
+
+/// A change of the log: *drop everything from `first` on, then append these*.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct LogWrite {
+    /// The first index that is missing on the disk or in conflict with it; never at or below the
+    /// commit index.
+    pub first: LogIndex,
+    /// What to append, in order; nothing where the log is only to be cut.
+    pub chunks: Runs<Chunk>,
+}
+
+impl LogWrite {
+    /// The index of the last entry after this write; the one before `first` if nothing is appended.
+    pub fn last_index(&self) -> LogIndex {
+        LogIndex(self.first.get() - 1 + self.chunks.iter().map(|chunk| chunk.count).sum::<u64>())
+    }
+}
+
+/// Consecutive entries of one term and one origin.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Chunk {
+    /// The term of the entries.
+    pub term: Term,
+    /// How many; at least 1.
+    pub count: u64,
+    /// Where their bytes are.
+    pub source: Source,
+}
+
+/// Where the bytes of a [`Chunk`] are.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Source {
+    /// They came with the `nth` input of this very call, counted from 0, after `skip` of its
+    /// commands.
+    Input {
+        /// The input.
+        nth: usize,
+        /// How many of its commands come before.
+        skip: u64,
+    },
+    /// There are none: it is the core's own entry, with this content.
+    Membership(Box<Membership>),
+}
+
+/// The four roles of a node.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum RoleKind {
+    /// Follows a leader, or waits for one (N1).
+    Follower,
+    /// Asks whether it would win an election (thesis, 9.6).
+    PreCandidate,
+    /// Asks for votes (N10).
+    Candidate,
+    /// Leads.
+    Leader,
+}
+
+impl RoleKind {
+    /// The name as the trace spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Follower => "follower",
+            Self::PreCandidate => "pre_candidate",
+            Self::Candidate => "candidate",
+            Self::Leader => "leader",
+        }
+    }
+}
+
+/// What is known of a position, see [`Node::fate`](crate::Node::fate).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Fate {
+    /// It is committed, for ever.
+    Committed,
+    /// It will never be committed, anywhere.
+    Lost,
+    /// It may yet be committed. That this node has dropped it proves nothing.
+    Open,
+    /// A snapshot covers the index, and the core no longer knows what stood there.
+    Unknown,
+}

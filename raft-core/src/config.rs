@@ -1,0 +1,155 @@
+//! The tunables of one node: as against `membership`, who belongs to the cluster.
+
+use crate::error::ConfigError;
+use crate::types::{LIMIT, NodeId, nanos};
+use core::time::Duration;
+
+/// How a node protects a working leader from elections that it does not need.
+///
+/// One enum, so that no unsound mixture can be configured: a lease without check-quorum would let a
+/// leader that reaches no quorum keep its followers from electing another for ever.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+pub enum Protection {
+    /// The Raft paper and no more: whoever times out raises the term. Here to be compared with.
+    Plain,
+    /// A node asks whether it would win before it raises its term (thesis, 9.6). It survives a node
+    /// that is cut off, not one that is heard by some (N13, N14). Here to be compared with.
+    PreVote,
+    /// Pre-vote; voters refuse while they hear a leader (thesis, 4.2.3 and 6.4.1); and a leader that
+    /// does not hear a quorum steps down (thesis, 6.2).
+    #[default]
+    Full,
+}
+
+/// The tunables of one node.
+///
+/// Nodes of one cluster may differ in all of it, but for the time of a rolling upgrade only in
+/// `protection`: the liveness of the cluster is that of its weakest level.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Config {
+    /// This node.
+    pub id: NodeId,
+    /// A number that is fresh at each start of the process: deadlines, tickets and rounds follow
+    /// from it. Take it from the operating system, and record it where runs are replayed.
+    pub seed: u64,
+    /// T. A node that hears no leader for T, and a random time in `[0, T)` more, asks for votes. It
+    /// must be well above the time of a broadcast and below the time between failures (Raft paper,
+    /// 5.6). At least 1 µs, at most one day; by default 1 s.
+    pub election_timeout: Duration,
+    /// How often a leader asks its followers for a sign of life. At most half of `election_timeout`;
+    /// by default a tenth of it.
+    pub heartbeat_interval: Duration,
+    /// See [`Protection`].
+    pub protection: Protection,
+    /// The greatest lease that this node promises to a leader, whose election timeout may be longer
+    /// than its own; it promises nothing to a leader who asks for more. At least `election_timeout`,
+    /// at most ten days; by default four times that.
+    pub longest_promise: Duration,
+    /// How many entries one `AppendEntries` carries at most. At least 1; by default 1024.
+    pub max_entries_per_message: u64,
+    /// How many `AppendEntries` with entries are on their way to one follower at most. From 1 to
+    /// 4096; by default 64.
+    pub max_messages_in_flight: usize,
+    /// How many entries of this leader may wait for their commit; more are refused as
+    /// [`TooManyUncommitted`](crate::RejectReason::TooManyUncommitted). At least 1; by default
+    /// 1 048 576.
+    pub max_uncommitted: u64,
+}
+
+impl Config {
+    /// The defaults for node `id`, with a `seed` that is fresh at each start.
+    pub const fn new(id: NodeId, seed: u64) -> Self {
+        Self {
+            id,
+            seed,
+            election_timeout: Duration::from_secs(1),
+            heartbeat_interval: Duration::from_millis(100),
+            protection: Protection::Full,
+            longest_promise: Duration::from_secs(4),
+            max_entries_per_message: 1024,
+            max_messages_in_flight: 64,
+            max_uncommitted: 1 << 20,
+        }
+    }
+
+    /// The same with another T, and what hangs on it in the default proportions.
+    #[must_use]
+    pub fn with_election_timeout(self, timeout: Duration) -> Self {
+        Self {
+            election_timeout: timeout,
+            heartbeat_interval: timeout / 10,
+            longest_promise: timeout.saturating_mul(4),
+            ..self
+        }
+    }
+
+    /// Whether every value is in its range.
+    ///
+    /// [`Node::new`](crate::Node::new) calls this, so nobody can forget it.
+    ///
+    /// # Errors
+    ///
+    /// Names the first value that is not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let t = self.election_timeout;
+        let in_range = [
+            ("id", self.id.get() <= LIMIT),
+            ("election_timeout", (Duration::from_micros(1)..=DAY).contains(&t)),
+            ("heartbeat_interval", nanos(self.heartbeat_interval) > 0),
+            ("heartbeat_interval", nanos(self.heartbeat_interval) <= nanos(t) / 2),
+            ("longest_promise", (t..=DAY * 10).contains(&self.longest_promise)),
+            ("max_entries_per_message", (1..=LIMIT).contains(&self.max_entries_per_message)),
+            ("max_messages_in_flight", (1..=4096).contains(&self.max_messages_in_flight)),
+            ("max_uncommitted", (1..=LIMIT).contains(&self.max_uncommitted)),
+        ];
+        match in_range.iter().find(|(_, ok)| !ok) {
+            Some((field, _)) => Err(ConfigError::OutOfRange { field }),
+            None => Ok(()),
+        }
+    }
+
+    /// T in nanoseconds.
+    pub(crate) const fn timeout_nanos(&self) -> u64 {
+        nanos(self.election_timeout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+    use crate::error::ConfigError;
+    use crate::types::NodeId;
+    use core::time::Duration;
+
+    #[test]
+    fn defaults_are_valid() {
+        let config = Config::new(NodeId(1), 7);
+        assert_eq!(config.check(), Ok(()));
+        assert_eq!(config.with_election_timeout(Duration::from_millis(150)).check(), Ok(()));
+    }
+
+    #[test]
+    fn every_value_out_of_its_range_is_refused_by_name() {
+        let cases: [(&str, fn(&mut Config)); 10] = [
+            ("id", |c| c.id = NodeId(u64::MAX)),
+            ("election_timeout", |c| c.election_timeout = Duration::ZERO),
+            ("election_timeout", |c| c.election_timeout = Duration::MAX),
+            ("heartbeat_interval", |c| c.heartbeat_interval = Duration::ZERO),
+            ("heartbeat_interval", |c| c.heartbeat_interval = c.election_timeout),
+            ("longest_promise", |c| c.longest_promise = Duration::ZERO),
+            ("max_entries_per_message", |c| c.max_entries_per_message = 0),
+            ("max_messages_in_flight", |c| c.max_messages_in_flight = 0),
+            ("max_messages_in_flight", |c| c.max_messages_in_flight = 1 << 20),
+            ("max_uncommitted", |c| c.max_uncommitted = 0),
+        ];
+        for (field, spoil) in cases {
+            let mut config = Config::new(NodeId(1), 7);
+            spoil(&mut config);
+            assert_eq!(config.check(), Err(ConfigError::OutOfRange { field }));
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Every way in which the core says no. Errors are for input; a panic would be our own bug.
+
+use crate::types::{LogIndex, LogPosition, NodeId, Term};
+use thiserror::Error;
+
+/// A [`Config`](crate::Config) that cannot be used.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A value is out of the range that its field states.
+    #[error("`{field}` is out of its range")]
+    OutOfRange {
+        /// The field.
+        field: &'static str,
+    },
+    /// `now` lies within 2T of the end of the clock's range.
+    #[error("the clock is at the end of its range")]
+    ClockOutOfRange,
+}
+
+/// A [`Membership`](crate::Membership) that makes no sense.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum MembershipError {
+    /// There are members, but none of them votes.
+    #[error("there are members but no voters")]
+    NoVoters,
+    /// A node stands in one list twice.
+    #[error("{0:?} is named twice")]
+    Duplicate(NodeId),
+    /// A node is a voter and a learner.
+    #[error("{0:?} is a voter and a learner")]
+    VoterAndLearner(NodeId),
+    /// A list is too long.
+    #[error("more than {limit} nodes in one list")]
+    TooMany {
+        /// The greatest number that is allowed.
+        limit: usize,
+    },
+    /// An id above [`LIMIT`](crate::types::LIMIT).
+    #[error("the id {0} is above the limit")]
+    IdBeyondLimit(NodeId),
+}
+
+/// [`Entries`](crate::Entries) that no log can hold.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum EntriesError {
+    /// A run without entries.
+    #[error("a run without entries")]
+    EmptyRun,
+    /// Two neighbouring runs of commands of one term: equal entries must be equal values.
+    #[error("neighbouring runs of one term")]
+    NotJoined,
+    /// A term is 0, or smaller than the one before it.
+    #[error("the term decreases after index {after}")]
+    DecreasingTerm {
+        /// The last index at which all was well.
+        after: LogIndex,
+    },
+    /// A term is later than that of the node that sends or holds it.
+    #[error("term {term} is above the current term {current}")]
+    TermAboveCurrent {
+        /// The term of the entry.
+        term: Term,
+        /// The current term.
+        current: Term,
+    },
+    /// An index above [`LIMIT`](crate::types::LIMIT).
+    #[error("an index above the limit")]
+    BeyondLimit,
+}
+
+/// A state that no crash can have left behind, so that it would be unsafe to go on with it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum RecoveryError {
+    /// The log cannot stand as it is: it decreases in term, or is later than the hard state.
+    #[error("the recovered log is broken: {0}")]
+    Log(#[from] EntriesError),
+    /// Entries between the snapshot and the log are missing.
+    #[error("the log starts after index {log_starts_after}, the snapshot ends at {snapshot}")]
+    Gap {
+        /// The index before the first entry of the log.
+        log_starts_after: LogIndex,
+        /// The last index of the snapshot.
+        snapshot: LogIndex,
+    },
+    /// The snapshot is later than the hard state.
+    #[error("the snapshot has term {snapshot}, the hard state {current}")]
+    SnapshotAboveTerm {
+        /// The term of the snapshot's last entry.
+        snapshot: Term,
+        /// The current term of the hard state.
+        current: Term,
+    },
+    /// The state machine has applied what the log does not hold.
+    #[error("the state machine has applied {applied}, the log ends at {last}")]
+    AppliedBeyondLog {
+        /// What was said to be applied.
+        applied: LogIndex,
+        /// The last index of the log.
+        last: LogIndex,
+    },
+    /// A term, an index or a promise above its limit, or a vote in term 0.
+    #[error("the hard state is out of range")]
+    HardStateOutOfRange,
+    /// The snapshot's position is out of range, or has an index without a term.
+    #[error("the snapshot's position {0} is impossible")]
+    ImpossibleSnapshot(LogPosition),
+}
+
+/// Why [`Node::new`](crate::Node::new) refuses.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The recovered state.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+}
+
+/// Why a request was refused. Nothing has changed, and it may be made again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum RejectReason {
+    /// This node does not lead.
+    #[error("not the leader{}", Hint(*leader))]
+    NotLeader {
+        /// The leader of the current term, if this node knows it.
+        leader: Option<NodeId>,
+    },
+    /// A proposal of no commands, or of more than a log can hold.
+    #[error("a proposal of {count} commands")]
+    BadCount {
+        /// The number of commands.
+        count: u64,
+    },
+    /// Too many entries wait for their commit, see
+    /// [`Config::max_uncommitted`](crate::Config::max_uncommitted).
+    #[error("{waiting} entries wait for their commit")]
+    TooManyUncommitted {
+        /// How many wait.
+        waiting: u64,
+    },
+    /// `now` lies within 2T of the end of the clock's range.
+    #[error("the clock is at the end of its range")]
+    ClockOutOfRange,
+}
+
+/// Who leads, as the end of a sentence.
+struct Hint(Option<NodeId>);
+
+impl core::fmt::Display for Hint {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.map_or(Ok(()), |id| write!(f, ", which is {id:?}"))
+    }
+}
+
+/// Why an input was ignored. It has changed nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum IgnoreReason {
+    /// The message is for another node, or from this one.
+    #[error("misrouted")]
+    Misrouted,
+    /// A number above [`LIMIT`](crate::types::LIMIT), or one that contradicts another.
+    #[error("malformed")]
+    Malformed,
+    /// The entries cannot be: see the reason.
+    #[error("malformed entries: {0}")]
+    MalformedEntries(EntriesError),
+    /// It belongs to a term, a round or a role that is over.
+    #[error("stale")]
+    Stale,
+    /// The sender is no member as far as this leader knows.
+    #[error("from nobody that this leader replicates to")]
+    UnknownPeer,
+    /// Entries that contradict what is committed here. One of the two nodes is broken.
+    #[error("contradicts the committed entry at index {at}")]
+    ConflictBelowCommit {
+        /// The first index at which they contradict.
+        at: LogIndex,
+    },
+    /// A second leader in one term, which cannot be. One of the nodes has lost or repeats its state.
+    #[error("a second leader in this term; the first is {first:?}")]
+    SecondLeader {
+        /// Whom this node follows, or itself.
+        first: NodeId,
+    },
+    /// The acknowledgement of positions that this leader does not have.
+    #[error("acknowledges index {match_index}, the log ends at {last}")]
+    ImpossibleAcknowledgement {
+        /// What is acknowledged.
+        match_index: LogIndex,
+        /// The last index of this leader's log.
+        last: LogIndex,
+    },
+    /// Too many messages wait for the disk already.
+    #[error("too many messages wait for the disk")]
+    Overloaded,
+    /// A `Persisted` whose ticket this life of the node did not issue.
+    #[error("a ticket that was not issued")]
+    UnknownTicket,
+    /// `Campaign` at a node that has no vote.
+    #[error("this node is no voter")]
+    NotAVoter,
+    /// `Campaign` at the leader, or at a node that hears one or promised one not to vote yet.
+    #[error("there is a leader")]
+    LeaderAlive,
+    /// `Campaign` at a node that is holding an election.
+    #[error("an election is under way")]
+    AlreadyCampaigning,
+    /// `now` lies within 2T of the end of the clock's range.
+    #[error("the clock is at the end of its range")]
+    ClockOutOfRange,
+}
+
+/// Why a join of positions and payloads fails, see [`payload`](crate::payload).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum PayloadError {
+    /// The log no longer holds these positions: drop the message.
+    #[error("the log does not hold {0}")]
+    NotHeld(LogPosition),
+    /// The inputs of the call did not carry as many payloads as they announced.
+    #[error("input {nth} carries {found} payloads, the write needs {needed}")]
+    MissingPayloads {
+        /// The input.
+        nth: usize,
+        /// How many it carries.
+        found: usize,
+        /// How many are needed of it.
+        needed: u64,
+    },
+    /// The write would leave a gap, or drop what has been compacted.
+    #[error("the write starts at {first}, the log covers {start} to {last}")]
+    OutOfOrder {
+        /// The first index of the write.
+        first: LogIndex,
+        /// The first index that the log holds.
+        start: LogIndex,
+        /// The last index that the log holds.
+        last: LogIndex,
+    },
+}

@@ -1,0 +1,44 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod types;
+
+pub mod error;
+
+pub mod config;
+pub mod entries;
+pub mod membership;
+
+pub mod action;
+pub mod input;
+pub mod message;
+
+pub mod payload;
+
+mod state;
+
+mod protocol;
+
+pub mod invariants;
+
+mod node;
+
+pub use action::{Action, Chunk, Fate, LogWrite, RoleKind, Source, Write};
+pub use config::{Config, Protection};
+pub use entries::{Entries, Run, Runs};
+pub use error::{
+    ConfigError, EntriesError, IgnoreReason, MembershipError, PayloadError, RecoveryError,
+    RejectReason, StartError,
+};
+pub use input::{HardState, Input, Recovered, Snapshot};
+pub use membership::Membership;
+pub use message::{
+    AppendEntries, AppendEntriesResponse, AppendOutcome, Echo, Envelope, Message, PreVote,
+    PreVoteResponse, Probe, RequestVote, RequestVoteResponse, TermSpan, Verdict,
+};
+pub use node::{Node, Status};
+pub use types::{Instant, LogIndex, LogPosition, NodeId, Round, Term, Ticket, Token};

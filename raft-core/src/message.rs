@@ -1,0 +1,270 @@
+//! What nodes say to one another.
+//!
+//! Sender, receiver and term stand once, in the [`Envelope`]. How a message travels is the
+//! runtime's: it may be lost, duplicated, delayed and reordered.
+
+use crate::entries::Entries;
+use crate::types::{Instant, LogIndex, LogPosition, NodeId, Round, Term};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// A message with its sender, its receiver and the sender's current term.
+///
+/// The runtime must know who really sent it, and set `from` accordingly, or refuse it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Envelope {
+    /// Who sent it.
+    pub from: NodeId,
+    /// Who is to receive it.
+    pub to: NodeId,
+    /// The sender's current term. It was durable at the sender before the message left.
+    pub term: Term,
+    /// What it says.
+    pub message: Message,
+}
+
+/// What nodes say to one another.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Message {
+    /// Would you vote for me? (thesis, 9.6)
+    PreVote(PreVote),
+    /// The answer to [`Message::PreVote`].
+    PreVoteResponse(PreVoteResponse),
+    /// Vote for me (Raft paper, 5.2).
+    RequestVote(RequestVote),
+    /// The answer to [`Message::RequestVote`].
+    RequestVoteResponse(RequestVoteResponse),
+    /// Entries of the leader's log, or none: then a heartbeat, or the announcement of a commit
+    /// (Raft paper, 5.3).
+    AppendEntries(AppendEntries),
+    /// The answer to [`Message::AppendEntries`].
+    AppendEntriesResponse(AppendEntriesResponse),
+}
+
+/// Would you vote for me in the term after mine? The question changes nothing on either side
+/// (thesis, 9.6; N13).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct PreVote {
+    /// Names this attempt; the answer repeats it.
+    pub round: Round,
+    /// The last position of the asking node's log.
+    pub last: LogPosition,
+}
+
+/// The answer to a [`PreVote`].
+///
+/// Matched with the question by its round and never dropped for its term: a voter's term may well be
+/// below the asking node's.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct PreVoteResponse {
+    /// The round of the question.
+    pub round: Round,
+    /// Yes, or why not.
+    pub verdict: Verdict,
+    /// The last position of the answering node's log.
+    pub last: LogPosition,
+}
+
+/// Vote for me in the term of the envelope (Raft paper, 5.2, 5.4.1; N10).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct RequestVote {
+    /// The last position of the candidate's log.
+    pub last: LogPosition,
+}
+
+/// The answer to a [`RequestVote`]. A vote counts in the term of the envelope only.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct RequestVoteResponse {
+    /// The vote, durable before this left, or why it is refused.
+    pub verdict: Verdict,
+    /// The last position of the answering node's log.
+    pub last: LogPosition,
+}
+
+/// Whether a vote, or the promise of one, is given.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Verdict {
+    /// Yes.
+    Granted,
+    /// No: the answering node hears a leader, or promised one not to vote yet (N14).
+    LeaderAlive,
+    /// No: the answering node's term is later.
+    StaleTerm,
+    /// No: the asking node's log is older (N12).
+    StaleLog,
+    /// No: the vote of this term went to another (N11).
+    AlreadyVoted,
+}
+
+/// Entries of the leader's log that follow `prev` (Raft paper, 5.3).
+///
+/// What it says depends on what it carries: with entries, *append these*; without, but with a
+/// probe, a heartbeat; with neither, the announcement of a commit, which wants no answer.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct AppendEntries {
+    /// The position before the first of `entries`, or the position to compare if there are none.
+    pub prev: LogPosition,
+    /// The entries after `prev`. The runtime attaches the bytes of the commands, see
+    /// [`attach`](crate::payload::attach).
+    pub entries: Entries,
+    /// The leader's commit index. The receiver trusts it as far as its log is known to match.
+    pub commit: LogIndex,
+    /// Set where an answer is wanted.
+    pub probe: Option<Probe>,
+}
+
+impl AppendEntries {
+    /// The position of the last entry; `prev` if there are none.
+    pub fn last_position(&self) -> LogPosition {
+        self.entries.last_position(self.prev)
+    }
+
+    /// Splits into the message with the first `count` entries and the message with the rest, both
+    /// valid: for runtimes whose frames are limited in bytes.
+    #[must_use]
+    pub fn split_at(self, count: u64) -> (Self, Self) {
+        let (head, tail) = self.entries.split_at(count);
+        let head = Self { entries: head, ..self };
+        let tail = Self { prev: head.last_position(), entries: tail, ..head };
+        (head, tail)
+    }
+}
+
+/// A leader's question *are you with me*, in every message that wants an answer.
+///
+/// Read index, lease and check-quorum are three readings of the same echo.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Probe {
+    /// Names the moment at the leader; later questions have greater rounds.
+    pub round: Round,
+    /// The moment on the leader's clock. It means something to the leader only.
+    pub sent_at: Instant,
+    /// The lease that the leader asks for, its own T; zero where it wants none.
+    pub lease: Duration,
+}
+
+/// The answer to an [`AppendEntries`] with a probe, and the acknowledgement of durable entries.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct AppendEntriesResponse {
+    /// What became of the entries.
+    pub outcome: AppendOutcome,
+    /// The newest probe that was not echoed yet.
+    pub echo: Option<Echo>,
+}
+
+/// A [`Probe`] as it comes back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Echo {
+    /// The round of the probe.
+    pub round: Round,
+    /// The send time of the probe, as the leader wrote it.
+    pub sent_at: Instant,
+    /// For how long after `sent_at` at least the answering node votes for nobody else, by its own
+    /// clock and across a restart; zero if it promises nothing.
+    pub promised: Duration,
+}
+
+/// What became of an [`AppendEntries`].
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum AppendOutcome {
+    /// The log matches the leader's.
+    Matched {
+        /// Up to here the log matches and is durable.
+        match_index: LogIndex,
+    },
+    /// The log does not hold `prev`.
+    Mismatched {
+        /// The `prev` that it does not hold.
+        rejected: LogPosition,
+        /// What it holds at and below `rejected`, from the top down; see [`TermSpan`].
+        hint: Vec<TermSpan>,
+    },
+    /// The answering node's term is later: so that a leader whose term is over learns it.
+    StaleTerm,
+}
+
+/// The entries of one term in a log, from `first` to `last`, both included.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct TermSpan {
+    /// The term.
+    pub term: Term,
+    /// The first index with this term.
+    pub first: LogIndex,
+    /// The last index with this term.
+    pub last: LogIndex,
+}
+
+impl Message {
+    /// The name of its kind, as the trace and the timeline spell it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::PreVote(_) => "pre_vote",
+            Self::PreVoteResponse(_) => "pre_vote_response",
+            Self::RequestVote(_) => "request_vote",
+            Self::RequestVoteResponse(_) => "request_vote_response",
+            Self::AppendEntries(_) => "append_entries",
+            Self::AppendEntriesResponse(_) => "append_entries_response",
+        }
+    }
+
+    /// Whether a new message of the same kind makes this one pointless if it has not left yet.
+    pub(crate) fn is_superseded_by(&self, newer: &Self) -> bool {
+        core::mem::discriminant(self) == core::mem::discriminant(newer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AppendEntries;
+    use crate::entries::{Entries, Run};
+    use crate::types::{LogIndex, LogPosition, Term};
+    use alloc::vec::Vec;
+    use quickcheck::quickcheck;
+
+    /// Runs of commands with terms that do not decrease, from arbitrary small numbers.
+    fn entries(runs: &[(u8, u8)]) -> Entries {
+        let mut term = 1;
+        runs.iter()
+            .map(|(step, count)| {
+                term += u64::from(*step);
+                Run::Commands { term: Term(term), count: u64::from(*count) + 1 }
+            })
+            .collect()
+    }
+
+    quickcheck! {
+        fn a_split_message_joins_again(runs: Vec<(u8, u8)>, at: u64, commit: u64) -> bool {
+            let whole = AppendEntries {
+                prev: LogPosition::new(Term(1), LogIndex(5)),
+                entries: entries(&runs),
+                commit: LogIndex(commit),
+                probe: None,
+            };
+            let count = whole.entries.count();
+            let at = at % (count + 1);
+            let (head, tail) = whole.clone().split_at(at);
+            let joined = head.entries.runs().chain(tail.entries.runs()).cloned().collect();
+            let fits = [&head, &tail].iter().all(|m| m.entries.check(m.prev, Term(1 << 40)).is_ok());
+            fits && head.entries.count() == at
+                && tail.prev == head.last_position()
+                && tail.last_position() == whole.last_position()
+                && AppendEntries { entries: joined, ..head } == whole
+        }
+    }
+}

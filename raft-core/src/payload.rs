@@ -1,0 +1,1 @@
+//! The two joins of positions with payloads. (Being written.)
