@@ -8,7 +8,7 @@ use crate::action::{Chunk, LogWrite, Source, Write};
 use crate::entries::Runs;
 use crate::input::HardState;
 use crate::membership::Membership;
-use crate::types::{LogIndex, Term, Ticket};
+use crate::types::{Instant, LogIndex, Term, Ticket};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
@@ -44,6 +44,7 @@ struct InFlight {
     hard_state: Option<HardState>,
     /// The last index of the log, as it stands now, that this write makes durable.
     through: Option<LogIndex>,
+    issued_at: Instant,
 }
 
 impl Disk {
@@ -71,6 +72,20 @@ impl Disk {
     /// Whether messages may leave: what the node knows of terms, votes and promises is durable.
     pub(crate) fn is_open(&self, hard_state: &HardState) -> bool {
         self.durable_hard_state == *hard_state
+    }
+
+    /// When the oldest write that is not durable yet was handed out.
+    pub(crate) fn waiting_since(&self) -> Option<Instant> {
+        self.in_flight.front().map(|write| write.issued_at)
+    }
+
+    /// The log has been replaced by a snapshot that ends at `index`: no earlier write says anything
+    /// about it any more.
+    pub(crate) fn replaced(&mut self, index: LogIndex) {
+        self.durable_index = index;
+        for write in &mut self.in_flight {
+            write.through = None;
+        }
     }
 
     /// The log gets a chunk after `last`, its last index so far.
@@ -112,7 +127,7 @@ impl Disk {
     }
 
     /// The write that makes durable what has changed since the last one, if anything has.
-    pub(crate) fn issue(&mut self, hard_state: &HardState) -> Option<Write> {
+    pub(crate) fn issue(&mut self, hard_state: &HardState, now: Instant) -> Option<Write> {
         let log = self.next_write.take();
         let hard_state = (self.issued_hard_state != *hard_state).then_some(*hard_state);
         if log.is_none() && hard_state.is_none() {
@@ -121,13 +136,14 @@ impl Disk {
         let ticket = self.next;
         self.next = ticket.next();
         self.issued_hard_state = hard_state.unwrap_or(self.issued_hard_state);
-        let mut write =
-            InFlight { ticket, hard_state, through: log.as_ref().map(LogWrite::last_index) };
+        let through = log.as_ref().map(LogWrite::last_index);
+        let mut write = InFlight { ticket, hard_state, through, issued_at: now };
         if self.in_flight.len() == MAX_IN_FLIGHT
             && let Some(newest) = self.in_flight.pop_back()
         {
             write.hard_state = write.hard_state.or(newest.hard_state);
             write.through = write.through.or(newest.through);
+            write.issued_at = newest.issued_at;
         }
         self.in_flight.push_back(write);
         Some(Write { ticket, hard_state, log })
@@ -176,7 +192,7 @@ mod tests {
     use super::{Disk, MAX_IN_FLIGHT};
     use crate::action::{Chunk, Write};
     use crate::input::HardState;
-    use crate::types::{LogIndex, Term, Ticket};
+    use crate::types::{Instant, LogIndex, Term, Ticket};
     use core::time::Duration;
 
     const HARD_STATE: HardState =
@@ -191,7 +207,7 @@ mod tests {
     }
 
     fn issue(disk: &mut Disk) -> Write {
-        disk.issue(&HARD_STATE).expect("something has changed")
+        disk.issue(&HARD_STATE, Instant::ZERO).expect("something has changed")
     }
 
     #[test]
