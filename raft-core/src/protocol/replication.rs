@@ -89,6 +89,10 @@ pub(crate) fn refuse_stale_leader(core: &mut Core, from: NodeId) {
 /// when more of its entries are durable.
 pub(crate) fn settle_answer(core: &mut Core, follower: &mut Follower) {
     let Some(leader) = follower.leader else { return };
+    if !core.is_open() {
+        // It could not leave yet, and a later one would take its place without its echo.
+        return;
+    }
     let match_index = follower.verified.min(core.disk.durable_index());
     if !follower.answer_now && match_index <= follower.acknowledged {
         return;
@@ -304,7 +308,7 @@ fn wants_entries(core: &Core, peer: &Progress) -> Option<u64> {
     let config = &core.config;
     let on_their_way = peer.next_index.prev().since(peer.match_index);
     let window = match peer.phase {
-        Phase::Probe { awaiting: false } => config.max_entries_per_message,
+        Phase::Probe { awaiting: None } => config.max_entries_per_message,
         Phase::Replicate if peer.in_flight.len() < config.max_messages_in_flight => {
             config.max_entries_in_flight.saturating_sub(on_their_way)
         }

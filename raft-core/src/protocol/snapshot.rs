@@ -25,7 +25,7 @@ pub(crate) fn on_taken(core: &mut Core, position: LogPosition) -> Result<(), Ign
 
 /// Whether what the peer needs next is compacted.
 pub(crate) fn is_needed(core: &Core, peer: &Progress) -> bool {
-    let may_send = matches!(peer.phase, Phase::Replicate | Phase::Probe { awaiting: false });
+    let may_send = matches!(peer.phase, Phase::Replicate | Phase::Probe { awaiting: None });
     may_send && peer.next_index.prev() < core.log.start().index
 }
 

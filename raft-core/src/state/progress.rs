@@ -45,8 +45,9 @@ pub(crate) struct Progress {
 pub(crate) enum Phase {
     /// Where the logs part is not known: one message at a time.
     Probe {
-        /// Whether the one message is on its way, or is held back until the peer answers.
-        awaiting: bool,
+        /// The last index of the one message that is on its way, `next_index - 1` if it carries no
+        /// entries or none may be sent before the peer gives a sign of life.
+        awaiting: Option<LogIndex>,
     },
     /// The logs match up to `next_index`, as far as is known: a window of messages at a time.
     Replicate,
@@ -74,7 +75,7 @@ impl Progress {
         Self {
             match_index: LogIndex::ZERO,
             next_index: last_index.next(),
-            phase: Phase::Probe { awaiting: false },
+            phase: Phase::Probe { awaiting: None },
             in_flight: VecDeque::new(),
             announced: LogIndex::ZERO,
             heard_at: now,
@@ -101,7 +102,14 @@ impl Progress {
         match self.phase {
             // An old acknowledgement is true, but no sign that the snapshot has arrived.
             Phase::Snapshot { .. } if self.match_index < start => {}
-            _ => self.phase = Phase::Replicate,
+            // What was probed with is on its way still, or on its way to the disk.
+            Phase::Probe { awaiting: Some(sent) } if sent >= self.next_index => {
+                self.phase = Phase::Replicate;
+                self.sent(sent);
+            }
+            Phase::Probe { .. } | Phase::Replicate | Phase::Snapshot { .. } => {
+                self.phase = Phase::Replicate;
+            }
         }
         while self.in_flight.front().is_some_and(|last| *last <= self.match_index) {
             self.in_flight.pop_front();
@@ -114,19 +122,20 @@ impl Progress {
 
     /// The peer does not hold what was sent: start again after `agreed`, but not below the match.
     pub(crate) fn mismatched(&mut self, agreed: LogIndex, since: Round) {
-        self.probe_after(agreed, false);
+        self.probe_after(agreed);
         self.since = since;
     }
 
     /// What was on its way is lost: wait for a sign of life, then start again after the match.
     pub(crate) fn lost(&mut self) {
-        self.probe_after(self.match_index, true);
+        self.probe_after(self.match_index);
+        self.hold_back();
     }
 
     /// Messages with the entries from `next_index` to `last` are on their way.
     pub(crate) fn sent(&mut self, last: LogIndex) {
         match &mut self.phase {
-            Phase::Probe { awaiting } => *awaiting = true,
+            Phase::Probe { awaiting } => *awaiting = Some(last),
             Phase::Replicate | Phase::Snapshot { .. } => {
                 self.in_flight.push_back(last);
                 self.next_index = last.next();
@@ -137,12 +146,13 @@ impl Progress {
     /// A snapshot that ends at `index` was delivered: the next entries follow it, once the peer says
     /// that it is alive.
     pub(crate) fn delivered(&mut self, index: LogIndex) {
-        self.probe_after(index, true);
+        self.probe_after(index);
+        self.hold_back();
     }
 
     /// A snapshot is to be sent, and taken as lost at `until`.
     pub(crate) fn needs_snapshot(&mut self, until: Instant) {
-        self.probe_after(self.match_index, true);
+        self.probe_after(self.match_index);
         self.phase = Phase::Snapshot { until };
     }
 
@@ -166,9 +176,14 @@ impl Progress {
             && (self.phase == Phase::Replicate || self.in_flight.is_empty())
     }
 
-    fn probe_after(&mut self, index: LogIndex, awaiting: bool) {
+    fn probe_after(&mut self, index: LogIndex) {
         self.next_index = index.max(self.match_index).next();
-        self.phase = Phase::Probe { awaiting };
+        self.phase = Phase::Probe { awaiting: None };
         self.in_flight.clear();
+    }
+
+    /// Nothing but heartbeats until the peer answers one.
+    fn hold_back(&mut self) {
+        self.phase = Phase::Probe { awaiting: Some(self.next_index.prev()) };
     }
 }
