@@ -292,7 +292,7 @@ impl Node {
                 snapshot::on_installed(core, role, position, outcome)?;
             }
             Input::PeerUnreachable { peer } => match role {
-                Role::Leader(leader) => replication::on_unreachable(leader, peer)?,
+                Role::Leader(leader) => replication::on_unreachable(core, leader, peer)?,
                 Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {}
             },
         }

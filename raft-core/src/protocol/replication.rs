@@ -122,7 +122,8 @@ pub(crate) fn on_append_entries_response(
     }
     match &m.outcome {
         AppendOutcome::Matched { match_index } => {
-            peer.matched(*match_index, core.log.start().index, core.log.last_index(), core.now);
+            let ends = (core.log.start().index, core.log.last_index());
+            peer.matched(*match_index, m.echo.map(|echo| echo.round), ends, core.now);
         }
         AppendOutcome::Mismatched { rejected, hint } => {
             if !is_news(peer, m.echo.map(|echo| echo.round), *rejected) {
@@ -146,10 +147,14 @@ pub(crate) fn on_append_entries_response(
 }
 
 /// The transport has lost a peer.
-pub(crate) fn on_unreachable(leader: &mut Leader, peer: NodeId) -> Result<(), IgnoreReason> {
+pub(crate) fn on_unreachable(
+    core: &Core,
+    leader: &mut Leader,
+    peer: NodeId,
+) -> Result<(), IgnoreReason> {
     let peer = leader.peer_mut(peer).ok_or(IgnoreReason::UnknownPeer)?;
     if matches!(peer.phase, Phase::Replicate | Phase::Probe { .. }) {
-        peer.lost();
+        peer.lost(core.round);
     }
     Ok(())
 }

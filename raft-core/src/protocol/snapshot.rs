@@ -31,7 +31,7 @@ pub(crate) fn is_needed(core: &Core, peer: &Progress) -> bool {
 
 /// Asks the runtime to send the peer a snapshot.
 pub(crate) fn ask_for(core: &Core, to: NodeId, peer: &mut Progress) -> Action {
-    peer.needs_snapshot(core.now.saturating_add(core.config.snapshot_timeout));
+    peer.needs_snapshot(core.now.saturating_add(core.config.snapshot_timeout), core.round);
     Action::SendSnapshot { to, term: core.term(), at_least: core.log.start() }
 }
 
@@ -51,8 +51,8 @@ pub(crate) fn on_sent(
     match outcome {
         // What lies above the end of this log cannot have been sent from it.
         Outcome::Done if !core.log.matches(position) => return Err(IgnoreReason::UnknownSnapshot),
-        Outcome::Done => peer.delivered(position.index.max(core.log.start().index)),
-        Outcome::Failed => peer.lost(),
+        Outcome::Done => peer.delivered(position.index.max(core.log.start().index), core.round),
+        Outcome::Failed => peer.lost(core.round),
     }
     Ok(())
 }
@@ -61,7 +61,7 @@ pub(crate) fn on_sent(
 pub(crate) fn expire(core: &Core, leader: &mut Leader) {
     for (_, peer) in &mut leader.peers {
         if matches!(peer.phase, Phase::Snapshot { until } if until <= core.now) {
-            peer.lost();
+            peer.lost(core.round);
         }
     }
 }

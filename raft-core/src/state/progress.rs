@@ -30,7 +30,8 @@ pub(crate) struct Progress {
     pub(crate) heard: Round,
     /// Until then, by the leader's clock, the peer votes for nobody else. No grace here.
     pub(crate) lease_until: Instant,
-    /// A rejection counts only if it answers a later round: an earlier one has been acted upon.
+    /// The last round before the present phase. An answer to it, or to an earlier one, is no answer to
+    /// the present question.
     pub(crate) since: Round,
     /// The peer belongs to the membership no more; it is told so, up to this index.
     pub(crate) leaving: Option<LogIndex>,
@@ -87,21 +88,24 @@ impl Progress {
             catch_up: CatchUp { target: last_index.next(), began_at: now, took: None },
         }
     }
-
-    /// The peer holds everything up to `index`, durably. The log starts after `start` and ends at
-    /// `last`.
+    /// The peer holds everything up to `index`, durably; `round` is what it answers. The log starts
+    /// after `start` and ends at `last`.
     pub(crate) fn matched(
         &mut self,
         index: LogIndex,
-        start: LogIndex,
-        last: LogIndex,
+        round: Option<Round>,
+        (start, last): (LogIndex, LogIndex),
         now: Instant,
     ) {
         self.match_index = self.match_index.max(index);
+        let is_answer = round.is_some_and(|round| round > self.since);
+
         self.next_index = self.next_index.max(self.match_index.next());
         match self.phase {
             // An old acknowledgement is true, but no sign that the snapshot has arrived.
             Phase::Snapshot { .. } if self.match_index < start => {}
+            // It may have left the peer before the question came.
+            Phase::Probe { .. } if !is_answer && self.match_index < self.next_index.prev() => {}
             // What was probed with is on its way still, or on its way to the disk.
             Phase::Probe { awaiting: Some(sent) } if sent >= self.next_index => {
                 self.phase = Phase::Replicate;
@@ -122,14 +126,12 @@ impl Progress {
 
     /// The peer does not hold what was sent: start again after `agreed`, but not below the match.
     pub(crate) fn mismatched(&mut self, agreed: LogIndex, since: Round) {
-        self.probe_after(agreed);
-        self.since = since;
+        self.probe_after(agreed, since);
     }
 
     /// What was on its way is lost: wait for a sign of life, then start again after the match.
-    pub(crate) fn lost(&mut self) {
-        self.probe_after(self.match_index);
-        self.hold_back();
+    pub(crate) fn lost(&mut self, since: Round) {
+        self.delivered(self.match_index, since);
     }
 
     /// Messages with the entries from `next_index` to `last` are on their way.
@@ -145,14 +147,14 @@ impl Progress {
 
     /// A snapshot that ends at `index` was delivered: the next entries follow it, once the peer says
     /// that it is alive.
-    pub(crate) fn delivered(&mut self, index: LogIndex) {
-        self.probe_after(index);
-        self.hold_back();
+    pub(crate) fn delivered(&mut self, index: LogIndex, since: Round) {
+        self.probe_after(index, since);
+        self.phase = Phase::Probe { awaiting: Some(self.next_index.prev()) };
     }
 
     /// A snapshot is to be sent, and taken as lost at `until`.
-    pub(crate) fn needs_snapshot(&mut self, until: Instant) {
-        self.probe_after(self.match_index);
+    pub(crate) fn needs_snapshot(&mut self, until: Instant, since: Round) {
+        self.probe_after(self.match_index, since);
         self.phase = Phase::Snapshot { until };
     }
 
@@ -176,14 +178,10 @@ impl Progress {
             && (self.phase == Phase::Replicate || self.in_flight.is_empty())
     }
 
-    fn probe_after(&mut self, index: LogIndex) {
+    fn probe_after(&mut self, index: LogIndex, since: Round) {
+        self.since = since;
         self.next_index = index.max(self.match_index).next();
         self.phase = Phase::Probe { awaiting: None };
         self.in_flight.clear();
-    }
-
-    /// Nothing but heartbeats until the peer answers one.
-    fn hold_back(&mut self) {
-        self.phase = Phase::Probe { awaiting: Some(self.next_index.prev()) };
     }
 }
