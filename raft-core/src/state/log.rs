@@ -168,8 +168,15 @@ impl Log {
             })
             .collect();
         let start = self.start();
-        if spans.len() < limit && start.index > LogIndex::ZERO && start.index <= top {
-            spans.push(TermSpan { term: start.term, first: start.index, last: start.index });
+        if start.index == LogIndex::ZERO || start.index > top {
+            return spans;
+        }
+        // The term may go on across the snapshot's end: it is named once.
+        let full = spans.len() == limit;
+        match spans.last_mut() {
+            Some(span) if span.term == start.term => span.first = start.index,
+            _ if full => {}
+            _ => spans.push(TermSpan { term: start.term, first: start.index, last: start.index }),
         }
         spans
     }
