@@ -104,6 +104,10 @@ pub(crate) fn refuse_stale_leader(core: &mut Core, from: NodeId) {
 /// when more of its entries are durable.
 pub(crate) fn settle_answer(core: &mut Core, follower: &mut Follower) {
     let Some(leader) = follower.leader else { return };
+    if !core.is_open() {
+        // It could not leave yet, and a later one would take its place without its echo.
+        return;
+    }
     let match_index = follower.verified.min(core.disk.durable_index());
     if !follower.answer_now && match_index <= follower.acknowledged {
         return;
