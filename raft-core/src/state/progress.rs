@@ -93,3 +93,63 @@ impl Progress {
             && (self.phase == Phase::Replicate || self.in_flight.is_empty())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Phase, Progress};
+    use crate::types::{Instant, LogIndex, Round};
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    fn peer(next_index: u64) -> Progress {
+        Progress::new(LogIndex(next_index), Round(5), Instant::from_nanos(3))
+    }
+
+    #[test]
+    fn a_peer_that_is_not_known_gets_one_message_at_a_time() {
+        let mut peer = peer(4);
+        peer.sent(LogIndex(9));
+        assert_eq!(peer.phase, Phase::Probe { awaiting: true });
+        assert_eq!(peer.next_index, LogIndex(4), "nobody knows whether it will match");
+        peer.mismatched(LogIndex(2), Round(8));
+        assert_eq!((peer.phase, peer.next_index), (Phase::Probe { awaiting: false }, LogIndex(3)));
+        assert_eq!(peer.since, Round(8), "an answer to an earlier round is old news");
+    }
+
+    #[test]
+    fn the_window_moves_with_what_is_acknowledged() {
+        let mut peer = peer(1);
+        peer.matched(LogIndex(0));
+        [3, 5, 9].into_iter().for_each(|last| peer.sent(LogIndex(last)));
+        peer.matched(LogIndex(5));
+        assert_eq!(peer.in_flight.iter().copied().collect::<Vec<_>>(), [LogIndex(9)]);
+        assert_eq!((peer.match_index, peer.next_index), (LogIndex(5), LogIndex(10)));
+        peer.matched(LogIndex(2));
+        assert_eq!(peer.match_index, LogIndex(5), "it never goes back");
+        peer.mismatched(LogIndex(1), Round(8));
+        assert_eq!(peer.next_index, LogIndex(6), "nor does what is sent go back below it");
+        assert!(peer.in_flight.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn progress_is_sound_whatever_is_answered(
+            deeds in prop::collection::vec((0_u8..3, 0_u64..20), 0..40),
+        ) {
+            const WINDOW: usize = 4;
+            let mut peer = peer(5);
+            for (deed, index) in deeds {
+                let matched = peer.match_index;
+                match deed {
+                    0 => peer.matched(LogIndex(index)),
+                    1 => peer.mismatched(LogIndex(index), Round(6)),
+                    _ if peer.phase == Phase::Probe { awaiting: true } => {}
+                    _ if peer.in_flight.len() == WINDOW => {}
+                    _ => peer.sent(LogIndex(peer.next_index.get() + index)),
+                }
+                prop_assert!(peer.is_sound(WINDOW), "{peer:?}");
+                prop_assert!(peer.match_index >= matched);
+            }
+        }
+    }
+}
