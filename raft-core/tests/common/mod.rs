@@ -51,7 +51,7 @@ pub(crate) fn joint(new: &[u64], old: &[u64], learners: &[u64]) -> Membership {
 
 /// How a node is to start. By default S1 of three, in term 0 with an empty log, at time 0, with a
 /// disk that answers at once.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) config: Config,
     pub(crate) recovered: Recovered,
@@ -117,7 +117,7 @@ impl Setup {
 }
 
 /// One real node, a clock and a disk.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Solo {
     pub(crate) node: Node,
     pub(crate) now: Instant,
