@@ -227,9 +227,9 @@ fn says_why<'a>(mut comment: impl Iterator<Item = &'a &'a str>) -> bool {
 }
 
 fn begins_function(line: &str) -> bool {
-    let words = line.trim_start().split(' ');
+    let mut words = line.trim_start().split(' ');
     let known = |word: &&str| ["pub", "pub(crate)", "pub(super)", "const"].contains(word);
-    words.skip_while(known).next() == Some("fn")
+    words.find(|word| !known(word)) == Some("fn")
 }
 
 /// How many lines it has, first and last included: rustfmt puts its end where it began.

@@ -325,7 +325,11 @@ mod tests {
                     }
                     _ if full => break,
                     _ => {
-                        spans.push(TermSpan { term, first: LogIndex(index), last: LogIndex(index) })
+                        spans.push(TermSpan {
+                            term,
+                            first: LogIndex(index),
+                            last: LogIndex(index),
+                        });
                     }
                 }
             }
@@ -380,7 +384,9 @@ mod tests {
 
     fn both(snapshot: Snapshot, deeds: &[Deed]) -> (Log, Naive) {
         let (mut naive, mut log) = (Naive::new(&snapshot), Log::new(snapshot));
-        deeds.iter().for_each(|deed| carry_out(&mut log, &mut naive, deed));
+        for deed in deeds {
+            carry_out(&mut log, &mut naive, deed);
+        }
         (log, naive)
     }
 

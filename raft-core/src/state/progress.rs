@@ -120,7 +120,9 @@ mod tests {
     fn the_window_moves_with_what_is_acknowledged() {
         let mut peer = peer(1);
         peer.matched(LogIndex(0));
-        [3, 5, 9].into_iter().for_each(|last| peer.sent(LogIndex(last)));
+        for last in [3, 5, 9] {
+            peer.sent(LogIndex(last));
+        }
         peer.matched(LogIndex(5));
         assert_eq!(peer.in_flight.iter().copied().collect::<Vec<_>>(), [LogIndex(9)]);
         assert_eq!((peer.match_index, peer.next_index), (LogIndex(5), LogIndex(10)));

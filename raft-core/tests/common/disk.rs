@@ -35,7 +35,9 @@ impl Disk {
     /// The oldest `count` writes become durable. The last of their tickets.
     pub(crate) fn complete(&mut self, count: usize) -> Option<Ticket> {
         let done: Vec<_> = self.in_flight.drain(..count).collect();
-        done.iter().for_each(|write| perform(&mut self.durable, write));
+        for write in &done {
+            perform(&mut self.durable, write);
+        }
         done.last().map(|write| write.ticket)
     }
 

@@ -1,8 +1,7 @@
 //! How a leader is found: timeouts, pre-votes, votes (Raft paper, 5.2 and 5.4.1; thesis, 9.6).
 
 use crate::common::cluster::Cluster;
-use crate::common::{S1, S2, S3, S4, Setup, Solo, T, at, joint, ms, says, voters};
-use core::time::Duration;
+use crate::common::{NS, S1, S2, S3, S4, Setup, Solo, T, at, joint, just_under, ms, says, voters};
 use proptest::prelude::*;
 use raft_core::{
     IgnoreReason, Input, LogPosition, Membership, Message, NodeId, Protection, RoleKind, Term,
@@ -16,7 +15,7 @@ fn n01_everybody_starts_as_a_follower_and_silence_for_a_timeout_makes_a_candidat
     assert_eq!((node.role(), node.status().leader), (RoleKind::Follower, None));
     assert!((T..2 * T).contains(&node.patience()), "T and a random time below T");
 
-    let too_early = node.patience() - ms(1);
+    let too_early = just_under(node.patience());
     assert!(node.pass(too_early).wake().is_empty(), "not before the deadline");
     let asked = node.time_out();
     assert_eq!((node.role(), node.term()), (RoleKind::PreCandidate, 0), "it asks before it runs");
@@ -433,9 +432,9 @@ fn an_operator_may_start_an_election_but_not_against_a_leader() {
     assert_eq!(node.step(Input::Campaign).ignored(), [IgnoreReason::AlreadyCampaigning]);
     let _ = node.hears(S2, 1, says::hello(1));
     assert_eq!(node.step(Input::Campaign).ignored(), [IgnoreReason::LeaderAlive]);
-    let _ = node.pass(T - Duration::from_nanos(1));
+    let _ = node.pass(just_under(T));
     assert_eq!(node.step(Input::Campaign).ignored(), [IgnoreReason::LeaderAlive]);
-    let _ = node.pass(Duration::from_nanos(1));
+    let _ = node.pass(NS);
     assert_eq!(node.step(Input::Campaign).ignored(), []);
     let mut leader = Solo::leader_of(3);
     assert_eq!(leader.step(Input::Campaign).ignored(), [IgnoreReason::LeaderAlive]);

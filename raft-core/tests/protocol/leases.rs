@@ -1,13 +1,11 @@
 //! What protects a working leader: the lease of its voters, and the check of its quorum (thesis,
 //! 4.2.3, 6.2 and 6.4.1).
 
-use crate::common::{S2, S3, Setup, Solo, T, at, joint, ms, says, voters};
+use crate::common::{NS, S2, S3, Setup, Solo, T, at, joint, just_under, ms, says, voters};
 use core::time::Duration;
 use raft_core::{
     AppendEntries, Input, Message, NodeId, Probe, Protection, RoleKind, Round, Term, Verdict,
 };
-
-const NS: Duration = Duration::from_nanos(1);
 
 /// S1 of three, which has just heard S2, the leader of term 1.
 fn follower() -> Solo {
@@ -21,7 +19,7 @@ fn the_lease_is_a_fixed_t_since_the_last_contact() {
     for protection in [Protection::Full, Protection::PreVote, Protection::Plain] {
         let mut node = Setup::of(voters(&[1, 2, 3])).protection(protection).start();
         let _ = node.hears(S2, 1, says::hello(1));
-        let _ = node.pass(T - NS);
+        let _ = node.pass(just_under(T));
         let within = node.clone().hears(S3, 1, says::pre_vote(at(1, 1))).pre_verdict();
         let _ = node.pass(NS);
         let after = node.hears(S3, 1, says::pre_vote(at(1, 1))).pre_verdict();
@@ -62,8 +60,8 @@ fn every_message_of_the_leader_renews_the_lease() {
     ];
     for (what, message) in cases {
         let mut node = follower();
-        let _ = node.pass(T - NS).hears(S2, 1, message);
-        let late = node.pass(T - NS).hears(S3, 1, says::pre_vote(at(1, 9)));
+        let _ = node.pass(just_under(T)).hears(S2, 1, message);
+        let late = node.pass(just_under(T)).hears(S3, 1, says::pre_vote(at(1, 9)));
         assert_eq!(late.pre_verdict(), Some(Verdict::LeaderAlive), "{what}");
     }
 }
@@ -84,7 +82,7 @@ fn the_leader_refuses_while_a_quorum_has_answered_within_t() {
     let _ = leader.pass(ms(30)).hears(S2, 1, says::matched(1, heard));
     let sent_at = heard.expect("a heartbeat asks").sent_at;
 
-    leader.now = sent_at.saturating_add(T - NS);
+    leader.now = sent_at.saturating_add(just_under(T));
     let refused = leader.clone().hears(S3, 5, says::request_vote(last));
     assert_eq!(refused.verdict(), Some(Verdict::LeaderAlive), "S2 answered what was sent within T");
     leader.now = sent_at.saturating_add(T);
@@ -136,7 +134,7 @@ fn no_more_is_promised_than_the_longest_promise() {
     let echo = node.hears(S2, 1, ask(1, longest + NS)).echoed().expect("an echo");
     assert_eq!(echo.promised, Duration::ZERO);
     assert_eq!(node.status().durable_hard_state.promised, Duration::ZERO);
-    let _ = node.pass(T - NS);
+    let _ = node.pass(just_under(T));
     let refused = node.clone().hears(S3, 1, says::pre_vote(at(1, 1))).pre_verdict();
     assert_eq!(refused, Some(Verdict::LeaderAlive), "it still does not disturb a leader for its T");
     let granted = node.pass(NS).hears(S3, 1, says::pre_vote(at(1, 1))).pre_verdict();
@@ -172,7 +170,7 @@ fn after_a_restart_the_promise_still_holds() {
     let ask_it =
         |node: &mut Solo| node.clone().hears(S3, 9, says::request_vote(at(8, 8))).verdict();
 
-    let _ = node.pass(2 * T - NS);
+    let _ = node.pass(just_under(2 * T));
     assert_eq!(
         ask_it(&mut node),
         Some(Verdict::LeaderAlive),
