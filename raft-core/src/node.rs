@@ -449,7 +449,7 @@ impl Node {
                 waiting.map(|(to, message)| Action::Send(Envelope { from, to, term, message })),
             );
         }
-        replication::settle_applies(core, actions);
+        core.hand_out_applies(actions);
         actions.append(&mut core.ended);
         core.timers.set(Deadline::Read, read::deadline(core, role));
         core.timers.set(Deadline::Disk, transfer::disk_deadline(core, role));

@@ -5,8 +5,9 @@ use crate::entries::{Entries, Run};
 use crate::error::{IgnoreReason, RejectReason};
 use crate::membership::Membership;
 use crate::message::{
-    AppendEntries, AppendEntriesResponse, AppendOutcome, Echo, Envelope, Message, Permit, Probe,
+    AppendEntries, AppendEntriesResponse, AppendOutcome, Envelope, Message, Probe,
 };
+use crate::protocol::contact::{echo, on_contact, respond};
 use crate::protocol::snapshot;
 use crate::state::core::Core;
 use crate::state::progress::{Phase, Progress};
@@ -209,67 +210,12 @@ pub(crate) fn settle_sends(core: &mut Core, leader: &mut Leader, actions: &mut V
     }
 }
 
-/// Hands out what is committed and durable here, one term at a time.
-pub(crate) fn settle_applies(core: &mut Core, actions: &mut Vec<Action>) {
-    let end = core.commit_index.min(core.disk.durable_index());
-    while core.last_applied < end && core.installing.is_none() {
-        let first = core.last_applied.next();
-        let through = core.log.end_of_term(first, end).expect("what is committed is in the log");
-        core.last_applied = through.index;
-        actions.push(Action::Apply { first, through });
-    }
-}
-
-/// A message of the current leader, whether its log matched or not: the election is put off, and no
-/// vote is given for a while (thesis, 4.2.3; N2).
-pub(crate) fn on_contact(
-    core: &mut Core,
-    follower: &mut Follower,
-    leader: NodeId,
-    probe: Option<Probe>,
-) {
-    core.reset_election_timer();
-    if let Some(probe) = probe.filter(|_| core.has_leases()) {
-        // A leader that wants no lease does not check its quorum either: no lease for it.
-        let promised = promise(core, probe.lease);
-        follower.lease = match probe.lease {
-            Duration::ZERO => Duration::ZERO,
-            _ => promised.max(core.config.election_timeout),
-        };
-    }
-    let until = core.now.saturating_add(follower.lease);
-    if until >= core.lease_until {
-        core.lease_until = until;
-        core.lease_with = Some(Permit { leader, term: core.term() });
-    }
-}
-
-/// Answers a leader.
-pub(crate) fn respond(core: &mut Core, to: NodeId, outcome: AppendOutcome, echo: Option<Echo>) {
-    core.send(to, Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo }));
-}
-
 /// Tells the leader that nothing was taken, if it has asked.
 fn reject(core: &mut Core, leader: NodeId, probe: Option<Probe>, outcome: AppendOutcome) {
     if let Some(probe) = probe {
         let echo = Some(echo(core, probe));
         respond(core, leader, outcome, echo);
     }
-}
-
-/// Promises the lease if it is not too long, and makes sure that the promise outlives a crash.
-fn promise(core: &mut Core, lease: Duration) -> Duration {
-    if lease > core.config.longest_promise {
-        return Duration::ZERO;
-    }
-    core.hard_state.promised = core.hard_state.promised.max(lease);
-    lease
-}
-
-fn echo(core: &Core, probe: Probe) -> Echo {
-    let kept = core.has_leases() && probe.lease <= core.hard_state.promised;
-    let promised = if kept { probe.lease } else { Duration::ZERO };
-    Echo { round: probe.round, sent_at: probe.sent_at, promised }
 }
 
 /// Takes over what is missing, and drops what is in conflict; what matches already stays, for a late

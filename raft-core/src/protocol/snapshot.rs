@@ -5,7 +5,7 @@ use crate::action::Action;
 use crate::error::IgnoreReason;
 use crate::input::Outcome;
 use crate::message::{AppendOutcome, InstallSnapshot};
-use crate::protocol::replication::{on_contact, respond, settle_applies};
+use crate::protocol::contact::{on_contact, respond};
 use crate::state::core::Core;
 use crate::state::progress::{Phase, Progress};
 use crate::state::role::{Follower, Leader, Role};
@@ -87,7 +87,7 @@ pub(crate) fn on_install(
     } else {
         // What was decided before must be carried out before.
         actions.extend(core.disk.issue(&core.hard_state, core.now).map(Action::Persist));
-        settle_applies(core, actions);
+        core.hand_out_applies(actions);
         core.installing = Some(m.snapshot.clone());
         actions.push(Action::InstallSnapshot { snapshot: m.snapshot.clone() });
     }

@@ -185,3 +185,92 @@ impl Progress {
         self.in_flight.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Phase, Progress};
+    use crate::types::{Instant, LogIndex, Round};
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    const NOW: Instant = Instant::from_nanos(3);
+
+    fn peer(next_index: u64) -> Progress {
+        Progress::new(LogIndex(next_index - 1), Round(5), NOW)
+    }
+
+    /// The peer answers what it was last asked.
+    fn matched(peer: &mut Progress, index: u64) {
+        let ends = (LogIndex::ZERO, LogIndex(100));
+        peer.matched(LogIndex(index), Some(Round(9)), ends, NOW);
+    }
+
+    #[test]
+    fn a_peer_that_is_not_known_gets_one_message_at_a_time() {
+        let mut peer = peer(4);
+        peer.sent(LogIndex(9));
+        assert_eq!(peer.phase, Phase::Probe { awaiting: Some(LogIndex(9)) });
+        assert_eq!(peer.next_index, LogIndex(4), "nobody knows whether it will match");
+        peer.mismatched(LogIndex(2), Round(8));
+        assert_eq!((peer.phase, peer.next_index), (Phase::Probe { awaiting: None }, LogIndex(3)));
+        assert_eq!(peer.since, Round(8), "an answer to an earlier round is old news");
+    }
+
+    #[test]
+    fn the_window_moves_with_what_is_acknowledged() {
+        let mut peer = peer(1);
+        matched(&mut peer, 0);
+        for last in [3, 5, 9] {
+            peer.sent(LogIndex(last));
+        }
+        matched(&mut peer, 5);
+        assert_eq!(peer.in_flight.iter().copied().collect::<Vec<_>>(), [LogIndex(9)]);
+        assert_eq!((peer.match_index, peer.next_index), (LogIndex(5), LogIndex(10)));
+        matched(&mut peer, 2);
+        assert_eq!(peer.match_index, LogIndex(5), "it never goes back");
+        peer.mismatched(LogIndex(1), Round(8));
+        assert_eq!(peer.next_index, LogIndex(6), "nor does what is sent go back below it");
+        assert!(peer.in_flight.is_empty());
+    }
+
+    #[test]
+    fn what_a_probe_carried_is_on_its_way_still_when_the_probe_is_answered() {
+        let mut peer = peer(4);
+        peer.sent(LogIndex(9));
+        matched(&mut peer, 3);
+        assert_eq!((peer.phase, peer.next_index), (Phase::Replicate, LogIndex(10)));
+        assert_eq!(peer.in_flight, [LogIndex(9)]);
+    }
+
+    #[test]
+    fn an_acknowledgement_from_before_the_probe_does_not_end_it() {
+        let mut peer = peer(8);
+        peer.delivered(LogIndex(20), Round(9));
+        matched(&mut peer, 5);
+        assert_eq!(peer.phase, Phase::Probe { awaiting: Some(LogIndex(20)) });
+        matched(&mut peer, 20);
+        assert_eq!(peer.phase, Phase::Replicate, "but what was asked for is there");
+    }
+
+    proptest! {
+        #[test]
+        fn progress_is_sound_whatever_is_answered(
+            deeds in prop::collection::vec((0_u8..3, 0_u64..20), 0..40),
+        ) {
+            const WINDOW: usize = 4;
+            let mut peer = peer(5);
+            for (deed, index) in deeds {
+                let before = peer.match_index;
+                match deed {
+                    0 => matched(&mut peer, index),
+                    1 => peer.mismatched(LogIndex(index), Round(6)),
+                    _ if matches!(peer.phase, Phase::Probe { awaiting: Some(_) }) => {}
+                    _ if peer.in_flight.len() == WINDOW => {}
+                    _ => peer.sent(LogIndex(peer.next_index.get() + index)),
+                }
+                prop_assert!(peer.is_sound(WINDOW), "{peer:?}");
+                prop_assert!(peer.match_index >= before);
+            }
+        }
+    }
+}

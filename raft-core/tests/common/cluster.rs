@@ -53,7 +53,9 @@ impl Cluster {
 
     pub(crate) fn isolate(&mut self, id: NodeId) {
         let others: Vec<_> = self.nodes.keys().copied().filter(|other| *other != id).collect();
-        others.into_iter().for_each(|other| self.cut_both_ways(id, other));
+        for other in others {
+            self.cut_both_ways(id, other);
+        }
     }
 
     pub(crate) fn heal(&mut self) {

@@ -98,8 +98,7 @@ impl World {
     pub(crate) fn new(seed: u64, all: u64, genesis: &Membership) -> Self {
         let ids = (1..=all).map(NodeId);
         let mut dice = Dice(seed);
-        let clocks: BTreeMap<_, _> =
-            ids.clone().map(|id| (id, (dice.below(1 << 40), 0))).collect();
+        let clocks: BTreeMap<_, _> = ids.clone().map(|id| (id, (dice.below(1 << 40), 0))).collect();
         let of = |id| if genesis.contains(id) { genesis.clone() } else { Membership::empty() };
         let start = |id| Host::new(id, of(id), Instant::from_nanos(clocks[&id].0));
         Self {
