@@ -1,1 +1,11 @@
-//! The simulator.
+//! A deterministic discrete-event simulator around real `raft-core` nodes.
+//!
+//! Every run is a function of ([`Setup`], seed): hosts that carry out every action, disks that complete
+//! writes later and lose what was not durable in a crash, directed links, clients, a timeline of faults, and checkers
+//! that look from outside after every event.
+
+pub mod record;
+pub mod setup;
+
+pub use record::{Event, Nobody, NodeState, Record, Sink, Violation};
+pub use setup::{Fault, Setup};
