@@ -5,6 +5,7 @@
 //! that look from outside after every event.
 
 pub mod record;
+pub mod scenario;
 pub mod setup;
 
 pub use record::{Event, Nobody, NodeState, Record, Sink, Violation};
