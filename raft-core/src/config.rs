@@ -59,7 +59,12 @@ pub struct Config {
     pub max_uncommitted: u64,
 }
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl Config {
+    /// The upper end of the range of `longest_promise`.
+    pub(crate) const LONGEST_PROMISE: Duration = DAY.saturating_mul(10);
+
     /// The defaults for node `id`, with a `seed` that is fresh at each start.
     pub const fn new(id: NodeId, seed: u64) -> Self {
         Self {
@@ -94,14 +99,13 @@ impl Config {
     ///
     /// Names the first value that is not.
     pub fn check(&self) -> Result<(), ConfigError> {
-        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         let t = self.election_timeout;
         let in_range = [
             ("id", self.id.get() <= LIMIT),
             ("election_timeout", (Duration::from_micros(1)..=DAY).contains(&t)),
             ("heartbeat_interval", nanos(self.heartbeat_interval) > 0),
             ("heartbeat_interval", nanos(self.heartbeat_interval) <= nanos(t) / 2),
-            ("longest_promise", (t..=DAY * 10).contains(&self.longest_promise)),
+            ("longest_promise", (t..=Self::LONGEST_PROMISE).contains(&self.longest_promise)),
             ("max_entries_per_message", (1..=LIMIT).contains(&self.max_entries_per_message)),
             ("max_messages_in_flight", (1..=4096).contains(&self.max_messages_in_flight)),
             ("max_uncommitted", (1..=LIMIT).contains(&self.max_uncommitted)),
@@ -134,7 +138,8 @@ mod tests {
 
     #[test]
     fn every_value_out_of_its_range_is_refused_by_name() {
-        let cases: [(&str, fn(&mut Config)); 10] = [
+        type Spoil = fn(&mut Config);
+        let cases: [(&str, Spoil); 10] = [
             ("id", |c| c.id = NodeId(u64::MAX)),
             ("election_timeout", |c| c.election_timeout = Duration::ZERO),
             ("election_timeout", |c| c.election_timeout = Duration::MAX),

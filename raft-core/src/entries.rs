@@ -61,11 +61,6 @@ impl<T> Runs<T> {
     pub fn is_empty(&self) -> bool {
         self.head.is_none()
     }
-
-    pub(crate) fn clear(&mut self) {
-        self.head = None;
-        self.tail.clear();
-    }
 }
 
 impl<T> Default for Runs<T> {
@@ -253,7 +248,7 @@ impl Entries {
             let here = run.count().min(left);
             left -= here;
             match run {
-                run if here == run.count() => head.push(run),
+                _ if here == run.count() => head.push(run),
                 Run::Commands { term, count } => {
                     if here > 0 {
                         head.push(Run::Commands { term, count: here });

@@ -187,9 +187,10 @@ pub enum IgnoreReason {
     /// The sender is no member as far as this leader knows.
     #[error("from nobody that this leader replicates to")]
     UnknownPeer,
-    /// Entries that contradict what is committed here. One of the two nodes is broken.
-    #[error("contradicts the committed entry at index {at}")]
-    ConflictBelowCommit {
+    /// Entries that contradict what is committed here, or what the same leader said before. One of
+    /// the two nodes is broken.
+    #[error("contradicts what is settled at index {at}")]
+    Contradiction {
         /// The first index at which they contradict.
         at: LogIndex,
     },

@@ -1,17 +1,106 @@
-//! The public checker.
-use crate::Node;
+//! What holds of a node after every step, whatever it was given.
+//!
+//! Anyone can run it, in production too: see [`Node::check`](crate::Node::check). Tests, simulator
+//! and fuzzing run it after every step.
 
-/// Checks every invariant of a node's state; `Err` names the first that is broken.
-///
-/// # Errors
-///
-/// The first invariant that is broken.
-pub fn check(node: &Node) -> Result<(), Broken> {
-    let _ = node;
-    Ok(())
-}
+use crate::state::core::{Core, MAX_WAITING};
+use crate::state::role::{Follower, Leader, NodeSet, Role};
+use crate::state::timers::Deadline;
+use crate::types::{LogIndex, Term};
+use thiserror::Error;
 
-/// An invariant that is broken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+/// An invariant that does not hold: a bug of this crate.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
 #[error("invariant broken: {0}")]
 pub struct Broken(pub &'static str);
+
+/// The first invariant that does not hold.
+pub(crate) fn check(core: &Core, role: &Role) -> Result<(), Broken> {
+    check_core(core)?;
+    match role {
+        Role::Follower(follower) => check_follower(core, follower),
+        Role::PreCandidate(candidate) => check_voters(core, &candidate.granted),
+        Role::Candidate(candidate) => {
+            holds(core.hard_state.voted_for == Some(core.id()), "a candidate votes for itself")?;
+            check_voters(core, &candidate.granted)
+        }
+        Role::Leader(leader) => check_leader(core, leader),
+    }?;
+    check_timers(core, role)
+}
+
+fn check_core(core: &Core) -> Result<(), Broken> {
+    let (log, disk) = (&core.log, &core.disk);
+    holds(log.is_sound(), "the log is a sequence of runs with ascending terms")?;
+    holds(disk.is_sound(log.last_index()), "tickets ascend and what is durable is in the log")?;
+    holds(log.last_position().term <= core.term(), "no entry has a term above the current one")?;
+    holds(log.start().index <= core.last_applied, "what a snapshot covers is applied")?;
+    holds(core.last_applied <= core.commit_index, "only what is committed is applied")?;
+    holds(core.last_applied <= disk.durable_index(), "only what is durable is applied")?;
+    holds(core.commit_index <= log.last_index(), "what is committed is in the log")?;
+    let voted = core.hard_state.voted_for.is_some();
+    holds(core.term() > Term::ZERO || !voted, "nobody votes in term 0")?;
+    let promised = core.hard_state.promised >= disk.durable_hard_state().promised;
+    holds(promised, "a promise is not taken back")?;
+    holds(disk.durable_hard_state().current_term <= core.term(), "the term does not decrease")?;
+    holds(core.outbox.len() <= 2 * MAX_WAITING, "few messages wait for the disk")?;
+    holds(core.outbox.is_empty() || !core.is_open(), "messages wait for nothing but the disk")
+}
+
+fn check_follower(core: &Core, follower: &Follower) -> Result<(), Broken> {
+    let leader = follower.leader;
+    holds(
+        leader.is_none() || leader == core.elected,
+        "a follower follows the one who was elected",
+    )?;
+    holds(leader != Some(core.id()), "nobody follows itself")?;
+    holds(follower.verified <= core.log.last_index(), "what is verified is in the log")?;
+    holds(follower.acknowledged <= follower.verified, "only what matches is acknowledged")?;
+    let durable = follower.acknowledged <= core.disk.durable_index();
+    holds(durable, "only what is durable is acknowledged")?;
+    holds(!follower.answer_now, "an answer that is due has been given")
+}
+
+fn check_leader(core: &Core, leader: &Leader) -> Result<(), Broken> {
+    holds(core.elected == Some(core.id()), "a leader knows that it was elected")?;
+    holds(core.hard_state.voted_for == Some(core.id()), "a leader has voted for itself")?;
+    holds(core.is_open(), "a leader's term and vote are durable")?;
+    holds(!leader.heartbeat_due, "a heartbeat that is due has been sent")?;
+    holds(leader.peer(core.id()).is_none(), "a leader does not send to itself")?;
+    let peers = leader.peers.iter().map(|(id, _)| *id);
+    holds(peers.clone().eq(sorted_members(core)), "a leader sends to every other member")?;
+    let window = core.config.max_messages_in_flight;
+    let last = core.log.last_index();
+    let sound = |index: LogIndex| index <= last.next();
+    holds(
+        leader.peers.iter().all(|(_, p)| p.is_sound(window) && sound(p.next_index)),
+        "progress moves within the log",
+    )
+}
+
+fn check_voters(core: &Core, granted: &NodeSet) -> Result<(), Broken> {
+    let voters = granted.iter().all(|id| core.membership().is_voter(id) && id != core.id());
+    holds(voters, "only the votes of other voters are counted")
+}
+
+fn check_timers(core: &Core, role: &Role) -> Result<(), Broken> {
+    let leads = matches!(role, Role::Leader(_));
+    let set = |deadline| core.timers.get(deadline).is_some();
+    holds(set(Deadline::Heartbeat) == leads, "leaders have heartbeats, and only they")?;
+    holds(
+        set(Deadline::CheckQuorum) == (leads && core.has_leases()),
+        "leaders check their quorum",
+    )?;
+    holds(set(Deadline::Election) <= !leads, "a leader does not wait for an election")
+}
+
+fn sorted_members(core: &Core) -> impl Iterator<Item = crate::types::NodeId> {
+    let mut members: alloc::vec::Vec<_> =
+        core.membership().members().filter(|id| *id != core.id()).collect();
+    members.sort_unstable();
+    members.into_iter()
+}
+
+fn holds(condition: bool, invariant: &'static str) -> Result<(), Broken> {
+    if condition { Ok(()) } else { Err(Broken(invariant)) }
+}

@@ -101,7 +101,7 @@ pub enum Verdict {
     StaleTerm,
     /// No: the asking node's log is older (N12).
     StaleLog,
-    /// No: the vote of this term went to another (N11).
+    /// No: the vote of this term went to another, or another was elected in it (N11).
     AlreadyVoted,
 }
 

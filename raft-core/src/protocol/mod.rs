@@ -1,1 +1,9 @@
-//! p
+//! The verbs: one file is one section of the thesis. Each handler is a list of early returns in the
+//! paper's order; an `Err` has changed nothing.
+
+pub(crate) mod transition;
+
+pub(crate) mod election;
+pub(crate) mod replication;
+
+pub(crate) mod admission;

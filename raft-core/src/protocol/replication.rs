@@ -1,0 +1,307 @@
+//! Replication of the log, from proposal to apply (Raft paper, 5.3 and 5.4; thesis, 10.2.1).
+
+use crate::action::Action;
+use crate::entries::{Entries, Run};
+use crate::error::{IgnoreReason, RejectReason};
+use crate::membership::Membership;
+use crate::message::{
+    AppendEntries, AppendEntriesResponse, AppendOutcome, Echo, Envelope, Message, Probe,
+};
+use crate::state::core::Core;
+use crate::state::progress::{Phase, Progress};
+use crate::state::quorum;
+use crate::state::role::{Follower, Leader, Role};
+use crate::state::timers::Deadline;
+use crate::types::{LIMIT, LogIndex, LogPosition, NodeId, Round, Token};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// How many terms a follower names when it rejects. With so many the place where two logs part is
+/// found in a few round trips, whatever the number of entries: one for 128 terms.
+pub(crate) const MAX_HINT: usize = 128;
+
+/// New commands for the leader's log.
+pub(crate) fn on_propose(
+    core: &mut Core,
+    role: &Role,
+    count: u64,
+    nth: usize,
+) -> Result<LogPosition, RejectReason> {
+    let leader = match role {
+        Role::Leader(_) => Some(core.id()),
+        Role::Follower(follower) => follower.leader,
+        Role::PreCandidate(_) | Role::Candidate(_) => None,
+    };
+    if leader != Some(core.id()) {
+        return Err(RejectReason::NotLeader { leader });
+    }
+    if count == 0 || count > LIMIT.saturating_sub(core.log.last_index().get()) {
+        return Err(RejectReason::BadCount { count });
+    }
+    let waiting = core.log.last_index().since(core.commit_index);
+    if count > core.config.max_uncommitted.saturating_sub(waiting) {
+        return Err(RejectReason::TooManyUncommitted { waiting });
+    }
+    let first = LogPosition::new(core.term(), core.log.last_index().next());
+    core.append_commands(core.term(), count, nth, 0);
+    Ok(first)
+}
+
+/// What the caller of [`on_propose`] hears.
+pub(crate) fn answer(
+    token: Token,
+    count: u64,
+    outcome: Result<LogPosition, RejectReason>,
+) -> Action {
+    match outcome {
+        Ok(first) => Action::Accepted { token, first, count },
+        Err(reason) => Action::Rejected { token, reason },
+    }
+}
+
+/// The leader of this term speaks (Raft paper, 5.3). What cannot be was refused at the door, see
+/// `admission`.
+pub(crate) fn on_append_entries(
+    core: &mut Core,
+    follower: &mut Follower,
+    from: NodeId,
+    nth: usize,
+    m: &AppendEntries,
+) {
+    on_contact(core, follower, m.probe);
+    if !core.log.matches(m.prev) {
+        if let Some(probe) = m.probe {
+            let hint = core.log.spans_down_from(m.prev.index, MAX_HINT);
+            let outcome = AppendOutcome::Mismatched { rejected: m.prev, hint };
+            let echo = Some(echo(core, probe));
+            core.send(
+                from,
+                Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo }),
+            );
+        }
+        return;
+    }
+    accept(core, m, nth);
+
+    let last = m.last_position().index;
+    follower.verified = follower.verified.max(last);
+    // Only what is known to match may be taken as committed (Raft paper, figure 2).
+    core.advance_commit(m.commit.min(last));
+    if m.probe.is_some() {
+        follower.probe = newest(follower.probe, m.probe);
+        follower.answer_now |= m.entries.is_empty() || last <= core.disk.durable_index();
+    }
+}
+
+/// The leader of an earlier term learns that its term is over. Without this a node whose term is
+/// later, and whose votes are refused, would stay outside for ever.
+pub(crate) fn refuse_stale_leader(core: &mut Core, from: NodeId) {
+    let outcome = AppendOutcome::StaleTerm;
+    core.send(from, Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo: None }));
+}
+
+/// Answers the leader once for all that it said: at once where nothing has to be written, and again
+/// when more of its entries are durable.
+pub(crate) fn settle_answer(core: &mut Core, follower: &mut Follower) {
+    let Some(leader) = follower.leader else { return };
+    let match_index = follower.verified.min(core.disk.durable_index());
+    if !follower.answer_now && match_index <= follower.acknowledged {
+        return;
+    }
+    follower.answer_now = false;
+    follower.acknowledged = follower.acknowledged.max(match_index);
+    let echo = follower.probe.take().map(|probe| echo(core, probe));
+    let outcome = AppendOutcome::Matched { match_index };
+    core.send(leader, Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo }));
+}
+
+/// A follower answers (Raft paper, 5.3).
+pub(crate) fn on_append_entries_response(
+    core: &Core,
+    leader: &mut Leader,
+    from: NodeId,
+    m: &AppendEntriesResponse,
+) -> Result<(), IgnoreReason> {
+    let (first_round, elected_at) = (leader.first_round, leader.elected_at);
+    let peer = leader.peer_mut(from).ok_or(IgnoreReason::UnknownPeer)?;
+    if let Some(echo) = m.echo {
+        // An echo counts only if this leadership issued the round, at a time that can be.
+        if !(first_round..=core.round).contains(&echo.round)
+            || !(elected_at..=core.now).contains(&echo.sent_at)
+        {
+            return Err(IgnoreReason::Stale);
+        }
+    }
+    match &m.outcome {
+        AppendOutcome::Matched { match_index } => peer.matched(*match_index),
+        AppendOutcome::Mismatched { rejected, hint } => {
+            if !is_news(peer, m.echo.map(|echo| echo.round), *rejected) {
+                return Err(IgnoreReason::Stale);
+            }
+            let agreed = core.log.agreement(hint).min(rejected.index.prev());
+            peer.mismatched(agreed, core.round);
+        }
+        // It is said of a lower term than the sender's only, so never in this very term.
+        AppendOutcome::StaleTerm => return Err(IgnoreReason::Malformed),
+    }
+    if let Some(echo) = m.echo {
+        peer.heard_at = peer.heard_at.max(echo.sent_at);
+    }
+    Ok(())
+}
+
+/// Commits what a quorum holds durably, if it is of the leader's own term: an entry of an earlier
+/// term may still be replaced, however many hold it (Raft paper, 5.4.2, figure 8).
+pub(crate) fn settle_commit(core: &mut Core, leader: &Leader) {
+    let durable = |id| match leader.peer(id) {
+        Some(progress) => progress.match_index.get(),
+        None if id == core.id() => core.disk.durable_index().get(),
+        None => 0,
+    };
+    let index = LogIndex(quorum::reached(core.membership(), durable));
+    if index > core.commit_index && core.log.term_at(index) == Some(core.term()) {
+        core.advance_commit(index);
+    }
+}
+
+/// Sends every peer what it lacks: entries within the window, the heartbeat if it is due, or at
+/// least the news of a commit. One round serves all of it.
+pub(crate) fn settle_sends(core: &mut Core, leader: &mut Leader, actions: &mut Vec<Action>) {
+    let mut round = None;
+    let heartbeat = core::mem::take(&mut leader.heartbeat_due);
+    for (id, peer) in &mut leader.peers {
+        let mut sent = false;
+        while wants_entries(core, peer) {
+            let entries = core.log.entries(peer.next_index, core.config.max_entries_per_message);
+            let question = Some(probe(core, &mut round));
+            let m = compose(core, peer, entries, question);
+            peer.sent(m.last_position().index);
+            actions.push(envelope(core, *id, m));
+            sent = true;
+        }
+        let announce = peer.phase == Phase::Replicate && peer.announced < core.commit_index;
+        if !sent && (heartbeat || announce) {
+            let question = heartbeat.then(|| probe(core, &mut round));
+            let m = compose(core, peer, Entries::new(), question);
+            actions.push(envelope(core, *id, m));
+        }
+    }
+}
+
+/// Hands out what is committed and durable here, one term at a time.
+pub(crate) fn settle_applies(core: &mut Core, actions: &mut Vec<Action>) {
+    let end = core.commit_index.min(core.disk.durable_index());
+    while core.last_applied < end {
+        let first = core.last_applied.next();
+        let through = core.log.end_of_term(first, end).expect("what is committed is in the log");
+        core.last_applied = through.index;
+        actions.push(Action::Apply { first, through });
+    }
+}
+
+/// A message of the current leader, whether its log matched or not: the election is put off, and no
+/// vote is given for a while (thesis, 4.2.3; N2).
+fn on_contact(core: &mut Core, follower: &mut Follower, probe: Option<Probe>) {
+    core.reset_election_timer();
+    if let Some(probe) = probe.filter(|_| core.has_leases()) {
+        // A leader that wants no lease does not check its quorum either: no lease for it.
+        let promised = promise(core, probe.lease);
+        follower.lease = match probe.lease {
+            Duration::ZERO => Duration::ZERO,
+            _ => promised.max(core.config.election_timeout),
+        };
+    }
+    core.lease_until = core.lease_until.max(core.now.saturating_add(follower.lease));
+}
+
+/// Promises the lease if it is not too long, and makes sure that the promise outlives a crash.
+fn promise(core: &mut Core, lease: Duration) -> Duration {
+    if lease > core.config.longest_promise {
+        return Duration::ZERO;
+    }
+    core.hard_state.promised = core.hard_state.promised.max(lease);
+    lease
+}
+
+fn newest(a: Option<Probe>, b: Option<Probe>) -> Option<Probe> {
+    a.into_iter().chain(b).max_by_key(|probe| probe.round)
+}
+
+fn echo(core: &Core, probe: Probe) -> Echo {
+    let kept = core.has_leases() && probe.lease <= core.hard_state.promised;
+    let promised = if kept { probe.lease } else { Duration::ZERO };
+    Echo { round: probe.round, sent_at: probe.sent_at, promised }
+}
+
+/// Takes over what is missing, and drops what is in conflict; what matches already stays, for a late
+/// message must not undo a newer one (Raft paper, 5.3).
+fn accept(core: &mut Core, m: &AppendEntries, nth: usize) {
+    let (mut before, mut skip) = (m.prev.index, 0);
+    for run in m.entries.runs() {
+        let last = before.plus(run.count());
+        if let Some(new) = core.log.first_difference(before.next(), last, run.term()) {
+            if new <= core.log.last_index() {
+                core.truncate_from(new);
+            }
+            match run {
+                Run::Commands { term, .. } => {
+                    let known = new.since(before) - 1;
+                    core.append_commands(*term, run.count() - known, nth, skip + known);
+                }
+                Run::Membership { term, membership } => {
+                    core.append_membership(*term, Membership::clone(membership));
+                }
+            }
+        }
+        (before, skip) = (last, skip + run.commands());
+    }
+}
+
+/// Whether a rejection is about what the leader believes now. A late one must not drag `next_index`
+/// back.
+fn is_news(peer: &Progress, round: Option<Round>, rejected: LogPosition) -> bool {
+    let in_time = round.is_some_and(|round| round > peer.since);
+    let believed = match peer.phase {
+        Phase::Probe { .. } => rejected.index == peer.next_index.prev(),
+        Phase::Replicate => rejected.index > peer.match_index && rejected.index < peer.next_index,
+    };
+    in_time && believed
+}
+
+fn wants_entries(core: &Core, peer: &Progress) -> bool {
+    let free = match peer.phase {
+        Phase::Probe { awaiting } => !awaiting,
+        Phase::Replicate => peer.in_flight.len() < core.config.max_messages_in_flight,
+    };
+    free && peer.next_index <= core.log.last_index()
+}
+
+fn compose(
+    core: &Core,
+    peer: &mut Progress,
+    entries: Entries,
+    probe: Option<Probe>,
+) -> AppendEntries {
+    let prev = core.log.position_at(peer.next_index.prev()).expect("next_index lies in the log");
+    peer.announced = peer.announced.max(core.commit_index);
+    AppendEntries { prev, entries, commit: core.commit_index, probe }
+}
+
+/// The question of this call; every peer gets the same.
+fn probe(core: &mut Core, round: &mut Option<Round>) -> Probe {
+    let round = *round.get_or_insert_with(|| core.next_round());
+    let lease = if core.has_leases() { core.config.election_timeout } else { Duration::ZERO };
+    Probe { round, sent_at: core.now, lease }
+}
+
+fn envelope(core: &Core, to: NodeId, m: AppendEntries) -> Action {
+    let message = Message::AppendEntries(m);
+    Action::Send(Envelope { from: core.id(), to, term: core.term(), message })
+}
+
+/// The heartbeat is due.
+pub(crate) fn on_heartbeat_timeout(core: &mut Core, leader: &mut Leader) {
+    leader.heartbeat_due = true;
+    core.timers
+        .set(Deadline::Heartbeat, Some(core.now.saturating_add(core.config.heartbeat_interval)));
+}

@@ -1,0 +1,123 @@
+//! What a node knows in every role.
+
+use crate::action::Chunk;
+use crate::config::{Config, Protection};
+use crate::input::HardState;
+use crate::membership::Membership;
+use crate::message::Message;
+use crate::state::disk::Disk;
+use crate::state::log::Log;
+use crate::state::rng::Rng;
+use crate::state::timers::{Deadline, Timers};
+use crate::types::{Instant, LogIndex, NodeId, Round, Term};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// How many messages wait for the disk at most. While so many wait, no more are taken in.
+pub(crate) const MAX_WAITING: usize = 1024;
+
+/// What a node knows in every role.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    /// The latest moment that was seen. It never goes back.
+    pub(crate) now: Instant,
+    pub(crate) rng: Rng,
+    pub(crate) timers: Timers,
+    /// Term, vote and promise as this node knows them; see `disk` for what is durable of it.
+    pub(crate) hard_state: HardState,
+    /// Who was elected in the current term, if this node has seen it. There is never a second one.
+    pub(crate) elected: Option<NodeId>,
+    /// Before this moment no vote is given, this node's own included.
+    pub(crate) lease_until: Instant,
+    pub(crate) log: Log,
+    pub(crate) commit_index: LogIndex,
+    /// The last index that was handed out in an `Apply`.
+    pub(crate) last_applied: LogIndex,
+    pub(crate) disk: Disk,
+    /// The last round that was issued.
+    pub(crate) round: Round,
+    /// What is to be sent as soon as the hard state is durable; all of it dies with the term.
+    pub(crate) outbox: Vec<(NodeId, Message)>,
+}
+
+impl Core {
+    pub(crate) const fn id(&self) -> NodeId {
+        self.config.id
+    }
+
+    pub(crate) const fn term(&self) -> Term {
+        self.hard_state.current_term
+    }
+
+    /// The membership in force.
+    pub(crate) fn membership(&self) -> &Membership {
+        self.log.membership()
+    }
+
+    pub(crate) fn is_voter(&self) -> bool {
+        self.membership().is_voter(self.id())
+    }
+
+    pub(crate) fn has_leases(&self) -> bool {
+        self.config.protection == Protection::Full
+    }
+
+    /// Whether messages may leave: the hard state is durable.
+    pub(crate) fn is_open(&self) -> bool {
+        self.disk.is_open(&self.hard_state)
+    }
+
+    /// A number that this node has not used for a round before.
+    pub(crate) const fn next_round(&mut self) -> Round {
+        self.round = self.round.next();
+        self.round
+    }
+
+    /// Puts the election off: T and a random time in `[0, T)` from now, drawn anew each time (N4). A
+    /// node without a vote waits for ever.
+    pub(crate) fn reset_election_timer(&mut self) {
+        let timeout = self.config.election_timeout;
+        let jitter = Duration::from_nanos(self.rng.below(self.config.timeout_nanos()));
+        let at = self.now.saturating_add(timeout).saturating_add(jitter);
+        self.timers.set(Deadline::Election, self.is_voter().then_some(at));
+    }
+
+    /// Queues a message. It leaves when what it rests on is durable; a message of the same kind to
+    /// the same node that still waits is pointless then.
+    pub(crate) fn send(&mut self, to: NodeId, message: Message) {
+        let same = |(at, waiting): &&mut (NodeId, Message)| {
+            *at == to && waiting.is_superseded_by(&message)
+        };
+        match self.outbox.iter_mut().find(same) {
+            Some((_, waiting)) => *waiting = message,
+            None => self.outbox.push((to, message)),
+        }
+    }
+
+    /// Appends commands to the log, and to what is to be written.
+    pub(crate) fn append_commands(&mut self, term: Term, count: u64, nth: usize, skip: u64) {
+        self.disk.append(self.log.last_index(), Chunk::of_input(term, count, nth, skip));
+        self.log.append_commands(term, count);
+    }
+
+    /// Appends a membership entry to the log, and to what is to be written.
+    pub(crate) fn append_membership(&mut self, term: Term, membership: Membership) {
+        self.disk.append(self.log.last_index(), Chunk::of_membership(term, membership.clone()));
+        self.log.append_membership(term, membership);
+    }
+
+    /// Drops the log from `index` on, here and on the disk.
+    pub(crate) fn truncate_from(&mut self, index: LogIndex) {
+        debug_assert!(index > self.commit_index, "what is committed is never dropped");
+        self.disk.truncate_from(index);
+        self.log.truncate_from(index);
+    }
+
+    /// Everything up to `index` is committed. It never decreases.
+    pub(crate) fn advance_commit(&mut self, index: LogIndex) {
+        debug_assert!(index <= self.log.last_index(), "what is committed lies in the log");
+        self.commit_index = self.commit_index.max(index);
+    }
+}

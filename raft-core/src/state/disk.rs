@@ -1,0 +1,261 @@
+//! What is durable, what is on its way to the disk, and what is to be written next.
+//!
+//! The rule of the whole core: no message leaves while a change of the hard state is not durable,
+//! and no position counts as held before it is durable. So a runtime cannot send too early, because
+//! it has not been handed the message yet.
+
+use crate::action::{Chunk, LogWrite, Source, Write};
+use crate::entries::Runs;
+use crate::input::HardState;
+use crate::membership::Membership;
+use crate::types::{LogIndex, Term, Ticket};
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+
+/// How many writes are remembered one by one. Beyond it the two newest are joined: the completion of
+/// the earlier one then proves nothing before that of the later one does.
+const MAX_IN_FLIGHT: usize = 1024;
+
+/// What is durable, on its way, and to be written next.
+///
+/// Invariants: tickets ascend; `durable_index` and every `through` lie in the log; `next_write` is
+/// empty between two calls.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Disk {
+    /// The first ticket of this life.
+    first: Ticket,
+    /// The next ticket.
+    next: Ticket,
+    in_flight: VecDeque<InFlight>,
+    durable_hard_state: HardState,
+    /// The newest hard state that was handed out for writing.
+    issued_hard_state: HardState,
+    /// The log up to here is durable as it stands.
+    durable_index: LogIndex,
+    next_write: Option<LogWrite>,
+}
+
+/// A write that was handed out.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct InFlight {
+    ticket: Ticket,
+    hard_state: Option<HardState>,
+    /// The last index of the log, as it stands now, that this write makes durable.
+    through: Option<LogIndex>,
+}
+
+impl Disk {
+    pub(crate) const fn new(first: Ticket, hard_state: HardState, durable_index: LogIndex) -> Self {
+        Self {
+            first,
+            next: first,
+            in_flight: VecDeque::new(),
+            durable_hard_state: hard_state,
+            issued_hard_state: hard_state,
+            durable_index,
+            next_write: None,
+        }
+    }
+
+    /// The log up to here is durable as it stands.
+    pub(crate) const fn durable_index(&self) -> LogIndex {
+        self.durable_index
+    }
+
+    pub(crate) const fn durable_hard_state(&self) -> &HardState {
+        &self.durable_hard_state
+    }
+
+    /// Whether messages may leave: what the node knows of terms, votes and promises is durable.
+    pub(crate) fn is_open(&self, hard_state: &HardState) -> bool {
+        self.durable_hard_state == *hard_state
+    }
+
+    /// The log gets a chunk after `last`, its last index so far.
+    pub(crate) fn append(&mut self, last: LogIndex, chunk: Chunk) {
+        let write =
+            self.next_write.get_or_insert(LogWrite { first: last.next(), chunks: Runs::new() });
+        if let (Source::Input { nth, skip }, Some(before)) =
+            (&chunk.source, write.chunks.last_mut())
+            && let Source::Input { nth: same, skip: from } = &before.source
+            && (nth, *skip, chunk.term) == (same, from + before.count, before.term)
+        {
+            before.count += chunk.count;
+            return;
+        }
+        write.chunks.push(chunk);
+    }
+
+    /// The log loses everything from `index` on. A write that is on its way proves nothing any more
+    /// about what it wrote there: a later ticket drops it.
+    pub(crate) fn truncate_from(&mut self, index: LogIndex) {
+        let kept = index.prev();
+        self.durable_index = self.durable_index.min(kept);
+        for write in &mut self.in_flight {
+            write.through = write.through.map(|through| through.min(kept));
+        }
+        let write = self.next_write.get_or_insert(LogWrite { first: index, chunks: Runs::new() });
+        if write.first >= index {
+            *write = LogWrite { first: index, chunks: Runs::new() };
+        }
+        while write.last_index() > kept
+            && let Some(mut chunk) = write.chunks.pop()
+        {
+            let first = write.last_index().next();
+            chunk.count = index.since(first);
+            if chunk.count > 0 {
+                write.chunks.push(chunk);
+            }
+        }
+    }
+
+    /// The write that makes durable what has changed since the last one, if anything has.
+    pub(crate) fn issue(&mut self, hard_state: &HardState) -> Option<Write> {
+        let log = self.next_write.take();
+        let hard_state = (self.issued_hard_state != *hard_state).then_some(*hard_state);
+        if log.is_none() && hard_state.is_none() {
+            return None;
+        }
+        let ticket = self.next;
+        self.next = ticket.next();
+        self.issued_hard_state = hard_state.unwrap_or(self.issued_hard_state);
+        let mut write =
+            InFlight { ticket, hard_state, through: log.as_ref().map(LogWrite::last_index) };
+        if self.in_flight.len() == MAX_IN_FLIGHT
+            && let Some(newest) = self.in_flight.pop_back()
+        {
+            write.hard_state = write.hard_state.or(newest.hard_state);
+            write.through = write.through.or(newest.through);
+        }
+        self.in_flight.push_back(write);
+        Some(Write { ticket, hard_state, log })
+    }
+
+    /// Every write up to `ticket` is durable. `None` if this life did not issue it.
+    pub(crate) fn completed(&mut self, ticket: Ticket) -> Option<()> {
+        if ticket < self.first || ticket >= self.next {
+            return None;
+        }
+        while self.in_flight.front().is_some_and(|write| write.ticket <= ticket)
+            && let Some(write) = self.in_flight.pop_front()
+        {
+            self.durable_hard_state = write.hard_state.unwrap_or(self.durable_hard_state);
+            self.durable_index = self.durable_index.max(write.through.unwrap_or_default());
+        }
+        Some(())
+    }
+
+    /// Whether the invariants of the type hold beside a log that ends at `last`.
+    pub(crate) fn is_sound(&self, last: LogIndex) -> bool {
+        let tickets = self.in_flight.iter().map(|write| write.ticket);
+        tickets.clone().zip(tickets.clone().skip(1)).all(|(a, b)| a < b)
+            && tickets.clone().all(|ticket| ticket >= self.first && ticket < self.next)
+            && self.in_flight.len() <= MAX_IN_FLIGHT
+            && self.in_flight.iter().all(|write| write.through.is_none_or(|index| index <= last))
+            && self.durable_index <= last
+            && self.next_write.is_none()
+    }
+}
+
+impl Chunk {
+    /// `count` commands of the input `nth` of this call, after `skip` of them.
+    pub(crate) const fn of_input(term: Term, count: u64, nth: usize, skip: u64) -> Self {
+        Self { term, count, source: Source::Input { nth, skip } }
+    }
+
+    /// A membership entry.
+    pub(crate) fn of_membership(term: Term, membership: Membership) -> Self {
+        Self { term, count: 1, source: Source::Membership(Box::new(membership)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Disk, MAX_IN_FLIGHT};
+    use crate::action::{Chunk, Write};
+    use crate::input::HardState;
+    use crate::types::{LogIndex, Term, Ticket};
+    use core::time::Duration;
+
+    const HARD_STATE: HardState =
+        HardState { current_term: Term(1), voted_for: None, promised: Duration::ZERO };
+
+    fn disk() -> Disk {
+        Disk::new(Ticket(5), HARD_STATE, LogIndex(9))
+    }
+
+    fn commands(disk: &mut Disk, after: u64, count: u64) {
+        disk.append(LogIndex(after), Chunk::of_input(Term(1), count, 0, 0));
+    }
+
+    fn issue(disk: &mut Disk) -> Write {
+        disk.issue(&HARD_STATE).expect("something has changed")
+    }
+
+    #[test]
+    fn a_completion_never_counts_what_a_later_ticket_dropped() {
+        let mut disk = disk();
+        commands(&mut disk, 9, 2);
+        let first = issue(&mut disk);
+        disk.truncate_from(LogIndex(10));
+        commands(&mut disk, 9, 1);
+        let second = issue(&mut disk);
+        assert_eq!(disk.completed(first.ticket), Some(()));
+        assert_eq!(disk.durable_index(), LogIndex(9));
+        assert_eq!(disk.completed(second.ticket), Some(()));
+        assert_eq!(disk.durable_index(), LogIndex(10));
+    }
+
+    #[test]
+    fn what_one_call_appends_and_drops_again_is_not_written() {
+        let mut disk = disk();
+        commands(&mut disk, 9, 5);
+        disk.truncate_from(LogIndex(12));
+        disk.append(LogIndex(11), Chunk::of_input(Term(2), 1, 1, 0));
+        let log = issue(&mut disk).log.expect("a change of the log");
+        assert_eq!((log.first, log.last_index()), (LogIndex(10), LogIndex(12)));
+        let counts: alloc::vec::Vec<_> = log.chunks.iter().map(|c| (c.term, c.count)).collect();
+        assert_eq!(counts, [(Term(1), 2), (Term(2), 1)]);
+    }
+
+    #[test]
+    fn dropping_below_what_one_call_appends_drops_it_all() {
+        let mut disk = disk();
+        commands(&mut disk, 9, 5);
+        disk.truncate_from(LogIndex(8));
+        let log = issue(&mut disk).log.expect("a change of the log");
+        assert_eq!((log.first, log.last_index()), (LogIndex(8), LogIndex(7)));
+        assert_eq!(disk.durable_index(), LogIndex(7));
+    }
+
+    #[test]
+    fn tickets_of_another_life_are_refused() {
+        let mut disk = disk();
+        commands(&mut disk, 9, 1);
+        let issued = issue(&mut disk).ticket;
+        assert_eq!(disk.completed(Ticket(issued.get() + 1)), None);
+        assert_eq!(disk.completed(Ticket(4)), None);
+        assert_eq!(disk.completed(issued), Some(()));
+        assert_eq!(disk.completed(issued), Some(()), "twice is harmless");
+    }
+
+    #[test]
+    fn writes_in_flight_are_bounded_and_still_complete() {
+        let mut disk = disk();
+        let mut last = 9;
+        let tickets: alloc::vec::Vec<_> = (0..3 * MAX_IN_FLIGHT)
+            .map(|_| {
+                commands(&mut disk, last, 1);
+                last += 1;
+                issue(&mut disk).ticket
+            })
+            .collect();
+        assert!(disk.is_sound(LogIndex(last)));
+        assert_eq!(disk.completed(tickets[2 * MAX_IN_FLIGHT]), Some(()));
+        assert_eq!(disk.durable_index(), LogIndex(9 + MAX_IN_FLIGHT as u64 - 1));
+        assert_eq!(disk.completed(*tickets.last().expect("not empty")), Some(()));
+        assert_eq!(disk.durable_index(), LogIndex(last));
+    }
+}

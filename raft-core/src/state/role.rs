@@ -1,0 +1,118 @@
+//! The four roles. What only one role has lives in that role.
+
+use crate::action::RoleKind;
+use crate::message::Probe;
+use crate::state::progress::Progress;
+use crate::types::{Instant, LogIndex, NodeId, Round};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// The role of a node, with what only this role knows.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) enum Role {
+    Follower(Follower),
+    PreCandidate(PreCandidate),
+    Candidate(Candidate),
+    Leader(Leader),
+}
+
+/// A node that follows a leader, or waits for one.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Follower {
+    /// Whom it follows.
+    pub(crate) leader: Option<NodeId>,
+    /// Up to here its log is known to match the leader's.
+    pub(crate) verified: LogIndex,
+    /// The greatest match index that it has acknowledged to this leader.
+    pub(crate) acknowledged: LogIndex,
+    /// The newest probe that was not echoed yet.
+    pub(crate) probe: Option<Probe>,
+    /// Whether the probe is to be echoed without waiting for the log.
+    pub(crate) answer_now: bool,
+    /// For how long after a message of this leader no vote is given.
+    pub(crate) lease: Duration,
+}
+
+/// A node that asks whether it would win.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct PreCandidate {
+    /// Names this attempt; answers to another count for nothing.
+    pub(crate) round: Round,
+    /// Who would vote for it, itself not counted.
+    pub(crate) granted: NodeSet,
+}
+
+/// A node that asks for votes.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Candidate {
+    /// Whose vote it has, itself not counted: its own vote counts once it is durable.
+    pub(crate) granted: NodeSet,
+}
+
+/// A node that leads.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Leader {
+    /// Every other member, in the order of ids.
+    pub(crate) peers: Vec<(NodeId, Progress)>,
+    /// When it was elected: an echo with an earlier send time is not one.
+    pub(crate) elected_at: Instant,
+    /// The first round of this leadership: an echo of an earlier one is not one.
+    pub(crate) first_round: Round,
+    /// Every peer is to be asked for a sign of life in this call.
+    pub(crate) heartbeat_due: bool,
+}
+
+impl Role {
+    pub(crate) const fn kind(&self) -> RoleKind {
+        match self {
+            Self::Follower(_) => RoleKind::Follower,
+            Self::PreCandidate(_) => RoleKind::PreCandidate,
+            Self::Candidate(_) => RoleKind::Candidate,
+            Self::Leader(_) => RoleKind::Leader,
+        }
+    }
+}
+
+impl Leader {
+    pub(crate) fn peer(&self, id: NodeId) -> Option<&Progress> {
+        let at = self.peers.binary_search_by_key(&id, |(peer, _)| *peer).ok()?;
+        Some(&self.peers[at].1)
+    }
+
+    pub(crate) fn peer_mut(&mut self, id: NodeId) -> Option<&mut Progress> {
+        let at = self.peers.binary_search_by_key(&id, |(peer, _)| *peer).ok()?;
+        Some(&mut self.peers[at].1)
+    }
+}
+
+/// A small set of nodes, sorted.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
+pub(crate) struct NodeSet(Vec<NodeId>);
+
+impl NodeSet {
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Adds `id`; a node that says yes twice counts once.
+    pub(crate) fn insert(&mut self, id: NodeId) {
+        if let Err(at) = self.0.binary_search(&id) {
+            self.0.insert(at, id);
+        }
+    }
+
+    pub(crate) fn contains(&self, id: NodeId) -> bool {
+        self.0.binary_search(&id).is_ok()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.0.iter().copied()
+    }
+}
