@@ -7,6 +7,7 @@
 pub mod record;
 pub mod scenario;
 pub mod setup;
+pub mod trace;
 
 pub use record::{Event, Nobody, NodeState, Record, Sink, Violation};
 pub use setup::{Fault, Setup};
