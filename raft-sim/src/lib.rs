@@ -4,9 +4,12 @@
 //! writes later and lose what was not durable in a crash, directed links, clients, a timeline of faults, and checkers
 //! that look from outside after every event.
 
+pub mod observe;
 pub mod record;
 pub mod scenario;
 pub mod setup;
+mod style;
+pub mod timeline;
 pub mod trace;
 
 pub use record::{Event, Nobody, NodeState, Record, Sink, Violation};

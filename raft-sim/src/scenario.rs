@@ -94,7 +94,7 @@ impl Scenario {
     }
 }
 
-fn instant(since_start: Duration) -> Instant {
+pub(crate) fn instant(since_start: Duration) -> Instant {
     Instant::ZERO.saturating_add(since_start)
 }
 
@@ -148,7 +148,7 @@ elections = "1.."
     }
 
     /// Each line replaces the first text by the second and names the line and the words of the error.
-    const BAD: [(&str, &str, usize, &str); 22] = [
+    const BAD: [(&str, &str, usize, &str); 23] = [
         ("voters = 3", "voters = ", 7, "expected"),
         ("voters = 3", "voters = 0", 7, "expected 1 to 128 voters, found 0"),
         ("voters = 3", "voters = -3", 7, "expected a number, found `-3`"),
@@ -169,6 +169,7 @@ elections = "1.."
         ("isolate S2", "cut S1 -> ", 21, "expected nodes of the cluster"),
         ("elections = \"1..\"", "elections = \"a..\"", 26, "expected a number or a range"),
         ("elections = \"1..\"", "", 24, "expected something to be seen"),
+        ("elections = \"1..\"", "at = \"0 s\"", 26, "expected a moment after the start"),
         ("elections = \"1..\"", "role = \"leader\"", 26, "expected `node = \"S1\"` beside"),
         ("elections = \"1..\"", "protection = [\"half\"]", 26, "expected a protection level"),
     ];

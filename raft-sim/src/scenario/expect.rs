@@ -85,6 +85,10 @@ pub(super) fn read(
             let message = format!("expected a moment within the run, which lasts {duration:?}");
             return Err(reader.error(at.span(), message));
         }
+        Some(at) if at.get_ref().0.is_zero() => {
+            let message = "expected a moment after the start of the run".to_owned();
+            return Err(reader.error(at.span(), message));
+        }
         Some(at) => at.into_inner().0,
     };
     let levels = reader.levels(raw.protection.take(), levels)?;
