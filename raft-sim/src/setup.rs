@@ -1,9 +1,10 @@
 //! What a run is, as plain data: with a seed it decides everything that happens.
 
 use raft_core::{
-    Config, Entries, HardState, Instant, LogPosition, Membership, Message, NodeId, Protection,
+    Config, Entries, HardState, Instant, LogPosition, Membership, Message, Node, NodeId,
+    Protection, Recovered, StartError,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What a run is. [`World::new`](crate::World::new) makes a world of it.
@@ -22,6 +23,12 @@ pub struct Setup {
     /// The greatest offset of a node's clock. Each life of a node draws its own, from zero on, so
     /// that instants of two clocks, or of two lives, mean nothing to one another.
     pub clock_offset: Duration,
+    /// How long a host may let inputs gather before it steps them as one; zero: each by itself, which
+    /// is what a trace wants to show.
+    pub gathering: Duration,
+    /// How long a host may take from the moment that it is told to send a message to the moment that
+    /// it reads the commands that the message names.
+    pub build_delay: Duration,
     /// Every directed link that is not named in [`links`](Self::links).
     pub link: LinkProfile,
     /// Directed links, (from, to), that differ.
@@ -53,6 +60,8 @@ impl Setup {
             election_timeout: Duration::from_secs(1),
             heartbeat_interval: Duration::from_millis(100),
             clock_offset: Duration::ZERO,
+            gathering: Duration::ZERO,
+            build_delay: Duration::ZERO,
             link: LinkProfile::default(),
             links: BTreeMap::new(),
             disk: DiskProfile::default(),
@@ -60,6 +69,46 @@ impl Setup {
             duration: Duration::from_secs(10),
             timeline: Vec::new(),
         }
+    }
+
+    /// Whether it makes sense.
+    ///
+    /// # Errors
+    ///
+    /// Names the first thing that does not.
+    pub fn check(&self) -> Result<(), SetupError> {
+        let ids: BTreeSet<NodeId> = self.nodes.iter().map(|node| node.id).collect();
+        if ids.is_empty() || ids.len() != self.nodes.len() {
+            return Err(SetupError::Nodes);
+        }
+        for node in &self.nodes {
+            let refused = |error| SetupError::Node { node: node.id, error };
+            let membership = node.membership.as_ref().unwrap_or(&self.membership).clone();
+            let recovered = Recovered {
+                hard_state: node.hard_state,
+                entries: node.entries.clone(),
+                ..Recovered::fresh(membership)
+            };
+            Node::new(self.config(node, 0), recovered, Instant::ZERO).map_err(refused)?;
+        }
+        let named = self.links.keys().copied().flat_map(|(from, to)| [from, to]);
+        let named = named.chain(self.timeline.iter().flat_map(|(_, fault)| fault.nodes()));
+        if let Some(node) = named.into_iter().find(|node| !ids.contains(node)) {
+            return Err(SetupError::Unknown { node });
+        }
+        let set = self.timeline.iter().filter_map(|(_, fault)| match fault {
+            Fault::SetLink { profile, .. } => Some(profile),
+            _ => None,
+        });
+        let mut profiles = self.links.values().chain([&self.link]).chain(set);
+        let thinks = self.clients.iter().all(|client| client.min_think <= client.max_think);
+        if !thinks
+            || self.disk.min_latency > self.disk.max_latency
+            || profiles.any(|profile| profile.min_delay > profile.max_delay)
+        {
+            return Err(SetupError::Range);
+        }
+        Ok(())
     }
 
     /// The configuration of one node, with the seed of one of its lives.
@@ -71,6 +120,31 @@ impl Setup {
             ..Config::new(node.id, seed).with_election_timeout(timeout)
         }
     }
+}
+
+/// What makes no sense in a [`Setup`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SetupError {
+    /// There are no nodes, or two with one id.
+    #[error("a setup needs nodes, each with an id of its own")]
+    Nodes,
+    /// A node cannot start.
+    #[error("{node:?} cannot start: {error}")]
+    Node {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        error: StartError,
+    },
+    /// A link or a fault names a node that does not exist.
+    #[error("{node:?} does not exist")]
+    Unknown {
+        /// The node.
+        node: NodeId,
+    },
+    /// A range whose end is below its start.
+    #[error("a delay, a latency or a pause ends before it begins")]
+    Range,
 }
 
 /// One node of a [`Setup`].
@@ -288,6 +362,30 @@ pub enum Fault {
         /// What is no longer lost.
         kind: MessageKind,
     },
+}
+
+impl Fault {
+    /// The nodes that it names.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        match self {
+            Self::HealAll => Vec::new(),
+            Self::Cut { from, to }
+            | Self::Heal { from, to }
+            | Self::SetLink { from, to, .. }
+            | Self::DropKind { from, to, .. }
+            | Self::PassKind { from, to, .. } => vec![*from, *to],
+            Self::Isolate { node }
+            | Self::Crash { node }
+            | Self::CrashInStep { node }
+            | Self::Restart { node }
+            | Self::Pause { node }
+            | Self::Resume { node }
+            | Self::HangDisk { node }
+            | Self::ReleaseDisk { node }
+            | Self::Campaign { node }
+            | Self::Propose { node, .. } => vec![*node],
+        }
+    }
 }
 
 /// The kinds of messages, named as in the trace.
