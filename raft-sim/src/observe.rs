@@ -155,7 +155,8 @@ mod tests {
             durable_last: LogPosition::ZERO,
             durable: HardState::default(),
         };
-        let (node, state) = if node == 0 { (None, None) } else { (Some(NodeId(node)), Some(state)) };
+        let (node, state) =
+            if node == 0 { (None, None) } else { (Some(NodeId(node)), Some(state)) };
         observer.record(Record { time: at(millis), seq: 0, node, event, state });
     }
 

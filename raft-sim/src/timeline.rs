@@ -150,7 +150,12 @@ impl<W: io::Write> Sink for Timeline<W> {
                 let cells = self.cells(node, record.state.as_ref());
                 format!("{time:>10}  {cells}{style}{text}{style:#}")
             }
-            None => format!("{time:>10}  {style}{text}{style:#}"),
+            None => {
+                let of_a_client = matches!(record.event, Event::Client { .. });
+                let line = if of_a_client { " " } else { "─" }.repeat(CELL * self.nodes.len() - 1);
+                let dim = style::DIM;
+                format!("{time:>10}  {dim}{line}{dim:#} {style}{text}{style:#}")
+            }
         };
         self.print(line.trim_end());
     }

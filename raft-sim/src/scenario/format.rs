@@ -59,6 +59,7 @@ pub(super) struct Node {
     pub(super) protection: Option<Text<Protection>>,
     pub(super) term: Option<Text<u64>>,
     pub(super) voted_for: Option<Text<NodeId>>,
+    pub(super) promised: Option<Text<Duration>>,
     #[serde(default)]
     pub(super) log: Vec<Spanned<Text<LogRun>>>,
     pub(super) starts: Option<bool>,

@@ -67,8 +67,13 @@ impl Reader<'_> {
         setup.link = self.link(raw.link.delay, raw.link.loss_ppm, raw.link.duplicate_ppm)?;
         setup.disk = self.disk(raw.disk)?;
         setup.duration = duration;
-        for node in raw.node {
-            self.node(&mut setup, &node)?;
+        for (nth, node) in raw.node.iter().enumerate() {
+            let id = node.id.get_ref();
+            if raw.node[..nth].iter().any(|earlier| earlier.id.get_ref() == id) {
+                let message = format!("expected each node once, {:?} stands above", id.0);
+                return Err(self.error(node.id.span(), message));
+            }
+            self.node(&mut setup, node)?;
         }
         for client in raw.client {
             setup.clients.push(self.client(client.into_inner())?);
@@ -221,8 +226,11 @@ impl Reader<'_> {
         }
         node.hard_state.current_term = term;
         node.hard_state.voted_for = raw.voted_for.map(|node| node.0);
+        node.hard_state.promised = raw.promised.map_or(Duration::ZERO, |promised| promised.0);
         setup.nodes[at] = node;
-        Ok(())
+        let cannot =
+            |error| self.error(raw.id.span(), format!("expected a node that can start: {error}"));
+        setup.check().map_err(cannot)
     }
 
     fn happening(&self, setup: &mut Setup, raw: format::Happening) -> Result<(), ScenarioError> {

@@ -18,8 +18,10 @@ pub(super) fn of(record: &Record) -> (String, Style) {
         Event::PreCandidate { .. } => "holds a pre-vote".to_owned(),
         Event::BecomeCandidate => "holds an election".to_owned(),
         Event::BecomeLeader => "LEADS".to_owned(),
-        Event::BecomeFollower { leader: Some(leader) } => format!("gives up, follows {leader:?}"),
-        Event::BecomeFollower { leader: None } => "gives up, is a follower".to_owned(),
+        Event::BecomeFollower { leader: Some(leader) } => {
+            format!("gives up, and follows {leader:?}")
+        }
+        Event::BecomeFollower { leader: None } => "gives up, and follows nobody yet".to_owned(),
         Event::LearnTerm { before } => format!("learns of a later term than {before}"),
         Event::LearnLeader { leader } => format!("follows {leader:?}"),
         Event::Append { first, count, kind: EntryKind::Command } => {
@@ -121,9 +123,12 @@ fn accept(truncated_from: Option<LogIndex>, first: LogIndex, count: u64) -> Stri
 }
 
 fn written(write: &Write) -> String {
-    let state = write.hard_state.map(|state| match state.voted_for {
-        Some(vote) => format!("term {}, vote {vote:?}", state.current_term),
-        None => format!("term {}", state.current_term),
+    let state = write.hard_state.map(|state| {
+        let vote = state.voted_for.map_or(String::new(), |vote| format!(", vote {vote:?}"));
+        let promised = state.promised.as_millis();
+        let promise =
+            if promised == 0 { String::new() } else { format!(", promise {promised} ms") };
+        format!("term {}{vote}{promise}", state.current_term)
     });
     let log = write.log.as_ref().map(|log| {
         let count = (log.last_index().get() + 1).saturating_sub(log.first.get());
