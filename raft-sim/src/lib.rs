@@ -25,6 +25,7 @@ mod narrate;
 pub mod network;
 pub mod obligation;
 pub mod world;
+pub mod swarm;
 
 pub mod cli;
 pub mod observe;

@@ -298,7 +298,8 @@ pub enum Fault {
         /// The node.
         node: NodeId,
     },
-    /// The node's process starts from what its disk holds.
+    /// The node's process starts from what its disk holds. One that runs goes on, and is spared a
+    /// [`CrashInStep`](Self::CrashInStep) that has not come yet.
     Restart {
         /// The node.
         node: NodeId,

@@ -249,6 +249,7 @@ impl World {
     fn start(&mut self, id: NodeId) -> Result<(), Violation> {
         let host = self.hosts.get_mut(&id).expect("the setup names nodes that exist");
         if host.process.is_some() {
+            host.crash_in_step = false;
             return Ok(());
         }
         let first = host.life == 0;

@@ -1,7 +1,7 @@
 //! A leader commits only an entry of its own term by counting (Raft paper, 5.4.2; figure 8), and only
 //! when it is durable on a quorum; nobody else commits what no leader has. No commit index goes back.
 
-use super::{Checker, Happening, Sight, is_quorum};
+use super::{Checker, Sight, is_quorum};
 use raft_core::{LogIndex, LogPosition, RoleKind, Status};
 use std::collections::BTreeSet;
 
@@ -17,21 +17,16 @@ impl Checker for CommitQuorum {
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
-        if let (Happening::Started, Some(status)) = (sight.happening, sight.node.status) {
-            return self.must_be_known(sight, LogIndex::ZERO, status);
+        if let Some((before, after)) = sight.step() {
+            if after.commit_index < before.commit_index {
+                let (id, from, to) = (sight.node.id, before.commit_index, after.commit_index);
+                return Err(format!("the commit index of {id:?} goes back from {from:?} to {to:?}"));
+            }
+            if after.commit_index > before.commit_index && after.role == RoleKind::Leader {
+                self.leader_commits(sight, after)?;
+            }
         }
-        let Some((before, after)) = sight.step() else { return Ok(()) };
-        if after.commit_index < before.commit_index {
-            let (id, from, to) = (sight.node.id, before.commit_index, after.commit_index);
-            return Err(format!("the commit index of {id:?} goes back from {from:?} to {to:?}"));
-        }
-        if after.commit_index == before.commit_index {
-            return Ok(());
-        }
-        if after.role == RoleKind::Leader {
-            self.leader_commits(sight, after)?;
-        }
-        self.must_be_known(sight, before.commit_index, after)
+        self.must_be_known(sight)
     }
 }
 
@@ -62,15 +57,10 @@ impl CommitQuorum {
         Ok(())
     }
 
-    /// What the node counts as committed above `before` is what leaders have committed.
-    fn must_be_known(
-        &self,
-        sight: &Sight<'_>,
-        before: LogIndex,
-        after: &Status,
-    ) -> Result<(), String> {
+    /// What a node counts as committed is what leaders have committed.
+    fn must_be_known(&self, sight: &Sight<'_>) -> Result<(), String> {
         let node = &sight.node;
-        for index in (before.get() + 1..=after.commit_index.get()).map(LogIndex) {
+        for index in sight.committed() {
             let known = usize::try_from(index.get() - 1).ok().and_then(|n| self.committed.get(n));
             let held = node.log.position(index);
             if known.is_none() || known != held.as_ref() {

@@ -22,9 +22,7 @@ impl Checker for FateChecker {
         if let Happening::FateTold { position, fate } = sight.happening {
             return self.told(sight.node.id, position, fate);
         }
-        let Some(status) = sight.node.status else { return Ok(()) };
-        let before = sight.step().map_or(LogIndex::ZERO, |(before, _)| before.commit_index);
-        for index in (before.get() + 1..=status.commit_index.get()).map(LogIndex) {
+        for index in sight.committed() {
             let Some(position) = sight.node.log.position(index) else { continue };
             self.committed.insert(index, position);
             if let Some(teller) = self.lost.get(&position) {

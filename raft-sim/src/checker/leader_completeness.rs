@@ -29,9 +29,7 @@ impl Checker for LeaderCompleteness {
         if status.role == RoleKind::Leader && !self.leaders.contains_key(&status.term) {
             self.elected(sight.node.id, status.term, sight.node.log)?;
         }
-        let before = sight.step().map_or(LogIndex::ZERO, |(before, _)| before.commit_index);
-        let advanced = before.get() + 1..=status.commit_index.get();
-        for index in advanced.map(LogIndex) {
+        for index in sight.committed() {
             if let Some(position) = sight.node.log.position(index) {
                 self.committed(position, status.term)?;
             }

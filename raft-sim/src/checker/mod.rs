@@ -18,7 +18,9 @@ mod term_and_vote;
 use crate::disk::Stored;
 use crate::log::Log;
 use crate::record::{Operation, Phase};
-use raft_core::{Action, Envelope, Fate, LogPosition, Membership, NodeId, Status};
+use raft_core::{
+    Action, Envelope, Fate, LogIndex, LogPosition, Membership, NodeId, RoleKind, Status,
+};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -111,6 +113,21 @@ impl<'a> Sight<'a> {
     /// Whether the host has done all that the node has handed out.
     fn is_whole(&self) -> bool {
         !matches!(self.happening, Happening::Stepped { whole: false, .. })
+    }
+
+    /// The indices that the node came to count as committed. Where a crash came before the write of
+    /// what a follower took, its log is not the one that it counted in.
+    fn committed(&self) -> impl Iterator<Item = LogIndex> + use<> {
+        let (before, after) = match (self.happening, self.node.status) {
+            (Happening::Started, Some(status)) => (0, status.commit_index.get()),
+            (Happening::Stepped { before, whole, .. }, Some(after))
+                if whole || after.role == RoleKind::Leader =>
+            {
+                (before.commit_index.get(), after.commit_index.get())
+            }
+            _ => (0, 0),
+        };
+        (before + 1..=after).map(LogIndex)
     }
 
     /// The status before and after a step.

@@ -6,7 +6,7 @@ use crate::host::{Arrival, Host};
 use crate::log::Command;
 use crate::record::{Event, Operation, Violation};
 use crate::setup::Fault;
-use raft_core::{Instant, NodeId};
+use raft_core::NodeId;
 
 impl World {
     pub(super) fn fault(&mut self, nth: usize) -> Result<(), Violation> {
@@ -65,10 +65,5 @@ impl World {
         };
         let commands = (first..first + count).map(command).collect();
         self.arrive(node, Arrival::Request(Request { token: token(0, first), commands }))
-    }
-
-    /// The setup's end of time, for a run that is to become quiet.
-    pub(super) fn end(&self) -> Instant {
-        Instant::ZERO.saturating_add(self.setup.duration)
     }
 }

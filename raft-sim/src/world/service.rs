@@ -3,7 +3,8 @@
 use super::World;
 use crate::checker::is_quorum;
 use crate::host::Host;
-use crate::record::Event;
+use crate::client::Client;
+use crate::record::{Event, Violation};
 use raft_core::{NodeId, RoleKind};
 
 impl World {
@@ -16,6 +17,34 @@ impl World {
         if leader != self.service {
             self.service = leader;
             self.tell(None, Event::Service { leader });
+        }
+    }
+
+    /// Whether everything has come right: there is a leader, everybody has committed and applied the
+    /// same, and no client waits. To be asked after a time without faults.
+    ///
+    /// # Errors
+    ///
+    /// What has not.
+    pub fn converged(&self) -> Result<(), Violation> {
+        let fails = |sentence| Err(self.violation("liveness", sentence));
+        let Some(leader) = self.find_service() else {
+            return fails("there is no leader that can commit".to_owned());
+        };
+        let process = |host: &'_ Host| host.process.as_ref().map(|process| process.status);
+        let reference = process(&self.hosts[&leader]).expect("it leads");
+        for host in self.hosts.values() {
+            let Some(process) = &host.process else { continue };
+            let status = process.status;
+            let mine = (status.term, status.last, status.commit_index);
+            let all = (reference.term, reference.last, reference.last.index);
+            if mine != all || process.machine.applied() != reference.last.index {
+                return fails(format!("{status:?} has not caught up with {reference:?}"));
+            }
+        }
+        match self.clients.iter().position(Client::is_busy) {
+            Some(nth) => fails(format!("client {} still waits", nth + 1)),
+            None => Ok(()),
         }
     }
 

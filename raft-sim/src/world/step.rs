@@ -5,7 +5,7 @@ use crate::checker::Happening;
 use crate::choice::Question;
 use crate::client::{Answer, operation_of};
 use crate::disk::DiskWrite;
-use crate::host::{Arrival, Host, Process};
+use crate::host::{Arrival, Process};
 use crate::log::{self, Command};
 use crate::narrate::Step;
 use crate::record::{Event, Violation};
@@ -228,12 +228,5 @@ impl World {
         }
         seen.highest_term = seen.highest_term.max(after.term.get());
         seen.highest_commit = seen.highest_commit.max(after.commit_index.get());
-    }
-
-    /// Whether two hosts differ in what they have applied; for the end of a quiet run.
-    pub(super) fn applied_alike(&self) -> bool {
-        let mut machines = self.hosts.values().filter_map(|host: &Host| host.process.as_ref());
-        let Some(first) = machines.next() else { return true };
-        machines.all(|process| process.machine == first.machine)
     }
 }
