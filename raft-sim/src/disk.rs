@@ -90,9 +90,9 @@ impl Disk {
     /// before it too, so some are left out.
     pub fn complete(&mut self, now: Instant, choices: &mut Choices) -> Vec<Ticket> {
         let mut reported = Vec::new();
-        while !self.hung
-            && let Some((_, write)) = self.in_flight.pop_front_if(|(due, _)| *due <= now)
-        {
+        let due = self.in_flight.iter().take_while(|(due, _)| *due <= now).count();
+        for _ in 0..if self.hung { 0 } else { due } {
+            let (_, write) = self.in_flight.pop_front().expect("it was counted");
             write.carry_out(&mut self.stored, write.steps());
             let joined = !self.in_flight.is_empty() && choices.below(Question::JoinSync, 2) == 1;
             if !joined {
@@ -145,8 +145,9 @@ fn at_most(choices: &mut Choices, question: Question, limit: usize) -> usize {
 mod tests {
     use super::{Disk, DiskWrite, Stored};
     use crate::choice::Choices;
-    use crate::log::{Command, Content, Entry, Log};
+    use crate::log::{Command, Entry, Log};
     use crate::setup::DiskProfile;
+    use raft_core::payload::Content;
     use raft_core::{Entries, HardState, Instant, LogIndex, LogPosition, Run, Term, Ticket};
     use std::collections::BTreeSet;
 

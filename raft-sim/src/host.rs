@@ -4,11 +4,12 @@ use crate::checker::View;
 use crate::choice::{Choices, Question};
 use crate::client::Request;
 use crate::disk::{Disk, Stored};
-use crate::log::{Command, Content, Entry, Log};
+use crate::log::{Command, Entry, Log};
 use crate::network::Packet;
 use crate::obligation::Ledger;
 use crate::record::{NodeState, Operation};
 use crate::setup::{NodeSetup, Setup};
+use raft_core::payload::Content;
 use raft_core::{
     Config, Input, Instant, LogIndex, LogPosition, Membership, Node, NodeId, Recovered, Snapshot,
     StartError, Status, Ticket, Token,

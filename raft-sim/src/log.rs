@@ -1,9 +1,8 @@
 //! What a host stores: the entries of the log with their content, which the core never sees.
 
 use crate::record::Operation;
-use raft_core::{
-    AppendEntries, Entries, LogIndex, LogPosition, LogWrite, Membership, Run, Source, Term,
-};
+use raft_core::payload::Content;
+use raft_core::{Entries, LogIndex, LogPosition, Run, Term};
 
 /// A command of a client.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -24,22 +23,13 @@ impl Command {
     }
 }
 
-/// What an entry says.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Content {
-    /// A command.
-    Command(Command),
-    /// A membership.
-    Membership(Box<Membership>),
-}
-
 /// One entry.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Entry {
     /// Its term.
     pub term: Term,
     /// What it says.
-    pub content: Content,
+    pub content: Content<Command>,
 }
 
 /// The entries from index 1 on.
@@ -133,64 +123,11 @@ impl Log {
         self.entries.extend_from_slice(entries);
     }
 
-    /// The commands that a message names, read where it is sent; `None` if the log no longer holds
-    /// exactly these positions.
-    pub fn attach(&self, message: &AppendEntries) -> Option<Vec<Command>> {
-        if message.entries.is_empty() {
-            return Some(Vec::new());
-        }
-        let mut commands = Vec::new();
-        let mut index = message.prev.index.get();
-        if !self.holds(message.prev) {
-            return None;
-        }
-        for run in message.entries.runs() {
-            for _ in 0..run.count() {
-                index += 1;
-                let entry = self.get(LogIndex(index)).filter(|entry| entry.term == run.term())?;
-                match (&entry.content, run) {
-                    (Content::Command(command), Run::Commands { .. }) => commands.push(*command),
-                    (Content::Membership(held), Run::Membership { membership, .. })
-                        if held == membership => {}
-                    _ => return None,
-                }
-            }
-        }
-        Some(commands)
+    /// The command at exactly this position, for [`attach`](raft_core::payload::attach).
+    pub fn command(&self, position: LogPosition) -> Option<Command> {
+        let entry = self.get(position.index).filter(|entry| entry.term == position.term)?;
+        entry.content.command().copied()
     }
-}
-
-/// The entries of a write, with the commands that came with the inputs of the same call.
-///
-/// # Errors
-///
-/// A sentence, if the write names bytes that did not come.
-pub fn bind(write: &LogWrite, inputs: &[Vec<Command>]) -> Result<Vec<Entry>, String> {
-    let mut entries = Vec::new();
-    for chunk in write.chunks.iter() {
-        match &chunk.source {
-            Source::Membership(membership) => entries
-                .push(Entry { term: chunk.term, content: Content::Membership(membership.clone()) }),
-            Source::Input { nth, skip } => {
-                let commands = inputs.get(*nth).map_or(&[][..], Vec::as_slice);
-                let range = slice(commands, *skip, chunk.count).ok_or_else(|| {
-                    let count = commands.len();
-                    format!("{chunk:?} names bytes that did not come: input {nth} has {count}")
-                })?;
-                entries.extend(range.iter().map(|command| Entry {
-                    term: chunk.term,
-                    content: Content::Command(*command),
-                }));
-            }
-        }
-    }
-    Ok(entries)
-}
-
-fn slice(commands: &[Command], skip: u64, count: u64) -> Option<&[Command]> {
-    let start = usize::try_from(skip).ok()?;
-    let end = start.checked_add(usize::try_from(count).ok()?)?;
-    commands.get(start..end)
 }
 
 fn offset(index: LogIndex) -> Option<usize> {
@@ -199,11 +136,8 @@ fn offset(index: LogIndex) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, Content, Entry, Log, bind};
-    use raft_core::{
-        AppendEntries, Chunk, Entries, LogIndex, LogPosition, LogWrite, Membership, NodeId, Run,
-        Source, Term,
-    };
+    use super::{Command, Log};
+    use raft_core::{Entries, LogIndex, LogPosition, Membership, NodeId, Run, Term};
 
     fn commands(term: u64, count: u64) -> Run {
         Run::Commands { term: Term(term), count }
@@ -213,42 +147,17 @@ mod tests {
         LogPosition::new(Term(term), LogIndex(index))
     }
 
-    fn message(prev: LogPosition, runs: &[Run]) -> AppendEntries {
-        let entries = runs.iter().cloned().collect();
-        AppendEntries { prev, entries, commit: LogIndex::ZERO, probe: None }
-    }
-
     #[test]
-    fn what_a_message_names_is_attached_or_it_is_gone() {
+    fn a_log_is_found_again_by_its_positions() {
         let membership = Box::new(Membership::of_voters([NodeId(1)]).expect("one voter"));
         let change = Run::Membership { term: Term(2), membership };
-        let entries: Entries =
-            [commands(1, 2), change.clone(), commands(2, 2)].into_iter().collect();
+        let entries: Entries = [commands(1, 2), change, commands(2, 2)].into_iter().collect();
         let log = Log::invented(&entries);
         assert_eq!((log.last(), log.positions()), (position(2, 5), entries));
-
-        let all = log.attach(&message(position(1, 1), &[commands(1, 1), change, commands(2, 2)]));
-        let named = [position(1, 2), position(2, 4), position(2, 5)].map(Command::invented);
-        assert_eq!(all, Some(named.to_vec()));
-        assert_eq!(log.attach(&message(position(1, 1), &[commands(2, 1)])), None, "another term");
-        assert_eq!(log.attach(&message(position(2, 5), &[commands(2, 1)])), None, "beyond the end");
-        assert_eq!(log.attach(&message(position(2, 2), &[commands(2, 1)])), None, "another prev");
-        assert_eq!(log.attach(&message(position(9, 9), &[])), Some(vec![]), "needs no bytes");
-    }
-
-    #[test]
-    fn a_write_takes_the_commands_it_names() {
-        let came = [position(1, 1), position(1, 2), position(1, 3)].map(Command::invented).to_vec();
-        let chunk =
-            |nth, skip, count| Chunk { term: Term(4), count, source: Source::Input { nth, skip } };
-        let write = |chunks: Vec<Chunk>| LogWrite { first: LogIndex(3), chunks: chunks.into() };
-        let inputs = [vec![], came.clone()];
-        let bound = bind(&write(vec![chunk(1, 1, 2)]), &inputs).expect("all came");
-        let entry = |c: Command| Entry { term: Term(4), content: Content::Command(c) };
-        assert_eq!(bound, [entry(came[1]), entry(came[2])]);
-        assert!(bind(&write(vec![chunk(1, 2, 2)]), &inputs).is_err());
-        assert!(bind(&write(vec![chunk(0, 0, 1)]), &inputs).is_err());
-        assert!(bind(&write(vec![chunk(7, u64::MAX, 1)]), &inputs).is_err());
+        assert_eq!(log.command(position(1, 2)), Some(Command::invented(position(1, 2))));
+        assert_eq!(log.command(position(2, 2)), None, "another term");
+        assert_eq!(log.command(position(2, 3)), None, "no command");
+        assert_eq!(log.command(position(2, 6)), None, "beyond the end");
     }
 
     #[test]

@@ -7,9 +7,7 @@
 
 use crate::choice::{Choices, Question, nanos};
 use crate::record::Sink;
-use crate::setup::{
-    ClientSetup, DiskProfile, Fault, LinkProfile, MessageKind, NodeSetup, Setup,
-};
+use crate::setup::{ClientSetup, DiskProfile, Fault, LinkProfile, MessageKind, NodeSetup, Setup};
 use crate::world::{Outcome, World};
 use raft_core::{Instant, Membership, NodeId, Protection};
 use std::time::Duration;
@@ -51,11 +49,8 @@ pub fn setup(choices: &mut Choices) -> Setup {
             node.election_timeout = Some(timeout + draw.millis(0, 25));
         }
     }
-    let membership = Membership::new(
-        (1..=voters).map(NodeId),
-        [],
-        (voters + 1..=voters + learners).map(NodeId),
-    );
+    let membership =
+        Membership::new((1..=voters).map(NodeId), [], (voters + 1..=voters + learners).map(NodeId));
     let mut setup = Setup {
         membership: membership.expect("a few voters, and perhaps a learner"),
         nodes,
@@ -189,9 +184,7 @@ impl Draw<'_> {
             5 | 6 => (Fault::CrashInStep { node }, Some(Fault::Restart { node })),
             7 => (Fault::Pause { node }, Some(Fault::Resume { node })),
             8 => (Fault::HangDisk { node }, Some(Fault::ReleaseDisk { node })),
-            9 => {
-                (Fault::DropKind { from, to, kind }, Some(Fault::PassKind { from, to, kind }))
-            }
+            9 => (Fault::DropKind { from, to, kind }, Some(Fault::PassKind { from, to, kind })),
             10 => (Fault::Campaign { node }, None),
             11 | 12 => (Fault::Propose { node, count: 1 + self.below(20) }, None),
             _ => {

@@ -14,6 +14,7 @@ use crate::host::{Arrival, Host};
 use crate::network::{Network, Packet, Passage};
 use crate::record::{DropReason, Event, Sink, Violation};
 use crate::setup::{Setup, SetupError};
+use raft_core::payload::attach;
 use raft_core::{Envelope, Fate, Instant, LogPosition, Message, NodeId};
 use scribe::Scribe;
 use std::collections::{BTreeMap, BTreeSet};
@@ -315,10 +316,10 @@ impl World {
         }
         let log = &self.hosts[&envelope.from].process.as_ref().expect("it lives").log;
         let commands = match &envelope.message {
-            Message::AppendEntries(append) => log.attach(append),
-            _ => Some(Vec::new()),
+            Message::AppendEntries(append) => attach(append, |position| log.command(position)),
+            _ => Ok(Vec::new()),
         };
-        let Some(commands) = commands else {
+        let Ok(commands) = commands else {
             return self.drop_message(envelope, DropReason::PayloadGone);
         };
         let arrivals = match self.network.send(&envelope, self.now, &mut self.choices) {

@@ -20,7 +20,9 @@ impl Checker for CommitQuorum {
         if let Some((before, after)) = sight.step() {
             if after.commit_index < before.commit_index {
                 let (id, from, to) = (sight.node.id, before.commit_index, after.commit_index);
-                return Err(format!("the commit index of {id:?} goes back from {from:?} to {to:?}"));
+                return Err(format!(
+                    "the commit index of {id:?} goes back from {from:?} to {to:?}"
+                ));
             }
             if after.commit_index > before.commit_index && after.role == RoleKind::Leader {
                 self.leader_commits(sight, after)?;

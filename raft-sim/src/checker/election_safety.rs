@@ -43,18 +43,20 @@ impl ElectionSafety {
             Some(&(id, _)) if id == node.id => {
                 return Err(format!("{id:?} leads term {term} again after a restart"));
             }
-            Some(&(id, _)) => return Err(format!("{id:?} and {:?} both lead term {term}", node.id)),
+            Some(&(id, _)) => {
+                return Err(format!("{id:?} and {:?} both lead term {term}", node.id));
+            }
             None => {}
         }
         self.leaders.insert(term, (node.id, node.life));
         let votes = self.votes.get(&term).into_iter().flatten();
-        let voters: BTreeSet<_> =
-            votes.filter(|(_, candidate)| **candidate == node.id).map(|(voter, _)| *voter).collect();
-        if is_quorum(node.membership, &voters) {
+        let given = votes.filter(|(_, candidate)| **candidate == node.id);
+        let by: BTreeSet<NodeId> = given.map(|(voter, _)| *voter).collect();
+        if is_quorum(node.membership, &by) {
             return Ok(());
         }
         Err(format!(
-            "{:?} leads term {term} of {:?}, but only {voters:?} have a durable vote for it",
+            "{:?} leads term {term} of {:?}, but only {by:?} have a durable vote for it",
             node.id, node.membership
         ))
     }

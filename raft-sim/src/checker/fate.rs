@@ -49,7 +49,11 @@ impl FateChecker {
                 let proven = here.is_some() || up_to.any(|(_, known)| known.term > position.term);
                 self.lost.insert(position, node);
                 let doubt = "and nothing that is committed rules it out";
-                if proven { Ok(()) } else { Err(format!("{node:?} says that {position} is lost, {doubt}")) }
+                if proven {
+                    Ok(())
+                } else {
+                    Err(format!("{node:?} says that {position} is lost, {doubt}"))
+                }
             }
             Fate::Committed | Fate::Open | Fate::Unknown => Ok(()),
         }

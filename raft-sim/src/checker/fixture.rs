@@ -2,12 +2,13 @@
 
 use super::{Checker, Happening, Sight, View};
 use crate::disk::Stored;
-use crate::log::{Command, Content, Entry, Log};
+use crate::log::{Command, Entry, Log};
 use crate::record::{Operation, Phase};
+use raft_core::payload::Content;
 use raft_core::{
     Action, AppendEntries, AppendEntriesResponse, AppendOutcome, Chunk, Echo, Entries, Envelope,
-    Fate, HardState, LogIndex, LogPosition, LogWrite, Membership, Message, NodeId,
-    RequestVote, RequestVoteResponse, RoleKind, Source, Status, Term, Ticket, Verdict, Write,
+    Fate, HardState, LogIndex, LogPosition, LogWrite, Membership, Message, NodeId, RequestVote,
+    RequestVoteResponse, RoleKind, Source, Status, Term, Ticket, Verdict, Write,
 };
 use std::time::Duration;
 

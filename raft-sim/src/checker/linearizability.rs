@@ -5,8 +5,9 @@
 //! is said to have failed, never.
 
 use super::{Checker, Happening, Sight};
-use crate::log::{Content, Log};
+use crate::log::Log;
 use crate::record::{Operation, Phase};
+use raft_core::payload::Content;
 use raft_core::{Action, LogIndex, LogPosition};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +45,9 @@ impl Checker for Linearizability {
             }
             Happening::Client { operation, phase: Phase::Failed, .. } => {
                 self.failed.insert(operation);
-                self.applied.get(&operation).map_or(Ok(()), |index| Err(took_effect(operation, *index)))
+                self.applied
+                    .get(&operation)
+                    .map_or(Ok(()), |index| Err(took_effect(operation, *index)))
             }
             Happening::Client { operation, what, phase: Phase::Returned { value, position } } => {
                 self.returns(operation, what, value, position)
@@ -118,16 +121,19 @@ impl Linearizability {
 }
 
 fn took_effect((client, serial): OperationId, index: LogIndex) -> String {
-    format!("operation {serial} of client {client} is said to have failed, and took effect at {index:?}")
+    format!(
+        "operation {serial} of client {client} is said to have failed, and took effect at {index:?}"
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::Linearizability;
     use crate::checker::fixture::{Cluster, apply, position, refused};
-    use crate::log::{Command, Content, Entry, Log};
+    use crate::log::{Command, Entry, Log};
     use crate::record::{Operation, Phase};
     use raft_core::Term;
+    use raft_core::payload::Content;
 
     const WRITE: Operation = Operation::Write { key: 7, value: 70 };
     const READ: Operation = Operation::Read { key: 7 };
@@ -164,7 +170,8 @@ mod tests {
     #[test]
     fn a_history_in_the_order_of_the_log() {
         let (mut cluster, mut checker) = applied();
-        let phases = [(1, WRITE, at(1, Some(70))), (2, READ, at(2, Some(70))), (4, READ, at(4, Some(71)))];
+        let phases =
+            [(1, WRITE, at(1, Some(70))), (2, READ, at(2, Some(70))), (4, READ, at(4, Some(71)))];
         for (serial, what, phase) in phases {
             cluster.client(&mut checker, (1, serial), what, phase).expect("linearizable");
         }

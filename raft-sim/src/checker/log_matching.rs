@@ -6,7 +6,8 @@
 //! the cost is that of what was written, whatever the length of the logs.
 
 use super::{Checker, Happening, Sight};
-use crate::log::{Content, Log};
+use crate::log::{Command, Log};
+use raft_core::payload::Content;
 use raft_core::{Action, LogIndex, LogPosition, NodeId, Term};
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ pub(super) struct LogMatching {
 #[derive(Clone, Debug)]
 struct Known {
     term_before: Term,
-    content: Content,
+    content: Content<Command>,
     first_seen: NodeId,
 }
 
@@ -87,7 +88,8 @@ mod tests {
     use super::LogMatching;
     use crate::checker::fixture::{Cluster, refused, write};
     use crate::choice::{Choices, Question};
-    use crate::log::{Command, Content, Log};
+    use crate::log::{Command, Log};
+    use raft_core::payload::Content;
     use raft_core::{LogIndex, NodeId};
 
     #[test]

@@ -47,7 +47,9 @@ fn belief(node: &View<'_>, status: &Status) -> Result<(), String> {
     let vote_held = believed.voted_for.is_none() || believed.voted_for == disk.voted_for;
     let behind = believed.current_term < disk.current_term;
     if !behind && (believed.current_term > disk.current_term || !vote_held) {
-        return Err(format!("{id:?} believes that {believed:?} is durable; its disk holds {disk:?}"));
+        return Err(format!(
+            "{id:?} believes that {believed:?} is durable; its disk holds {disk:?}"
+        ));
     }
     let believed = status.durable;
     if node.stored.log.holds(believed) {

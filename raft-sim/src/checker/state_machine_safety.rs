@@ -66,8 +66,7 @@ impl StateMachineSafety {
             if !node.stored.log.holds(position) {
                 return Err(format!("{id:?} applies {position}, which is not durable there"));
             }
-            let (known, other) =
-                self.applied.entry(index).or_insert_with(|| (entry.clone(), id));
+            let (known, other) = self.applied.entry(index).or_insert_with(|| (entry.clone(), id));
             if known != entry {
                 return Err(format!(
                     "{id:?} applies {position}, but {other:?} has applied an entry of {:?} there, \
@@ -84,8 +83,9 @@ impl StateMachineSafety {
 mod tests {
     use super::StateMachineSafety;
     use crate::checker::fixture::{Cluster, apply, position, refused};
-    use crate::log::{Command, Content};
+    use crate::log::Command;
     use raft_core::LogIndex;
+    use raft_core::payload::Content;
 
     /// S1 and S2 hold four durable entries, all committed; S1 has applied two.
     fn applied() -> (Cluster, StateMachineSafety) {
@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn gaps_repetitions_and_empty_ranges() {
-        for range in [apply(4, position(2, 4)), apply(2, position(1, 2)), apply(3, position(2, 2))] {
+        for range in [apply(4, position(2, 4)), apply(2, position(1, 2)), apply(3, position(2, 2))]
+        {
             let (mut cluster, mut checker) = applied();
             refused(cluster.stepped(&mut checker, 1, &[range]), "after i2");
         }

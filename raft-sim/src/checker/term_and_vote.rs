@@ -187,7 +187,10 @@ mod tests {
 
         let (mut cluster, mut checker) = voted();
         cluster.stepped(&mut checker, 1, &[append(1, 2, 5)]).expect("gating is another's");
-        refused(cluster.started(&mut checker, 1), "starts in term 3, and has sent messages of term 5");
+        refused(
+            cluster.started(&mut checker, 1),
+            "starts in term 3, and has sent messages of term 5",
+        );
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::World;
 use crate::checker::is_quorum;
-use crate::host::Host;
 use crate::client::Client;
+use crate::host::Host;
 use crate::record::{Event, Violation};
 use raft_core::{NodeId, RoleKind};
 

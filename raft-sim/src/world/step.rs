@@ -6,11 +6,13 @@ use crate::choice::Question;
 use crate::client::{Answer, operation_of};
 use crate::disk::DiskWrite;
 use crate::host::{Arrival, Process};
-use crate::log::{self, Command};
+use crate::log::{Command, Entry};
 use crate::narrate::Step;
 use crate::record::{Event, Violation};
+use raft_core::payload::bind;
 use raft_core::{
-    Action, Envelope, LogIndex, LogPosition, NodeId, RejectReason, RoleKind, Status, Token, Write,
+    Action, Envelope, LogIndex, LogPosition, LogWrite, NodeId, PayloadError, RejectReason,
+    RoleKind, Status, Token, Write,
 };
 use std::time::Duration;
 
@@ -134,11 +136,9 @@ impl World {
         self.tell(Some(id), Event::Persist { write: write.clone() });
         let log = match &write.log {
             None => None,
-            Some(log) => match log::bind(log, commands) {
+            Some(log) => match bound(log, commands) {
                 Ok(entries) => Some((log.first, entries)),
-                Err(sentence) => {
-                    return Err(self.violation("payloads", format!("{id:?}: {sentence}")));
-                }
+                Err(error) => return Err(self.violation("payloads", format!("{id:?}: {error}"))),
             },
         };
         let now = self.now;
@@ -229,4 +229,11 @@ impl World {
         seen.highest_term = seen.highest_term.max(after.term.get());
         seen.highest_commit = seen.highest_commit.max(after.commit_index.get());
     }
+}
+
+/// The entries of a write, with the commands that came with the inputs of the same call.
+fn bound(log: &LogWrite, commands: &[Vec<Command>]) -> Result<Vec<Entry>, PayloadError> {
+    let of_input = |nth: usize| commands.get(nth).map_or(&[][..], Vec::as_slice);
+    let entry = |(position, content): (LogPosition, _)| Entry { term: position.term, content };
+    Ok(bind(log, of_input)?.into_iter().map(entry).collect())
 }
