@@ -15,12 +15,13 @@ use std::process::ExitCode;
 
 /// Replays Raft scenarios in a simulated cluster: the same seed gives the same run, always.
 ///
-/// Without a command it replays the cases of the notes: the partitions with the three protection
-/// levels side by side, then every other scenario. The exit code is 1 if something is not as the
-/// scenario expects or a safety checker raises an alarm, and 2 if the command cannot be carried
-/// out.
+/// Without a command it replays the cases of the notes on elections: the partitions with the three
+/// protection levels side by side, then every other scenario. The exit code is 1 if something is
+/// not as the scenario expects or a safety checker raises an alarm, and 2 if the command cannot be
+/// carried out.
 #[derive(Parser, Debug)]
-#[command(name = "raft-sim", version, args_conflicts_with_subcommands = true)]
+#[command(name = "raft-sim", version, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -105,11 +106,13 @@ fn every(seed: u64, out: &mut impl Write) -> Result<bool, Failure> {
     let scenarios: Vec<_> = Scenario::built_in().collect();
     let (compared, others): (Vec<_>, Vec<_>) = scenarios.iter().partition(|s| s.compare);
     let mut all = Vec::new();
+    writeln!(out, "{}", report::introduction(seed))?;
     for scenario in compared {
         let plays = play_levels(scenario, &scenario.levels, seed);
         writeln!(out, "{}", report::side_by_side(scenario, &plays))?;
         all.extend(plays);
     }
+    writeln!(out, "The other cases, each in every protection level:\n")?;
     for scenario in others {
         let plays = play_levels(scenario, &scenario.levels, seed);
         write!(out, "{}", report::in_a_line(scenario, &plays))?;
@@ -196,18 +199,18 @@ fn file<T>(path: &Path, result: io::Result<T>) -> Result<T, Failure> {
 }
 
 fn levels(scenario: &Scenario, run: &RunArguments) -> Result<Vec<Protection>, Failure> {
-    let named = &scenario.levels;
+    let made_for = &scenario.levels;
     match run.protection {
-        Some(level) if named.contains(&level) => Ok(vec![level]),
+        Some(level) if made_for.contains(&level) => Ok(vec![level]),
         Some(level) => {
-            let names: Vec<_> = named.iter().map(|level| level_name(*level)).collect();
-            let levels = names.join(", ");
-            Err(Failure::Level { scenario: scenario.name.clone(), level, levels })
+            let levels = made_for.iter().map(|level| level_name(*level)).collect::<Vec<_>>();
+            let (scenario, levels) = (scenario.name.clone(), levels.join(", "));
+            Err(Failure::Level { scenario, level, levels })
         }
         None if run.timeline || run.trace.is_some() => {
-            Ok(named.last().copied().into_iter().collect())
+            Ok(made_for.last().copied().into_iter().collect())
         }
-        None => Ok(named.clone()),
+        None => Ok(made_for.clone()),
     }
 }
 

@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 /// The greatest number of columns.
 pub const WIDTH: usize = 100;
 
+const LABEL: usize = 54;
 const COLUMN: usize = 14;
 const INDENT: &str = "  ";
 const NAME: usize = 30;
@@ -28,22 +29,43 @@ const ROWS: [Row; 5] = [
     ("the leader of before still leads after the heal", still_leads),
 ];
 
-/// A scenario with its protection levels side by side.
+/// What a stranger needs to know before the first table.
+pub fn introduction(seed: u64) -> String {
+    let text = format!(
+        "Three ways to protect a working leader from elections that nobody needs, side by side: \
+         plain, the Raft paper and no more; pre-vote, where a node asks whether it would win before \
+         it raises its term; and full, which is pre-vote, voters who refuse while they hear a \
+         leader, and a leader who steps down when it hears no quorum. N1 to N16 are the rules of the \
+         notes. Seed {seed}."
+    );
+    wrapped(&text, "") + "\n"
+}
+
+/// A scenario with its protection levels side by side, and whether all is as expected.
 pub fn side_by_side(scenario: &Scenario, plays: &[Played]) -> String {
+    table(scenario, plays) + &verdict(scenario, plays)
+}
+
+fn table(scenario: &Scenario, plays: &[Played]) -> String {
     let mut text = heading(scenario);
-    let label = WIDTH - INDENT.len() - COLUMN * plays.len();
     let names = plays.iter().map(|play| format!("{:>COLUMN$}", level_name(play.level)));
-    let _ = writeln!(text, "\n{INDENT}{:label$}{TITLE}{}{TITLE:#}", "", names.collect::<String>());
+    let names = names.collect::<String>();
+    let timeout = scenario.election_timeout().as_millis();
+    let timeout = format!("election timeout {timeout} ms");
+    let _ = writeln!(text, "\n{INDENT}{DIM}{timeout:LABEL$}{DIM:#}{TITLE}{names}{TITLE:#}");
     for (name, value) in ROWS {
         let values: Vec<_> = plays.iter().filter_map(|play| value(&play.figures)).collect();
         if values.len() == plays.len() {
             let values = values.iter().map(|value| format!("{value:>COLUMN$}"));
-            let _ = writeln!(text, "{INDENT}{name:label$}{}", values.collect::<String>());
+            let _ = writeln!(text, "{INDENT}{name:LABEL$}{}", values.collect::<String>());
         }
     }
-    let sentence = format!("The notes: {}. Seen here: {}.", scenario.notes, seen(plays));
+    let notes = scenario.notes.iter().map(|notes| format!("The notes: {notes}."));
+    let why = scenario.why.iter().map(|why| format!("{why}."));
+    let seen = [format!("Seen here: {}.", seen(plays))];
+    let sentence = notes.chain(why).chain(seen).collect::<Vec<_>>().join(" ");
     let _ = writeln!(text, "\n{}", wrapped(&sentence, INDENT));
-    text + &verdict(scenario, plays)
+    text
 }
 
 /// A scenario in one line, and what was not as expected in more.
@@ -51,7 +73,7 @@ pub fn in_a_line(scenario: &Scenario, plays: &[Played]) -> String {
     let good = plays.iter().all(Played::is_good);
     let (style, word) = if good { (LEADER, "ok") } else { (BAD, "FAILED") };
     let Scenario { name, title, .. } = scenario;
-    let mut text = format!("{INDENT}{name:NAME$}{style}{word:8}{style:#}{title}\n");
+    let mut text = format!("{INDENT}{style}{word:8}{style:#}{name:25}{title}\n");
     text.push_str(&failures(plays));
     text
 }
@@ -59,13 +81,12 @@ pub fn in_a_line(scenario: &Scenario, plays: &[Played]) -> String {
 /// The names of the scenarios, and what they are about.
 pub fn listed(scenario: &Scenario) -> String {
     let Scenario { name, title, rules, .. } = scenario;
-    let rules = rules.join(" ");
-    format!("{INDENT}{TITLE}{name:NAME$}{TITLE:#}{title}  {DIM}{rules}{DIM:#}")
+    format!("{TITLE}{name:NAME$}{TITLE:#}{title}{DIM}{}{DIM:#}", listed_rules(rules))
 }
 
 /// A scenario, its expectations, and whether they hold.
 pub fn in_full(scenario: &Scenario, plays: &[Played]) -> String {
-    let mut text = side_by_side(scenario, plays);
+    let mut text = table(scenario, plays) + "\n";
     for expectation in &scenario.expectations {
         let played = plays.iter().filter(|play| expectation.levels.contains(&play.level));
         let holds = |play: &Played| {
@@ -83,7 +104,7 @@ pub fn in_full(scenario: &Scenario, plays: &[Played]) -> String {
             let _ = writeln!(text, "{INDENT}{style}{word:8}{style:#}{}", sentence.trim_start());
         }
     }
-    text
+    text + &failures(plays)
 }
 
 /// The last line: how many runs there were, and whether all is well.
@@ -101,11 +122,13 @@ pub fn summary(scenarios: usize, plays: &[Played]) -> String {
 
 fn heading(scenario: &Scenario) -> String {
     let Scenario { name, title, rules, story, .. } = scenario;
-    let rules = rules.join(" ");
-    let used = name.chars().count() + title.chars().count() + rules.chars().count() + 4;
-    let gap = " ".repeat(WIDTH.saturating_sub(used));
+    let rules = listed_rules(rules);
     let story = wrapped(story, INDENT);
-    format!("{TITLE}{name}{TITLE:#}  {title}{gap}  {DIM}{rules}{DIM:#}\n{DIM}{story}{DIM:#}\n")
+    format!("{TITLE}{name}{TITLE:#}  {title}{DIM}{rules}{DIM:#}\n{DIM}{story}{DIM:#}\n")
+}
+
+fn listed_rules(rules: &[String]) -> String {
+    if rules.is_empty() { String::new() } else { format!("  {}", rules.join(" ")) }
 }
 
 /// What was seen, levels with the same outcome together.
@@ -118,8 +141,13 @@ fn seen(plays: &[Played]) -> String {
             None => groups.push((vec![name], outcome)),
         }
     }
-    let group =
-        |(names, outcome): &(Vec<&str>, String)| format!("with {} {outcome}", names.join(" and "));
+    let group = |(names, outcome): &(Vec<&str>, String)| match names.split_last() {
+        Some((last, [])) => format!("with {last} {outcome}"),
+        Some((last, others)) if names.len() < plays.len() => {
+            format!("with {} and {last} {outcome}", others.join(", "))
+        }
+        _ => outcome.clone(),
+    };
     groups.iter().map(group).collect::<Vec<_>>().join("; ")
 }
 

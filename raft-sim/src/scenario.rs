@@ -27,8 +27,10 @@ pub struct Scenario {
     pub title: String,
     /// The rules of the notes that it shows, `N1` to `N16`.
     pub rules: Vec<String>,
-    /// What the notes say or ask.
-    pub notes: String,
+    /// What the notes say or ask, if it is from them.
+    pub notes: Option<String>,
+    /// Why it matters, beyond the notes.
+    pub why: Option<String>,
     /// What is done.
     pub story: String,
     /// The protection levels in which it is run, the weakest first.
@@ -86,6 +88,11 @@ impl Scenario {
     /// The first place that is wrong, and what was expected there.
     pub fn read(name: &str, file: &str, text: &str) -> Result<Self, ScenarioError> {
         reader::read(name, file, text)
+    }
+
+    /// The election timeout of a node that has none of its own.
+    pub const fn election_timeout(&self) -> Duration {
+        self.setup.election_timeout
     }
 
     /// The run of this scenario in one protection level.
@@ -188,6 +195,7 @@ elections = "1.."
     #[test]
     fn our_own_files_are_good() {
         assert_eq!(Scenario::built_in().count(), 13);
+        assert!(Scenario::built_in().all(|scenario| scenario.title.chars().count() <= 64));
         assert!(Scenario::named("bridge").is_some_and(|s| s.expectations.len() >= 3));
     }
 }

@@ -145,18 +145,14 @@ impl<W: io::Write> Sink for Timeline<W> {
         let nanos = record.time.as_nanos();
         let time = format!("{}.{:03}", nanos / 1_000_000, nanos / 1_000 % 1_000);
         let (text, style) = words::of(&record);
-        let line = match record.node {
-            Some(node) => {
-                let cells = self.cells(node, record.state.as_ref());
-                format!("{time:>10}  {cells}{style}{text}{style:#}")
-            }
-            None => {
-                let of_a_client = matches!(record.event, Event::Client { .. });
-                let line = if of_a_client { " " } else { "─" }.repeat(CELL * self.nodes.len() - 1);
-                let dim = style::DIM;
-                format!("{time:>10}  {dim}{line}{dim:#} {style}{text}{style:#}")
-            }
+        let columns = if let Some(node) = record.node {
+            self.cells(node, record.state.as_ref())
+        } else {
+            let of_a_client = matches!(record.event, Event::Client { .. });
+            let (dim, line) = (style::DIM, if of_a_client { " " } else { "─" });
+            format!("{dim}{}{dim:#} ", line.repeat(CELL * self.nodes.len() - 1))
         };
+        let line = format!("{time:>10}  {columns}{style}{text}{style:#}");
         self.print(line.trim_end());
     }
 }

@@ -12,7 +12,8 @@ pub(super) struct File {
     pub(super) title: String,
     #[serde(default)]
     pub(super) rules: Vec<String>,
-    pub(super) notes: String,
+    pub(super) notes: Option<String>,
+    pub(super) why: Option<String>,
     pub(super) story: String,
     pub(super) cluster: Cluster,
     #[serde(default)]
