@@ -3,7 +3,7 @@
 use crate::play::{Played, play};
 use crate::record::{Nobody, Sink};
 use crate::report;
-use crate::scenario::{LEVELS, Scenario, instant, level_name};
+use crate::scenario::{LEVELS, Scenario, duration, instant, level_name};
 use crate::timeline::Timeline;
 use crate::trace::Trace;
 use clap::{Parser, Subcommand};
@@ -12,6 +12,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Replays Raft scenarios in a simulated cluster: the same seed gives the same run, always.
 ///
@@ -52,6 +53,12 @@ struct RunArguments {
     /// Print what happens, one line an event, the nodes in columns
     #[arg(long)]
     timeline: bool,
+    /// The moment at which the timeline begins, such as 1.9s
+    #[arg(long, value_parser = duration, requires = "timeline", value_name = "TIME")]
+    from: Option<Duration>,
+    /// The moment at which the timeline ends
+    #[arg(long, value_parser = duration, requires = "timeline", value_name = "TIME")]
+    to: Option<Duration>,
     /// Write what happens as NDJSON, one line an event
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -152,8 +159,9 @@ fn shown(
     out: &mut impl Write,
 ) -> Result<Played, Failure> {
     let nodes = scenario.setup(level).nodes.iter().map(|node| node.id).collect();
-    let whole = Instant::ZERO..=instant(scenario.setup(level).duration);
-    let mut timeline = run.timeline.then(|| Timeline::new(&mut *out, nodes, whole));
+    let from = run.from.map_or(Instant::ZERO, instant);
+    let shown = from..=run.to.map_or(Instant::MAX, instant);
+    let mut timeline = run.timeline.then(|| Timeline::new(&mut *out, nodes, shown));
     let mut trace = match &run.trace {
         Some(path) => Some((path, Trace::new(BufWriter::new(file(path, File::create(path))?)))),
         None => None,

@@ -38,7 +38,7 @@ pub fn introduction(seed: u64) -> String {
          leader, and a leader who steps down when it hears no quorum. N1 to N16 are the rules of the \
          notes. Seed {seed}."
     );
-    wrapped(&text, "") + "\n"
+    indented(&text, "") + "\n"
 }
 
 /// A scenario with its protection levels side by side, and whether all is as expected.
@@ -64,7 +64,7 @@ fn table(scenario: &Scenario, plays: &[Played]) -> String {
     let why = scenario.why.iter().map(|why| format!("{why}."));
     let seen = [format!("Seen here: {}.", seen(plays))];
     let sentence = notes.chain(why).chain(seen).collect::<Vec<_>>().join(" ");
-    let _ = writeln!(text, "\n{}", wrapped(&sentence, INDENT));
+    let _ = writeln!(text, "\n{}", indented(&sentence, INDENT));
     text
 }
 
@@ -100,7 +100,7 @@ pub fn in_full(scenario: &Scenario, plays: &[Played]) -> String {
                 continue;
             }
             let levels = levels.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-            let sentence = wrapped(&format!("{} ({levels})", expectation.that), &" ".repeat(10));
+            let sentence = indented(&format!("{} ({levels})", expectation.that), &" ".repeat(10));
             let _ = writeln!(text, "{INDENT}{style}{word:8}{style:#}{}", sentence.trim_start());
         }
     }
@@ -123,7 +123,7 @@ pub fn summary(scenarios: usize, plays: &[Played]) -> String {
 fn heading(scenario: &Scenario) -> String {
     let Scenario { name, title, rules, story, .. } = scenario;
     let rules = listed_rules(rules);
-    let story = wrapped(story, INDENT);
+    let story = indented(story, INDENT);
     format!("{TITLE}{name}{TITLE:#}  {title}{DIM}{rules}{DIM:#}\n{DIM}{story}{DIM:#}\n")
 }
 
@@ -208,10 +208,15 @@ fn failures(plays: &[Played]) -> String {
 }
 
 /// The text in lines of at most [`WIDTH`] columns, each after `indent`.
-fn wrapped(text: &str, indent: &str) -> String {
+fn indented(text: &str, indent: &str) -> String {
+    let lines = wrapped(text, WIDTH - indent.len());
+    lines.iter().map(|line| format!("{indent}{line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The text in lines of at most `room` columns, where its words allow it.
+pub(crate) fn wrapped(text: &str, room: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
-        let room = WIDTH - indent.len();
         match lines.last_mut() {
             Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
                 line.push(' ');
@@ -220,6 +225,5 @@ fn wrapped(text: &str, indent: &str) -> String {
             _ => lines.push(word.to_owned()),
         }
     }
-    let lines: Vec<_> = lines.iter().map(|line| format!("{indent}{line}")).collect();
-    lines.join("\n")
+    lines
 }

@@ -101,6 +101,12 @@ impl Scenario {
     }
 }
 
+/// Reads a duration as a scenario file spells it.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let wanted = || format!("expected {}", <Duration as text::Word>::EXPECTED);
+    <Duration as text::Word>::read(text).ok_or_else(wanted)
+}
+
 pub(crate) fn instant(since_start: Duration) -> Instant {
     Instant::ZERO.saturating_add(since_start)
 }

@@ -6,6 +6,7 @@
 mod words;
 
 use crate::record::{DropReason, Event, NodeState, Record, Sink};
+use crate::report::{WIDTH, wrapped};
 use crate::style;
 use anstyle::Style;
 use raft_core::{AppendOutcome, Envelope, Instant, LogIndex, Message, NodeId, RoleKind, Term};
@@ -13,7 +14,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::RangeInclusive;
 
-const CELL: usize = 10;
+/// The columns of a node.
+const CELL: usize = 11;
+/// The columns before those of the nodes.
+const TIME: usize = 12;
+/// The columns for words, however many nodes there are.
+const LEAST_ROOM: usize = 30;
 
 /// Writes each record as one line.
 ///
@@ -97,7 +103,7 @@ impl<W: io::Write> Timeline<W> {
         let (passage, Envelope { from, to, term, message }) = match event {
             Event::Send { message, .. } => (Passage::Leaves, message),
             Event::Recv { message } => (Passage::Arrives, message),
-            Event::Drop { message, reason: DropReason::Cut | DropReason::Down } => {
+            Event::Drop { message, reason } if *reason != DropReason::PayloadGone => {
                 (Passage::Lost, message)
             }
             _ => return false,
@@ -113,19 +119,24 @@ impl<W: io::Write> Timeline<W> {
         self.said.insert((passage, *from, *to), said) == Some(said)
     }
 
+    /// The columns, with the state of one node in its own.
     fn cells(&self, node: NodeId, state: Option<&NodeState>) -> String {
+        let Some(NodeState { role, term, last, commit, .. }) = state else {
+            return self.mark(node, "down", style::BAD);
+        };
+        let (letter, style) = look(*role);
+        self.mark(node, &format!("{letter}{term} {}/{commit}", last.index), style)
+    }
+
+    /// The columns, with something in that of one node.
+    fn mark(&self, node: NodeId, mark: &str, style: Style) -> String {
         let dim = style::DIM;
         let cell = |column: &NodeId| {
-            if *column != node {
-                return format!("{dim}{:CELL$}{dim:#}", "·");
+            if *column == node {
+                format!("{style}{mark:CELL$}{style:#}")
+            } else {
+                format!("{dim}{:CELL$}{dim:#}", "·")
             }
-            let Some(state) = state else {
-                return format!("{:CELL$}", "down");
-            };
-            let (letter, style) = role(state.role);
-            let NodeState { term, last, commit, .. } = state;
-            let text = format!("{letter}{term} {}/{commit}", last.index);
-            format!("{style}{text:CELL$}{style:#}")
         };
         self.nodes.iter().map(cell).collect()
     }
@@ -145,19 +156,29 @@ impl<W: io::Write> Sink for Timeline<W> {
         let nanos = record.time.as_nanos();
         let time = format!("{}.{:03}", nanos / 1_000_000, nanos / 1_000 % 1_000);
         let (text, style) = words::of(&record);
-        let columns = if let Some(node) = record.node {
-            self.cells(node, record.state.as_ref())
-        } else {
-            let of_a_client = matches!(record.event, Event::Client { .. });
-            let (dim, line) = (style::DIM, if of_a_client { " " } else { "─" });
-            format!("{dim}{}{dim:#} ", line.repeat(CELL * self.nodes.len() - 1))
+        let columns = match (&record.event, record.node) {
+            // A loss is seen where the message does not arrive.
+            (Event::Drop { message, .. }, _) => self.mark(message.to, "✗", style::BAD),
+            (_, Some(node)) => self.cells(node, record.state.as_ref()),
+            (Event::Client { .. }, None) => " ".repeat(CELL * self.nodes.len()),
+            (_, None) => {
+                let dim = style::DIM;
+                format!("{dim}{}{dim:#} ", "─".repeat(CELL * self.nodes.len() - 1))
+            }
         };
-        let line = format!("{time:>10}  {columns}{style}{text}{style:#}");
-        self.print(line.trim_end());
+        let margin = TIME + CELL * self.nodes.len();
+        let room = WIDTH.saturating_sub(margin).max(LEAST_ROOM);
+        for (nth, part) in wrapped(&text, room).iter().enumerate() {
+            if nth == 0 {
+                self.print(&format!("{time:>10}  {columns}{style}{part}{style:#}"));
+            } else {
+                self.print(&format!("{:margin$}  {style}{part}{style:#}", ""));
+            }
+        }
     }
 }
 
-const fn role(role: RoleKind) -> (char, Style) {
+const fn look(role: RoleKind) -> (char, Style) {
     match role {
         RoleKind::Follower => ('F', style::PLAIN),
         RoleKind::PreCandidate => ('P', style::ASKING),

@@ -60,7 +60,9 @@ fn the_timeline_reads_as_it_did() {
         });
         timeline.finish().expect("a vector takes everything");
         assert!(played.is_good());
-        golden(&format!("{name}-{}.txt", level_name(level)), str::from_utf8(&text).expect("text"));
+        let text = str::from_utf8(&text).expect("text");
+        assert!(text.lines().all(|line| line.chars().count() <= 100));
+        golden(&format!("{name}-{}.txt", level_name(level)), text);
     }
 }
 

@@ -33,15 +33,17 @@ pub(super) fn of(record: &Record) -> (String, Style) {
         Event::Accept { truncated_from, first, count } => accept(*truncated_from, *first, *count),
         Event::Send { message, .. } => format!("→ {:?} {}", message.to, says(message)),
         Event::Recv { message } => {
-            format!("← {:?} {}, term {}", message.from, says(message), message.term)
+            // The term is worth a word where it is news.
+            let known = record.state.is_some_and(|state| state.term == message.term);
+            let term = if known { String::new() } else { format!(", term {}", message.term) };
+            format!("← {:?} {}{term}", message.from, says(message))
         }
         Event::Ignored { message: Some(message), reason } => {
-            format!("ignores {:?} {}: {reason}", message.from, says(message))
+            format!("ignores {:?}'s {}: {reason}", message.from, kind(&message.message))
         }
         Event::Ignored { message: None, reason } => format!("does not: {reason}"),
         Event::Drop { message, reason } => {
-            let Envelope { from, to, .. } = message;
-            format!("✗ {from:?} → {to:?} {}: {}", says(message), why(*reason))
+            format!("lost: {:?} {} ({})", message.from, says(message), why(*reason))
         }
         Event::Duplicate { message } => {
             let Envelope { from, to, .. } = message;
@@ -93,6 +95,17 @@ fn says(envelope: &Envelope) -> String {
             AppendOutcome::Mismatched { rejected, .. } => format!("do not have {rejected}"),
             AppendOutcome::StaleTerm => "your term is over".to_owned(),
         },
+    }
+}
+
+const fn kind(message: &Message) -> &'static str {
+    match message {
+        Message::PreVote(_) => "pre-vote",
+        Message::PreVoteResponse(_) => "pre-vote answer",
+        Message::RequestVote(_) => "vote request",
+        Message::RequestVoteResponse(_) => "vote answer",
+        Message::AppendEntries(_) => "append or heartbeat",
+        Message::AppendEntriesResponse(_) => "append answer",
     }
 }
 
@@ -158,18 +171,24 @@ fn writes(count: usize) -> String {
 
 fn operated(client: u64, operation: Operation, phase: Phase) -> String {
     let what = match operation {
-        Operation::Write { key, value } => format!("k{key} := {value}"),
+        Operation::Write { key, value } => format!("k{key} := {}", named(value)),
         Operation::Read { key } => format!("k{key}?"),
     };
-    match phase {
-        Phase::Invoked => format!("client {client}: {what}"),
-        Phase::Returned { value, .. } => {
-            let value = value.map_or("nothing".to_owned(), |value| value.to_string());
-            format!("client {client}: {what} done, {value}")
+    let outcome = match (phase, operation) {
+        (Phase::Invoked, _) => String::new(),
+        (Phase::Returned { .. }, Operation::Write { .. }) => " done".to_owned(),
+        (Phase::Returned { value, .. }, Operation::Read { .. }) => {
+            value.map_or(" nothing".to_owned(), |value| format!(" {}", named(value)))
         }
-        Phase::Unknown => format!("client {client}: {what} given up"),
-        Phase::Failed => format!("client {client}: {what} failed"),
-    }
+        (Phase::Unknown, _) => " given up".to_owned(),
+        (Phase::Failed, _) => " failed".to_owned(),
+    };
+    format!("client {client}: {what}{outcome}")
+}
+
+/// A value by its writer and the number of its operation, which is how clients make them.
+fn named(value: u64) -> String {
+    format!("{}.{}", value >> 32, value & 0xffff_ffff)
 }
 
 fn fault_of(fault: &Fault) -> String {
@@ -219,8 +238,8 @@ const fn fate_of(fate: Fate) -> &'static str {
 const fn why(reason: DropReason) -> &'static str {
     match reason {
         DropReason::Cut => "cut",
-        DropReason::Kind => "this kind is lost",
-        DropReason::Loss => "lost",
+        DropReason::Kind => "filtered",
+        DropReason::Loss => "chance",
         DropReason::Down => "nobody there",
         DropReason::PayloadGone => "entries gone",
     }
