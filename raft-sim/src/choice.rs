@@ -46,6 +46,8 @@ pub enum Question {
     Key,
     /// Which node a client asks that knows of no leader.
     Target,
+    /// What a node under attack is given.
+    Input,
     /// A property of a run whose setup is drawn.
     Setup,
 }

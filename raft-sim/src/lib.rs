@@ -16,18 +16,16 @@
 
 pub mod checker;
 pub mod choice;
+pub mod cli;
 pub mod client;
 pub mod disk;
 pub mod exercised;
+pub mod fuzz;
 pub mod host;
 pub mod log;
 mod narrate;
 pub mod network;
 pub mod obligation;
-pub mod world;
-pub mod swarm;
-
-pub mod cli;
 pub mod observe;
 pub mod play;
 pub mod record;
@@ -35,8 +33,10 @@ pub mod report;
 pub mod scenario;
 pub mod setup;
 mod style;
+pub mod swarm;
 pub mod timeline;
 pub mod trace;
+pub mod world;
 
 pub use choice::Choices;
 pub use exercised::Exercised;

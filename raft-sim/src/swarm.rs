@@ -136,7 +136,7 @@ impl Draw<'_> {
     }
 
     fn client(&mut self, setup: &Setup) -> ClientSetup {
-        let min_think = self.millis(0, 20);
+        let min_think = self.millis(1, 20);
         ClientSetup {
             min_think,
             max_think: min_think + self.millis(0, 100),
@@ -151,9 +151,10 @@ impl Draw<'_> {
     /// Faults at random moments, most of them with their end.
     fn storm(&mut self, setup: &mut Setup) {
         let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
-        let pause = nanos(self.millis(50, 800));
+        // The calm answer is the long pause.
+        let longest = 2 * nanos(Duration::from_millis(850) - self.millis(0, 800));
         let end = nanos(STORM);
-        let mut at = self.below(pause);
+        let mut at = longest - self.below(longest);
         let mut timeline = Vec::new();
         while at < end {
             let after = at + 1_000_000 * (1 + self.below(1500));
@@ -161,7 +162,7 @@ impl Draw<'_> {
             let (fault, repair) = self.fault(&ids);
             timeline.push((time(at), fault));
             timeline.extend(repair.filter(|_| after < end).map(|repair| (time(after), repair)));
-            at += 1 + self.below(pause) * 2;
+            at += longest - self.below(longest - nanos(Duration::from_millis(1)));
         }
         timeline.sort_by_key(|(time, _)| *time);
         setup.timeline = timeline;
