@@ -73,7 +73,7 @@ pub fn in_a_line(scenario: &Scenario, plays: &[Played]) -> String {
     let good = plays.iter().all(Played::is_good);
     let (style, word) = if good { (LEADER, "ok") } else { (BAD, "FAILED") };
     let Scenario { name, title, .. } = scenario;
-    let mut text = format!("{INDENT}{style}{word:8}{style:#}{name:25}{title}\n");
+    let mut text = format!("{INDENT}{style}{word:8}{style:#}{name:27}{title}\n");
     text.push_str(&failures(plays));
     text
 }

@@ -51,10 +51,11 @@ macro_rules! built_in {
 }
 
 /// The names and texts of the scenarios that come with the simulator, in the order of the report.
-const BUILT_IN: [(&str, &str); 13] = built_in![
+const BUILT_IN: [(&str, &str); 14] = built_in![
     "symmetric-partition",
     "asymmetric-partition",
     "asymmetric-partition-one-way",
+    "asymmetric-partition-busy",
     "cold-start",
     "split-vote",
     "no-client-writes",
@@ -200,7 +201,7 @@ elections = "1.."
 
     #[test]
     fn our_own_files_are_good() {
-        assert_eq!(Scenario::built_in().count(), 13);
+        assert_eq!(Scenario::built_in().count(), 14);
         assert!(Scenario::built_in().all(|scenario| scenario.title.chars().count() <= 64));
         assert!(Scenario::named("bridge").is_some_and(|s| s.expectations.len() >= 3));
     }
