@@ -1,5 +1,6 @@
-//! The shape of the sources: imports point one way, files and functions are short, and nothing but
-//! tests knows of an operating system. What clippy cannot say is said here.
+//! The shape of the sources: imports point one way, files and functions are short, nothing but tests
+//! knows of an operating system, and what the table of rules names is there. What clippy cannot say
+//! is said here.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -71,6 +72,52 @@ fn files_and_functions_are_short_or_say_why_not() {
 #[test]
 fn only_tests_know_std() {
     assert_eq!(complaints(|_, source| uses_of_std(source)), "");
+}
+
+/// `docs/RULES.md` and the tests whose names begin with a rule name each other.
+#[test]
+fn the_table_of_rules_names_the_tests_that_there_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = fs::read_to_string(root.join("../docs/RULES.md")).expect("the table");
+    let is_rule = |name: &&str| {
+        let mut chars = name.chars();
+        chars.next() == Some('n') && chars.take(2).all(|c| c.is_ascii_digit()) && name.contains("_")
+    };
+    let mut named: Vec<_> = table.split('`').filter(is_rule).map(str::to_string).collect();
+    named.sort();
+    let mut tests: Vec<String> = sources(&root.join("tests"), "")
+        .iter()
+        .flat_map(|(_, source)| functions(source))
+        .filter(|name| is_rule(&name.as_str()))
+        .collect();
+    tests.sort();
+    assert_eq!(named, tests);
+    for rule in 1..=16 {
+        let prefix = format!("n{rule:02}_");
+        assert!(tests.iter().any(|name| name.starts_with(&prefix)), "a test of N{rule}");
+    }
+
+    let src = root.join("src");
+    for place in table.split('`').filter(|text| text.contains("::") && !text.contains(' ')) {
+        let (file, item) = place.split_once("::").expect("it is there");
+        let source = fs::read_to_string(src.join(format!("{file}.rs")))
+            .unwrap_or_else(|_| panic!("`{place}` names no file"));
+        let item = item.rsplit("::").next().expect("a name");
+        let known = ["fn ", "const ", "struct "].iter().any(|kind| {
+            let after = source.split(&format!("{kind}{item}")).nth(1);
+            after.is_some_and(|rest| rest.starts_with(['(', ':', '<', ' ']))
+        });
+        assert!(known, "`{place}` names nothing");
+    }
+}
+
+/// The names of all functions of a source file.
+fn functions(source: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let name = line.trim_start().strip_prefix("fn ")?.split(['(', '<']).next()?;
+        Some(name.to_string())
+    };
+    source.lines().filter_map(name).collect()
 }
 
 /// What `find` has to say about every file, one line each.

@@ -125,6 +125,8 @@ fn a_promise_is_the_lease_that_the_leader_asks_for() {
     let long = node.hears(S2, 1, ask(2, 4 * T)).echoed().expect("an echo");
     assert_eq!((long.promised, node.node.config().longest_promise), (4 * T, 4 * T));
     assert_eq!(node.status().durable_hard_state.promised, 4 * T);
+    let _ = node.hears(S2, 1, ask(3, T));
+    assert_eq!(node.status().durable_hard_state.promised, 4 * T, "it is never taken back");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! protection.
 
 use crate::common::cluster::Cluster;
-use crate::common::{S1, S2, S3, T};
+use crate::common::{S1, S2, S3, Setup, T, voters};
 use raft_core::{Protection, RoleKind};
 
 /// Three nodes that S1 leads in term 1.
@@ -58,7 +58,7 @@ fn n14_asymmetric_partition_with_the_lease_the_leader_stays() {
 }
 
 #[test]
-fn n14_one_way_partition_with_the_lease_the_leader_refuses_by_itself() {
+fn n14_one_way_partition_with_the_lease_the_leader_stays() {
     // S2 does not hear S1, but S1 hears the requests of S2.
     for (protection, stays) in
         [(Protection::Plain, false), (Protection::PreVote, false), (Protection::Full, true)]
@@ -69,6 +69,20 @@ fn n14_one_way_partition_with_the_lease_the_leader_refuses_by_itself() {
         assert_eq!(all.leaders.len() == 1, stays, "{protection:?}");
         assert_eq!(all.term(S1) == 1, stays, "{protection:?}");
     }
+}
+
+#[test]
+fn n14_one_way_partition_a_node_that_does_not_even_ask_first_cannot_depose_the_leader() {
+    // S2 is of the lowest level: its vote requests, in ever later terms, reach S1 and S3.
+    let level = |id| if id == S2 { Protection::Plain } else { Protection::Full };
+    let of = |id| Setup::of(voters(&[1, 2, 3])).id(id).protection(level(id));
+    let mut all = Cluster::start([S1, S2, S3].map(of));
+    all.elect(S1);
+    all.cut(S1, S2);
+    all.run(20 * T);
+    assert!(all.term(S2) > 10);
+    assert_eq!((all.role(S1), all.term(S1), all.term(S3)), (RoleKind::Leader, 1, 1));
+    assert_eq!(all.leaders.len(), 1);
 }
 
 #[test]
