@@ -4,7 +4,7 @@ use crate::error::RejectReason;
 use crate::membership::Membership;
 use crate::protocol::transfer;
 use crate::state::core::Core;
-use crate::state::progress::Progress;
+use crate::state::progress::{Farewell, Progress};
 use crate::state::role::{Leader, Role};
 use crate::types::{LogPosition, NodeId};
 
@@ -60,10 +60,13 @@ pub(crate) fn settle(core: &mut Core, leader: &mut Leader) {
         transfer::begin(core, leader, None, to);
     }
     let (now, patience) = (core.now, core.config.election_timeout);
-    leader.peers.retain(|(_, peer)| {
-        let told = |index| peer.match_index >= index && peer.announced >= index;
+    let next_round = core.round.next();
+    leader.peers.retain_mut(|(_, peer)| {
+        let Some(Farewell { index, since }) = &mut peer.leaving else { return true };
+        let since = *since.get_or_insert(next_round);
+        let told = peer.match_index >= *index && peer.heard >= since;
         let gone = peer.heard_at.saturating_add(patience) <= now;
-        !peer.leaving.is_some_and(|index| told(index) || gone)
+        !told && !gone
     });
 }
 
@@ -73,7 +76,7 @@ fn put_in_force(core: &mut Core, leader: &mut Leader, membership: Membership) {
     core.append_membership(core.term(), membership);
     for (id, peer) in &mut leader.peers {
         let belongs = core.membership().contains(*id);
-        peer.leaving = (!belongs).then_some(before.next());
+        peer.leaving = (!belongs).then_some(Farewell { index: before.next(), since: None });
     }
     for id in core.membership().members().filter(|id| *id != core.id()) {
         if let Err(at) = leader.peers.binary_search_by_key(&id, |(peer, _)| *peer) {

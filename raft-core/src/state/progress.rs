@@ -33,10 +33,21 @@ pub(crate) struct Progress {
     /// The last round before the present phase. An answer to it, or to an earlier one, is no answer to
     /// the present question.
     pub(crate) since: Round,
-    /// The peer belongs to the membership no more; it is told so, up to this index.
-    pub(crate) leaving: Option<LogIndex>,
+    /// The peer belongs to the membership no more, and is told so.
+    pub(crate) leaving: Option<Farewell>,
     /// How the peer catches up.
     pub(crate) catch_up: CatchUp,
+}
+
+/// What a peer that belongs to the membership no more is still told.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Farewell {
+    /// Where the membership without it stands.
+    pub(crate) index: LogIndex,
+    /// What is sent in this round or a later one says that it is committed; `None` before it is. An
+    /// announcement may be lost, so only an answer proves that the peer knows.
+    pub(crate) since: Option<Round>,
 }
 
 /// How freely a leader sends to a peer.

@@ -4,4 +4,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod membership;
 mod random_runs;
+mod transfer;

@@ -25,6 +25,7 @@ fn network(world: &mut World) -> Network {
         lost: [0, 20, 150][usize::try_from(dice.below(3)).expect("small")],
         twice: dice.below(50),
         late: [0, 10, 50][usize::try_from(dice.below(3)).expect("small")],
+        together: [0, 300][usize::try_from(dice.below(2)).expect("small")],
     }
 }
 
@@ -122,6 +123,18 @@ fn run(seed: u64) -> World {
     let mut world = World::new(seed, NODES, &genesis);
     world.drift(1000);
     world.network = network(&mut world);
+    if world.dice.one_in(2) {
+        let (entries, messages) = (1 + world.dice.below(4), 1 + world.dice.below(3));
+        let most = 1 + world.dice.below(8);
+        world.configure(|config| {
+            config.max_entries_per_message = entries;
+            config.max_messages_in_flight = usize::try_from(messages).expect("small");
+            config.max_entries_in_flight = most;
+            config.max_uncommitted = 40;
+            config.max_pending_reads = 6;
+            config.snapshot_timeout = T * 3;
+        });
+    }
     for _ in 0..300 {
         disturb(&mut world);
         slow_disks_work(&mut world);

@@ -22,6 +22,12 @@ pub(crate) struct Parcel {
     pub(crate) state: State,
 }
 
+impl Parcel {
+    fn brings(&self, snapshot: &Snapshot) -> bool {
+        matches!(&self.envelope.message, Message::InstallSnapshot(m) if m.snapshot == *snapshot)
+    }
+}
+
 /// What waits for the disk, in order.
 #[derive(Clone, Debug)]
 enum Job {
@@ -169,10 +175,10 @@ impl Host {
         self.durable.snapshot.0.position
     }
 
-    /// One input, with the bytes that came with it.
-    pub(crate) fn step(&mut self, input: Input, beside: &Parcel, now: Instant) -> Done {
+    /// Inputs at one moment, each with the bytes that came with it.
+    pub(crate) fn step(&mut self, inputs: Vec<(Input, Parcel)>, now: Instant) -> Done {
         let mut done = Done::default();
-        self.step_into(input, beside, now, &mut done);
+        self.step_into(inputs, now, &mut done);
         while self.prompt && !self.jobs.is_empty() && self.node.is_some() {
             self.complete_into(self.jobs.len(), now, &mut done);
         }
@@ -206,7 +212,7 @@ impl Host {
             }
         }
         if let Some(ticket) = ticket {
-            self.step_into(Input::Persisted { ticket }, &no_parcel(), now, done);
+            self.step_into(alone(Input::Persisted { ticket }), now, done);
         }
         if let Some((position, fails)) = installed {
             let outcome = if fails { Outcome::Failed } else { Outcome::Done };
@@ -218,7 +224,7 @@ impl Host {
                 (self.state, self.applied) = (state, snapshot.position.index);
             }
             let input = Input::SnapshotInstalled { position, outcome };
-            self.step_into(input, &no_parcel(), now, done);
+            self.step_into(alone(input), now, done);
             self.serve_reads(done);
         }
     }
@@ -250,21 +256,23 @@ impl Host {
         }
     }
 
-    fn step_into(&mut self, input: Input, beside: &Parcel, now: Instant, done: &mut Done) {
+    fn step_into(&mut self, inputs: Vec<(Input, Parcel)>, now: Instant, done: &mut Done) {
         let Some(node) = &mut self.node else { return };
-        let actions = node.step(input, now);
+        let (inputs, beside): (Vec<_>, Vec<_>) = inputs.into_iter().unzip();
+        let mut actions = Vec::new();
+        node.step_all(inputs, now, &mut actions);
         assert_eq!(node.check(), Ok(()), "{node:?}");
         for action in &actions {
-            self.carry_out(action, beside, done);
+            self.carry_out(action, &beside, done);
         }
         done.actions.extend(actions);
         self.serve_reads(done);
     }
 
-    fn carry_out(&mut self, action: &Action, beside: &Parcel, done: &mut Done) {
+    fn carry_out(&mut self, action: &Action, beside: &[Parcel], done: &mut Done) {
         match action {
             Action::Persist(write) => {
-                let payloads = |_| &beside.commands[..];
+                let payloads = |nth: usize| &beside[nth].commands[..];
                 let log = write.log.as_ref().map(|log| {
                     self.log.write(log, payloads).expect("the write fits the log");
                     (log.first, bind(log, payloads).expect("complete"))
@@ -294,7 +302,9 @@ impl Host {
                 done.parcels.push(Parcel { envelope, commands: Vec::new(), state });
             }
             Action::InstallSnapshot { snapshot } => {
-                let (snapshot, state) = (snapshot.clone(), beside.state.clone());
+                let state = beside.iter().find(|parcel| parcel.brings(snapshot));
+                let state = state.expect("it came with an input of this call").state.clone();
+                let snapshot = snapshot.clone();
                 self.jobs.push_back(Job::Install { snapshot, state });
             }
             Action::Accepted { .. }
@@ -352,8 +362,13 @@ impl Host {
         self.durable.snapshot = (snapshot, state);
         self.durable.log.compact(position);
         self.log.compact(position);
-        Some(self.step(Input::SnapshotTaken { position }, &no_parcel(), now))
+        Some(self.step(alone(Input::SnapshotTaken { position }), now))
     }
+}
+
+/// One input that nothing comes beside.
+pub(crate) fn alone(input: Input) -> Vec<(Input, Parcel)> {
+    vec![(input, no_parcel())]
 }
 
 /// Nothing comes beside the input.

@@ -5,12 +5,12 @@
 //! it; a read sees all that was applied anywhere before it was asked for; every request is answered
 //! once; nobody says *lost* of a position that commits, or *committed* of one that does not.
 
-use super::host::{Done, Host, Parcel, State, no_parcel};
+use super::host::{Done, Host, Parcel, State, alone, no_parcel};
 use super::{T, ms};
 use core::time::Duration;
 use raft_core::payload::Content;
 use raft_core::{
-    Action, Consistency, Fate, Input, Instant, LogIndex, LogPosition, Membership, Message, NodeId,
+    Action, Config, Consistency, Fate, Input, Instant, LogIndex, LogPosition, Membership, Message, NodeId,
     Outcome, RejectReason, RoleKind, Snapshot, Status, Term, Token, TransferOutcome,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,14 +19,16 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Network {
     pub(crate) delay: (Duration, Duration),
-    /// Of 1000 messages so many are lost, come twice, and come very late.
+    /// Of 1000 messages so many are lost, come twice, come very late, and bring along those that
+    /// are about to arrive.
     pub(crate) lost: u64,
     pub(crate) twice: u64,
     pub(crate) late: u64,
+    pub(crate) together: u64,
 }
 
 impl Network {
-    pub(crate) const CALM: Self = Self { delay: (ms(1), ms(1)), lost: 0, twice: 0, late: 0 };
+    pub(crate) const CALM: Self = Self { delay: (ms(1), ms(1)), lost: 0, twice: 0, late: 0, together: 0 };
 }
 
 #[derive(Clone, Debug)]
@@ -157,6 +159,14 @@ impl World {
         self.hosts.get_mut(&id).expect("a node of this world")
     }
 
+    /// Every node starts anew with another configuration.
+    pub(crate) fn configure(&mut self, change: impl Fn(&mut Config)) {
+        for id in self.ids() {
+            let now = self.clock(id);
+            self.host_mut(id).configure(&change, now);
+        }
+    }
+
     pub(crate) fn node(&self, id: NodeId) -> &raft_core::Node {
         self.hosts[&id].node.as_ref().expect("it is alive")
     }
@@ -218,14 +228,14 @@ impl World {
         let token = self.token(at, Kind::Propose);
         let mut parcel = no_parcel();
         parcel.commands = (0..count).map(|n| (token.get() << 16) + n).collect();
-        self.step(at, Input::Propose { token, count }, &parcel)
+        self.step(at, vec![(Input::Propose { token, count }, parcel)])
     }
 
     pub(crate) fn read(&mut self, at: NodeId, consistency: Consistency) -> Token {
         let floor = LogIndex(self.committed.len() as u64);
         let token = self.token(at, Kind::Read(floor));
         let before = self.status(at);
-        let actions = self.step(at, Input::Read { token, consistency }, &no_parcel());
+        let actions = self.input(at, Input::Read { token, consistency });
         let now = actions.iter().any(|a| matches!(a, Action::ReadReady { .. }));
         if now && before.role == RoleKind::Leader {
             self.counts.leases_served += 1;
@@ -238,16 +248,16 @@ impl World {
 
     pub(crate) fn change(&mut self, at: NodeId, target: Membership) -> Vec<Action> {
         let token = self.token(at, Kind::Change);
-        self.step(at, Input::ChangeMembership { token, target }, &no_parcel())
+        self.input(at, Input::ChangeMembership { token, target })
     }
 
     pub(crate) fn transfer(&mut self, at: NodeId, to: Option<NodeId>) -> Vec<Action> {
         let token = self.token(at, Kind::Transfer);
-        self.step(at, Input::TransferLeadership { token, to }, &no_parcel())
+        self.input(at, Input::TransferLeadership { token, to })
     }
 
     pub(crate) fn input(&mut self, at: NodeId, input: Input) -> Vec<Action> {
-        self.step(at, input, &no_parcel())
+        self.step(at, alone(input))
     }
 
     pub(crate) fn take_snapshot(&mut self, at: NodeId) {
@@ -334,11 +344,15 @@ impl World {
     fn happens(&mut self, event: Event) {
         match event {
             Event::Arrives(parcel) => {
-                let (from, to) = (parcel.envelope.from, parcel.envelope.to);
-                if !self.cuts.contains(&(from, to)) && self.is_alive(to) {
-                    let input = Input::Message(parcel.envelope.clone());
-                    let _ = self.step(to, input, &parcel);
+                let to = parcel.envelope.to;
+                let mut parcels = vec![*parcel];
+                if self.dice.below(1000) < self.network.together {
+                    parcels.extend(self.soon_at(to));
                 }
+                parcels.retain(|parcel| !self.cuts.contains(&(parcel.envelope.from, to)));
+                let input = |parcel: Parcel| (parcel.envelope.clone().into(), parcel);
+                let inputs = parcels.into_iter().map(input).collect();
+                let _ = self.step(to, inputs);
             }
             Event::SnapshotSent { at, to, position, outcome } => {
                 let _ = self.input(at, Input::SnapshotSent { to, position, outcome });
@@ -346,13 +360,29 @@ impl World {
         }
     }
 
-    pub(crate) fn step(&mut self, at: NodeId, input: Input, beside: &Parcel) -> Vec<Action> {
+    /// What arrives at `id` within the next milliseconds arrives now.
+    fn soon_at(&mut self, id: NodeId) -> Vec<Parcel> {
+        let until = (self.now + ms(5), 0);
+        let is_for_it = |event: &Event| matches!(event, Event::Arrives(p) if p.envelope.to == id);
+        let soon = self.events.range(..until).filter(|(_, event)| is_for_it(event));
+        let keys: Vec<_> = soon.map(|(key, _)| *key).collect();
+        keys.iter()
+            .filter_map(|key| match self.events.remove(key) {
+                Some(Event::Arrives(parcel)) => Some(*parcel),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn step(&mut self, at: NodeId, inputs: Vec<(Input, Parcel)>) -> Vec<Action> {
         if !self.is_alive(at) {
             return Vec::new();
         }
         let now = self.clock(at);
-        self.tell(|| format!("{at:?} <- {input:?}"));
-        let done = self.host_mut(at).step(input, beside, now);
+        for (input, _) in &inputs {
+            self.tell(|| format!("{at:?} <- {input:?}"));
+        }
+        let done = self.host_mut(at).step(inputs, now);
         self.look_at(at, done)
     }
 
