@@ -10,8 +10,8 @@ use super::{T, ms};
 use core::time::Duration;
 use raft_core::payload::Content;
 use raft_core::{
-    Action, Config, Consistency, Fate, Input, Instant, LogIndex, LogPosition, Membership, Message, NodeId,
-    Outcome, RejectReason, RoleKind, Snapshot, Status, Term, Token, TransferOutcome,
+    Action, Config, Consistency, Fate, Input, Instant, LogIndex, LogPosition, Membership, Message,
+    NodeId, Outcome, RejectReason, RoleKind, Snapshot, Status, Term, Token, TransferOutcome,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,8 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) const CALM: Self = Self { delay: (ms(1), ms(1)), lost: 0, twice: 0, late: 0, together: 0 };
+    pub(crate) const CALM: Self =
+        Self { delay: (ms(1), ms(1)), lost: 0, twice: 0, late: 0, together: 0 };
 }
 
 #[derive(Clone, Debug)]
