@@ -299,7 +299,8 @@ fn a_leader_that_is_removed_hands_over_to_the_most_up_to_date_voter() {
     let _ = solo.hears(S2, 1, says::matched(all, None));
     let actions = solo.hears(S3, 1, says::matched(all, None));
     assert_eq!(solo.status().commit_index.get(), all);
-    let asked: Vec<_> = actions.sent().into_iter().filter(|e| e.message == Message::TimeoutNow).collect();
+    let asked: Vec<_> =
+        actions.sent().into_iter().filter(|e| e.message == Message::TimeoutNow).collect();
     assert_eq!(asked.len(), 1);
     assert_eq!(solo.propose(1).rejected(), [RejectReason::TransferInProgress]);
     // Whoever was asked does not take over: it goes all the same.

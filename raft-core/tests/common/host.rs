@@ -296,9 +296,8 @@ impl Host {
             Action::SendSnapshot { to, term, at_least } => {
                 let (snapshot, state) = self.durable.snapshot.clone();
                 assert!(snapshot.position.index >= at_least.index, "it is there");
-                let (from, message) = (self.id(), Message::InstallSnapshot(
-                    raft_core::InstallSnapshot { snapshot },
-                ));
+                let (from, message) =
+                    (self.id(), Message::InstallSnapshot(raft_core::InstallSnapshot { snapshot }));
                 let envelope = Envelope { from, to: *to, term: *term, message };
                 done.parcels.push(Parcel { envelope, commands: Vec::new(), state });
             }

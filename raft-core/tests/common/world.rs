@@ -10,8 +10,8 @@ use super::{T, ms};
 use core::time::Duration;
 use raft_core::payload::Content;
 use raft_core::{
-    Action, Config, Consistency, Fate, Input, Instant, LogIndex, LogPosition, Membership, Message, NodeId,
-    Outcome, RejectReason, RoleKind, Snapshot, Status, Term, Token, TransferOutcome,
+    Action, Config, Consistency, Fate, Input, Instant, LogIndex, LogPosition, Membership, Message,
+    NodeId, Outcome, RejectReason, RoleKind, Snapshot, Status, Term, Token, TransferOutcome,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,8 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) const CALM: Self = Self { delay: (ms(1), ms(1)), lost: 0, twice: 0, late: 0, together: 0 };
+    pub(crate) const CALM: Self =
+        Self { delay: (ms(1), ms(1)), lost: 0, twice: 0, late: 0, together: 0 };
 }
 
 #[derive(Clone, Debug)]
@@ -76,6 +77,8 @@ pub(crate) struct World {
     pub(crate) now: Duration,
     pub(crate) network: Network,
     cuts: BTreeSet<(NodeId, NodeId)>,
+    /// The fate of the next messages on a link, a bit for each: is it lost?
+    pub(crate) losses: BTreeMap<(NodeId, NodeId), u64>,
     events: BTreeMap<(Duration, u64), Event>,
     pub(crate) dice: Dice,
     serial: u64,
@@ -100,8 +103,7 @@ impl World {
     pub(crate) fn new(seed: u64, all: u64, genesis: &Membership) -> Self {
         let ids = (1..=all).map(NodeId);
         let mut dice = Dice(seed);
-        let clocks: BTreeMap<_, _> =
-            ids.clone().map(|id| (id, (dice.below(1 << 40), 0))).collect();
+        let clocks: BTreeMap<_, _> = ids.clone().map(|id| (id, (dice.below(1 << 40), 0))).collect();
         let of = |id| if genesis.contains(id) { genesis.clone() } else { Membership::empty() };
         let start = |id| Host::new(id, of(id), Instant::from_nanos(clocks[&id].0));
         Self {
@@ -110,6 +112,7 @@ impl World {
             now: Duration::ZERO,
             network: Network::CALM,
             cuts: BTreeSet::new(),
+            losses: BTreeMap::new(),
             events: BTreeMap::new(),
             dice,
             serial: 0,
@@ -511,7 +514,10 @@ impl World {
 
     fn post(&mut self, parcel: Parcel) {
         let is_snapshot = matches!(parcel.envelope.message, Message::InstallSnapshot(_));
-        let lost = self.dice.below(1000) < self.network.lost;
+        let link = (parcel.envelope.from, parcel.envelope.to);
+        let bits = self.losses.get(&link).copied().unwrap_or(0);
+        self.losses.insert(link, bits >> 1);
+        let lost = self.dice.below(1000) < self.network.lost || bits & 1 == 1;
         if is_snapshot {
             // Whoever sends it may be wrong about how it ended.
             let wrong = self.dice.below(1000) < self.network.lost;
