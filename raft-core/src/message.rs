@@ -280,7 +280,13 @@ impl Message {
 
     /// Whether a new message of the same kind makes this one pointless if it has not left yet.
     pub(crate) fn is_superseded_by(&self, newer: &Self) -> bool {
-        core::mem::discriminant(self) == core::mem::discriminant(newer)
+        match (self, newer) {
+            // It stands for earlier questions only, and questions may overtake one another.
+            (Self::ReadIndexResponse(waiting), Self::ReadIndexResponse(newer)) => {
+                waiting.id <= newer.id
+            }
+            _ => core::mem::discriminant(self) == core::mem::discriminant(newer),
+        }
     }
 }
 

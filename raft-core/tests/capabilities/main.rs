@@ -4,6 +4,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod coalescing;
+mod fate;
+mod flow_control;
+mod hung_disk;
 mod membership;
 mod random_runs;
+mod reads;
+mod snapshots;
+mod status;
 mod transfer;

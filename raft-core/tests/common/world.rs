@@ -77,6 +77,8 @@ pub(crate) struct World {
     pub(crate) now: Duration,
     pub(crate) network: Network,
     cuts: BTreeSet<(NodeId, NodeId)>,
+    /// The fate of the next messages on a link, a bit for each: is it lost?
+    pub(crate) losses: BTreeMap<(NodeId, NodeId), u64>,
     events: BTreeMap<(Duration, u64), Event>,
     pub(crate) dice: Dice,
     serial: u64,
@@ -110,6 +112,7 @@ impl World {
             now: Duration::ZERO,
             network: Network::CALM,
             cuts: BTreeSet::new(),
+            losses: BTreeMap::new(),
             events: BTreeMap::new(),
             dice,
             serial: 0,
@@ -511,7 +514,10 @@ impl World {
 
     fn post(&mut self, parcel: Parcel) {
         let is_snapshot = matches!(parcel.envelope.message, Message::InstallSnapshot(_));
-        let lost = self.dice.below(1000) < self.network.lost;
+        let link = (parcel.envelope.from, parcel.envelope.to);
+        let bits = self.losses.get(&link).copied().unwrap_or(0);
+        self.losses.insert(link, bits >> 1);
+        let lost = self.dice.below(1000) < self.network.lost || bits & 1 == 1;
         if is_snapshot {
             // Whoever sends it may be wrong about how it ended.
             let wrong = self.dice.below(1000) < self.network.lost;

@@ -1,0 +1,209 @@
+//! Flow control: probe, replicate, snapshot; windows; a paused peer always recovers.
+
+use crate::common::world::World;
+use crate::common::{Actions, S1, S2, S3, Setup, Solo, T, at, commands, ms, says, voters};
+use raft_core::{
+    Config, IgnoreReason, Input, LogIndex, Message, NodeId, PeerPhase, PeerStatus, RejectReason,
+};
+
+/// S1 leads three with these windows; S2 and S3 are in step with it.
+fn leader(change: impl FnOnce(&mut Config)) -> Solo {
+    let mut solo = Setup::of(voters(&[1, 2, 3])).config(change).start();
+    let _ = solo.elect();
+    solo.everyone_acknowledges();
+    solo
+}
+
+fn peer(solo: &Solo, id: NodeId) -> PeerStatus {
+    solo.node.peers().find(|peer| peer.id == id).expect("a peer")
+}
+
+/// The index range of each message with entries to S2.
+fn ranges(actions: &Actions) -> Vec<(u64, u64)> {
+    let with_entries = actions.appends_to(S2).into_iter().filter(|m| !m.entries.is_empty());
+    with_entries.map(|m| (m.prev.index.get() + 1, m.last_position().index.get())).collect()
+}
+
+fn unreachable(solo: &mut Solo, peer: NodeId) -> Actions {
+    solo.step(Input::PeerUnreachable { peer })
+}
+
+#[test]
+fn messages_carry_a_limited_number_of_entries() {
+    let mut solo = leader(|config| config.max_entries_per_message = 3);
+    assert_eq!(ranges(&solo.propose(7)), [(2, 4), (5, 7), (8, 8)]);
+}
+
+#[test]
+fn so_many_messages_are_on_their_way_and_no_more() {
+    let mut solo = leader(|config| config.max_messages_in_flight = 2);
+    assert_eq!(ranges(&solo.propose(1)), [(2, 2)]);
+    assert_eq!(ranges(&solo.propose(1)), [(3, 3)]);
+    assert_eq!(ranges(&solo.propose(1)), [], "the window is full");
+    assert_eq!(peer(&solo, S2).messages_in_flight, 2);
+    assert_eq!(ranges(&solo.hears(S2, 1, says::matched(2, None))), [(4, 4)]);
+}
+
+#[test]
+fn so_many_entries_are_on_their_way_and_no_more() {
+    let mut solo = leader(|config| config.max_entries_in_flight = 4);
+    assert_eq!(ranges(&solo.propose(3)), [(2, 4)]);
+    assert_eq!(ranges(&solo.propose(9)), [(5, 5)]);
+    assert_eq!(ranges(&solo.hears(S2, 1, says::matched(3, None))), [(6, 7)]);
+}
+
+#[test]
+fn a_peer_that_is_probed_gets_one_message_at_a_time() {
+    let mut solo = leader(|_| ());
+    let _ = unreachable(&mut solo, S2);
+    let beat = solo.time_out_heartbeat().appends_to(S2).remove(0);
+    let answer = says::mismatched(at(1, 1), &[], says::echo(&beat));
+    let probe = solo.hears(S2, 1, answer);
+    assert_eq!(peer(&solo, S2).phase, PeerPhase::Probe);
+    assert_eq!(ranges(&probe), []);
+    let _ = (solo.propose(1), solo.propose(1));
+    assert!(peer(&solo, S2).messages_in_flight == 0);
+}
+
+#[test]
+fn acknowledgements_that_are_stale_change_nothing() {
+    let mut solo = leader(|_| ());
+    let _ = solo.propose(5);
+    let _ = solo.hears(S2, 1, says::matched(6, None));
+    let before = peer(&solo, S2);
+    for index in [0, 1, 3, 6] {
+        let _ = solo.hears(S2, 1, says::matched(index, None));
+        assert_eq!(peer(&solo, S2), before);
+    }
+}
+
+#[test]
+fn rejections_that_are_stale_change_nothing() {
+    let mut solo = leader(|_| ());
+    let old = solo.time_out_heartbeat().appends_to(S2).remove(0);
+    let first = solo.propose(1).appends_to(S2).remove(0);
+    let second = solo.propose(1).appends_to(S2).remove(0);
+    let third = solo.propose(1).appends_to(S2).remove(0);
+    // The first is lost: both others are rejected, and only one of the rejections acts.
+    let no = |m: &raft_core::AppendEntries| says::mismatched(m.prev, &[(1, 1, 1)], says::echo(m));
+    assert_eq!(ranges(&solo.hears(S2, 1, no(&second))), [(2, 4)]);
+    let before = peer(&solo, S2);
+    assert_eq!(solo.hears(S2, 1, no(&third)).ignored(), [IgnoreReason::Stale]);
+    assert_eq!(peer(&solo, S2), before);
+    let _ = solo.hears(S2, 1, says::matched(4, None));
+    let before = peer(&solo, S2);
+    for late in [&first, &second, &third, &old] {
+        assert_eq!(solo.hears(S2, 1, no(late)).ignored(), [IgnoreReason::Stale]);
+        assert_eq!(peer(&solo, S2), before, "below what it holds");
+    }
+}
+
+#[test]
+fn a_peer_that_is_reported_unreachable_is_probed_again() {
+    let mut solo = leader(|_| ());
+    let _ = solo.propose(5);
+    assert_eq!(peer(&solo, S2).messages_in_flight, 1);
+    assert_eq!(ranges(&unreachable(&mut solo, S2)), [], "not at once");
+    let now = peer(&solo, S2);
+    assert_eq!((now.phase, now.messages_in_flight), (PeerPhase::Probe, 0));
+    assert_eq!(now.next_index, LogIndex(2), "what was on its way is lost");
+    assert_eq!(ranges(&solo.propose(1)), [], "a sign of life first");
+    let beat = solo.time_out_heartbeat().appends_to(S2).remove(0);
+    let back = solo.hears(S2, 1, says::matched(1, says::echo(&beat)));
+    assert_eq!(ranges(&back), [(2, 7)]);
+    assert_eq!(unreachable(&mut solo, NodeId(9)).ignored(), [IgnoreReason::UnknownPeer]);
+    let mut follower = Solo::of(3);
+    assert!(unreachable(&mut follower, S2).is_empty());
+}
+
+#[test]
+fn the_loss_of_any_messages_pauses_a_peer_for_a_while_only() {
+    // Which messages are lost: each of the first twelve on the link is a bit, in both directions.
+    for (case, mask) in
+        (0..12).flat_map(|a| (a..12).map(move |b| (1_u64 << a) | (1 << b))).enumerate()
+    {
+        for direction in [(S1, S3), (S3, S1)] {
+            let mut world = World::new(case as u64, 3, &voters(&[1, 2, 3]));
+            world.configure(|config| {
+                config.max_entries_per_message = 2;
+                config.max_messages_in_flight = 2;
+                config.max_entries_in_flight = 3;
+            });
+            world.elect(S1);
+            world.losses.insert(direction, mask);
+            for _ in 0..3 {
+                let _ = world.propose(S1, 3);
+                world.run(ms(40));
+            }
+            world.run(T);
+            assert_eq!(world.state_of(S3), world.state_of(S1), "{direction:?} without {mask:b}");
+        }
+    }
+}
+
+#[test]
+fn a_peer_in_any_phase_recovers_from_any_silence() {
+    // In the middle of a catch-up by entries, by snapshot, and in step.
+    for silence in 1..60 {
+        for compacts in [false, true] {
+            let mut world = World::new(silence, 3, &voters(&[1, 2, 3]));
+            world.configure(|config| {
+                config.max_entries_per_message = 4;
+                config.snapshot_timeout = T;
+            });
+            world.elect(S1);
+            world.isolate(S3);
+            let _ = world.propose(S1, 40);
+            world.run(ms(20));
+            if compacts {
+                world.take_snapshot(S1);
+            }
+            let _ = world.propose(S1, 10);
+            world.heal();
+            world.run(ms(100) + core::time::Duration::from_micros(250 * silence));
+            world.isolate(S3);
+            world.run(ms(7 * silence));
+            world.heal();
+            world.run(T * 4);
+            assert_eq!(world.state_of(S3), world.state_of(S1), "{silence} {compacts}");
+        }
+    }
+}
+
+#[test]
+fn so_many_entries_wait_for_their_commit_and_no_more() {
+    let mut solo = leader(|config| config.max_uncommitted = 4);
+    assert!(solo.propose(3).accepted().is_some());
+    let full = |waiting| vec![RejectReason::TooManyUncommitted { waiting }];
+    assert_eq!(solo.propose(2).rejected(), full(3));
+    assert!(solo.propose(1).accepted().is_some());
+    assert_eq!(solo.propose(1).rejected(), full(4));
+    let _ = solo.hears(S2, 1, says::matched(3, None));
+    assert!(solo.propose(2).accepted().is_some());
+}
+
+#[test]
+fn a_peer_that_is_a_million_entries_behind_catches_up_at_full_pipeline() {
+    let mut solo = leader(|_| ());
+    let _ = solo.propose(1_000_000);
+    let _ = solo.hears(S2, 1, says::matched(1_000_001, None));
+    let _ = unreachable(&mut solo, S3);
+    let beat = solo.time_out_heartbeat().appends_to(S3).remove(0);
+    let mut to_it = solo.hears(S3, 1, says::matched(1, says::echo(&beat))).appends_to(S3);
+    let (mut trips, mut messages) = (0, 0);
+    while let Some(last) = to_it.last() {
+        let index = last.last_position().index;
+        assert!(
+            to_it.len() >= 60 || index.get() == 1_000_001,
+            "the window is full: {}",
+            to_it.len()
+        );
+        (trips, messages) = (trips + 1, messages + to_it.len());
+        let all_but_news = solo.hears(S3, 1, says::matched(index.get(), None)).appends_to(S3);
+        to_it = all_but_news.into_iter().filter(|m| !m.entries.is_empty()).collect();
+    }
+    assert_eq!(peer(&solo, S3).match_index, LogIndex(1_000_001));
+    // A window is 64 messages of 1024 entries.
+    assert!((trips, messages) <= (16, 980), "{trips} round trips, {messages} messages");
+    let _ = (commands(&[1]), Message::TimeoutNow);
+}
