@@ -81,7 +81,7 @@ fn the_table_of_rules_names_the_tests_that_there_are() {
     let table = fs::read_to_string(root.join("../docs/RULES.md")).expect("the table");
     let is_rule = |name: &&str| {
         let mut chars = name.chars();
-        chars.next() == Some('n') && chars.take(2).all(|c| c.is_ascii_digit()) && name.contains("_")
+        chars.next() == Some('n') && chars.take(2).all(|c| c.is_ascii_digit()) && name.contains('_')
     };
     let mut named: Vec<_> = table.split('`').filter(is_rule).map(str::to_string).collect();
     named.sort();
