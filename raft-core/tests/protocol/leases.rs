@@ -225,6 +225,18 @@ fn a_new_leader_has_a_grace_of_t() {
 }
 
 #[test]
+fn within_its_grace_a_new_leader_refuses_votes_too() {
+    let mut leader = Solo::of(3);
+    let _ = leader.elect();
+    let last = leader.status().last;
+    let _ = leader.pass(just_under(T));
+    let refused = leader.clone().hears(S3, 5, says::request_vote(last));
+    assert_eq!(refused.verdict(), Some(Verdict::LeaderAlive), "a quorum has just voted for it");
+    let granted = leader.pass(NS).hears(S3, 5, says::request_vote(last));
+    assert_eq!(granted.verdict(), Some(Verdict::Granted));
+}
+
+#[test]
 fn the_lower_levels_do_not_check_their_quorum() {
     for protection in [Protection::Plain, Protection::PreVote] {
         let mut leader = Setup::of(voters(&[1, 2, 3])).protection(protection).start();

@@ -116,6 +116,21 @@ fn a_late_rejection_does_not_drag_the_next_index_back() {
 }
 
 #[test]
+fn a_rejection_counts_once() {
+    let mut leader = Solo::leader_of(3);
+    let _ = leader.propose(5);
+    let beat = leader.time_out_heartbeat().appends_to(S2);
+    let rejection = says::mismatched(at(1, 6), &[(1, 1, 1)], says::echo(&beat[0]));
+    let again = leader.hears(S2, 1, rejection.clone()).appends_to(S2);
+    assert_eq!((again[0].prev, again[0].last_position()), (at(1, 1), at(1, 6)));
+    // It matches now, and the entries are on their way to its disk.
+    let _ = leader.hears(S2, 1, says::matched(1, says::echo(&again[0])));
+    let twice = leader.hears(S2, 1, rejection);
+    assert_eq!(twice.ignored(), [raft_core::IgnoreReason::Stale]);
+    assert_eq!(twice.appends_to(S2), []);
+}
+
+#[test]
 fn a_rejection_without_an_echo_proves_nothing() {
     let mut leader = Solo::of(3);
     let _ = leader.elect();
