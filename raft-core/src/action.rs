@@ -123,9 +123,14 @@ pub struct Write {
 }
 
 /// A change of the log: *drop everything from `first` on, then append these*.
+///
+/// One that restarts the log drops everything, wherever it stands.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LogWrite {
+    /// Set by the first write of a life that began with a log which was older than the snapshot
+    /// beside it, or contradicted it: the log is empty then and starts after this position.
+    pub restart_after: Option<LogPosition>,
     /// The first index that is missing on the disk or in conflict with it; never at or below the
     /// commit index.
     pub first: LogIndex,

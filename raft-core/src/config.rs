@@ -37,7 +37,9 @@ pub struct Config {
     pub seed: u64,
     /// T. A node that hears no leader for T, and a random time in `[0, T)` more, asks for votes. It
     /// must be well above the time of a broadcast and below the time between failures (Raft paper,
-    /// 5.6). At least 1 µs, at most one day; by default 1 s.
+    /// 5.6). At least 1 µs, at most one day; by default 1 s. With [`Protection::Plain`] it should be
+    /// the same at every node: one that times out much earlier than the others, and cannot win, puts
+    /// their elections off each time (N2).
     pub election_timeout: Duration,
     /// How often a leader asks its followers for a sign of life. At most half of `election_timeout`;
     /// by default a tenth of it.

@@ -292,3 +292,113 @@ impl Snapshot {
         Self { position: LogPosition::ZERO, membership }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Entries, Run, Runs};
+    use crate::error::EntriesError;
+    use crate::membership::Membership;
+    use crate::types::{LIMIT, LogIndex, LogPosition, NodeId, Term};
+    use alloc::boxed::Box;
+    use alloc::vec;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    fn commands(term: u64, count: u64) -> Run {
+        Run::Commands { term: Term(term), count }
+    }
+
+    fn membership(term: u64) -> Run {
+        let membership = Membership::of_voters([NodeId(1)]).expect("valid");
+        Run::Membership { term: Term(term), membership: Box::new(membership) }
+    }
+
+    fn runs() -> impl Strategy<Value = Vec<Run>> {
+        let run = (1_u64..4, 0_u64..4).prop_map(|(term, count)| match count {
+            0 => membership(term),
+            _ => commands(term, count),
+        });
+        prop::collection::vec(run, 0..8)
+    }
+
+    /// Each entry by itself: its term, and whether it is a membership.
+    fn one_by_one(entries: &Entries) -> Vec<(u64, bool)> {
+        let of_run = |run: &Run| {
+            let entry = (run.term().get(), matches!(run, Run::Membership { .. }));
+            vec![entry; usize::try_from(run.count()).expect("small")]
+        };
+        entries.runs().flat_map(of_run).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn runs_are_a_list(items in prop::collection::vec(0_u8..9, 0..5), pops in 0_usize..6) {
+            let (mut runs, mut list) = (items.iter().copied().collect::<Runs<_>>(), items);
+            for _ in 0..pops {
+                prop_assert_eq!(runs.pop(), list.pop());
+            }
+            prop_assert_eq!(runs.iter().copied().collect::<Vec<_>>(), list.clone());
+            prop_assert_eq!((runs.len(), runs.is_empty()), (list.len(), list.is_empty()));
+            prop_assert_eq!(runs.last(), list.last());
+            prop_assert_eq!(&runs, &Runs::from(list.clone()), "equal lists are equal values");
+            runs.push(7);
+            list.push(7);
+            prop_assert_eq!(Vec::from(runs), list);
+        }
+
+        #[test]
+        fn entries_hold_what_was_pushed_with_equal_neighbours_joined(runs in runs()) {
+            let entries: Entries = runs.iter().cloned().collect();
+            let singly: Entries = runs.iter().flat_map(|run| match run {
+                Run::Commands { term, count } => {
+                    vec![commands(term.get(), 1); usize::try_from(*count).expect("small")]
+                }
+                run @ Run::Membership { .. } => vec![run.clone()],
+            }).collect();
+            prop_assert_eq!(&entries, &singly);
+            let all = one_by_one(&entries);
+            prop_assert_eq!(entries.count(), all.len() as u64);
+            let with_payload = all.iter().filter(|(_, membership)| !membership).count();
+            prop_assert_eq!(entries.commands(), with_payload as u64);
+        }
+
+        #[test]
+        fn check_accepts_what_does_not_decrease_and_is_not_later_than_now(
+            runs in runs(), prev_term in 1_u64..4, current in 1_u64..5,
+        ) {
+            let entries: Entries = runs.into_iter().collect();
+            let prev = LogPosition::new(Term(prev_term), LogIndex(9));
+            let terms: Vec<u64> =
+                [prev_term].into_iter().chain(one_by_one(&entries).iter().map(|e| e.0)).collect();
+            let possible = terms.is_sorted() && terms.last() <= Some(&current);
+            prop_assert_eq!(entries.check(prev, Term(current)).is_ok(), possible);
+        }
+
+        #[test]
+        fn a_split_is_a_split_of_the_list(runs in runs(), at in 0_u64..30) {
+            let entries: Entries = runs.into_iter().collect();
+            let all = one_by_one(&entries);
+            let (head, tail) = entries.split_at(at);
+            let at = all.len().min(usize::try_from(at).expect("small"));
+            prop_assert_eq!(one_by_one(&head), all[..at].to_vec());
+            prop_assert_eq!(one_by_one(&tail), all[at..].to_vec());
+        }
+    }
+
+    #[test]
+    fn what_no_log_can_hold_is_refused_by_name() {
+        let check = |runs: &[Run]| {
+            let entries = Entries { runs: runs.iter().cloned().collect() };
+            entries.check(LogPosition::new(Term(2), LogIndex(4)), Term(5))
+        };
+        assert_eq!(check(&[commands(2, 1), membership(2), commands(2, 1)]), Ok(()));
+        assert_eq!(check(&[commands(2, 0)]), Err(EntriesError::EmptyRun));
+        assert_eq!(check(&[commands(2, 1), commands(2, 1)]), Err(EntriesError::NotJoined));
+        let decreasing = EntriesError::DecreasingTerm { after: LogIndex(7) };
+        assert_eq!(check(&[commands(3, 3), membership(2)]), Err(decreasing));
+        assert_eq!(check(&[commands(3, LIMIT)]), Err(EntriesError::BeyondLimit));
+        assert_eq!(check(&[commands(3, u64::MAX), membership(4)]), Err(EntriesError::BeyondLimit));
+        let later = EntriesError::TermAboveCurrent { term: Term(6), current: Term(5) };
+        assert_eq!(check(&[membership(6)]), Err(later));
+    }
+}

@@ -177,7 +177,7 @@ pub struct Recovered {
     /// What the newest durable snapshot covers; [`Snapshot::genesis`] where there is none.
     pub snapshot: Snapshot,
     /// The position before the first entry of `entries`: at or below the snapshot's position. A log
-    /// that is older than the snapshot or contradicts it is dropped.
+    /// that is older than the snapshot or contradicts it is dropped, and the first write says so.
     pub prev: LogPosition,
     /// The entries of the log.
     pub entries: Entries,

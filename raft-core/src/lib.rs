@@ -47,3 +47,8 @@ pub use message::{
 pub use node::Node;
 pub use status::{PeerPhase, PeerStatus, Status};
 pub use types::{Instant, LogIndex, LogPosition, NodeId, Round, Term, Ticket, Token};
+
+/// The guide's runtime is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/EMBEDDING.md")]
+struct Embedding;

@@ -80,10 +80,11 @@ impl Node {
         if out_of_range(&config, now) {
             return Err(ConfigError::ClockOutOfRange.into());
         }
-        let end = recovered.entries.last_position(recovered.prev).index;
+        let found = recovered.entries.last_position(recovered.prev);
         let Recovered { hard_state, applied, .. } = recovered;
         let log = recover_log(recovered)?;
         let durable_index = log.last_index();
+        let is_dropped = found != log.last_position();
         let start = log.start().index;
         if applied > log.last_index() {
             return Err(RecoveryError::AppliedBeyondLog { applied, last: log.last_index() }.into());
@@ -111,9 +112,8 @@ impl Node {
             outbox: Vec::new(),
             config,
         };
-        if durable_index < end {
-            // The log contradicts the snapshot, or is older: it goes with the first write.
-            core.disk.truncate_from(durable_index.next());
+        if is_dropped {
+            core.disk.restart_after(core.log.start());
         }
         core.reset_election_timer();
         if core.membership().is_lone_voter(core.id()) {
@@ -292,7 +292,7 @@ impl Node {
                 snapshot::on_installed(core, role, position, outcome)?;
             }
             Input::PeerUnreachable { peer } => match role {
-                Role::Leader(leader) => replication::on_unreachable(leader, peer)?,
+                Role::Leader(leader) => replication::on_unreachable(core, leader, peer)?,
                 Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {}
             },
         }
@@ -449,7 +449,7 @@ impl Node {
                 waiting.map(|(to, message)| Action::Send(Envelope { from, to, term, message })),
             );
         }
-        replication::settle_applies(core, actions);
+        core.hand_out_applies(actions);
         actions.append(&mut core.ended);
         core.timers.set(Deadline::Read, read::deadline(core, role));
         core.timers.set(Deadline::Disk, transfer::disk_deadline(core, role));

@@ -209,6 +209,12 @@ impl Observed {
         Self { solo, sent: Vec::new(), heard: Vec::new(), votes: BTreeMap::new(), applied }
     }
 
+    fn live_through(&mut self, events: &[Event]) {
+        for event in events {
+            self.happen(event);
+        }
+    }
+
     fn happen(&mut self, event: &Event) {
         match event {
             Event::Wake { millis_late } => {
@@ -239,7 +245,7 @@ impl Observed {
             }
             Event::Answer { to, term, verdict, matches, index } if !self.sent.is_empty() => {
                 let asked = self.sent[to.index(self.sent.len())].clone();
-                if let Some(message) = self.answer(&asked, *verdict, *matches, *index) {
+                if let Some(message) = Self::answer(&asked, *verdict, *matches, *index) {
                     let term = Term(asked.term.get().saturating_add_signed(*term));
                     self.message(asked.to, term, message);
                 }
@@ -248,7 +254,7 @@ impl Observed {
                 self.input(self.heard[nth.index(self.heard.len())].clone());
             }
             Event::Answer { .. } | Event::Again { .. } => {}
-            Event::Crash { state } => self.crash(state),
+            Event::Crash { state } => self.crash(*state),
             Event::Clock { nanos } => {
                 let before = self.solo.now;
                 self.solo.now = Instant::from_nanos(*nanos);
@@ -273,9 +279,10 @@ impl Observed {
                 // As far as the disk knows the log; what is not written yet is of the last term.
                 let kept = index.saturating_sub(durable.prev.index.get());
                 let (head, _) = durable.entries.clone().split_at(kept);
-                let term = match head.count() == kept {
-                    true => head.last_position(durable.prev).term,
-                    false => self.solo.status().last.term,
+                let term = if head.count() == kept {
+                    head.last_position(durable.prev).term
+                } else {
+                    self.solo.status().last.term
                 };
                 at(term.get().saturating_add_signed(*term_off), index)
             }
@@ -322,7 +329,7 @@ impl Observed {
     }
 
     /// What a peer may answer.
-    fn answer(&self, asked: &Envelope, v: Verdict, matches: bool, index: u64) -> Option<Message> {
+    fn answer(asked: &Envelope, v: Verdict, matches: bool, index: u64) -> Option<Message> {
         match &asked.message {
             Message::PreVote(m) => Some(says::pre_vote_answer(m.round, v)),
             Message::RequestVote(_) => Some(says::vote(v)),
@@ -405,7 +412,7 @@ impl Observed {
         }
     }
 
-    fn crash(&mut self, state: &Index) {
+    fn crash(&mut self, state: Index) {
         let states = self.solo.disk.after_a_crash();
         let mut setup = Setup::of(Membership::empty());
         setup.config = self.solo.node.config().clone();
@@ -439,7 +446,7 @@ proptest! {
         setup in setups(), events in prop::collection::vec(event(), 1..80),
     ) {
         let mut node = Observed::new(setup);
-        events.iter().for_each(|event| node.happen(event));
+        node.live_through(&events);
     }
 
     #[test]
@@ -448,7 +455,7 @@ proptest! {
     ) {
         // Inputs that were heard one by one come again, some at a time, to a node that starts anew.
         let mut observed = Observed::new(setup.clone());
-        events.iter().for_each(|event| observed.happen(event));
+        observed.live_through(&events);
         let mut node = setup.start();
         for batch in observed.heard.chunks(size) {
             let before = node.status();
@@ -470,7 +477,7 @@ proptest! {
     ) {
         let mut node = Observed::new(setup);
         let (past, future) = events.split_at(at.index(events.len()));
-        past.iter().for_each(|event| node.happen(event));
+        node.live_through(past);
 
         let dumped = serde_json::to_string(&node.solo.node).expect("everything it knows is data");
         let mut restored: Node = serde_json::from_str(&dumped).expect("and comes back");
@@ -498,7 +505,7 @@ proptest! {
         setup in setups(), events in prop::collection::vec(event(), 1..40),
     ) {
         let mut node = Observed::new(setup);
-        events.iter().for_each(|event| node.happen(event));
+        node.live_through(&events);
         for input in node.heard {
             let text = serde_json::to_string(&input).expect("an input is data");
             prop_assert_eq!(serde_json::from_str::<Input>(&text).expect("and comes back"), input);

@@ -20,7 +20,7 @@ use core::time::Duration;
 pub(crate) fn on_election_timeout(core: &mut Core, role: &mut Role) {
     if !core.has_a_vote() || core.term().get() >= LIMIT {
         core.timers.set(Deadline::Election, None);
-    } else if core.installing.is_some() || core.disk_hangs() {
+    } else if core.installing.is_some() || core.disk_hangs() || waits_for_own_vote(core, role) {
         core.reset_election_timer();
     } else if core.now < core.lease_until {
         // A promise of an earlier life, or to a leader with a longer timeout, binds this node too.
@@ -169,6 +169,12 @@ pub(crate) fn on_check_quorum(core: &mut Core, role: &mut Role) {
     } else {
         become_follower(core, role, core.term(), None);
     }
+}
+
+/// A candidate whose own vote is not durable yet has asked nobody: a slow disk must not make it raise
+/// its term again and again.
+fn waits_for_own_vote(core: &Core, role: &Role) -> bool {
+    matches!(role, Role::Candidate(_)) && !core.is_open()
 }
 
 fn campaign(core: &mut Core, role: &mut Role) {

@@ -3,6 +3,8 @@
 
 pub(crate) mod transition;
 
+pub(crate) mod contact;
+
 pub(crate) mod election;
 pub(crate) mod read;
 pub(crate) mod reconfiguration;

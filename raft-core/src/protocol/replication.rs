@@ -5,8 +5,9 @@ use crate::entries::{Entries, Run};
 use crate::error::{IgnoreReason, RejectReason};
 use crate::membership::Membership;
 use crate::message::{
-    AppendEntries, AppendEntriesResponse, AppendOutcome, Echo, Envelope, Message, Permit, Probe,
+    AppendEntries, AppendEntriesResponse, AppendOutcome, Envelope, Message, Probe,
 };
+use crate::protocol::contact::{echo, on_contact, respond};
 use crate::protocol::snapshot;
 use crate::state::core::Core;
 use crate::state::progress::{Phase, Progress};
@@ -89,6 +90,10 @@ pub(crate) fn refuse_stale_leader(core: &mut Core, from: NodeId) {
 /// when more of its entries are durable.
 pub(crate) fn settle_answer(core: &mut Core, follower: &mut Follower) {
     let Some(leader) = follower.leader else { return };
+    if !core.is_open() {
+        // It could not leave yet, and a later one would take its place without its echo.
+        return;
+    }
     let match_index = follower.verified.min(core.disk.durable_index());
     if !follower.answer_now && match_index <= follower.acknowledged {
         return;
@@ -118,7 +123,8 @@ pub(crate) fn on_append_entries_response(
     }
     match &m.outcome {
         AppendOutcome::Matched { match_index } => {
-            peer.matched(*match_index, core.log.start().index, core.log.last_index(), core.now);
+            let ends = (core.log.start().index, core.log.last_index());
+            peer.matched(*match_index, m.echo.map(|echo| echo.round), ends, core.now);
         }
         AppendOutcome::Mismatched { rejected, hint } => {
             if !is_news(peer, m.echo.map(|echo| echo.round), *rejected) {
@@ -142,10 +148,14 @@ pub(crate) fn on_append_entries_response(
 }
 
 /// The transport has lost a peer.
-pub(crate) fn on_unreachable(leader: &mut Leader, peer: NodeId) -> Result<(), IgnoreReason> {
+pub(crate) fn on_unreachable(
+    core: &Core,
+    leader: &mut Leader,
+    peer: NodeId,
+) -> Result<(), IgnoreReason> {
     let peer = leader.peer_mut(peer).ok_or(IgnoreReason::UnknownPeer)?;
     if matches!(peer.phase, Phase::Replicate | Phase::Probe { .. }) {
-        peer.lost();
+        peer.lost(core.round);
     }
     Ok(())
 }
@@ -200,67 +210,12 @@ pub(crate) fn settle_sends(core: &mut Core, leader: &mut Leader, actions: &mut V
     }
 }
 
-/// Hands out what is committed and durable here, one term at a time.
-pub(crate) fn settle_applies(core: &mut Core, actions: &mut Vec<Action>) {
-    let end = core.commit_index.min(core.disk.durable_index());
-    while core.last_applied < end && core.installing.is_none() {
-        let first = core.last_applied.next();
-        let through = core.log.end_of_term(first, end).expect("what is committed is in the log");
-        core.last_applied = through.index;
-        actions.push(Action::Apply { first, through });
-    }
-}
-
-/// A message of the current leader, whether its log matched or not: the election is put off, and no
-/// vote is given for a while (thesis, 4.2.3; N2).
-pub(crate) fn on_contact(
-    core: &mut Core,
-    follower: &mut Follower,
-    leader: NodeId,
-    probe: Option<Probe>,
-) {
-    core.reset_election_timer();
-    if let Some(probe) = probe.filter(|_| core.has_leases()) {
-        // A leader that wants no lease does not check its quorum either: no lease for it.
-        let promised = promise(core, probe.lease);
-        follower.lease = match probe.lease {
-            Duration::ZERO => Duration::ZERO,
-            _ => promised.max(core.config.election_timeout),
-        };
-    }
-    let until = core.now.saturating_add(follower.lease);
-    if until >= core.lease_until {
-        core.lease_until = until;
-        core.lease_with = Some(Permit { leader, term: core.term() });
-    }
-}
-
-/// Answers a leader.
-pub(crate) fn respond(core: &mut Core, to: NodeId, outcome: AppendOutcome, echo: Option<Echo>) {
-    core.send(to, Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo }));
-}
-
 /// Tells the leader that nothing was taken, if it has asked.
 fn reject(core: &mut Core, leader: NodeId, probe: Option<Probe>, outcome: AppendOutcome) {
     if let Some(probe) = probe {
         let echo = Some(echo(core, probe));
         respond(core, leader, outcome, echo);
     }
-}
-
-/// Promises the lease if it is not too long, and makes sure that the promise outlives a crash.
-fn promise(core: &mut Core, lease: Duration) -> Duration {
-    if lease > core.config.longest_promise {
-        return Duration::ZERO;
-    }
-    core.hard_state.promised = core.hard_state.promised.max(lease);
-    lease
-}
-
-fn echo(core: &Core, probe: Probe) -> Echo {
-    let kept = core.has_leases() && probe.lease <= core.hard_state.promised;
-    let promised = if kept { probe.lease } else { Duration::ZERO };
-    Echo { round: probe.round, sent_at: probe.sent_at, promised }
 }
 
 /// Takes over what is missing, and drops what is in conflict; what matches already stays, for a late
@@ -304,7 +259,7 @@ fn wants_entries(core: &Core, peer: &Progress) -> Option<u64> {
     let config = &core.config;
     let on_their_way = peer.next_index.prev().since(peer.match_index);
     let window = match peer.phase {
-        Phase::Probe { awaiting: false } => config.max_entries_per_message,
+        Phase::Probe { awaiting: None } => config.max_entries_per_message,
         Phase::Replicate if peer.in_flight.len() < config.max_messages_in_flight => {
             config.max_entries_in_flight.saturating_sub(on_their_way)
         }

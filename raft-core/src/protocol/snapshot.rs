@@ -5,7 +5,7 @@ use crate::action::Action;
 use crate::error::IgnoreReason;
 use crate::input::Outcome;
 use crate::message::{AppendOutcome, InstallSnapshot};
-use crate::protocol::replication::{on_contact, respond, settle_applies};
+use crate::protocol::contact::{on_contact, respond};
 use crate::state::core::Core;
 use crate::state::progress::{Phase, Progress};
 use crate::state::role::{Follower, Leader, Role};
@@ -25,13 +25,13 @@ pub(crate) fn on_taken(core: &mut Core, position: LogPosition) -> Result<(), Ign
 
 /// Whether what the peer needs next is compacted.
 pub(crate) fn is_needed(core: &Core, peer: &Progress) -> bool {
-    let may_send = matches!(peer.phase, Phase::Replicate | Phase::Probe { awaiting: false });
+    let may_send = matches!(peer.phase, Phase::Replicate | Phase::Probe { awaiting: None });
     may_send && peer.next_index.prev() < core.log.start().index
 }
 
 /// Asks the runtime to send the peer a snapshot.
 pub(crate) fn ask_for(core: &Core, to: NodeId, peer: &mut Progress) -> Action {
-    peer.needs_snapshot(core.now.saturating_add(core.config.snapshot_timeout));
+    peer.needs_snapshot(core.now.saturating_add(core.config.snapshot_timeout), core.round);
     Action::SendSnapshot { to, term: core.term(), at_least: core.log.start() }
 }
 
@@ -51,8 +51,8 @@ pub(crate) fn on_sent(
     match outcome {
         // What lies above the end of this log cannot have been sent from it.
         Outcome::Done if !core.log.matches(position) => return Err(IgnoreReason::UnknownSnapshot),
-        Outcome::Done => peer.delivered(position.index.max(core.log.start().index)),
-        Outcome::Failed => peer.lost(),
+        Outcome::Done => peer.delivered(position.index.max(core.log.start().index), core.round),
+        Outcome::Failed => peer.lost(core.round),
     }
     Ok(())
 }
@@ -61,7 +61,7 @@ pub(crate) fn on_sent(
 pub(crate) fn expire(core: &Core, leader: &mut Leader) {
     for (_, peer) in &mut leader.peers {
         if matches!(peer.phase, Phase::Snapshot { until } if until <= core.now) {
-            peer.lost();
+            peer.lost(core.round);
         }
     }
 }
@@ -87,7 +87,7 @@ pub(crate) fn on_install(
     } else {
         // What was decided before must be carried out before.
         actions.extend(core.disk.issue(&core.hard_state, core.now).map(Action::Persist));
-        settle_applies(core, actions);
+        core.hand_out_applies(actions);
         core.installing = Some(m.snapshot.clone());
         actions.push(Action::InstallSnapshot { snapshot: m.snapshot.clone() });
     }

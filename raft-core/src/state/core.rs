@@ -143,6 +143,18 @@ impl Core {
         self.last_applied = index;
     }
 
+    /// Hands out what is committed and durable here, one term at a time.
+    pub(crate) fn hand_out_applies(&mut self, actions: &mut Vec<Action>) {
+        let end = self.commit_index.min(self.disk.durable_index());
+        while self.last_applied < end && self.installing.is_none() {
+            let first = self.last_applied.next();
+            let through = self.log.end_of_term(first, end);
+            let through = through.expect("what is committed is in the log");
+            self.last_applied = through.index;
+            actions.push(Action::Apply { first, through });
+        }
+    }
+
     /// Everything up to `index` is committed. It never decreases.
     pub(crate) fn advance_commit(&mut self, index: LogIndex) {
         debug_assert!(index <= self.log.last_index(), "what is committed lies in the log");

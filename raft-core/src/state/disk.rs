@@ -8,7 +8,7 @@ use crate::action::{Chunk, LogWrite, Source, Write};
 use crate::entries::Runs;
 use crate::input::HardState;
 use crate::membership::Membership;
-use crate::types::{Instant, LogIndex, Term, Ticket};
+use crate::types::{Instant, LogIndex, LogPosition, Term, Ticket};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
@@ -18,8 +18,8 @@ const MAX_IN_FLIGHT: usize = 1024;
 
 /// What is durable, on its way, and to be written next.
 ///
-/// Invariants: tickets ascend; `durable_index` and every `through` lie in the log; `next_write` is
-/// empty between two calls.
+/// Invariants: tickets ascend; `durable_index` and every `through` lie in the log; between two calls
+/// `next_write` is empty, but for the restart that a node may begin with.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Disk {
@@ -88,10 +88,15 @@ impl Disk {
         }
     }
 
+    /// The log that was found beside a snapshot is dropped; the first write says so.
+    pub(crate) fn restart_after(&mut self, start: LogPosition) {
+        let restart_after = Some(start);
+        self.next_write = Some(LogWrite { restart_after, ..LogWrite::from(start.index.next()) });
+    }
+
     /// The log gets a chunk after `last`, its last index so far.
     pub(crate) fn append(&mut self, last: LogIndex, chunk: Chunk) {
-        let write =
-            self.next_write.get_or_insert(LogWrite { first: last.next(), chunks: Runs::new() });
+        let write = self.next_write.get_or_insert(LogWrite::from(last.next()));
         if let (Source::Input { nth, skip }, Some(before)) =
             (&chunk.source, write.chunks.last_mut())
             && let Source::Input { nth: same, skip: from } = &before.source
@@ -111,9 +116,9 @@ impl Disk {
         for write in &mut self.in_flight {
             write.through = write.through.map(|through| through.min(kept));
         }
-        let write = self.next_write.get_or_insert(LogWrite { first: index, chunks: Runs::new() });
+        let write = self.next_write.get_or_insert(LogWrite::from(index));
         if write.first >= index {
-            *write = LogWrite { first: index, chunks: Runs::new() };
+            *write = LogWrite { restart_after: write.restart_after, ..LogWrite::from(index) };
         }
         while write.last_index() > kept
             && let Some(mut chunk) = write.chunks.pop()
@@ -171,7 +176,14 @@ impl Disk {
             && self.in_flight.len() <= MAX_IN_FLIGHT
             && self.in_flight.iter().all(|write| write.through.is_none_or(|index| index <= last))
             && self.durable_index <= last
-            && self.next_write.is_none()
+            && self.next_write.as_ref().is_none_or(|write| write.restart_after.is_some())
+    }
+}
+
+impl LogWrite {
+    /// Drops everything from `first` on, so far.
+    const fn from(first: LogIndex) -> Self {
+        Self { restart_after: None, first, chunks: Runs::new() }
     }
 }
 

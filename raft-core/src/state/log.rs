@@ -287,3 +287,275 @@ impl Log {
         self.runs.get(at + 1).map_or(self.last, |next| next.first.prev())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Log, MAX_RUNS_PER_MESSAGE};
+    use crate::entries::{Entries, Run, Snapshot};
+    use crate::membership::Membership;
+    use crate::message::TermSpan;
+    use crate::types::{LogIndex, LogPosition, NodeId, Term};
+    use alloc::boxed::Box;
+    use alloc::vec;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    /// The log as the paper draws it: one entry after the other. The first element is the position
+    /// before the first entry.
+    #[derive(Clone, Debug)]
+    struct Naive {
+        start: u64,
+        entries: Vec<(u64, Option<Membership>)>,
+    }
+
+    impl Naive {
+        fn new(snapshot: &Snapshot) -> Self {
+            let LogPosition { term, index } = snapshot.position;
+            Self {
+                start: index.get(),
+                entries: vec![(term.get(), Some(snapshot.membership.clone()))],
+            }
+        }
+
+        fn last(&self) -> u64 {
+            self.start + self.entries.len() as u64 - 1
+        }
+
+        fn get(&self, index: u64) -> Option<&(u64, Option<Membership>)> {
+            self.entries.get(usize::try_from(index.checked_sub(self.start)?).ok()?)
+        }
+
+        fn term(&self, index: u64) -> Option<u64> {
+            self.get(index).map(|(term, _)| *term)
+        }
+
+        fn membership(&self) -> &Membership {
+            let newest = self.entries.iter().rev().find_map(|(_, membership)| membership.as_ref());
+            newest.expect("the snapshot has one")
+        }
+
+        /// What `Log::entries` is to return.
+        fn slice(&self, first: u64, count: u64) -> Entries {
+            let here = (first..).take_while(|i| *i <= self.last() && i - first < count);
+            here.map(|index| match self.get(index).expect("in the log") {
+                (term, None) => Run::Commands { term: Term(*term), count: 1 },
+                (term, Some(membership)) => {
+                    Run::Membership { term: Term(*term), membership: Box::new(membership.clone()) }
+                }
+            })
+            .collect()
+        }
+
+        fn spans_down_from(&self, index: u64, limit: usize) -> Vec<TermSpan> {
+            let lowest = self.start.max(1);
+            let mut spans: Vec<TermSpan> = Vec::new();
+            for index in (lowest..=index.min(self.last())).rev() {
+                let term = Term(self.term(index).expect("in the log"));
+                let full = spans.len() == limit;
+                match spans.last_mut() {
+                    Some(span) if span.term == term => span.first = LogIndex(index),
+                    _ if full => break,
+                    _ => {
+                        spans.push(TermSpan {
+                            term,
+                            first: LogIndex(index),
+                            last: LogIndex(index),
+                        });
+                    }
+                }
+            }
+            spans
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Deed {
+        Commands { later: u64, count: u64 },
+        Membership { later: u64, voter: u64 },
+        Truncate { back: u64 },
+    }
+
+    fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+        let commands =
+            (0_u64..3, 1_u64..5).prop_map(|(later, count)| Deed::Commands { later, count });
+        let membership =
+            (0_u64..2, 1_u64..9).prop_map(|(later, voter)| Deed::Membership { later, voter });
+        let truncate = (0_u64..6).prop_map(|back| Deed::Truncate { back });
+        prop::collection::vec(prop_oneof![4 => commands, 2 => membership, 1 => truncate], 0..20)
+    }
+
+    fn snapshots() -> impl Strategy<Value = Snapshot> {
+        let membership = Membership::of_voters([NodeId(1)]).expect("valid");
+        let at = prop_oneof![Just((0, 0)), (1_u64..4, 1_u64..6)];
+        at.prop_map(move |(term, index)| Snapshot {
+            position: LogPosition::new(Term(term), LogIndex(index)),
+            membership: membership.clone(),
+        })
+    }
+
+    fn carry_out(log: &mut Log, naive: &mut Naive, deed: &Deed) {
+        let term = log.last_position().term.get().max(1);
+        match *deed {
+            Deed::Commands { later, count } => {
+                log.append_commands(Term(term + later), count);
+                naive.entries.extend((0..count).map(|_| (term + later, None)));
+            }
+            Deed::Membership { later, voter } => {
+                let membership = Membership::of_voters([NodeId(voter)]).expect("valid");
+                log.append_membership(Term(term + later), membership.clone());
+                naive.entries.push((term + later, Some(membership)));
+            }
+            Deed::Truncate { back } => {
+                let index = naive.last().saturating_sub(back).max(naive.start) + 1;
+                log.truncate_from(LogIndex(index));
+                naive.entries.truncate(usize::try_from(index - naive.start).expect("small"));
+            }
+        }
+    }
+
+    fn both(snapshot: Snapshot, deeds: &[Deed]) -> (Log, Naive) {
+        let (mut naive, mut log) = (Naive::new(&snapshot), Log::new(snapshot));
+        for deed in deeds {
+            carry_out(&mut log, &mut naive, deed);
+        }
+        (log, naive)
+    }
+
+    proptest! {
+        #[test]
+        fn the_log_is_the_list_of_its_entries(snapshot in snapshots(), deeds in deeds()) {
+            let (log, naive) = both(snapshot, &deeds);
+            prop_assert!(log.is_sound());
+            prop_assert_eq!(log.last_index().get(), naive.last());
+            prop_assert_eq!(Some(log.last_position().term.get()), naive.term(naive.last()));
+            prop_assert_eq!(log.membership(), naive.membership());
+            for index in 0..naive.last() + 3 {
+                let term = naive.term(index).map(Term);
+                prop_assert_eq!(log.term_at(LogIndex(index)), term);
+                prop_assert_eq!(log.position_at(LogIndex(index)).map(|p| p.term), term);
+                for other in 0..8 {
+                    let matches = index < naive.start || naive.term(index) == Some(other);
+                    prop_assert_eq!(log.matches(LogPosition::new(Term(other), LogIndex(index))), matches);
+                }
+            }
+        }
+
+        #[test]
+        fn dropping_and_appending_again_is_as_if_it_never_was(
+            snapshot in snapshots(), before in deeds(), after in deeds(),
+        ) {
+            let (mut log, mut naive) = both(snapshot.clone(), &before);
+            let kept = log.clone();
+            let first = log.last_index().next();
+            let only_appends = after.iter().filter(|deed| !matches!(deed, Deed::Truncate { .. }));
+            only_appends.for_each(|deed| carry_out(&mut log, &mut naive, deed));
+            log.truncate_from(first);
+            prop_assert_eq!(log, kept);
+        }
+
+        #[test]
+        fn entries_are_a_slice_of_the_list(
+            snapshot in snapshots(), deeds in deeds(), skip in 0_u64..40, count in 0_u64..40,
+        ) {
+            let (log, naive) = both(snapshot, &deeds);
+            let first = (naive.start + 1 + skip).min(naive.last() + 1);
+            prop_assert_eq!(log.entries(LogIndex(first), count), naive.slice(first, count));
+            prop_assert_eq!(log.entries(LogIndex(first), u64::MAX), naive.slice(first, u64::MAX));
+        }
+
+        #[test]
+        fn the_first_difference_is_the_first_index_that_is_missing_or_of_another_term(
+            snapshot in snapshots(), deeds in deeds(), from in 1_u64..30, len in 0_u64..10, term in 0_u64..8,
+        ) {
+            let (log, naive) = both(snapshot, &deeds);
+            // Nobody asks for what follows a gap.
+            let from = from.min(naive.last() + 1);
+            let through = from + len;
+            let naive = (from.max(naive.start)..=through).find(|i| naive.term(*i) != Some(term));
+            let found = log.first_difference(LogIndex(from), LogIndex(through), Term(term));
+            prop_assert_eq!(found.map(LogIndex::get), naive);
+        }
+
+        #[test]
+        fn the_end_of_a_term_is_its_last_index(
+            snapshot in snapshots(), deeds in deeds(), from in 0_u64..30, len in 0_u64..10,
+        ) {
+            let (log, naive) = both(snapshot, &deeds);
+            let through = from + len;
+            let expected = (from > naive.start && from <= naive.last()).then(|| {
+                (from..=through).take_while(|i| naive.term(*i) == naive.term(from)).last()
+            });
+            let end = log.end_of_term(LogIndex(from), LogIndex(through));
+            prop_assert_eq!(end.map(|p| Some(p.index.get())), expected);
+        }
+
+        #[test]
+        fn spans_name_every_term_from_the_top_down(
+            snapshot in snapshots(), deeds in deeds(), index in 0_u64..40, limit in 1_usize..6,
+        ) {
+            let (log, naive) = both(snapshot, &deeds);
+            let spans = log.spans_down_from(LogIndex(index), limit);
+            prop_assert_eq!(spans, naive.spans_down_from(index, limit));
+        }
+
+        /// Two logs that share a history and then have leaders of their own, each compacted
+        /// somewhere in the shared part.
+        #[test]
+        fn agreement_is_the_greatest_index_that_both_hold(
+            shared in prop::collection::vec(0_u64..3, 1..12),
+            mine in prop::collection::vec(0_u64..3, 0..12),
+            theirs in prop::collection::vec(0_u64..3, 0..12),
+            compacted in (0_usize..6, 0_usize..6),
+            at in 0_u64..30,
+            limit in 1_usize..6,
+        ) {
+            // Terms of one log are even where they are its own, those of the other are odd.
+            let own = |offset: u64, steps: &[u64]| {
+                let mut term = 100 + offset;
+                steps.iter().map(|step| { term += 2 * step; term }).collect::<Vec<_>>()
+            };
+            let shared: Vec<u64> =
+                shared.iter().scan(1, |term, step| { *term += step; Some(*term) }).collect();
+            let mine = [shared.clone(), own(0, &mine)].concat();
+            let theirs = [shared.clone(), own(1, &theirs)].concat();
+            let most = shared.len() - 1;
+            let (mine_start, theirs_start) = (compacted.0.min(most), compacted.1.min(most));
+            let (log, peer) = (log_of(&mine, mine_start), log_of(&theirs, theirs_start));
+
+            let spans = peer.spans_down_from(LogIndex(at), limit);
+            let lowest = spans.last().map_or(1, |span| span.first.get());
+            let holds = |i: u64| {
+                let index = LogIndex(i);
+                log.term_at(index).is_some() && log.term_at(index) == peer.term_at(index)
+            };
+            let top = at.min(peer.last_index().get());
+            let greatest = (lowest..=top).rev().find(|i| holds(*i));
+            let expected = greatest.unwrap_or(lowest - 1);
+            prop_assert_eq!(log.agreement(&spans).get(), expected);
+        }
+    }
+
+    /// The log of these terms, of which the first `compacted` are in a snapshot.
+    fn log_of(terms: &[u64], compacted: usize) -> Log {
+        let term = compacted.checked_sub(1).map_or(0, |at| terms[at]);
+        let position = LogPosition::new(Term(term), LogIndex(compacted as u64));
+        let mut log = Log::new(Snapshot { position, membership: Membership::empty() });
+        terms[compacted..].iter().for_each(|term| log.append_commands(Term(*term), 1));
+        log
+    }
+
+    #[test]
+    fn a_message_carries_a_bounded_number_of_runs() {
+        let terms: Vec<u64> = (1..1000).collect();
+        let entries = log_of(&terms, 0).entries(LogIndex(1), u64::MAX);
+        assert_eq!(entries.run_count(), MAX_RUNS_PER_MESSAGE);
+        assert_eq!(entries.count(), MAX_RUNS_PER_MESSAGE as u64);
+    }
+
+    #[test]
+    fn the_size_of_a_log_does_not_grow_with_the_number_of_commands() {
+        let mut log = log_of(&[], 0);
+        (0..1000).for_each(|_| log.append_commands(Term(1), 1 << 40));
+        assert_eq!((log.runs.len(), log.last_index()), (1, LogIndex(1000 << 40)));
+    }
+}

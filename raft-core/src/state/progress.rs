@@ -30,7 +30,8 @@ pub(crate) struct Progress {
     pub(crate) heard: Round,
     /// Until then, by the leader's clock, the peer votes for nobody else. No grace here.
     pub(crate) lease_until: Instant,
-    /// A rejection counts only if it answers a later round: an earlier one has been acted upon.
+    /// The last round before the present phase. An answer to it, or to an earlier one, is no answer to
+    /// the present question.
     pub(crate) since: Round,
     /// The peer belongs to the membership no more, and is told so.
     pub(crate) leaving: Option<Farewell>,
@@ -56,8 +57,9 @@ pub(crate) struct Farewell {
 pub(crate) enum Phase {
     /// Where the logs part is not known: one message at a time.
     Probe {
-        /// Whether the one message is on its way, or is held back until the peer answers.
-        awaiting: bool,
+        /// The last index of the one message that is on its way, `next_index - 1` if it carries no
+        /// entries or none may be sent before the peer gives a sign of life.
+        awaiting: Option<LogIndex>,
     },
     /// The logs match up to `next_index`, as far as is known: a window of messages at a time.
     Replicate,
@@ -85,7 +87,7 @@ impl Progress {
         Self {
             match_index: LogIndex::ZERO,
             next_index: last_index.next(),
-            phase: Phase::Probe { awaiting: false },
+            phase: Phase::Probe { awaiting: None },
             in_flight: VecDeque::new(),
             announced: LogIndex::ZERO,
             heard_at: now,
@@ -97,22 +99,32 @@ impl Progress {
             catch_up: CatchUp { target: last_index.next(), began_at: now, took: None },
         }
     }
-
-    /// The peer holds everything up to `index`, durably. The log starts after `start` and ends at
-    /// `last`.
+    /// The peer holds everything up to `index`, durably; `round` is what it answers. The log starts
+    /// after `start` and ends at `last`.
     pub(crate) fn matched(
         &mut self,
         index: LogIndex,
-        start: LogIndex,
-        last: LogIndex,
+        round: Option<Round>,
+        (start, last): (LogIndex, LogIndex),
         now: Instant,
     ) {
         self.match_index = self.match_index.max(index);
+        let is_answer = round.is_some_and(|round| round > self.since);
+
         self.next_index = self.next_index.max(self.match_index.next());
         match self.phase {
             // An old acknowledgement is true, but no sign that the snapshot has arrived.
             Phase::Snapshot { .. } if self.match_index < start => {}
-            _ => self.phase = Phase::Replicate,
+            // It may have left the peer before the question came.
+            Phase::Probe { .. } if !is_answer && self.match_index < self.next_index.prev() => {}
+            // What was probed with is on its way still, or on its way to the disk.
+            Phase::Probe { awaiting: Some(sent) } if sent >= self.next_index => {
+                self.phase = Phase::Replicate;
+                self.sent(sent);
+            }
+            Phase::Probe { .. } | Phase::Replicate | Phase::Snapshot { .. } => {
+                self.phase = Phase::Replicate;
+            }
         }
         while self.in_flight.front().is_some_and(|last| *last <= self.match_index) {
             self.in_flight.pop_front();
@@ -125,19 +137,18 @@ impl Progress {
 
     /// The peer does not hold what was sent: start again after `agreed`, but not below the match.
     pub(crate) fn mismatched(&mut self, agreed: LogIndex, since: Round) {
-        self.probe_after(agreed, false);
-        self.since = since;
+        self.probe_after(agreed, since);
     }
 
     /// What was on its way is lost: wait for a sign of life, then start again after the match.
-    pub(crate) fn lost(&mut self) {
-        self.probe_after(self.match_index, true);
+    pub(crate) fn lost(&mut self, since: Round) {
+        self.delivered(self.match_index, since);
     }
 
     /// Messages with the entries from `next_index` to `last` are on their way.
     pub(crate) fn sent(&mut self, last: LogIndex) {
         match &mut self.phase {
-            Phase::Probe { awaiting } => *awaiting = true,
+            Phase::Probe { awaiting } => *awaiting = Some(last),
             Phase::Replicate | Phase::Snapshot { .. } => {
                 self.in_flight.push_back(last);
                 self.next_index = last.next();
@@ -147,13 +158,14 @@ impl Progress {
 
     /// A snapshot that ends at `index` was delivered: the next entries follow it, once the peer says
     /// that it is alive.
-    pub(crate) fn delivered(&mut self, index: LogIndex) {
-        self.probe_after(index, true);
+    pub(crate) fn delivered(&mut self, index: LogIndex, since: Round) {
+        self.probe_after(index, since);
+        self.phase = Phase::Probe { awaiting: Some(self.next_index.prev()) };
     }
 
     /// A snapshot is to be sent, and taken as lost at `until`.
-    pub(crate) fn needs_snapshot(&mut self, until: Instant) {
-        self.probe_after(self.match_index, true);
+    pub(crate) fn needs_snapshot(&mut self, until: Instant, since: Round) {
+        self.probe_after(self.match_index, since);
         self.phase = Phase::Snapshot { until };
     }
 
@@ -177,9 +189,99 @@ impl Progress {
             && (self.phase == Phase::Replicate || self.in_flight.is_empty())
     }
 
-    fn probe_after(&mut self, index: LogIndex, awaiting: bool) {
+    fn probe_after(&mut self, index: LogIndex, since: Round) {
+        self.since = since;
         self.next_index = index.max(self.match_index).next();
-        self.phase = Phase::Probe { awaiting };
+        self.phase = Phase::Probe { awaiting: None };
         self.in_flight.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Phase, Progress};
+    use crate::types::{Instant, LogIndex, Round};
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    const NOW: Instant = Instant::from_nanos(3);
+
+    fn peer(next_index: u64) -> Progress {
+        Progress::new(LogIndex(next_index - 1), Round(5), NOW)
+    }
+
+    /// The peer answers what it was last asked.
+    fn matched(peer: &mut Progress, index: u64) {
+        let ends = (LogIndex::ZERO, LogIndex(100));
+        peer.matched(LogIndex(index), Some(Round(9)), ends, NOW);
+    }
+
+    #[test]
+    fn a_peer_that_is_not_known_gets_one_message_at_a_time() {
+        let mut peer = peer(4);
+        peer.sent(LogIndex(9));
+        assert_eq!(peer.phase, Phase::Probe { awaiting: Some(LogIndex(9)) });
+        assert_eq!(peer.next_index, LogIndex(4), "nobody knows whether it will match");
+        peer.mismatched(LogIndex(2), Round(8));
+        assert_eq!((peer.phase, peer.next_index), (Phase::Probe { awaiting: None }, LogIndex(3)));
+        assert_eq!(peer.since, Round(8), "an answer to an earlier round is old news");
+    }
+
+    #[test]
+    fn the_window_moves_with_what_is_acknowledged() {
+        let mut peer = peer(1);
+        matched(&mut peer, 0);
+        for last in [3, 5, 9] {
+            peer.sent(LogIndex(last));
+        }
+        matched(&mut peer, 5);
+        assert_eq!(peer.in_flight.iter().copied().collect::<Vec<_>>(), [LogIndex(9)]);
+        assert_eq!((peer.match_index, peer.next_index), (LogIndex(5), LogIndex(10)));
+        matched(&mut peer, 2);
+        assert_eq!(peer.match_index, LogIndex(5), "it never goes back");
+        peer.mismatched(LogIndex(1), Round(8));
+        assert_eq!(peer.next_index, LogIndex(6), "nor does what is sent go back below it");
+        assert!(peer.in_flight.is_empty());
+    }
+
+    #[test]
+    fn what_a_probe_carried_is_on_its_way_still_when_the_probe_is_answered() {
+        let mut peer = peer(4);
+        peer.sent(LogIndex(9));
+        matched(&mut peer, 3);
+        assert_eq!((peer.phase, peer.next_index), (Phase::Replicate, LogIndex(10)));
+        assert_eq!(peer.in_flight, [LogIndex(9)]);
+    }
+
+    #[test]
+    fn an_acknowledgement_from_before_the_probe_does_not_end_it() {
+        let mut peer = peer(8);
+        peer.delivered(LogIndex(20), Round(9));
+        matched(&mut peer, 5);
+        assert_eq!(peer.phase, Phase::Probe { awaiting: Some(LogIndex(20)) });
+        matched(&mut peer, 20);
+        assert_eq!(peer.phase, Phase::Replicate, "but what was asked for is there");
+    }
+
+    proptest! {
+        #[test]
+        fn progress_is_sound_whatever_is_answered(
+            deeds in prop::collection::vec((0_u8..3, 0_u64..20), 0..40),
+        ) {
+            const WINDOW: usize = 4;
+            let mut peer = peer(5);
+            for (deed, index) in deeds {
+                let before = peer.match_index;
+                match deed {
+                    0 => matched(&mut peer, index),
+                    1 => peer.mismatched(LogIndex(index), Round(6)),
+                    _ if matches!(peer.phase, Phase::Probe { awaiting: Some(_) }) => {}
+                    _ if peer.in_flight.len() == WINDOW => {}
+                    _ => peer.sent(LogIndex(peer.next_index.get() + index)),
+                }
+                prop_assert!(peer.is_sound(WINDOW), "{peer:?}");
+                prop_assert!(peer.match_index >= before);
+            }
+        }
     }
 }

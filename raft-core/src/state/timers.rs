@@ -42,3 +42,41 @@ impl Timers {
         self.0.into_iter().flatten().min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Deadline, Timers};
+    use crate::types::Instant;
+
+    const ALL: [Deadline; 3] = [Deadline::Election, Deadline::Heartbeat, Deadline::CheckQuorum];
+
+    fn at(nanos: u64) -> Instant {
+        Instant::from_nanos(nanos)
+    }
+
+    #[test]
+    fn each_deadline_stands_alone_and_the_earliest_is_next() {
+        let mut timers = Timers::default();
+        assert_eq!(timers.next(), None);
+        for (nanos, deadline) in (10..).zip(ALL) {
+            timers.set(deadline, Some(at(nanos)));
+        }
+        for (nanos, deadline) in (10..).zip(ALL) {
+            assert_eq!(timers.get(deadline), Some(at(nanos)));
+            assert_eq!(timers.next(), Some(at(nanos)), "the ones before it are gone");
+            timers.set(deadline, None);
+        }
+        assert_eq!(timers, Timers::default());
+    }
+
+    #[test]
+    fn a_deadline_is_due_at_its_moment_and_after() {
+        let mut timers = Timers::default();
+        for deadline in ALL {
+            assert!(!timers.is_due(deadline, Instant::MAX), "it is not set");
+            timers.set(deadline, Some(at(10)));
+            assert!(!timers.is_due(deadline, at(9)));
+            assert!(timers.is_due(deadline, at(10)) && timers.is_due(deadline, at(11)));
+        }
+    }
+}

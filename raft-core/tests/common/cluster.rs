@@ -53,7 +53,9 @@ impl Cluster {
 
     pub(crate) fn isolate(&mut self, id: NodeId) {
         let others: Vec<_> = self.nodes.keys().copied().filter(|other| *other != id).collect();
-        others.into_iter().for_each(|other| self.cut_both_ways(id, other));
+        for other in others {
+            self.cut_both_ways(id, other);
+        }
     }
 
     pub(crate) fn heal(&mut self) {
@@ -90,7 +92,10 @@ impl Cluster {
     pub(crate) fn run(&mut self, time: Duration) {
         let end = self.now.saturating_add(time);
         self.deliver();
+        let mut wakes = 0;
         while let Some((due, id)) = self.next_deadline().filter(|(due, _)| *due <= end) {
+            wakes += 1;
+            assert!(wakes < 100_000, "a node wakes up without end");
             self.now = self.now.max(due);
             let _ = self.act(id, Solo::wake);
             self.deliver();

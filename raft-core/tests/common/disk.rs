@@ -35,7 +35,9 @@ impl Disk {
     /// The oldest `count` writes become durable. The last of their tickets.
     pub(crate) fn complete(&mut self, count: usize) -> Option<Ticket> {
         let done: Vec<_> = self.in_flight.drain(..count).collect();
-        done.iter().for_each(|write| perform(&mut self.durable, write));
+        for write in &done {
+            perform(&mut self.durable, write);
+        }
         done.last().map(|write| write.ticket)
     }
 
@@ -90,6 +92,10 @@ fn torn(write: &Write) -> Vec<Write> {
 fn perform(durable: &mut Recovered, write: &Write) {
     durable.hard_state = write.hard_state.unwrap_or(durable.hard_state);
     let Some(log) = &write.log else { return };
+    if let Some(position) = log.restart_after {
+        durable.prev = position;
+        durable.entries = Entries::new();
+    }
     let before = log.first.get() - 1;
     let end = durable.entries.last_position(durable.prev).index;
     assert!(before >= durable.prev.index.get(), "a write below the log");

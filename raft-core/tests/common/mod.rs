@@ -33,6 +33,13 @@ pub(crate) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+pub(crate) const NS: Duration = Duration::from_nanos(1);
+
+/// The longest time that is less than `time`.
+pub(crate) const fn just_under(time: Duration) -> Duration {
+    time.saturating_sub(NS)
+}
+
 pub(crate) const fn at(term: u64, index: u64) -> LogPosition {
     LogPosition::new(Term(term), LogIndex(index))
 }

@@ -1,0 +1,52 @@
+//! What a follower owes its leader: patience, a lease, and an answer (thesis, 4.2.3 and 6.4.1).
+
+use crate::message::{AppendEntriesResponse, AppendOutcome, Echo, Message, Permit, Probe};
+use crate::state::core::Core;
+use crate::state::role::Follower;
+use crate::types::NodeId;
+use core::time::Duration;
+
+/// A message of the current leader, whether its log matched or not: the election is put off, and no
+/// vote is given for a while (thesis, 4.2.3; N2).
+pub(crate) fn on_contact(
+    core: &mut Core,
+    follower: &mut Follower,
+    leader: NodeId,
+    probe: Option<Probe>,
+) {
+    core.reset_election_timer();
+    if let Some(probe) = probe.filter(|_| core.has_leases()) {
+        // A leader that wants no lease does not check its quorum either: no lease for it.
+        let promised = promise(core, probe.lease);
+        follower.lease = match probe.lease {
+            Duration::ZERO => Duration::ZERO,
+            _ => promised.max(core.config.election_timeout),
+        };
+    }
+    let until = core.now.saturating_add(follower.lease);
+    if until >= core.lease_until {
+        core.lease_until = until;
+        core.lease_with = Some(Permit { leader, term: core.term() });
+    }
+}
+
+/// Answers a leader.
+pub(crate) fn respond(core: &mut Core, to: NodeId, outcome: AppendOutcome, echo: Option<Echo>) {
+    core.send(to, Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo }));
+}
+
+/// Promises the lease if it is not too long, and makes sure that the promise outlives a crash.
+fn promise(core: &mut Core, lease: Duration) -> Duration {
+    if lease > core.config.longest_promise {
+        return Duration::ZERO;
+    }
+    core.hard_state.promised = core.hard_state.promised.max(lease);
+    lease
+}
+
+/// The answer to a probe.
+pub(crate) fn echo(core: &Core, probe: Probe) -> Echo {
+    let kept = core.has_leases() && probe.lease <= core.hard_state.promised;
+    let promised = if kept { probe.lease } else { Duration::ZERO };
+    Echo { round: probe.round, sent_at: probe.sent_at, promised }
+}

@@ -1,0 +1,323 @@
+//! The shape of the sources: imports point one way, files and functions are short, nothing but tests
+//! knows of an operating system, and what the table of rules names is there. What clippy cannot say
+//! is said here.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+/// Every module, in the order in which they may know one another: a module imports only from those
+/// before it. It is the list of layers of `docs/ARCHITECTURE.md`, one module at a time.
+const ORDER: &[&str] = &[
+    "types",
+    "error",
+    "config",
+    "membership",
+    "entries",
+    // The boundary.
+    "message",
+    "input",
+    "action",
+    "payload",
+    // Nouns: what a node knows.
+    "state::log",
+    "state::quorum",
+    "state::progress",
+    "state::timers",
+    "state::rng",
+    "state::disk",
+    "state::reads",
+    "state::role",
+    "state::core",
+    "state",
+    // Verbs: what it does.
+    "protocol::transition",
+    "protocol::contact",
+    "protocol::snapshot",
+    "protocol::replication",
+    "protocol::election",
+    "protocol::read",
+    "protocol::transfer",
+    "protocol::reconfiguration",
+    "protocol::admission",
+    "protocol",
+    "invariants",
+    "recovery",
+    "status",
+    "node",
+    "lib",
+];
+
+const LONGEST_FILE: usize = 500;
+const LONGEST_FUNCTION: usize = 70;
+
+/// How a long file or function gives its reason, in a comment above its first line.
+const REASON: &str = "Long because";
+
+#[test]
+fn imports_point_one_way() {
+    assert_eq!(complaints(wrong_imports), "");
+}
+
+#[test]
+fn no_module_of_our_own_is_imported_whole() {
+    assert_eq!(complaints(|_, source| glob_imports(source)), "");
+}
+
+#[test]
+fn files_and_functions_are_short_or_say_why_not() {
+    assert_eq!(complaints(|_, source| too_long(source)), "");
+}
+
+#[test]
+fn only_tests_know_std() {
+    assert_eq!(complaints(|_, source| uses_of_std(source)), "");
+}
+
+/// `docs/RULES.md` and the tests whose names begin with a rule name each other.
+#[test]
+fn the_table_of_rules_names_the_tests_that_there_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = fs::read_to_string(root.join("../docs/RULES.md")).expect("the table");
+    let is_rule = |name: &&str| {
+        let mut chars = name.chars();
+        chars.next() == Some('n') && chars.take(2).all(|c| c.is_ascii_digit()) && name.contains('_')
+    };
+    let mut named: Vec<_> = table.split('`').filter(is_rule).map(str::to_string).collect();
+    named.sort();
+    let mut tests: Vec<String> = sources(&root.join("tests"), "")
+        .iter()
+        .flat_map(|(_, source)| functions(source))
+        .filter(|name| is_rule(&name.as_str()))
+        .collect();
+    tests.sort();
+    assert_eq!(named, tests);
+    for rule in 1..=16 {
+        let prefix = format!("n{rule:02}_");
+        assert!(tests.iter().any(|name| name.starts_with(&prefix)), "a test of N{rule}");
+    }
+
+    let src = root.join("src");
+    for place in table.split('`').filter(|text| text.contains("::") && !text.contains(' ')) {
+        let (file, item) = place.split_once("::").expect("it is there");
+        let source = fs::read_to_string(src.join(format!("{file}.rs")))
+            .unwrap_or_else(|_| panic!("`{place}` names no file"));
+        let item = item.rsplit("::").next().expect("a name");
+        let known = ["fn ", "const ", "struct "].iter().any(|kind| {
+            let after = source.split(&format!("{kind}{item}")).nth(1);
+            after.is_some_and(|rest| rest.starts_with(['(', ':', '<', ' ']))
+        });
+        assert!(known, "`{place}` names nothing");
+    }
+}
+
+/// The names of all functions of a source file.
+fn functions(source: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let name = line.trim_start().strip_prefix("fn ")?.split(['(', '<']).next()?;
+        Some(name.to_string())
+    };
+    source.lines().filter_map(name).collect()
+}
+
+/// What `find` has to say about every file, one line each.
+fn complaints(find: impl Fn(&str, &str) -> Vec<String>) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut all = String::new();
+    let files = sources(&root, "");
+    assert!(files.len() > 20, "the sources are where they are looked for");
+    for (module, source) in files {
+        for complaint in find(&module, &source) {
+            writeln!(all, "{module}: {complaint}").expect("a string grows");
+        }
+    }
+    all
+}
+
+/// Each file of `folder` and below: the path of its module, and its text.
+fn sources(folder: &Path, prefix: &str) -> Vec<(String, String)> {
+    let mut entries: Vec<_> = fs::read_dir(folder)
+        .expect("the folder of the sources")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    entries.sort();
+    let mut all = Vec::new();
+    for path in entries {
+        let stem = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        if path.is_dir() {
+            all.extend(sources(&path, &format!("{prefix}{stem}::")));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let module = match stem.as_str() {
+                "mod" => prefix.trim_end_matches("::").to_string(),
+                _ => format!("{prefix}{stem}"),
+            };
+            all.push((module, fs::read_to_string(&path).expect("a source file")));
+        }
+    }
+    all
+}
+
+/// The part before the tests.
+fn without_tests(source: &str) -> &str {
+    source.split("#[cfg(test)]\nmod ").next().unwrap_or(source)
+}
+
+/// The code without comments and strings, as far as our sources need it.
+fn code(source: &str) -> String {
+    let line = |line: &str| line.split("//").next().unwrap_or("").to_string();
+    source.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn wrong_imports(module: &str, source: &str) -> Vec<String> {
+    let Some(mine) = ORDER.iter().position(|name| *name == module) else {
+        return vec!["has no place in the order of modules".to_string()];
+    };
+    let names = imports(module, &code(without_tests(source)));
+    let wrong = names.iter().filter(|path| rank(path) >= mine && module_of(path) != module);
+    wrong.map(|path| format!("imports crate::{path}, which comes after it")).collect()
+}
+
+/// The module that a path lies in: the longest known start of it. What is not in a module is in
+/// `lib`, which comes last.
+fn module_of(path: &str) -> &'static str {
+    let starts = |name: &&&str| path == **name || path.starts_with(&format!("{name}::"));
+    ORDER.iter().filter(starts).max_by_key(|name| name.len()).copied().unwrap_or("lib")
+}
+
+fn rank(path: &str) -> usize {
+    let module = module_of(path);
+    ORDER.iter().position(|name| *name == module).expect("one of the order")
+}
+
+/// Every path into this crate that the code of `module` names, without the `crate::` before it.
+fn imports(module: &str, code: &str) -> Vec<String> {
+    let flat = code.split_whitespace().collect::<Vec<_>>().join(" ");
+    let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
+    let mut all = Vec::new();
+    for (root, prefix) in [("crate::", String::new()), ("super::", parent.to_string())] {
+        for (at, _) in flat.match_indices(root) {
+            let inside_a_name = flat[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+            if !inside_a_name {
+                let (paths, _) = expand(&flat[at + root.len()..]);
+                let joined = paths.iter().map(|path| match prefix.as_str() {
+                    "" => path.clone(),
+                    prefix => format!("{prefix}::{path}"),
+                });
+                all.extend(joined);
+            }
+        }
+    }
+    all
+}
+
+/// `a::{b, c::d}` names `a::b` and `a::c::d`. The paths, and the rest of the text.
+fn expand(text: &str) -> (Vec<String>, &str) {
+    let text = text.trim_start();
+    if let Some(mut rest) = text.strip_prefix('{') {
+        let mut all = Vec::new();
+        loop {
+            let (paths, after) = expand(rest);
+            all.extend(paths.into_iter().filter(|path| !path.is_empty()));
+            let after = after.trim_start();
+            match after.strip_prefix(',') {
+                Some(more) => rest = more,
+                None => return (all, after.strip_prefix('}').unwrap_or(after)),
+            }
+        }
+    }
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    match rest.strip_prefix("::") {
+        Some(inner) if !inner.starts_with(['<', '*']) => {
+            let (paths, rest) = expand(inner);
+            (paths.iter().map(|path| format!("{name}::{path}")).collect(), rest)
+        }
+        _ => (vec![name.to_string()], rest.strip_prefix("::*").unwrap_or(rest)),
+    }
+}
+
+fn glob_imports(source: &str) -> Vec<String> {
+    let of_ours = |line: &&str| {
+        let line = line.trim_start();
+        let ours = ["use crate", "use super", "use self", "pub use "];
+        ours.iter().any(|start| line.starts_with(start)) && line.contains("::*")
+    };
+    let code = code(source);
+    code.lines().filter(of_ours).map(|line| format!("`{}`", line.trim())).collect()
+}
+
+fn uses_of_std(source: &str) -> Vec<String> {
+    let code = code(without_tests(source));
+    code.lines().filter(|line| line.contains("std::")).map(|l| format!("`{}`", l.trim())).collect()
+}
+
+fn too_long(source: &str) -> Vec<String> {
+    let lines: Vec<_> = without_tests(source).lines().collect();
+    let mut all = Vec::new();
+    let head = lines.iter().take_while(|line| line.starts_with("//!"));
+    if lines.len() > LONGEST_FILE && !says_why(head) {
+        all.push(format!("{} lines, without a reason", lines.len()));
+    }
+    for (start, line) in lines.iter().enumerate().filter(|(_, line)| begins_function(line)) {
+        let length = length_of_function(&lines[start..]);
+        let above = |line: &&&str| {
+            let line = line.trim_start();
+            line.starts_with("//") || line.starts_with('#')
+        };
+        let reason = says_why(lines[..start].iter().rev().take_while(above));
+        if length > LONGEST_FUNCTION && !reason {
+            all.push(format!("{length} lines, without a reason: `{}`", line.trim()));
+        }
+    }
+    all
+}
+
+fn says_why<'a>(mut comment: impl Iterator<Item = &'a &'a str>) -> bool {
+    comment.any(|line| line.contains(REASON))
+}
+
+fn begins_function(line: &str) -> bool {
+    let mut words = line.trim_start().split(' ');
+    let known = |word: &&str| ["pub", "pub(crate)", "pub(super)", "const"].contains(word);
+    words.find(|word| !known(word)) == Some("fn")
+}
+
+/// How many lines it has, first and last included: rustfmt puts its end where it began.
+fn length_of_function(lines: &[&str]) -> usize {
+    let indent = lines[0].len() - lines[0].trim_start().len();
+    let end = format!("{}}}", " ".repeat(indent));
+    let one_line = lines[0].ends_with(['}', ';']);
+    if one_line {
+        1
+    } else {
+        1 + lines.iter().position(|line| **line == end).unwrap_or(lines.len())
+    }
+}
+
+#[test]
+fn the_checks_see_what_they_look_for() {
+    let wrong = |module, source| wrong_imports(module, source).len();
+    assert_eq!(wrong("message", "use crate::types::Term;\nuse crate::entries::{Entries, Run};"), 0);
+    assert_eq!(wrong("message", "use crate::{types::Term,\n  action::{self, Action}};"), 2);
+    assert_eq!(wrong("message", "fn f() { crate::node::g() }"), 1);
+    assert_eq!(wrong("message", "use crate::Node;"), 1, "the front page is above all");
+    assert_eq!(
+        wrong("message", "// use crate::node::Node;\n#[cfg(test)]\nmod tests { use crate::Node; }"),
+        0
+    );
+    assert_eq!(wrong("state::log", "use super::quorum;"), 1);
+    assert_eq!(wrong("state::quorum", "use super::log::Log;"), 0);
+    assert_eq!(wrong("node", "use crate::protocol::{admission, election};"), 0);
+    assert_eq!(wrong("novelty", ""), 1);
+
+    assert_eq!(glob_imports("use crate::types::*;").len(), 1);
+    assert_eq!(glob_imports("use proptest::prelude::*;").len(), 0);
+    assert_eq!(uses_of_std("use std::vec;\n// std::vec\n").len(), 1);
+
+    let body = "    let _ = 1;\n".repeat(LONGEST_FUNCTION);
+    let long = format!("/// Does a lot.\npub(crate) fn f() {{\n{body}}}\n");
+    assert_eq!(too_long(&long).len(), 1);
+    assert_eq!(too_long(&format!("// {REASON} it is a table.\n{long}")).len(), 0);
+    assert_eq!(too_long(&"fn f() {}\n".repeat(LONGEST_FILE + 1)).len(), 1);
+    assert_eq!(too_long(&"fn f() {}\n".repeat(LONGEST_FILE)).len(), 0);
+}

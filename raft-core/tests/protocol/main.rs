@@ -1,0 +1,16 @@
+//! The rules of the protocol, one test each, seen from outside: what goes into `step`, and what
+//! comes out. A test whose name starts with `n01` … `n16` shows a rule of `docs/RULES.md`.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod clocks;
+mod durability;
+mod elections;
+mod leases;
+mod log_repair;
+mod partitions;
+mod recovery;
+mod refusals;
+mod replication;
+mod terms;

@@ -1,0 +1,117 @@
+//! What a node says of the fate of a position is true, and is said only once it is certain: that a
+//! node has dropped a position proves nothing (Figure 8 of the Raft paper, read backwards).
+
+use super::{Checker, Happening, Sight};
+use raft_core::{Fate, LogIndex, LogPosition, NodeId};
+use std::collections::BTreeMap;
+
+#[derive(Clone, Default, Debug)]
+pub(super) struct FateChecker {
+    /// What any node counts as committed.
+    committed: BTreeMap<LogIndex, LogPosition>,
+    /// What was told to be lost, and by whom.
+    lost: BTreeMap<LogPosition, NodeId>,
+}
+
+impl Checker for FateChecker {
+    fn name(&self) -> &'static str {
+        "fate"
+    }
+
+    fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
+        if let Happening::FateTold { position, fate } = sight.happening {
+            return self.told(sight.node.id, position, fate);
+        }
+        for index in sight.committed() {
+            let Some(position) = sight.node.log.position(index) else { continue };
+            self.committed.insert(index, position);
+            if let Some(teller) = self.lost.get(&position) {
+                return Err(format!("{position} is committed, and {teller:?} said it was lost"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FateChecker {
+    fn told(&mut self, node: NodeId, position: LogPosition, fate: Fate) -> Result<(), String> {
+        let here = self.committed.get(&position.index);
+        match fate {
+            Fate::Committed if here != Some(&position) => {
+                Err(format!("{node:?} says that {position} is committed; {here:?} is"))
+            }
+            Fate::Lost if here == Some(&position) => {
+                Err(format!("{node:?} says that {position} is lost, and it is committed"))
+            }
+            Fate::Lost => {
+                // Another entry stands there, or a greater term below: no log can hold both.
+                let mut up_to = self.committed.range(..=position.index).rev();
+                let proven = here.is_some() || up_to.any(|(_, known)| known.term > position.term);
+                self.lost.insert(position, node);
+                let doubt = "and nothing that is committed rules it out";
+                if proven {
+                    Ok(())
+                } else {
+                    Err(format!("{node:?} says that {position} is lost, {doubt}"))
+                }
+            }
+            Fate::Committed | Fate::Open | Fate::Unknown => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FateChecker;
+    use crate::checker::fixture::{Cluster, position, refused};
+    use raft_core::Fate;
+
+    /// S1 has committed 1/1 and 3/2.
+    fn committed() -> (Cluster, FateChecker) {
+        let (mut cluster, mut checker) = (Cluster::of(3), FateChecker::default());
+        let node = cluster.node(1);
+        node.leads(3).fill(&[1, 3, 3]);
+        let before = node.status;
+        node.commits(2);
+        cluster.stepped_from(&mut checker, 1, &before, &[]).expect("a commit");
+        (cluster, checker)
+    }
+
+    #[test]
+    fn what_is_certain_may_be_said() {
+        let (mut cluster, mut checker) = committed();
+        let certain = [
+            (position(1, 1), Fate::Committed),
+            (position(2, 1), Fate::Lost),
+            (position(1, 2), Fate::Lost),
+            (position(2, 7), Fate::Lost),
+            (position(3, 3), Fate::Open),
+            (position(9, 9), Fate::Unknown),
+        ];
+        for (position, fate) in certain {
+            cluster.told(&mut checker, 2, position, fate).expect("certain");
+        }
+    }
+
+    #[test]
+    fn what_is_false_or_not_certain_may_not() {
+        let (mut cluster, mut checker) = committed();
+        let told = cluster.told(&mut checker, 2, position(3, 2), Fate::Lost);
+        refused(told, "3/2 is lost, and it is committed");
+        let told = cluster.told(&mut checker, 2, position(3, 3), Fate::Committed);
+        refused(told, "3/3 is committed; None is");
+        let told = cluster.told(&mut checker, 2, position(4, 3), Fate::Lost);
+        refused(told, "nothing that is committed rules it out");
+    }
+
+    #[test]
+    fn a_lost_position_that_is_committed_later() {
+        let (mut cluster, mut checker) = committed();
+        let told = cluster.told(&mut checker, 2, position(3, 3), Fate::Lost);
+        refused(told, "nothing that is committed rules it out");
+        let before = cluster.node(1).status;
+        cluster.node(1).commits(3);
+        let step = cluster.stepped_from(&mut checker, 1, &before, &[]);
+        refused(step, "3/3 is committed, and S2 said it was lost");
+    }
+}

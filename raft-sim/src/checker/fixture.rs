@@ -1,0 +1,245 @@
+//! Hand-made histories: each checker has to be able to fail.
+
+use super::{Checker, Happening, Sight, View};
+use crate::disk::Stored;
+use crate::log::{Command, Entry, Log};
+use crate::record::{Operation, Phase};
+use raft_core::payload::Content;
+use raft_core::{
+    Action, AppendEntries, AppendEntriesResponse, AppendOutcome, Chunk, Echo, Entries, Envelope,
+    Fate, HardState, LogIndex, LogPosition, LogWrite, Membership, Message, NodeId, RequestVote,
+    RequestVoteResponse, RoleKind, Source, Status, Term, Ticket, Verdict, Write,
+};
+use std::time::Duration;
+
+pub(super) struct TestNode {
+    pub(super) life: u64,
+    pub(super) status: Status,
+    pub(super) membership: Membership,
+    pub(super) stored: Stored,
+    pub(super) log: Log,
+    pub(super) clock_offset: Duration,
+}
+
+impl TestNode {
+    /// Takes on a term and a vote, and has them durable.
+    pub(super) fn vote(&mut self, term: u64, candidate: u64) -> &mut Self {
+        self.status.term = Term(term);
+        self.status.voted_for = Some(NodeId(candidate));
+        self.durable_term()
+    }
+
+    /// Leads a term, which is durable.
+    pub(super) fn leads(&mut self, term: u64) -> &mut Self {
+        self.status.role = RoleKind::Leader;
+        self.vote(term, self.status.id.get())
+    }
+
+    /// Has its term and vote durable.
+    pub(super) fn durable_term(&mut self) -> &mut Self {
+        let Status { term, voted_for, .. } = self.status;
+        self.stored.hard_state.current_term = term;
+        self.stored.hard_state.voted_for = voted_for;
+        self.status.durable_hard_state = self.stored.hard_state;
+        self
+    }
+
+    /// Has a log of commands with these terms, on its way to the disk.
+    pub(super) fn fill(&mut self, terms: &[u64]) -> &mut Self {
+        self.log = Log::default();
+        for (index, term) in (1..).zip(terms) {
+            self.log.push(entry(*term, index));
+        }
+        self.status.last = self.log.last();
+        self
+    }
+
+    /// Has its log durable.
+    pub(super) fn durable_log(&mut self) -> &mut Self {
+        self.stored.log = self.log.clone();
+        self.status.durable = self.log.last();
+        self
+    }
+
+    /// Has committed so far.
+    pub(super) fn commits(&mut self, index: u64) -> &mut Self {
+        self.status.commit_index = LogIndex(index);
+        self
+    }
+}
+
+pub(super) struct Cluster {
+    pub(super) now: u64,
+    nodes: Vec<TestNode>,
+}
+
+impl Cluster {
+    /// Voters `1..=count` in term 0 with empty logs.
+    pub(super) fn of(count: u64) -> Self {
+        let membership = Membership::of_voters((1..=count).map(NodeId)).expect("voters");
+        let node = |id| TestNode {
+            life: 1,
+            status: Status {
+                id: NodeId(id),
+                role: RoleKind::Follower,
+                term: Term::ZERO,
+                voted_for: None,
+                leader: None,
+                last: LogPosition::ZERO,
+                commit_index: LogIndex::ZERO,
+                last_applied: LogIndex::ZERO,
+                durable: LogPosition::ZERO,
+                durable_hard_state: HardState::default(),
+            },
+            membership: membership.clone(),
+            stored: Stored::default(),
+            log: Log::default(),
+            clock_offset: Duration::ZERO,
+        };
+        Self { now: 0, nodes: (1..=count).map(node).collect() }
+    }
+
+    pub(super) fn node(&mut self, id: u64) -> &mut TestNode {
+        self.nodes.iter_mut().find(|node| node.status.id == NodeId(id)).expect("a member")
+    }
+
+    fn status(&mut self, id: u64) -> Status {
+        self.node(id).status
+    }
+
+    /// A step after which the status is as it was before.
+    pub(super) fn stepped(
+        &mut self,
+        checker: &mut dyn Checker,
+        id: u64,
+        actions: &[Action],
+    ) -> Result<(), String> {
+        let before = self.status(id);
+        self.stepped_from(checker, id, &before, actions)
+    }
+
+    pub(super) fn stepped_from(
+        &mut self,
+        checker: &mut dyn Checker,
+        id: u64,
+        before: &Status,
+        actions: &[Action],
+    ) -> Result<(), String> {
+        self.show(checker, id, Happening::Stepped { before, actions, whole: true })
+    }
+
+    pub(super) fn started(&mut self, checker: &mut dyn Checker, id: u64) -> Result<(), String> {
+        self.show(checker, id, Happening::Started)
+    }
+
+    pub(super) fn synced(&mut self, checker: &mut dyn Checker, id: u64) -> Result<(), String> {
+        self.show(checker, id, Happening::Synced)
+    }
+
+    pub(super) fn told(
+        &mut self,
+        checker: &mut dyn Checker,
+        id: u64,
+        position: LogPosition,
+        fate: Fate,
+    ) -> Result<(), String> {
+        self.show(checker, id, Happening::FateTold { position, fate })
+    }
+
+    pub(super) fn client(
+        &mut self,
+        checker: &mut dyn Checker,
+        operation: (u64, u64),
+        what: Operation,
+        phase: Phase,
+    ) -> Result<(), String> {
+        self.show(checker, 1, Happening::Client { operation, what, phase })
+    }
+
+    fn show(
+        &self,
+        checker: &mut dyn Checker,
+        id: u64,
+        happening: Happening<'_>,
+    ) -> Result<(), String> {
+        let cluster: Vec<View<'_>> = self.nodes.iter().map(view_of).collect();
+        let node = *cluster.iter().find(|view| view.id == NodeId(id)).expect("a member");
+        checker.see(&Sight { now: self.now, happening, node, cluster: &cluster })
+    }
+}
+
+fn view_of(node: &TestNode) -> View<'_> {
+    View {
+        id: node.status.id,
+        life: node.life,
+        status: Some(&node.status),
+        membership: &node.membership,
+        stored: &node.stored,
+        log: &node.log,
+        clock_offset: node.clock_offset,
+    }
+}
+
+/// The entry that the simulator invents for a position.
+pub(super) fn entry(term: u64, index: u64) -> Entry {
+    let content = Content::Command(Command::invented(position(term, index)));
+    Entry { term: Term(term), content }
+}
+
+pub(super) fn position(term: u64, index: u64) -> LogPosition {
+    LogPosition::new(Term(term), LogIndex(index))
+}
+
+pub(super) fn send(from: u64, to: u64, term: u64, message: Message) -> Action {
+    Action::Send(Envelope { from: NodeId(from), to: NodeId(to), term: Term(term), message })
+}
+
+pub(super) fn request_vote(from: u64, to: u64, term: u64) -> Action {
+    send(from, to, term, Message::RequestVote(RequestVote { last: LogPosition::ZERO }))
+}
+
+pub(super) fn vote(from: u64, to: u64, term: u64, verdict: Verdict) -> Action {
+    let last = LogPosition::ZERO;
+    send(from, to, term, Message::RequestVoteResponse(RequestVoteResponse { verdict, last }))
+}
+
+/// A heartbeat.
+pub(super) fn append(from: u64, to: u64, term: u64) -> Action {
+    announce(from, to, term, 0)
+}
+
+/// The announcement of a commit.
+pub(super) fn announce(from: u64, to: u64, term: u64, commit: u64) -> Action {
+    let (prev, commit) = (LogPosition::ZERO, LogIndex(commit));
+    let message = AppendEntries { prev, entries: Entries::new(), commit, probe: None };
+    send(from, to, term, Message::AppendEntries(message))
+}
+
+/// An acknowledgement.
+pub(super) fn matched(from: u64, to: u64, term: u64, index: u64, echo: Option<Echo>) -> Action {
+    let outcome = AppendOutcome::Matched { match_index: LogIndex(index) };
+    send(from, to, term, Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo }))
+}
+
+/// A write of commands with these terms; the content comes from the node's log.
+pub(super) fn write(first: u64, terms: &[u64]) -> Action {
+    let chunk = |term: &u64| Chunk {
+        term: Term(*term),
+        count: 1,
+        source: Source::Input { nth: 0, skip: 0 },
+    };
+    let chunks = terms.iter().map(chunk).collect();
+    let log = Some(LogWrite { first: LogIndex(first), chunks });
+    Action::Persist(Write { ticket: Ticket(1), hard_state: None, log })
+}
+
+pub(super) fn apply(first: u64, through: LogPosition) -> Action {
+    Action::Apply { first: LogIndex(first), through }
+}
+
+/// The checker objects, with a sentence that contains this.
+#[track_caller]
+pub(super) fn refused(verdict: Result<(), String>, part: &str) {
+    let sentence = verdict.expect_err("a bad history");
+    assert!(sentence.contains(part), "{sentence:?} does not contain {part:?}");
+}

@@ -1,0 +1,204 @@
+//! The properties that every run must have, one file each, named as in the Raft paper.
+//!
+//! The checkers look from outside, after every event: at what the node handed out, at what lies on the
+//! host's disk, and at [`Status`]. None of them asks the core whether the core is right.
+
+mod commit_quorum;
+mod election_safety;
+mod fate;
+mod leader_append_only;
+mod leader_completeness;
+mod linearizability;
+mod log_matching;
+mod output_gating;
+mod promise;
+mod state_machine_safety;
+mod term_and_vote;
+
+use crate::disk::Stored;
+use crate::log::Log;
+use crate::record::{Operation, Phase};
+use raft_core::{
+    Action, Envelope, Fate, LogIndex, LogPosition, Membership, NodeId, RoleKind, Status,
+};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// What can be seen of one node from outside.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// Its id.
+    pub id: NodeId,
+    /// How often it was started.
+    pub life: u64,
+    /// What it says of itself; `None` while it is down.
+    pub status: Option<&'a Status>,
+    /// The membership by which it acts, or acted last.
+    pub membership: &'a Membership,
+    /// What its disk holds.
+    pub stored: &'a Stored,
+    /// What its host would read: the disk's log with the writes on their way.
+    pub log: &'a Log,
+    /// How far its clock is ahead of the simulated time.
+    pub clock_offset: Duration,
+}
+
+/// What happened to the node.
+#[derive(Clone, Copy, Debug)]
+pub enum Happening<'a> {
+    /// It was started from what its disk holds.
+    Started,
+    /// It took inputs, and its host carried out actions.
+    Stepped {
+        /// What it said of itself before.
+        before: &'a Status,
+        /// What its host carried out.
+        actions: &'a [Action],
+        /// Whether that was everything; if not, a crash comes next.
+        whole: bool,
+    },
+    /// Writes have become durable.
+    Synced,
+    /// It is gone. The disk is as the crash left it.
+    Crashed,
+    /// It was asked what became of a position, and answered otherwise than
+    /// [`Open`](Fate::Open).
+    FateTold {
+        /// The position.
+        position: LogPosition,
+        /// The answer.
+        fate: Fate,
+    },
+    /// A client's operation began or ended.
+    Client {
+        /// The client and the number of its operation.
+        operation: (u64, u64),
+        /// What it does.
+        what: Operation,
+        /// Where it stands.
+        phase: Phase,
+    },
+}
+
+/// One event as the checkers see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight<'a> {
+    /// The simulated time in nanoseconds.
+    pub now: u64,
+    /// What happened.
+    pub happening: Happening<'a>,
+    /// To whom.
+    pub node: View<'a>,
+    /// Everybody, the node included.
+    pub cluster: &'a [View<'a>],
+}
+
+impl<'a> Sight<'a> {
+    /// What was carried out; nothing where it was no step.
+    fn actions(&self) -> &'a [Action] {
+        match self.happening {
+            Happening::Stepped { actions, .. } => actions,
+            _ => &[],
+        }
+    }
+
+    /// The messages that left.
+    fn sent(&self) -> impl Iterator<Item = &'a Envelope> {
+        self.actions().iter().filter_map(|action| match action {
+            Action::Send(envelope) => Some(envelope),
+            _ => None,
+        })
+    }
+
+    /// Whether the host has done all that the node has handed out.
+    fn is_whole(&self) -> bool {
+        !matches!(self.happening, Happening::Stepped { whole: false, .. })
+    }
+
+    /// The indices that the node came to count as committed. Where a crash came before the write of
+    /// what a follower took, its log is not the one that it counted in.
+    fn committed(&self) -> impl Iterator<Item = LogIndex> + use<> {
+        let (before, after) = match (self.happening, self.node.status) {
+            (Happening::Started, Some(status)) => (0, status.commit_index.get()),
+            (Happening::Stepped { before, whole, .. }, Some(after))
+                if whole || after.role == RoleKind::Leader =>
+            {
+                (before.commit_index.get(), after.commit_index.get())
+            }
+            _ => (0, 0),
+        };
+        (before + 1..=after).map(LogIndex)
+    }
+
+    /// The status before and after a step.
+    fn step(&self) -> Option<(&'a Status, &'a Status)> {
+        match self.happening {
+            Happening::Stepped { before, .. } => Some((before, self.node.status?)),
+            _ => None,
+        }
+    }
+}
+
+/// One property.
+trait Checker {
+    /// Its name, as its file has it.
+    fn name(&self) -> &'static str;
+
+    /// Looks at an event; `Err` says what is wrong, as a sentence.
+    fn see(&mut self, sight: &Sight<'_>) -> Result<(), String>;
+}
+
+/// All of them.
+#[derive(Clone, Default, Debug)]
+pub struct Checkers {
+    election_safety: election_safety::ElectionSafety,
+    leader_append_only: leader_append_only::LeaderAppendOnly,
+    log_matching: log_matching::LogMatching,
+    leader_completeness: leader_completeness::LeaderCompleteness,
+    state_machine_safety: state_machine_safety::StateMachineSafety,
+    commit_quorum: commit_quorum::CommitQuorum,
+    term_and_vote: term_and_vote::TermAndVote,
+    output_gating: output_gating::OutputGating,
+    promise: promise::Promise,
+    fate: fate::FateChecker,
+    linearizability: linearizability::Linearizability,
+}
+
+impl Checkers {
+    /// Shows an event to each.
+    ///
+    /// # Errors
+    ///
+    /// The name of the first checker that objects, and its sentence.
+    pub fn see(&mut self, sight: &Sight<'_>) -> Result<(), (&'static str, String)> {
+        let all: [&mut dyn Checker; 11] = [
+            &mut self.output_gating,
+            &mut self.term_and_vote,
+            &mut self.election_safety,
+            &mut self.promise,
+            &mut self.leader_append_only,
+            &mut self.log_matching,
+            &mut self.commit_quorum,
+            &mut self.leader_completeness,
+            &mut self.state_machine_safety,
+            &mut self.fate,
+            &mut self.linearizability,
+        ];
+        for checker in all {
+            checker.see(sight).map_err(|sentence| (checker.name(), sentence))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether `yes` is a majority of each half of a membership: written anew here, so that the core is
+/// not checked with its own arithmetic.
+pub(crate) fn is_quorum(membership: &Membership, yes: &BTreeSet<NodeId>) -> bool {
+    let majority =
+        |half: &[NodeId]| 2 * half.iter().filter(|id| yes.contains(id)).count() > half.len();
+    let (new, old) = (membership.voters(), membership.outgoing());
+    majority(new) && (old.is_empty() || majority(old))
+}
+
+#[cfg(test)]
+mod fixture;

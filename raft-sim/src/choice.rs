@@ -1,0 +1,334 @@
+//! The one interface through which everything that may go one way or another is decided.
+//!
+//! Whoever answers drives the run: a seeded generator, a tape recorded earlier, or the bytes of a
+//! fuzzer. In every question 0 is the calm answer, so a tape that ends early ends in peace.
+
+use std::hash::{Hash, Hasher};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// What is being decided. It changes no answer; it makes tapes readable.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Question {
+    /// The seed of one life of a node.
+    NodeSeed,
+    /// How far a node's clock is ahead of the simulated time in one life.
+    ClockOffset,
+    /// How long a copy of a message is on its way.
+    Delay,
+    /// Whether a message is lost.
+    Loss,
+    /// Whether a message arrives twice.
+    Duplicate,
+    /// How long a sender takes to read the commands that a message names.
+    BuildDelay,
+    /// How long a host lets its inputs gather.
+    Gathering,
+    /// How long a write takes.
+    DiskLatency,
+    /// Whether the disk says of a write that it is done, or leaves that to the next one.
+    JoinSync,
+    /// How many writes survive a crash though they were not reported durable.
+    WritesSurvive,
+    /// How much of the first write that did not survive whole is left.
+    TornWrite,
+    /// Which later write's hard state is left.
+    LaterHardState,
+    /// How many actions of a step are carried out before the crash.
+    ActionsDone,
+    /// Up to where a state machine was durable itself.
+    DurableApplied,
+    /// How long a client thinks.
+    Think,
+    /// What a client does next.
+    Operation,
+    /// On which key.
+    Key,
+    /// Which node a client asks that knows of no leader.
+    Target,
+    /// What a node under attack is given.
+    Input,
+    /// A property of a run whose setup is drawn.
+    Setup,
+}
+
+/// One question and its answer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Choice {
+    /// What was decided.
+    pub question: Question,
+    /// How, from 0 on.
+    pub answer: u64,
+}
+
+/// Answers every question of a run.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Choices {
+    source: Source,
+    /// What was answered so far, if it is to be kept.
+    tape: Option<Vec<Choice>>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Source {
+    Seeded(Generator),
+    Tape { choices: Vec<Choice>, next: usize },
+    Bytes { bytes: Vec<u8>, next: usize },
+}
+
+impl Choices {
+    /// A generator answers: another seed, another run.
+    pub const fn seeded(seed: u64) -> Self {
+        Self { source: Source::Seeded(Generator::new(seed)), tape: None }
+    }
+
+    /// A recorded list answers, and 0 after its end. An answer that a question does not allow counts
+    /// as the greatest that it does, so that every tape is a run.
+    pub const fn replayed(choices: Vec<Choice>) -> Self {
+        Self { source: Source::Tape { choices, next: 0 }, tape: None }
+    }
+
+    /// The bytes of a fuzzer answer, and 0 after their end.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self { source: Source::Bytes { bytes: bytes.to_vec(), next: 0 }, tape: None }
+    }
+
+    /// Keeps what is answered from now on, for [`tape`](Self::tape).
+    #[must_use]
+    pub fn recorded(self) -> Self {
+        Self { tape: Some(Vec::new()), ..self }
+    }
+
+    /// What was answered since [`recorded`](Self::recorded); nothing without it.
+    pub fn tape(&self) -> &[Choice] {
+        self.tape.as_deref().unwrap_or_default()
+    }
+
+    /// Whether bytes or a tape have come to their end.
+    pub const fn is_exhausted(&self) -> bool {
+        match &self.source {
+            Source::Seeded(_) => false,
+            Source::Tape { choices, next } => *next >= choices.len(),
+            Source::Bytes { bytes, next } => *next >= bytes.len(),
+        }
+    }
+
+    /// A number below `bound`, which is at least 1.
+    pub fn below(&mut self, question: Question, bound: u64) -> u64 {
+        assert!(bound > 0, "{question:?} has no answer");
+        if bound == 1 {
+            return 0;
+        }
+        let answer = match &mut self.source {
+            Source::Seeded(generator) => generator.below(bound),
+            Source::Tape { choices, next } => {
+                let answer = choices.get(*next).map_or(0, |choice| choice.answer);
+                *next += 1;
+                answer.min(bound - 1)
+            }
+            Source::Bytes { bytes, next } => take(bytes, next, bound) % bound,
+        };
+        if let Some(tape) = &mut self.tape {
+            tape.push(Choice { question, answer });
+        }
+        answer
+    }
+
+    /// A number in `range`, which is not empty; its start is the calm one.
+    pub fn within(&mut self, question: Question, range: RangeInclusive<u64>) -> u64 {
+        let (low, high) = range.into_inner();
+        low + self.below(question, (high - low).saturating_add(1))
+    }
+
+    /// A duration from `min` to `max`, in nanoseconds.
+    pub fn duration(&mut self, question: Question, min: Duration, max: Duration) -> Duration {
+        Duration::from_nanos(self.within(question, nanos(min)..=nanos(max).max(nanos(min))))
+    }
+
+    /// Yes in `ppm` of a million cases. What is impossible or certain is not asked.
+    pub fn chance(&mut self, question: Question, ppm: u32) -> bool {
+        const MILLION: u64 = 1_000_000;
+        match u64::from(ppm) {
+            0 => false,
+            MILLION.. => true,
+            ppm => self.below(question, MILLION) >= MILLION - ppm,
+        }
+    }
+}
+
+/// A duration in nanoseconds. The setup's durations are far below the end of the range, which is
+/// reached after 584 years.
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// As many bytes as `bound` needs, as a number; missing ones are 0.
+fn take(bytes: &[u8], next: &mut usize, bound: u64) -> u64 {
+    let mut number = 0_u64;
+    let mut rest = bound - 1;
+    while rest > 0 {
+        number = number << 8 | u64::from(bytes.get(*next).copied().unwrap_or(0));
+        *next += 1;
+        rest >>= 8;
+    }
+    number
+}
+
+/// A small generator of good quality: a Weyl sequence, scrambled. It need not be secret.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Generator {
+    state: u64,
+}
+
+impl Generator {
+    const fn new(seed: u64) -> Self {
+        Self { state: scramble(seed) }
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let wide = u128::from(scramble(self.state)) * u128::from(bound);
+        u64::try_from(wide >> 64).expect("the upper half of a product is below its factor")
+    }
+}
+
+/// A bijection after which near numbers are far apart (the finalizer of splitmix64).
+const fn scramble(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// A hash that depends on everything that was put in and on its order, and that is the same on every
+/// platform, in every build and in every process.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct RollingHash(u64);
+
+impl RollingHash {
+    /// The hash of nothing.
+    pub const fn new() -> Self {
+        Self(0x6a09_e667_f3bc_c908)
+    }
+
+    /// Takes a value in.
+    pub fn take(&mut self, value: &impl Hash) {
+        value.hash(self);
+    }
+
+    /// The hash of everything taken in so far.
+    pub const fn value(self) -> u64 {
+        scramble(self.0)
+    }
+}
+
+impl Default for RollingHash {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Hasher for RollingHash {
+    fn finish(&self) -> u64 {
+        self.value()
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    // The defaults of these go through native byte order or the platform's word size.
+
+    fn write_u8(&mut self, x: u8) {
+        self.write_u64(u64::from(x));
+    }
+
+    fn write_u16(&mut self, x: u16) {
+        self.write_u64(u64::from(x));
+    }
+
+    fn write_u32(&mut self, x: u32) {
+        self.write_u64(u64::from(x));
+    }
+
+    fn write_u64(&mut self, x: u64) {
+        self.0 = scramble(self.0.rotate_left(23) ^ x).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write_usize(&mut self, x: usize) {
+        self.write_u64(u64::try_from(x).unwrap_or(u64::MAX));
+    }
+
+    fn write_isize(&mut self, x: isize) {
+        self.write_i64(i64::try_from(x).unwrap_or(i64::MAX));
+    }
+
+    fn write_i64(&mut self, x: i64) {
+        self.write_u64(x.cast_unsigned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Choice, Choices, Question, RollingHash};
+
+    fn answers(choices: &mut Choices) -> Vec<u64> {
+        (1..200).map(|bound| choices.below(Question::Delay, bound * bound)).collect()
+    }
+
+    #[test]
+    fn a_tape_repeats_what_a_generator_said() {
+        let mut seeded = Choices::seeded(7).recorded();
+        let said = answers(&mut seeded);
+        assert_eq!(answers(&mut Choices::replayed(seeded.tape().to_vec())), said);
+        assert_ne!(answers(&mut Choices::seeded(8)), said);
+    }
+
+    #[test]
+    fn answers_lie_in_their_range_whoever_gives_them() {
+        let wild = Choice { question: Question::Loss, answer: u64::MAX };
+        let sources = [
+            Choices::seeded(1),
+            Choices::replayed(vec![wild; 50]),
+            Choices::from_bytes(&[255; 90]),
+        ];
+        for mut choices in sources {
+            for bound in 1..200 {
+                assert!(choices.below(Question::Loss, bound) < bound);
+                assert!((5..=bound + 5).contains(&choices.within(Question::Loss, 5..=bound + 5)));
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_ended_answers_calmly() {
+        let mut choices = Choices::from_bytes(&[9]);
+        assert_eq!(choices.below(Question::Think, 100), 9);
+        assert!(choices.is_exhausted());
+        assert_eq!(choices.below(Question::Think, 1 << 40), 0);
+        assert!(!choices.chance(Question::Loss, 999_999));
+        assert!(choices.chance(Question::Loss, 1_000_000), "certain, so it is not asked");
+    }
+
+    #[test]
+    fn a_chance_comes_as_often_as_it_says() {
+        let mut choices = Choices::seeded(3);
+        let hits = (0..100_000).filter(|_| choices.chance(Question::Loss, 250_000)).count();
+        assert!((24_000..26_000).contains(&hits), "{hits} of 100 000");
+    }
+
+    #[test]
+    fn the_rolling_hash_depends_on_order_and_is_pinned() {
+        let of = |values: &[u64]| {
+            let mut hash = RollingHash::new();
+            values.iter().for_each(|value| hash.take(value));
+            hash.value()
+        };
+        assert_ne!(of(&[1, 2]), of(&[2, 1]));
+        assert_ne!(of(&[0]), of(&[0, 0]));
+        let mut hash = RollingHash::new();
+        hash.take(&(Some(Question::Loss), [1_u8, 2], "text", 3_usize, -4_isize));
+        assert_eq!(hash.value(), 7_673_943_424_416_442_640);
+    }
+}

@@ -1,0 +1,228 @@
+//! The command line.
+
+use crate::play::{Played, play};
+use crate::record::{Nobody, Sink};
+use crate::report;
+use crate::scenario::{LEVELS, Scenario, duration, instant, level_name};
+use crate::timeline::Timeline;
+use crate::trace::Trace;
+use clap::{Parser, Subcommand};
+use raft_core::{Instant, Protection};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Replays Raft scenarios in a simulated cluster: the same seed gives the same run, always.
+///
+/// Without a command it replays the cases of the notes on elections: the partitions with the three
+/// protection levels side by side, then every other scenario. The exit code is 1 if something is
+/// not as the scenario expects or a safety checker raises an alarm, and 2 if the command cannot be
+/// carried out.
+#[derive(Parser, Debug)]
+#[command(name = "raft-sim", version, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// What decides every delay, every timeout and every loss
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Lists the scenarios that come with the simulator
+    List,
+    /// Plays one scenario
+    Run(RunArguments),
+}
+
+#[derive(clap::Args, Debug)]
+struct RunArguments {
+    /// The name of a scenario, see `list`, or the path of a scenario file
+    scenario: String,
+    /// What decides every delay, every timeout and every loss
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How a node protects a working leader: plain, pre-vote or full [default: each that the
+    /// scenario names; with --timeline or --trace the last of them]
+    #[arg(long, value_parser = protection)]
+    protection: Option<Protection>,
+    /// Print what happens, one line an event, the nodes in columns
+    #[arg(long)]
+    timeline: bool,
+    /// The moment at which the timeline begins, such as 1.9s
+    #[arg(long, value_parser = duration, requires = "timeline", value_name = "TIME")]
+    from: Option<Duration>,
+    /// The moment at which the timeline ends
+    #[arg(long, value_parser = duration, requires = "timeline", value_name = "TIME")]
+    to: Option<Duration>,
+    /// Write what happens as NDJSON, one line an event
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+}
+
+/// Carries out the command line; its exit code.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut out = BufWriter::new(anstream::stdout().lock());
+    let done = match arguments.command {
+        None => every(arguments.seed, &mut out),
+        Some(Command::List) => list(&mut out),
+        Some(Command::Run(run)) => one(&run, &mut out),
+    };
+    let done = done.and_then(|good| out.flush().map(|()| good).map_err(Failure::Output));
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        // Whoever reads has closed the pipe: that is an end, not an error.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            anstream::eprintln!("{failure}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Why a command cannot be carried out.
+#[derive(thiserror::Error, Debug)]
+enum Failure {
+    #[error("{0}")]
+    Output(#[source] io::Error),
+    #[error("{}: {error}", path.display())]
+    File { path: PathBuf, error: io::Error },
+    #[error("{0}")]
+    Scenario(#[from] crate::scenario::ScenarioError),
+    #[error("there is no scenario `{0}`, and no such file; `raft-sim list` names them all")]
+    UnknownScenario(String),
+    #[error("`{scenario}` is not made for {}: it names {levels}", level_name(*.level))]
+    Level { scenario: String, level: Protection, levels: String },
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+fn every(seed: u64, out: &mut impl Write) -> Result<bool, Failure> {
+    let scenarios: Vec<_> = Scenario::built_in().collect();
+    let (compared, others): (Vec<_>, Vec<_>) = scenarios.iter().partition(|s| s.compare);
+    let mut all = Vec::new();
+    writeln!(out, "{}", report::introduction(seed))?;
+    for scenario in compared {
+        let plays = play_levels(scenario, &scenario.levels, seed);
+        writeln!(out, "{}", report::side_by_side(scenario, &plays))?;
+        all.extend(plays);
+    }
+    writeln!(out, "The other cases, each in every protection level:\n")?;
+    for scenario in others {
+        let plays = play_levels(scenario, &scenario.levels, seed);
+        write!(out, "{}", report::in_a_line(scenario, &plays))?;
+        all.extend(plays);
+    }
+    writeln!(out, "\n{}", report::summary(scenarios.len(), &all))?;
+    Ok(all.iter().all(Played::is_good))
+}
+
+fn list(out: &mut impl Write) -> Result<bool, Failure> {
+    for scenario in Scenario::built_in() {
+        writeln!(out, "{}", report::listed(&scenario))?;
+    }
+    Ok(true)
+}
+
+fn one(run: &RunArguments, out: &mut impl Write) -> Result<bool, Failure> {
+    let scenario = load(&run.scenario)?;
+    let levels = levels(&scenario, run)?;
+    let mut plays = Vec::new();
+    if run.timeline || run.trace.is_some() {
+        for level in levels {
+            plays.push(shown(&scenario, level, run, out)?);
+        }
+    } else {
+        plays = play_levels(&scenario, &levels, run.seed);
+    }
+    write!(out, "{}", report::in_full(&scenario, &plays))?;
+    Ok(plays.iter().all(Played::is_good))
+}
+
+/// Plays with a timeline, a trace or both.
+fn shown(
+    scenario: &Scenario,
+    level: Protection,
+    run: &RunArguments,
+    out: &mut impl Write,
+) -> Result<Played, Failure> {
+    let nodes = scenario.setup(level).nodes.iter().map(|node| node.id).collect();
+    let from = run.from.map_or(Instant::ZERO, instant);
+    let shown = from..=run.to.map_or(Instant::MAX, instant);
+    let mut timeline = run.timeline.then(|| Timeline::new(&mut *out, nodes, shown));
+    let mut trace = match &run.trace {
+        Some(path) => Some((path, Trace::new(BufWriter::new(file(path, File::create(path))?)))),
+        None => None,
+    };
+    let mut tell = |record: crate::record::Record| {
+        if let Some((_, trace)) = &mut trace {
+            trace.record(record.clone());
+        }
+        if let Some(timeline) = &mut timeline {
+            timeline.record(record);
+        }
+    };
+    let played = play(scenario, level, run.seed, &mut tell);
+    if let Some(timeline) = timeline {
+        timeline.finish()?;
+        writeln!(out)?;
+    }
+    if let Some((path, trace)) = trace {
+        file(path, trace.finish())?;
+    }
+    Ok(played)
+}
+
+fn play_levels(scenario: &Scenario, levels: &[Protection], seed: u64) -> Vec<Played> {
+    levels.iter().map(|level| play(scenario, *level, seed, &mut Nobody)).collect()
+}
+
+fn load(name: &str) -> Result<Scenario, Failure> {
+    if let Some(scenario) = Scenario::named(name) {
+        return Ok(scenario);
+    }
+    let path = Path::new(name);
+    if !path.exists() {
+        return Err(Failure::UnknownScenario(name.to_owned()));
+    }
+    let text = file(path, fs::read_to_string(path))?;
+    let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
+    Ok(Scenario::read(&stem, name, &text)?)
+}
+
+fn file<T>(path: &Path, result: io::Result<T>) -> Result<T, Failure> {
+    result.map_err(|error| Failure::File { path: path.to_owned(), error })
+}
+
+fn levels(scenario: &Scenario, run: &RunArguments) -> Result<Vec<Protection>, Failure> {
+    let made_for = &scenario.levels;
+    match run.protection {
+        Some(level) if made_for.contains(&level) => Ok(vec![level]),
+        Some(level) => {
+            let levels = made_for.iter().map(|level| level_name(*level)).collect::<Vec<_>>();
+            let (scenario, levels) = (scenario.name.clone(), levels.join(", "));
+            Err(Failure::Level { scenario, level, levels })
+        }
+        None if run.timeline || run.trace.is_some() => {
+            Ok(made_for.last().copied().into_iter().collect())
+        }
+        None => Ok(made_for.clone()),
+    }
+}
+
+fn protection(text: &str) -> Result<Protection, String> {
+    let known = LEVELS.into_iter().find(|level| level_name(*level) == text);
+    known.ok_or_else(|| format!("expected {}", LEVELS.map(level_name).join(", ")))
+}

@@ -1,0 +1,113 @@
+//! What a run has seen of what can happen. A sweep that never exercised what it claims to test, fails.
+
+use raft_core::{AppendOutcome, Message, Verdict};
+
+macro_rules! exercised {
+    ($($(#[$doc:meta])* $field:ident,)*) => {
+        /// How often things happened in a run, or in several.
+        #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug, serde::Serialize)]
+        pub struct Exercised {
+            $($(#[$doc])* pub $field: u64,)*
+        }
+
+        impl Exercised {
+            /// Each count with its name.
+            pub fn counts(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($field), self.$field),)*]
+            }
+
+            /// Takes in what another run has seen. The highest term and index are added up, too:
+            /// of several runs only whether they are zero means something.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$field += other.$field;)*
+            }
+        }
+    };
+}
+
+exercised! {
+    /// Pre-votes started.
+    pre_votes,
+    /// Elections started.
+    elections,
+    /// Elections won.
+    leaders,
+    /// Leaders that stopped leading without a crash.
+    abdications,
+    /// Votes given.
+    votes_granted,
+    /// Votes and pre-votes refused because a leader was heard.
+    refused_for_leader,
+    /// Votes and pre-votes refused because the log was older.
+    refused_for_log,
+    /// Votes refused because another had it already.
+    refused_for_vote,
+    /// Appends refused because the log did not match.
+    mismatches,
+    /// Writes that dropped entries.
+    truncations,
+    /// Entries applied, on all nodes.
+    applied,
+    /// Inputs ignored.
+    ignored,
+    /// Proposals refused.
+    rejections,
+    /// Positions that a node said were lost.
+    fates_lost,
+    /// Processes that ended, in the middle of a step or not.
+    crashes,
+    /// Those among them that ended in the middle of a step.
+    crashes_in_step,
+    /// Crashes that lost writes.
+    lost_writes,
+    /// Crashes that a write survived that was not reported.
+    surviving_writes,
+    /// Crashes that left a write in part.
+    torn_writes,
+    /// Processes started again.
+    restarts,
+    /// Messages lost.
+    drops,
+    /// Those among them whose commands were gone when they were to be read.
+    payloads_gone,
+    /// Messages sent twice by the network.
+    duplicates,
+    /// Steps of several inputs.
+    batches,
+    /// Clients' operations that returned.
+    operations_done,
+    /// Clients' operations of which nobody knows what became of them.
+    operations_unknown,
+    /// Clients' operations that certainly had no effect.
+    operations_failed,
+    /// The highest term of any node.
+    highest_term,
+    /// The highest commit index of any node.
+    highest_commit,
+}
+
+impl Exercised {
+    pub(crate) fn send(&mut self, message: &Message) {
+        match message {
+            Message::PreVoteResponse(m) => self.verdict(m.verdict),
+            Message::RequestVoteResponse(m) => {
+                self.votes_granted += u64::from(m.verdict == Verdict::Granted);
+                self.verdict(m.verdict);
+            }
+            Message::AppendEntriesResponse(m) => {
+                let mismatched = matches!(m.outcome, AppendOutcome::Mismatched { .. });
+                self.mismatches += u64::from(mismatched);
+            }
+            Message::PreVote(_) | Message::RequestVote(_) | Message::AppendEntries(_) => {}
+        }
+    }
+
+    fn verdict(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::LeaderAlive => self.refused_for_leader += 1,
+            Verdict::StaleLog => self.refused_for_log += 1,
+            Verdict::AlreadyVoted => self.refused_for_vote += 1,
+            Verdict::Granted | Verdict::StaleTerm => {}
+        }
+    }
+}

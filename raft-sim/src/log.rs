@@ -1,0 +1,173 @@
+//! What a host stores: the entries of the log with their content, which the core never sees.
+
+use crate::record::Operation;
+use raft_core::payload::Content;
+use raft_core::{Entries, LogIndex, LogPosition, Run, Term};
+
+/// A command of a client.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Command {
+    /// Whose it is; 0 is the operator, who waits for no answer.
+    pub client: u64,
+    /// The number of the operation.
+    pub serial: u64,
+    /// What it does.
+    pub operation: Operation,
+}
+
+impl Command {
+    /// The command that the simulator invents for a position of a log that a setup gives.
+    pub fn invented(position: LogPosition) -> Self {
+        let value = position.term.get() << 32 | position.index.get();
+        Self { client: 0, serial: value, operation: Operation::Write { key: 0, value } }
+    }
+}
+
+/// One entry.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Entry {
+    /// Its term.
+    pub term: Term,
+    /// What it says.
+    pub content: Content<Command>,
+}
+
+/// The entries from index 1 on.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
+pub struct Log {
+    entries: Vec<Entry>,
+}
+
+impl Log {
+    /// The log that a setup gives, with invented commands.
+    pub fn invented(entries: &Entries) -> Self {
+        let mut log = Self::default();
+        for run in entries.runs() {
+            for _ in 0..run.count() {
+                let position = LogPosition::new(run.term(), LogIndex(log.last().index.get() + 1));
+                let content = match run {
+                    Run::Commands { .. } => Content::Command(Command::invented(position)),
+                    Run::Membership { membership, .. } => Content::Membership(membership.clone()),
+                };
+                log.entries.push(Entry { term: run.term(), content });
+            }
+        }
+        log
+    }
+
+    /// The last position.
+    pub fn last(&self) -> LogPosition {
+        let index = u64::try_from(self.entries.len()).expect("a log fits into memory");
+        self.entries.last().map_or(LogPosition::ZERO, |e| LogPosition::new(e.term, LogIndex(index)))
+    }
+
+    /// The entry at an index.
+    pub fn get(&self, index: LogIndex) -> Option<&Entry> {
+        self.entries.get(offset(index)?)
+    }
+
+    /// The position at an index; also the one before the first entry.
+    pub fn position(&self, index: LogIndex) -> Option<LogPosition> {
+        match index {
+            LogIndex::ZERO => Some(LogPosition::ZERO),
+            _ => self.get(index).map(|entry| LogPosition::new(entry.term, index)),
+        }
+    }
+
+    /// Whether the log holds exactly this position.
+    pub fn holds(&self, position: LogPosition) -> bool {
+        self.position(position.index) == Some(position)
+    }
+
+    /// The entries from an index on, with their positions.
+    pub fn from(&self, first: LogIndex) -> impl DoubleEndedIterator<Item = (LogPosition, &Entry)> {
+        let start = offset(first).unwrap_or(0).min(self.entries.len());
+        self.entries[start..].iter().enumerate().map(move |(nth, entry)| {
+            let index = u64::try_from(start + nth + 1).expect("a log fits into memory");
+            (LogPosition::new(entry.term, LogIndex(index)), entry)
+        })
+    }
+
+    /// Every entry, with its position.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (LogPosition, &Entry)> {
+        self.from(LogIndex(1))
+    }
+
+    /// The log as [`Recovered`](raft_core::Recovered) wants it.
+    pub fn positions(&self) -> Entries {
+        let run = |entry: &Entry| match &entry.content {
+            Content::Command(_) => Run::Commands { term: entry.term, count: 1 },
+            Content::Membership(m) => Run::Membership { term: entry.term, membership: m.clone() },
+        };
+        self.entries.iter().map(run).collect()
+    }
+
+    /// Drops everything from an index on.
+    pub fn truncate(&mut self, first: LogIndex) {
+        self.entries.truncate(offset(first).unwrap_or(0));
+    }
+
+    /// Appends one entry.
+    pub fn push(&mut self, entry: Entry) {
+        self.entries.push(entry);
+    }
+
+    /// Drops everything from `first` on, then appends.
+    ///
+    /// # Panics
+    ///
+    /// If that leaves a gap: the core must never ask for it.
+    pub fn write(&mut self, first: LogIndex, entries: &[Entry]) {
+        assert!(first > LogIndex::ZERO && first.get() <= self.last().index.get() + 1, "a gap");
+        self.truncate(first);
+        self.entries.extend_from_slice(entries);
+    }
+
+    /// The command at exactly this position, for [`attach`](raft_core::payload::attach).
+    pub fn command(&self, position: LogPosition) -> Option<Command> {
+        let entry = self.get(position.index).filter(|entry| entry.term == position.term)?;
+        entry.content.command().copied()
+    }
+}
+
+fn offset(index: LogIndex) -> Option<usize> {
+    usize::try_from(index.get().checked_sub(1)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Command, Log};
+    use raft_core::{Entries, LogIndex, LogPosition, Membership, NodeId, Run, Term};
+
+    fn commands(term: u64, count: u64) -> Run {
+        Run::Commands { term: Term(term), count }
+    }
+
+    fn position(term: u64, index: u64) -> LogPosition {
+        LogPosition::new(Term(term), LogIndex(index))
+    }
+
+    #[test]
+    fn a_log_is_found_again_by_its_positions() {
+        let membership = Box::new(Membership::of_voters([NodeId(1)]).expect("one voter"));
+        let change = Run::Membership { term: Term(2), membership };
+        let entries: Entries = [commands(1, 2), change, commands(2, 2)].into_iter().collect();
+        let log = Log::invented(&entries);
+        assert_eq!((log.last(), log.positions()), (position(2, 5), entries));
+        assert_eq!(log.command(position(1, 2)), Some(Command::invented(position(1, 2))));
+        assert_eq!(log.command(position(2, 2)), None, "another term");
+        assert_eq!(log.command(position(2, 3)), None, "no command");
+        assert_eq!(log.command(position(2, 6)), None, "beyond the end");
+    }
+
+    #[test]
+    fn a_write_drops_then_appends() {
+        let mut log = Log::invented(&[commands(1, 5)].into_iter().collect());
+        let newer = Log::invented(&[commands(3, 1)].into_iter().collect());
+        log.write(LogIndex(2), &[newer.get(LogIndex(1)).expect("one entry").clone()]);
+        assert_eq!(log.last(), position(3, 2));
+        assert!(log.holds(position(1, 1)) && log.holds(LogPosition::ZERO));
+        assert!(!log.holds(position(1, 2)) && !log.holds(position(1, 3)));
+        assert_eq!(log.from(LogIndex(2)).map(|(p, _)| p).collect::<Vec<_>>(), [position(3, 2)]);
+    }
+}

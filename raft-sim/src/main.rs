@@ -1,0 +1,7 @@
+//! The simulator's command: see `raft-sim --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    raft_sim::cli::main()
+}

@@ -1,0 +1,234 @@
+//! Directed links that delay, lose, duplicate and reorder messages, and that can be cut.
+
+use crate::choice::{Choices, Question};
+use crate::log::Command;
+use crate::record::DropReason;
+use crate::setup::{LinkProfile, MessageKind, Setup};
+use raft_core::{Envelope, Instant, NodeId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A message on its way, with the bytes of its commands.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Packet {
+    /// What the core said.
+    pub envelope: Envelope,
+    /// The commands that it names.
+    pub commands: Vec<Command>,
+    /// How often the link had been cut when it left.
+    cuts: u64,
+}
+
+/// What a link does to a message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Passage {
+    /// It arrives, at each of these times.
+    Arrives(Vec<Instant>),
+    /// It does not.
+    Lost(DropReason),
+}
+
+/// One direction between two nodes.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
+struct Link {
+    profile: LinkProfile,
+    cut: bool,
+    /// How often it was cut so far.
+    cuts: u64,
+    lost_kinds: BTreeSet<MessageKind>,
+}
+
+/// Every link of a world.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Network {
+    links: BTreeMap<(NodeId, NodeId), Link>,
+}
+
+impl Network {
+    /// The links of a setup, all of them whole.
+    pub fn new(setup: &Setup) -> Self {
+        let ids = || setup.nodes.iter().map(|node| node.id);
+        let pairs = ids().flat_map(|from| ids().map(move |to| (from, to)));
+        let link = |pair| {
+            let profile = setup.links.get(&pair).copied().unwrap_or(setup.link);
+            (pair, Link { profile, ..Link::default() })
+        };
+        Self { links: pairs.filter(|(from, to)| from != to).map(link).collect() }
+    }
+
+    /// Sends a message; what is to arrive must be handed to [`arrive`](Self::arrive) then.
+    pub fn send(&self, envelope: &Envelope, now: Instant, choices: &mut Choices) -> Passage {
+        let Some(link) = self.links.get(&(envelope.from, envelope.to)) else {
+            return Passage::Lost(DropReason::Cut);
+        };
+        let LinkProfile { min_delay, max_delay, loss_ppm, duplicate_ppm } = link.profile;
+        if link.cut {
+            return Passage::Lost(DropReason::Cut);
+        }
+        if link.lost_kinds.contains(&MessageKind::of(&envelope.message)) {
+            return Passage::Lost(DropReason::Kind);
+        }
+        if choices.chance(Question::Loss, loss_ppm) {
+            return Passage::Lost(DropReason::Loss);
+        }
+        let copies = 1 + usize::from(choices.chance(Question::Duplicate, duplicate_ppm));
+        let mut arrival =
+            || now.saturating_add(choices.duration(Question::Delay, min_delay, max_delay));
+        Passage::Arrives((0..copies).map(|_| arrival()).collect())
+    }
+
+    /// What travels.
+    pub fn packet(&self, envelope: Envelope, commands: Vec<Command>) -> Packet {
+        let cuts = self.links.get(&(envelope.from, envelope.to)).map_or(0, |link| link.cuts);
+        Packet { envelope, commands, cuts }
+    }
+
+    /// Whether a packet really arrives: not if the link was cut meanwhile.
+    pub fn arrives(&self, packet: &Packet) -> bool {
+        self.links
+            .get(&(packet.envelope.from, packet.envelope.to))
+            .is_some_and(|link| !link.cut && link.cuts == packet.cuts)
+    }
+
+    /// Whether both directions between two nodes are whole, and let appends and answers through.
+    pub fn joins(&self, a: NodeId, b: NodeId) -> bool {
+        let whole = |from, to| {
+            let needed = [MessageKind::AppendEntries, MessageKind::AppendEntriesResponse];
+            self.links.get(&(from, to)).is_some_and(|link| {
+                !link.cut && !needed.iter().any(|kind| link.lost_kinds.contains(kind))
+            })
+        };
+        a == b || whole(a, b) && whole(b, a)
+    }
+
+    /// Cuts one direction.
+    pub fn cut(&mut self, from: NodeId, to: NodeId) {
+        self.change(from, to, Link::cut);
+    }
+
+    /// Makes one direction whole again.
+    pub fn heal(&mut self, from: NodeId, to: NodeId) {
+        self.change(from, to, |link| link.cut = false);
+    }
+
+    /// Makes every link whole, for every kind of message.
+    pub fn heal_all(&mut self) {
+        for link in self.links.values_mut() {
+            link.cut = false;
+            link.lost_kinds.clear();
+        }
+    }
+
+    /// Cuts every link from and to a node.
+    pub fn isolate(&mut self, node: NodeId) {
+        let touching = self.links.iter_mut().filter(|((from, to), _)| *from == node || *to == node);
+        touching.for_each(|(_, link)| link.cut());
+    }
+
+    /// Gives one direction other properties.
+    pub fn set_profile(&mut self, from: NodeId, to: NodeId, profile: LinkProfile) {
+        self.change(from, to, |link| link.profile = profile);
+    }
+
+    /// Loses one kind of message in one direction, or lets it through again.
+    pub fn set_lost(&mut self, from: NodeId, to: NodeId, kind: MessageKind, lost: bool) {
+        self.change(from, to, |link| {
+            if lost {
+                link.lost_kinds.insert(kind);
+            } else {
+                link.lost_kinds.remove(&kind);
+            }
+        });
+    }
+
+    fn change(&mut self, from: NodeId, to: NodeId, change: impl FnOnce(&mut Link)) {
+        if let Some(link) = self.links.get_mut(&(from, to)) {
+            change(link);
+        }
+    }
+}
+
+impl Link {
+    fn cut(&mut self) {
+        self.cut = true;
+        self.cuts += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Network, Passage};
+    use crate::choice::Choices;
+    use crate::record::DropReason;
+    use crate::setup::{LinkProfile, MessageKind, Setup};
+    use raft_core::{
+        Envelope, Instant, LogPosition, Message, NodeId, PreVote, RequestVote, Round, Term,
+    };
+    use std::time::Duration;
+
+    const A: NodeId = NodeId(1);
+    const B: NodeId = NodeId(2);
+
+    fn envelope(message: Message) -> Envelope {
+        Envelope { from: A, to: B, term: Term(1), message }
+    }
+
+    fn vote() -> Envelope {
+        envelope(Message::RequestVote(RequestVote { last: LogPosition::ZERO }))
+    }
+
+    fn passage(network: &Network, envelope: &Envelope) -> Passage {
+        network.send(envelope, Instant::ZERO, &mut Choices::seeded(1))
+    }
+
+    #[test]
+    fn links_are_directed() {
+        let mut network = Network::new(&Setup::of_voters(3));
+        network.cut(A, B);
+        assert_eq!(passage(&network, &vote()), Passage::Lost(DropReason::Cut));
+        let back = Envelope { from: B, to: A, ..vote() };
+        assert!(matches!(passage(&network, &back), Passage::Arrives(_)));
+        assert!(!network.joins(A, B) && network.joins(A, NodeId(3)));
+        network.heal(A, B);
+        assert!(network.joins(A, B));
+    }
+
+    #[test]
+    fn a_cut_takes_what_is_on_its_way_even_if_it_is_healed_in_time() {
+        let mut network = Network::new(&Setup::of_voters(2));
+        let packet = network.packet(vote(), Vec::new());
+        assert!(network.arrives(&packet));
+        network.isolate(B);
+        assert!(!network.arrives(&packet));
+        network.heal_all();
+        assert!(!network.arrives(&packet));
+        assert!(network.arrives(&network.packet(vote(), Vec::new())));
+    }
+
+    #[test]
+    fn one_kind_can_be_lost() {
+        let mut network = Network::new(&Setup::of_voters(2));
+        network.set_lost(A, B, MessageKind::RequestVote, true);
+        let question =
+            envelope(Message::PreVote(PreVote { round: Round(1), last: LogPosition::ZERO }));
+        assert!(matches!(passage(&network, &question), Passage::Arrives(_)));
+        assert_eq!(passage(&network, &vote()), Passage::Lost(DropReason::Kind));
+        network.set_lost(A, B, MessageKind::RequestVote, false);
+        assert!(matches!(passage(&network, &vote()), Passage::Arrives(_)));
+    }
+
+    #[test]
+    fn loss_duplication_and_delay_follow_the_profile() {
+        let mut setup = Setup::of_voters(2);
+        let (min_delay, max_delay) = (Duration::from_micros(10), Duration::from_micros(20));
+        let profile = LinkProfile { min_delay, max_delay, loss_ppm: 0, duplicate_ppm: 1_000_000 };
+        setup.links.insert((A, B), profile);
+        let mut network = Network::new(&setup);
+        let Passage::Arrives(times) = passage(&network, &vote()) else { panic!("no loss") };
+        assert_eq!(times.len(), 2);
+        let range =
+            Instant::ZERO.saturating_add(min_delay)..=Instant::ZERO.saturating_add(max_delay);
+        assert!(times.iter().all(|time| range.contains(time)));
+        network.set_profile(A, B, LinkProfile { loss_ppm: 1_000_000, ..profile });
+        assert_eq!(passage(&network, &vote()), Passage::Lost(DropReason::Loss));
+    }
+}

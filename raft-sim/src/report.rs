@@ -1,0 +1,229 @@
+//! What was seen, as text for a person: at most [`WIDTH`] columns, colours where the terminal wants
+//! them.
+
+use crate::observe::{Figures, Office};
+use crate::play::Played;
+use crate::scenario::{Scenario, level_name};
+use crate::style::{BAD, DIM, LEADER, TITLE};
+use raft_core::NodeId;
+use std::fmt::Write as _;
+
+/// The greatest number of columns.
+pub const WIDTH: usize = 100;
+
+const LABEL: usize = 54;
+const COLUMN: usize = 14;
+const INDENT: &str = "  ";
+const NAME: usize = 30;
+
+/// A row of the table: what it counts, and how it reads off the figures of a run.
+type Row = (&'static str, fn(&Figures) -> Option<String>);
+
+const ROWS: [Row; 5] = [
+    ("elections held", |figures| Some(figures.elections.to_string())),
+    ("highest term", |figures| Some(figures.highest_term.to_string())),
+    ("leader changes", |figures| Some(figures.leader_changes.to_string())),
+    ("time without a leader that can commit", |figures| {
+        Some(format!("{} ms", figures.leaderless.as_millis()))
+    }),
+    ("the leader of before still leads after the heal", still_leads),
+];
+
+/// What a stranger needs to know before the first table.
+pub fn introduction(seed: u64) -> String {
+    let text = format!(
+        "Three ways to protect a working leader from elections that nobody needs, side by side: \
+         plain, the Raft paper and no more; pre-vote, where a node asks whether it would win before \
+         it raises its term; and full, which is pre-vote, voters who refuse while they hear a \
+         leader, and a leader who steps down when it hears no quorum. N1 to N16 are the rules of the \
+         notes. Seed {seed}."
+    );
+    indented(&text, "") + "\n"
+}
+
+/// A scenario with its protection levels side by side, and whether all is as expected.
+pub fn side_by_side(scenario: &Scenario, plays: &[Played]) -> String {
+    table(scenario, plays) + &verdict(scenario, plays)
+}
+
+fn table(scenario: &Scenario, plays: &[Played]) -> String {
+    let mut text = heading(scenario);
+    let names = plays.iter().map(|play| format!("{:>COLUMN$}", level_name(play.level)));
+    let names = names.collect::<String>();
+    let timeout = scenario.election_timeout().as_millis();
+    let timeout = format!("election timeout {timeout} ms");
+    let _ = writeln!(text, "\n{INDENT}{DIM}{timeout:LABEL$}{DIM:#}{TITLE}{names}{TITLE:#}");
+    for (name, value) in ROWS {
+        let values: Vec<_> = plays.iter().filter_map(|play| value(&play.figures)).collect();
+        if values.len() == plays.len() {
+            let values = values.iter().map(|value| format!("{value:>COLUMN$}"));
+            let _ = writeln!(text, "{INDENT}{name:LABEL$}{}", values.collect::<String>());
+        }
+    }
+    let notes = scenario.notes.iter().map(|notes| format!("The notes: {notes}."));
+    let why = scenario.why.iter().map(|why| format!("{why}."));
+    let seen = [format!("Seen here: {}.", seen(plays))];
+    let sentence = notes.chain(why).chain(seen).collect::<Vec<_>>().join(" ");
+    let _ = writeln!(text, "\n{}", indented(&sentence, INDENT));
+    text
+}
+
+/// A scenario in one line, and what was not as expected in more.
+pub fn in_a_line(scenario: &Scenario, plays: &[Played]) -> String {
+    let good = plays.iter().all(Played::is_good);
+    let (style, word) = if good { (LEADER, "ok") } else { (BAD, "FAILED") };
+    let Scenario { name, title, .. } = scenario;
+    let mut text = format!("{INDENT}{style}{word:8}{style:#}{name:27}{title}\n");
+    text.push_str(&failures(plays));
+    text
+}
+
+/// The names of the scenarios, and what they are about.
+pub fn listed(scenario: &Scenario) -> String {
+    let Scenario { name, title, rules, .. } = scenario;
+    format!("{TITLE}{name:NAME$}{TITLE:#}{title}{DIM}{}{DIM:#}", listed_rules(rules))
+}
+
+/// A scenario, its expectations, and whether they hold.
+pub fn in_full(scenario: &Scenario, plays: &[Played]) -> String {
+    let mut text = table(scenario, plays) + "\n";
+    for expectation in &scenario.expectations {
+        let played = plays.iter().filter(|play| expectation.levels.contains(&play.level));
+        let holds = |play: &Played| {
+            let mut checks = play.checks.iter().filter(|check| check.line == expectation.line);
+            checks.all(|check| check.failures.is_empty())
+        };
+        let of_level = played.map(|play| (level_name(play.level), holds(play)));
+        let (good, bad): (Vec<_>, Vec<_>) = of_level.partition(|(_, holds)| *holds);
+        for (levels, style, word) in [(good, LEADER, "ok"), (bad, BAD, "FAILED")] {
+            if levels.is_empty() {
+                continue;
+            }
+            let levels = levels.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+            let sentence = indented(&format!("{} ({levels})", expectation.that), &" ".repeat(10));
+            let _ = writeln!(text, "{INDENT}{style}{word:8}{style:#}{}", sentence.trim_start());
+        }
+    }
+    text + &failures(plays)
+}
+
+/// The last line: how many runs there were, and whether all is well.
+pub fn summary(scenarios: usize, plays: &[Played]) -> String {
+    let checks: usize = plays.iter().map(|play| play.checks.len()).sum();
+    let bad = plays.iter().filter(|play| !play.is_good()).count();
+    let all = format!("{scenarios} scenarios, {} runs, {checks} expectations", plays.len());
+    if bad == 0 {
+        format!("{all}: {LEADER}all hold{LEADER:#}, and no safety checker raised an alarm.")
+    } else {
+        let what = if bad == 1 { "run is" } else { "runs are" };
+        format!("{all}: {BAD}{bad} {what} not as expected{BAD:#}.")
+    }
+}
+
+fn heading(scenario: &Scenario) -> String {
+    let Scenario { name, title, rules, story, .. } = scenario;
+    let rules = listed_rules(rules);
+    let story = indented(story, INDENT);
+    format!("{TITLE}{name}{TITLE:#}  {title}{DIM}{rules}{DIM:#}\n{DIM}{story}{DIM:#}\n")
+}
+
+fn listed_rules(rules: &[String]) -> String {
+    if rules.is_empty() { String::new() } else { format!("  {}", rules.join(" ")) }
+}
+
+/// What was seen, levels with the same outcome together.
+fn seen(plays: &[Played]) -> String {
+    let mut groups: Vec<(Vec<&str>, String)> = Vec::new();
+    for play in plays {
+        let (name, outcome) = (level_name(play.level), outcome(&play.figures));
+        match groups.iter_mut().find(|(_, known)| *known == outcome) {
+            Some((names, _)) => names.push(name),
+            None => groups.push((vec![name], outcome)),
+        }
+    }
+    let group = |(names, outcome): &(Vec<&str>, String)| match names.split_last() {
+        Some((last, [])) => format!("with {last} {outcome}"),
+        Some((last, others)) if names.len() < plays.len() => {
+            format!("with {} and {last} {outcome}", others.join(", "))
+        }
+        _ => outcome.clone(),
+    };
+    groups.iter().map(group).collect::<Vec<_>>().join("; ")
+}
+
+fn outcome(figures: &Figures) -> String {
+    let node = |node: NodeId| format!("{node:?}");
+    match (figures.before, figures.now) {
+        (Some(before), _) if figures.leader_kept() => {
+            format!("{} leads on in term {}", node(before.leader), before.term)
+        }
+        (Some(before), Some(now)) => format!(
+            "{} loses its office, and {} leads term {} at the end",
+            node(before.leader),
+            if now.leader == before.leader { "it".to_owned() } else { node(now.leader) },
+            now.term
+        ),
+        (Some(before), None) => {
+            format!("{} loses its office, and nobody leads at the end", node(before.leader))
+        }
+        (None, Some(now)) => format!("{} leads term {} at the end", node(now.leader), now.term),
+        (None, None) => "nobody leads at the end".to_owned(),
+    }
+}
+
+fn still_leads(figures: &Figures) -> Option<String> {
+    let before = figures.before?;
+    Some(match figures.now {
+        _ if figures.leader_kept() => "yes".to_owned(),
+        Some(Office { leader, term }) if leader == before.leader => format!("from term {term}"),
+        _ => "no".to_owned(),
+    })
+}
+
+fn verdict(scenario: &Scenario, plays: &[Played]) -> String {
+    if !plays.iter().all(Played::is_good) {
+        return failures(plays);
+    }
+    let count = scenario.expectations.len();
+    format!("{INDENT}{LEADER}ok{LEADER:#} {DIM}all {count} expectations of the file hold{DIM:#}\n")
+}
+
+/// Each expectation that does not hold, and each alarm.
+fn failures(plays: &[Played]) -> String {
+    let mut text = String::new();
+    for play in plays {
+        let level = level_name(play.level);
+        for check in play.checks.iter().filter(|check| !check.failures.is_empty()) {
+            let what = format!("{level}: {} (line {})", check.that, check.line);
+            let _ = writeln!(text, "{INDENT}{BAD}FAILED{BAD:#} {what}");
+            for failure in &check.failures {
+                let _ = writeln!(text, "{INDENT}       {failure}");
+            }
+        }
+        if let Some(violation) = &play.violation {
+            let _ = writeln!(text, "{INDENT}{BAD}ALARM{BAD:#}  {level}: {violation}");
+        }
+    }
+    text
+}
+
+/// The text in lines of at most [`WIDTH`] columns, each after `indent`.
+fn indented(text: &str, indent: &str) -> String {
+    let lines = wrapped(text, WIDTH - indent.len());
+    lines.iter().map(|line| format!("{indent}{line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The text in lines of at most `room` columns, where its words allow it.
+pub(crate) fn wrapped(text: &str, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}

@@ -1,0 +1,208 @@
+//! Scenarios: what is done to a cluster and what is to be seen then, as text files.
+//!
+//! The format is documented in `docs/SCENARIOS.md`. Those that come with the simulator are part of
+//! the binary, see [`Scenario::built_in`].
+
+mod error;
+mod expect;
+mod fault;
+mod format;
+mod reader;
+mod text;
+
+pub use error::ScenarioError;
+pub use expect::{Condition, Expectation, NodeCondition};
+pub use text::{LEVELS, Range, level_name};
+
+use crate::setup::Setup;
+use raft_core::{Instant, Protection};
+use std::time::Duration;
+
+/// One scenario.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scenario {
+    /// Its name, which is that of its file.
+    pub name: String,
+    /// What it is about, as half a line.
+    pub title: String,
+    /// The rules of the notes that it shows, `N1` to `N16`.
+    pub rules: Vec<String>,
+    /// What the notes say or ask, if it is from them.
+    pub notes: Option<String>,
+    /// Why it matters, beyond the notes.
+    pub why: Option<String>,
+    /// What is done.
+    pub story: String,
+    /// The protection levels in which it is run, the weakest first.
+    pub levels: Vec<Protection>,
+    /// Whether the levels are to be shown side by side.
+    pub compare: bool,
+    /// From when on elections, terms and times are counted.
+    pub observe_from: Instant,
+    /// What is to be seen.
+    pub expectations: Vec<Expectation>,
+    setup: Setup,
+}
+
+macro_rules! built_in {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("../scenarios/", $name, ".toml")))),*]
+    };
+}
+
+/// The names and texts of the scenarios that come with the simulator, in the order of the report.
+const BUILT_IN: [(&str, &str); 14] = built_in![
+    "symmetric-partition",
+    "asymmetric-partition",
+    "asymmetric-partition-one-way",
+    "asymmetric-partition-busy",
+    "cold-start",
+    "split-vote",
+    "no-client-writes",
+    "pre-term-recovery",
+    "rejoin-with-higher-term",
+    "figure-8",
+    "figure-8-backwards",
+    "deaf-leader",
+    "mute-leader",
+    "bridge",
+];
+
+impl Scenario {
+    /// The scenarios that come with the simulator.
+    pub fn built_in() -> impl Iterator<Item = Self> {
+        BUILT_IN.into_iter().map(|(name, text)| {
+            Self::read(name, &format!("scenarios/{name}.toml"), text)
+                .unwrap_or_else(|error| panic!("a file of our own is wrong\n{error}"))
+        })
+    }
+
+    /// The scenario of this name that comes with the simulator.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::built_in().find(|scenario| scenario.name == name)
+    }
+
+    /// Reads the text of a scenario file. `file` is how errors name it.
+    ///
+    /// # Errors
+    ///
+    /// The first place that is wrong, and what was expected there.
+    pub fn read(name: &str, file: &str, text: &str) -> Result<Self, ScenarioError> {
+        reader::read(name, file, text)
+    }
+
+    /// The election timeout of a node that has none of its own.
+    pub const fn election_timeout(&self) -> Duration {
+        self.setup.election_timeout
+    }
+
+    /// The run of this scenario in one protection level.
+    pub fn setup(&self, level: Protection) -> Setup {
+        Setup { protection: level, ..self.setup.clone() }
+    }
+}
+
+/// Reads a duration as a scenario file spells it.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let wanted = || format!("expected {}", <Duration as text::Word>::EXPECTED);
+    <Duration as text::Word>::read(text).ok_or_else(wanted)
+}
+
+pub(crate) fn instant(since_start: Duration) -> Instant {
+    Instant::ZERO.saturating_add(since_start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LEVELS, Scenario};
+    use crate::setup::Fault;
+    use raft_core::{LogIndex, LogPosition, NodeId, Term};
+    use std::time::Duration;
+
+    const GOOD: &str = r#"
+title = "t"
+notes = "n"
+story = "one\n  two"
+
+[cluster]
+voters = 3
+election_timeout = "500 ms"
+
+[[node]]
+id = "S3"
+log = ["2 of term 1", "1 of term 4"]
+
+[[client]]
+think = "1 ms .. 2 ms"
+
+[run]
+duration = "5 s"
+timeline = [
+    { at = "2 s", do = "heal all" },
+    { at = "1 s", do = "isolate S2" },
+]
+
+[[expect]]
+that = "e"
+elections = "1.."
+"#;
+
+    #[test]
+    fn a_file_becomes_a_setup() {
+        let scenario = Scenario::read("x", "x.toml", GOOD).expect("a good file");
+        assert_eq!((scenario.story.as_str(), scenario.levels.as_slice()), ("one two", &LEVELS[..]));
+        let setup = scenario.setup(LEVELS[1]);
+        assert_eq!(setup.protection, LEVELS[1]);
+        assert_eq!(setup.heartbeat_interval, Duration::from_millis(50));
+        assert_eq!(setup.nodes[2].last(), LogPosition::new(Term(4), LogIndex(3)));
+        assert_eq!(setup.nodes[2].hard_state.current_term, Term(4));
+        let faults: Vec<_> = setup.timeline.iter().map(|(_, fault)| fault.clone()).collect();
+        assert_eq!(faults, [Fault::Isolate { node: NodeId(2) }, Fault::HealAll]);
+        assert_eq!(scenario.expectations[0].at.as_nanos(), 5_000_000_000);
+    }
+
+    /// Each line replaces the first text by the second and names the line and the words of the error.
+    const BAD: [(&str, &str, usize, &str); 23] = [
+        ("voters = 3", "voters = ", 7, "expected"),
+        ("voters = 3", "voters = 0", 7, "expected 1 to 128 voters, found 0"),
+        ("voters = 3", "voters = -3", 7, "expected a number, found `-3`"),
+        ("voters = 3", "voter = 3", 7, "expected one of `voters`"),
+        ("title = \"t\"", "", 1, "missing field `title`"),
+        ("\"500 ms\"", "\"500\"", 8, "expected a duration such as \"150 ms\""),
+        ("\"500 ms\"", "500", 8, "expected a duration such as"),
+        ("\"500 ms\"", "true", 8, "expected a duration such as"),
+        ("\"500 ms\"", "\"2 ns\"", 8, "expected an election timeout from 1 us"),
+        ("\"S3\"", "\"S4\"", 11, "expected a node of the cluster, S1 to S3, found S4"),
+        ("\"S3\"", "3", 11, "expected a node such as \"S1\", found `3`"),
+        ("1 of term 4", "1 of term 0", 12, "expected entries of one term"),
+        ("2 of term 1", "2 of term 5", 12, "expected a term not below"),
+        ("1 ms .. 2 ms", "1 ms ..", 15, "expected a greatest value too"),
+        ("\"5 s\"", "\"0 s\"", 18, "expected a duration above zero"),
+        ("\"2 s\"", "\"7 s\"", 20, "expected a moment within the run"),
+        ("isolate S2", "isolate S5", 21, "expected nodes of the cluster (S1, S2, S3)"),
+        ("isolate S2", "cut S1 -> ", 21, "expected nodes of the cluster"),
+        ("elections = \"1..\"", "elections = \"a..\"", 26, "expected a number or a range"),
+        ("elections = \"1..\"", "", 24, "expected something to be seen"),
+        ("elections = \"1..\"", "at = \"0 s\"", 26, "expected a moment after the start"),
+        ("elections = \"1..\"", "role = \"leader\"", 26, "expected `node = \"S1\"` beside"),
+        ("elections = \"1..\"", "protection = [\"half\"]", 26, "expected a protection level"),
+    ];
+
+    #[test]
+    fn a_bad_file_is_refused_with_the_line_and_what_was_expected() {
+        for (old, new, line, words) in BAD {
+            assert!(GOOD.contains(old), "{old}");
+            let text = GOOD.replacen(old, new, 1);
+            let error = Scenario::read("x", "x.toml", &text).expect_err(new);
+            assert_eq!(error.line, line, "{new}:\n{error}");
+            assert!(error.message.contains(words), "{new}:\n{error}");
+        }
+    }
+
+    #[test]
+    fn our_own_files_are_good() {
+        assert_eq!(Scenario::built_in().count(), 14);
+        assert!(Scenario::built_in().all(|scenario| scenario.title.chars().count() <= 64));
+        assert!(Scenario::named("bridge").is_some_and(|s| s.expectations.len() >= 3));
+    }
+}

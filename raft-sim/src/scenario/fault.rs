@@ -1,0 +1,242 @@
+//! The timeline's sentences: `isolate S2`, `cut S1,S2 <-> S4`, `drop append_entries S1 -> *`.
+
+use super::text::Word;
+use crate::setup::{Fault, LinkProfile, MessageKind};
+use raft_core::NodeId;
+use std::ops::Range;
+
+/// A sentence that cannot be read: which of its bytes, and what is wrong with them.
+#[derive(Debug)]
+pub(super) struct Mistake {
+    pub(super) span: Range<usize>,
+    pub(super) message: String,
+}
+
+type ByNode = fn(NodeId) -> Fault;
+
+const NODE_VERBS: [(&str, ByNode); 9] = [
+    ("isolate", |node| Fault::Isolate { node }),
+    ("crash", |node| Fault::Crash { node }),
+    ("crash-in-step", |node| Fault::CrashInStep { node }),
+    ("restart", |node| Fault::Restart { node }),
+    ("pause", |node| Fault::Pause { node }),
+    ("resume", |node| Fault::Resume { node }),
+    ("hang-disk", |node| Fault::HangDisk { node }),
+    ("release-disk", |node| Fault::ReleaseDisk { node }),
+    ("campaign", |node| Fault::Campaign { node }),
+];
+
+const VERBS: &str = "one of isolate, cut, heal, drop, pass, set, crash, crash-in-step, restart, \
+                     pause, resume, hang-disk, release-disk, campaign, propose";
+
+/// What a sentence of the timeline does. `profile` is what a link is set to.
+pub(super) fn read(
+    sentence: &str,
+    nodes: &[NodeId],
+    profile: Option<LinkProfile>,
+) -> Result<Vec<Fault>, Mistake> {
+    let mut words = Words { sentence, at: 0 };
+    let (verb, verb_span) = words.next(VERBS)?;
+    if profile.is_some() && verb != "set" {
+        let message = "`delay`, `loss_ppm` and `duplicate_ppm` go with `set` only".to_owned();
+        return Err(Mistake { span: verb_span, message });
+    }
+    let faults = match verb {
+        "cut" => links(&mut words, nodes, |from, to| Fault::Cut { from, to })?,
+        "heal" if words.rest() == "all" => {
+            words.next("all")?;
+            vec![Fault::HealAll]
+        }
+        "heal" => links(&mut words, nodes, |from, to| Fault::Heal { from, to })?,
+        "drop" => {
+            let kind = words.kind()?;
+            links(&mut words, nodes, |from, to| Fault::DropKind { from, to, kind })?
+        }
+        "pass" => {
+            let kind = words.kind()?;
+            links(&mut words, nodes, |from, to| Fault::PassKind { from, to, kind })?
+        }
+        "set" => {
+            let missing = || "expected `delay = \"…\"` beside a sentence with `set`".to_owned();
+            let profile = profile.ok_or_else(|| Mistake { span: verb_span, message: missing() })?;
+            links(&mut words, nodes, |from, to| Fault::SetLink { from, to, profile })?
+        }
+        "propose" => {
+            let count = words.count()?;
+            let group = words.group(nodes)?;
+            group.into_iter().map(|node| Fault::Propose { node, count }).collect()
+        }
+        verb => {
+            let known = NODE_VERBS.iter().find(|(name, _)| *name == verb);
+            let (_, fault) = known.ok_or_else(|| expected(VERBS, verb, verb_span))?;
+            words.group(nodes)?.into_iter().map(fault).collect()
+        }
+    };
+    match words.next("the end") {
+        Ok((word, span)) => Err(expected("the end of the sentence", word, span)),
+        Err(_) => Ok(faults),
+    }
+}
+
+/// The nodes of `S1`, `S1,S2` or `*`.
+pub(super) fn group(text: &str, nodes: &[NodeId]) -> Result<Vec<NodeId>, Mistake> {
+    let mut words = Words { sentence: text, at: 0 };
+    let group = words.group(nodes)?;
+    match words.next("the end") {
+        Ok((word, span)) => Err(expected("nodes joined by commas, without spaces", word, span)),
+        Err(_) => Ok(group),
+    }
+}
+
+/// A fault for each directed link of `S1 -> S2`, `S1 <-> S2,S3` or `* -> S1`.
+fn links(
+    words: &mut Words<'_>,
+    nodes: &[NodeId],
+    fault: impl Fn(NodeId, NodeId) -> Fault,
+) -> Result<Vec<Fault>, Mistake> {
+    const ARROW: &str = "an arrow: `->` for one way, `<->` for both";
+    let start = words.at;
+    let from = words.group(nodes)?;
+    let (arrow, span) = words.next(ARROW)?;
+    let both = match arrow {
+        "->" => false,
+        "<->" => true,
+        _ => return Err(expected(ARROW, arrow, span)),
+    };
+    let to = words.group(nodes)?;
+    let pairs = || from.iter().flat_map(|from| to.iter().map(|to| (*from, *to)));
+    let forth = pairs();
+    let back = pairs().filter(|_| both).map(|(from, to)| (to, from));
+    let mut links: Vec<_> = forth.chain(back).filter(|(from, to)| from != to).collect();
+    links.sort_unstable();
+    links.dedup();
+    if links.is_empty() {
+        let message = "expected a link between two nodes".to_owned();
+        return Err(Mistake { span: start..words.at, message });
+    }
+    Ok(links.into_iter().map(|(from, to)| fault(from, to)).collect())
+}
+
+struct Words<'a> {
+    sentence: &'a str,
+    at: usize,
+}
+
+impl<'a> Words<'a> {
+    fn rest(&self) -> &'a str {
+        self.sentence[self.at..].trim()
+    }
+
+    fn next(&mut self, wanted: &str) -> Result<(&'a str, Range<usize>), Mistake> {
+        let rest = &self.sentence[self.at..];
+        let start = self.at + (rest.len() - rest.trim_start().len());
+        let rest = &self.sentence[start..];
+        let end = start + rest.find(char::is_whitespace).unwrap_or(rest.len());
+        if start == end {
+            let message = format!("expected {wanted}, found the end of the sentence");
+            return Err(Mistake { span: start..end, message });
+        }
+        self.at = end;
+        Ok((&self.sentence[start..end], start..end))
+    }
+
+    fn group(&mut self, nodes: &[NodeId]) -> Result<Vec<NodeId>, Mistake> {
+        let wanted = known(nodes);
+        let (word, span) = self.next(&wanted)?;
+        if word == "*" {
+            return Ok(nodes.to_vec());
+        }
+        let mut start = span.start;
+        let mut group = Vec::new();
+        for part in word.split(',') {
+            let node = NodeId::read(part).filter(|node| nodes.contains(node));
+            let mistake = || expected(&wanted, part, start..start + part.len());
+            group.push(node.ok_or_else(mistake)?);
+            start += part.len() + 1;
+        }
+        Ok(group)
+    }
+
+    fn kind(&mut self) -> Result<MessageKind, Mistake> {
+        let names = MessageKind::ALL.map(MessageKind::name).join(", ");
+        let wanted = format!("a kind of message: {names}");
+        let (word, span) = self.next(&wanted)?;
+        MessageKind::named(word).ok_or_else(|| expected(&wanted, word, span))
+    }
+
+    fn count(&mut self) -> Result<u64, Mistake> {
+        const WANTED: &str = "the number of commands, as in `propose 3 S1`";
+        let (word, span) = self.next(WANTED)?;
+        u64::read(word).filter(|count| *count > 0).ok_or_else(|| expected(WANTED, word, span))
+    }
+}
+
+fn known(nodes: &[NodeId]) -> String {
+    let names: Vec<_> = nodes.iter().map(|node| format!("{node:?}")).collect();
+    format!("nodes of the cluster ({}), or * for all of them", names.join(", "))
+}
+
+fn expected(wanted: &str, found: &str, span: Range<usize>) -> Mistake {
+    Mistake { span, message: format!("expected {wanted}, found `{found}`") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Mistake, read};
+    use crate::setup::{Fault, MessageKind};
+    use raft_core::NodeId;
+
+    const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
+
+    fn cuts(sentence: &str) -> Vec<(u64, u64)> {
+        let faults = read(sentence, &NODES, None).expect("a sentence");
+        let link = |fault: &Fault| match fault {
+            Fault::Cut { from, to } => (from.get(), to.get()),
+            other => panic!("not a cut: {other:?}"),
+        };
+        faults.iter().map(link).collect()
+    }
+
+    #[test]
+    fn patterns_of_links_are_directed() {
+        assert_eq!(cuts("cut S1 -> S2"), [(1, 2)]);
+        assert_eq!(cuts("cut S1 <-> S2"), [(1, 2), (2, 1)]);
+        assert_eq!(cuts("cut * -> S1"), [(2, 1), (3, 1)]);
+        assert_eq!(cuts("cut S1,S2 <-> S3"), [(1, 3), (2, 3), (3, 1), (3, 2)]);
+        assert_eq!(cuts("cut * <-> *").len(), 6);
+    }
+
+    #[test]
+    fn verbs_of_nodes_take_groups() {
+        let faults = read("crash S1,S3", &NODES, None).expect("a sentence");
+        assert_eq!(faults, [1, 3].map(|n| Fault::Crash { node: NodeId(n) }));
+        let faults = read("propose 2 S1", &NODES, None).expect("a sentence");
+        assert_eq!(faults, [Fault::Propose { node: NodeId(1), count: 2 }]);
+        let faults = read("drop append_entries S1 -> S2", &NODES, None).expect("a sentence");
+        let (from, to, kind) = (NodeId(1), NodeId(2), MessageKind::AppendEntries);
+        assert_eq!(faults, [Fault::DropKind { from, to, kind }]);
+        assert_eq!(read("heal all", &NODES, None).expect("a sentence"), [Fault::HealAll]);
+    }
+
+    #[test]
+    fn a_mistake_names_the_word_and_what_was_expected() {
+        let cases = [
+            ("", 0..0, "expected one of isolate, cut"),
+            ("sever S1", 0..5, "expected one of isolate, cut"),
+            ("isolate S7", 8..10, "expected nodes of the cluster (S1, S2, S3)"),
+            ("isolate S1,S9", 11..13, "found `S9`"),
+            ("cut S1", 6..6, "expected an arrow"),
+            ("cut S1 - S2", 7..8, "expected an arrow"),
+            ("cut S1 -> S1", 3..12, "a link between two nodes"),
+            ("cut S1 -> S2 S3", 13..15, "expected the end"),
+            ("drop votes S1 -> S2", 5..10, "expected a kind of message: pre_vote,"),
+            ("propose S1", 8..10, "expected the number of commands"),
+            ("set S1 -> S2", 0..3, "expected `delay"),
+        ];
+        for (sentence, at, part) in cases {
+            let Mistake { span, message } = read(sentence, &NODES, None).expect_err(sentence);
+            assert_eq!(span, at, "{sentence}: {message}");
+            assert!(message.contains(part), "{sentence}: {message}");
+        }
+    }
+}

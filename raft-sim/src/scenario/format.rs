@@ -1,0 +1,131 @@
+//! The tables and keys of a scenario file. What they mean: `docs/SCENARIOS.md`.
+
+use super::text::{LogRun, Range, Text};
+use raft_core::{LogPosition, NodeId, Protection, RoleKind};
+use serde::Deserialize;
+use std::time::Duration;
+use toml::Spanned;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) title: String,
+    #[serde(default)]
+    pub(super) rules: Vec<String>,
+    pub(super) notes: Option<String>,
+    pub(super) why: Option<String>,
+    pub(super) story: String,
+    pub(super) cluster: Cluster,
+    #[serde(default)]
+    pub(super) link: Link,
+    #[serde(default)]
+    pub(super) disk: Disk,
+    #[serde(default)]
+    pub(super) node: Vec<Node>,
+    #[serde(default)]
+    pub(super) client: Vec<Spanned<Client>>,
+    pub(super) run: Run,
+    pub(super) expect: Vec<Spanned<Expect>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cluster {
+    pub(super) voters: Spanned<Text<u64>>,
+    pub(super) election_timeout: Spanned<Text<Duration>>,
+    pub(super) heartbeat_interval: Option<Spanned<Text<Duration>>>,
+    pub(super) clock_offset: Option<Text<Duration>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Link {
+    pub(super) delay: Option<Spanned<Text<Range<Duration>>>>,
+    pub(super) loss_ppm: Option<Spanned<Text<u64>>>,
+    pub(super) duplicate_ppm: Option<Spanned<Text<u64>>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Disk {
+    pub(super) latency: Option<Spanned<Text<Range<Duration>>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Node {
+    pub(super) id: Spanned<Text<NodeId>>,
+    pub(super) election_timeout: Option<Spanned<Text<Duration>>>,
+    pub(super) heartbeat_interval: Option<Spanned<Text<Duration>>>,
+    pub(super) protection: Option<Text<Protection>>,
+    pub(super) term: Option<Text<u64>>,
+    pub(super) voted_for: Option<Text<NodeId>>,
+    pub(super) promised: Option<Text<Duration>>,
+    #[serde(default)]
+    pub(super) log: Vec<Spanned<Text<LogRun>>>,
+    pub(super) starts: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Client {
+    pub(super) think: Option<Spanned<Text<Range<Duration>>>>,
+    pub(super) write_percent: Option<Spanned<Text<u64>>>,
+    pub(super) keys: Option<Spanned<Text<u64>>>,
+    pub(super) patience: Option<Text<Duration>>,
+    pub(super) start: Option<Text<Duration>>,
+    pub(super) stop: Option<Text<Duration>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Run {
+    pub(super) duration: Spanned<Text<Duration>>,
+    pub(super) observe_from: Option<Spanned<Text<Duration>>>,
+    pub(super) protection: Option<Spanned<Vec<Text<Protection>>>>,
+    #[serde(default)]
+    pub(super) compare: bool,
+    #[serde(default)]
+    pub(super) timeline: Vec<Happening>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Happening {
+    pub(super) at: Spanned<Text<Duration>>,
+    #[serde(rename = "do")]
+    pub(super) sentence: Spanned<String>,
+    pub(super) delay: Option<Spanned<Text<Range<Duration>>>>,
+    pub(super) loss_ppm: Option<Spanned<Text<u64>>>,
+    pub(super) duplicate_ppm: Option<Spanned<Text<u64>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Expect {
+    pub(super) that: String,
+    pub(super) protection: Option<Spanned<Vec<Text<Protection>>>>,
+    pub(super) at: Option<Spanned<Text<Duration>>>,
+    // Of the whole run, from `observe_from` until `at`.
+    pub(super) elections: Option<Text<Range<u64>>>,
+    pub(super) pre_votes: Option<Text<Range<u64>>>,
+    pub(super) highest_term: Option<Text<Range<u64>>>,
+    pub(super) leader_changes: Option<Text<Range<u64>>>,
+    pub(super) leaderless: Option<Text<Range<Duration>>>,
+    pub(super) first_candidate: Option<Text<Range<Duration>>>,
+    pub(super) answered: Option<Text<Range<u64>>>,
+    pub(super) leader_kept: Option<bool>,
+    pub(super) leader: Option<Spanned<String>>,
+    // Of the nodes that `node` names, at the moment `at`.
+    pub(super) node: Option<Spanned<String>>,
+    pub(super) role: Option<Spanned<Text<RoleKind>>>,
+    pub(super) term: Option<Spanned<Text<Range<u64>>>>,
+    pub(super) last: Option<Spanned<Text<LogPosition>>>,
+    pub(super) commit: Option<Spanned<Text<Range<u64>>>>,
+    pub(super) applied: Option<Spanned<Text<Range<u64>>>>,
+    pub(super) holds: Option<Spanned<Text<LogPosition>>>,
+    pub(super) lacks: Option<Spanned<Text<LogPosition>>>,
+    pub(super) committed: Option<Spanned<Text<LogPosition>>>,
+    pub(super) lost: Option<Spanned<Text<LogPosition>>>,
+    pub(super) open: Option<Spanned<Text<LogPosition>>>,
+}

@@ -1,0 +1,277 @@
+//! From the text of a scenario file to a [`Scenario`], with every mistake named at its place.
+
+use super::error::ScenarioError;
+use super::text::{LEVELS, LogRun, Range, Text, level_name};
+use super::{Scenario, expect, fault, format, instant};
+use crate::setup::{ClientSetup, DiskProfile, LinkProfile, NodeSetup, Setup};
+use raft_core::{ConfigError, LogPosition, Membership, NodeId, Protection, Run, Term};
+use std::time::Duration;
+use toml::Spanned;
+
+/// Reads the text of a scenario file.
+pub(super) fn read(name: &str, file: &str, text: &str) -> Result<Scenario, ScenarioError> {
+    let raw: format::File = toml::from_str(text).map_err(|error| {
+        let message = error.message().replace('\n', ", ");
+        ScenarioError::new(file, text, error.span().unwrap_or(0..0), message)
+    })?;
+    let voters = raw.cluster.voters.get_ref().0;
+    let most = u64::try_from(Membership::MAX_VOTERS).expect("a small number");
+    let nodes: Vec<_> = (1..=voters.min(most)).map(NodeId).collect();
+    let reader = Reader { file, text, nodes: &nodes };
+    if !(1..=most).contains(&voters) {
+        let message = format!("expected 1 to {most} voters, found {voters}");
+        return Err(reader.error(raw.cluster.voters.span(), message));
+    }
+    reader.scenario(name, raw)
+}
+
+/// What is needed to say where a mistake is.
+pub(super) struct Reader<'a> {
+    file: &'a str,
+    text: &'a str,
+    pub(super) nodes: &'a [NodeId],
+}
+
+type Span = std::ops::Range<usize>;
+
+impl Reader<'_> {
+    pub(super) fn error(&self, span: Span, message: String) -> ScenarioError {
+        ScenarioError::new(self.file, self.text, span, message)
+    }
+
+    /// A mistake inside the string that stands at `span`.
+    pub(super) fn inside(&self, span: &Span, mistake: fault::Mistake) -> ScenarioError {
+        let start = span.start + 1;
+        self.error(start + mistake.span.start..start + mistake.span.end, mistake.message)
+    }
+
+    pub(super) fn line(&self, span: &Span) -> usize {
+        self.text[..span.start].matches('\n').count() + 1
+    }
+
+    fn scenario(&self, name: &str, raw: format::File) -> Result<Scenario, ScenarioError> {
+        let levels = self.levels(raw.run.protection, &LEVELS)?;
+        let duration = raw.run.duration.get_ref().0;
+        if duration.is_zero() {
+            let message = "expected a duration above zero".to_owned();
+            return Err(self.error(raw.run.duration.span(), message));
+        }
+        let observe_from = match raw.run.observe_from {
+            Some(from) if from.get_ref().0 >= duration => {
+                let message = format!("expected a moment within the run of {duration:?}");
+                return Err(self.error(from.span(), message));
+            }
+            from => from.map_or(Duration::ZERO, |from| from.into_inner().0),
+        };
+        let mut setup = self.cluster(&raw.cluster)?;
+        setup.link = self.link(raw.link.delay, raw.link.loss_ppm, raw.link.duplicate_ppm)?;
+        setup.disk = self.disk(raw.disk)?;
+        setup.duration = duration;
+        for (nth, node) in raw.node.iter().enumerate() {
+            let id = node.id.get_ref();
+            if raw.node[..nth].iter().any(|earlier| earlier.id.get_ref() == id) {
+                let message = format!("expected each node once, {:?} stands above", id.0);
+                return Err(self.error(node.id.span(), message));
+            }
+            self.node(&mut setup, node)?;
+        }
+        for client in raw.client {
+            setup.clients.push(self.client(client.into_inner())?);
+        }
+        for happening in raw.run.timeline {
+            self.happening(&mut setup, happening)?;
+        }
+        // Happenings of one moment keep the order of the file.
+        setup.timeline.sort_by_key(|(at, _)| *at);
+        let expectations = raw.expect.into_iter();
+        let expectations = expectations.map(|raw| expect::read(self, raw, &levels, duration));
+        let mut expectations = expectations.collect::<Result<Vec<_>, _>>()?;
+        expectations.sort_by_key(|expectation| expectation.at);
+        Ok(Scenario {
+            name: name.to_owned(),
+            title: raw.title,
+            rules: raw.rules,
+            notes: raw.notes.as_deref().map(one_line),
+            why: raw.why.as_deref().map(one_line),
+            story: one_line(&raw.story),
+            levels,
+            compare: raw.run.compare,
+            observe_from: instant(observe_from),
+            expectations,
+            setup,
+        })
+    }
+
+    pub(super) fn levels(
+        &self,
+        raw: Option<Spanned<Vec<Text<Protection>>>>,
+        among: &[Protection],
+    ) -> Result<Vec<Protection>, ScenarioError> {
+        let Some(raw) = raw else { return Ok(among.to_vec()) };
+        let span = raw.span();
+        let named: Vec<_> = raw.into_inner().into_iter().map(|level| level.0).collect();
+        if named.is_empty() || named.iter().any(|level| !among.contains(level)) {
+            let among: Vec<_> = among.iter().map(|level| level_name(*level)).collect();
+            let message = format!("expected one or more of {}", among.join(", "));
+            return Err(self.error(span, message));
+        }
+        Ok(LEVELS.into_iter().filter(|level| named.contains(level)).collect())
+    }
+
+    fn cluster(&self, raw: &format::Cluster) -> Result<Setup, ScenarioError> {
+        let mut setup = Setup::of_voters(raw.voters.get_ref().0);
+        setup.election_timeout = raw.election_timeout.get_ref().0;
+        setup.heartbeat_interval = setup.election_timeout / 10;
+        setup.clock_offset = raw.clock_offset.map_or(Duration::ZERO, |offset| offset.0);
+        let timeout_span = raw.election_timeout.span();
+        let beat_span = raw.heartbeat_interval.as_ref().map(Spanned::span);
+        if let Some(beat) = &raw.heartbeat_interval {
+            setup.heartbeat_interval = beat.get_ref().0;
+        }
+        self.timing(&setup, &setup.nodes[0], &timeout_span, beat_span.as_ref())?;
+        Ok(setup)
+    }
+
+    /// Refuses what the core would refuse, where it is written.
+    fn timing(
+        &self,
+        setup: &Setup,
+        node: &NodeSetup,
+        timeout: &Span,
+        beat: Option<&Span>,
+    ) -> Result<(), ScenarioError> {
+        let Err(error) = setup.config(node, 0).check() else { return Ok(()) };
+        let (span, message) = match (error, beat) {
+            (ConfigError::OutOfRange { field: "heartbeat_interval" }, Some(beat)) => {
+                (beat, "expected a heartbeat interval above zero, at most half of the timeout")
+            }
+            _ => (
+                timeout,
+                "expected an election timeout from 1 us to 1 day, and at least twice the \
+                            heartbeat interval",
+            ),
+        };
+        Err(self.error(span.clone(), message.to_owned()))
+    }
+
+    fn link(
+        &self,
+        delay: Option<Spanned<Text<Range<Duration>>>>,
+        loss: Option<Spanned<Text<u64>>>,
+        duplicate: Option<Spanned<Text<u64>>>,
+    ) -> Result<LinkProfile, ScenarioError> {
+        let mut profile = LinkProfile::default();
+        if let Some(delay) = delay {
+            (profile.min_delay, profile.max_delay) = self.bounded(delay)?;
+        }
+        profile.loss_ppm = self.at_most(loss, 1_000_000)?.unwrap_or(profile.loss_ppm);
+        profile.duplicate_ppm =
+            self.at_most(duplicate, 1_000_000)?.unwrap_or(profile.duplicate_ppm);
+        Ok(profile)
+    }
+
+    fn disk(&self, raw: format::Disk) -> Result<DiskProfile, ScenarioError> {
+        let Some(latency) = raw.latency else { return Ok(DiskProfile::default()) };
+        let (min_latency, max_latency) = self.bounded(latency)?;
+        Ok(DiskProfile { min_latency, max_latency })
+    }
+
+    fn client(&self, raw: format::Client) -> Result<ClientSetup, ScenarioError> {
+        let mut client = ClientSetup::default();
+        if let Some(think) = raw.think {
+            (client.min_think, client.max_think) = self.bounded(think)?;
+        }
+        client.write_percent =
+            self.at_most(raw.write_percent, 100)?.unwrap_or(client.write_percent);
+        if let Some(keys) = raw.keys {
+            if keys.get_ref().0 == 0 {
+                return Err(self.error(keys.span(), "expected at least one key".to_owned()));
+            }
+            client.keys = keys.into_inner().0;
+        }
+        client.patience = raw.patience.map_or(client.patience, |patience| patience.0);
+        client.start = raw.start.map_or(client.start, |start| instant(start.0));
+        client.stop = raw.stop.map_or(client.stop, |stop| instant(stop.0));
+        Ok(client)
+    }
+
+    fn node(&self, setup: &mut Setup, raw: &format::Node) -> Result<(), ScenarioError> {
+        let id = raw.id.get_ref().0;
+        let Some(at) = setup.nodes.iter().position(|node| node.id == id) else {
+            let last = self.nodes.len();
+            let message = format!("expected a node of the cluster, S1 to S{last}, found {id:?}");
+            return Err(self.error(raw.id.span(), message));
+        };
+        let mut node = setup.nodes[at].clone();
+        node.election_timeout = raw.election_timeout.as_ref().map(|t| t.get_ref().0);
+        node.heartbeat_interval = raw.heartbeat_interval.as_ref().map(|t| t.get_ref().0);
+        node.protection = raw.protection.map(|level| level.0);
+        node.starts = raw.starts.unwrap_or(true);
+        let timeout = raw.election_timeout.as_ref().map_or(raw.id.span(), Spanned::span);
+        let beat = raw.heartbeat_interval.as_ref().map(Spanned::span);
+        self.timing(setup, &node, &timeout, beat.as_ref())?;
+        for run in &raw.log {
+            let LogRun { count, term } = run.get_ref().0;
+            let term = Term(term);
+            node.entries.push(Run::Commands { term, count });
+            if node.entries.check(LogPosition::ZERO, term).is_err() {
+                let message = "expected a term not below that of the entries before".to_owned();
+                return Err(self.error(run.span(), message));
+            }
+        }
+        let term = raw.term.map_or(node.last().term, |term| Term(term.0));
+        if term < node.last().term {
+            let message =
+                format!("expected a term of at least {}, that of the log", node.last().term);
+            return Err(self.error(raw.id.span(), message));
+        }
+        node.hard_state.current_term = term;
+        node.hard_state.voted_for = raw.voted_for.map(|node| node.0);
+        node.hard_state.promised = raw.promised.map_or(Duration::ZERO, |promised| promised.0);
+        setup.nodes[at] = node;
+        let cannot =
+            |error| self.error(raw.id.span(), format!("expected a node that can start: {error}"));
+        setup.check().map_err(cannot)
+    }
+
+    fn happening(&self, setup: &mut Setup, raw: format::Happening) -> Result<(), ScenarioError> {
+        let at = raw.at.get_ref().0;
+        if at > setup.duration {
+            let message = format!("expected a moment within the run of {:?}", setup.duration);
+            return Err(self.error(raw.at.span(), message));
+        }
+        let set = raw.delay.is_some() || raw.loss_ppm.is_some() || raw.duplicate_ppm.is_some();
+        let profile = set.then(|| self.link(raw.delay, raw.loss_ppm, raw.duplicate_ppm));
+        let faults = fault::read(raw.sentence.get_ref(), self.nodes, profile.transpose()?);
+        let faults = faults.map_err(|mistake| self.inside(&raw.sentence.span(), mistake))?;
+        setup.timeline.extend(faults.into_iter().map(|fault| (instant(at), fault)));
+        Ok(())
+    }
+
+    /// Both ends of a range that must have two.
+    fn bounded(
+        &self,
+        raw: Spanned<Text<Range<Duration>>>,
+    ) -> Result<(Duration, Duration), ScenarioError> {
+        let span = raw.span();
+        let Range { least, greatest } = raw.into_inner().0;
+        let message = || "expected a greatest value too, as in \"1 ms .. 5 ms\"".to_owned();
+        greatest.map(|greatest| (least, greatest)).ok_or_else(|| self.error(span, message()))
+    }
+
+    fn at_most(
+        &self,
+        raw: Option<Spanned<Text<u64>>>,
+        most: u32,
+    ) -> Result<Option<u32>, ScenarioError> {
+        let Some(raw) = raw else { return Ok(None) };
+        let number = u32::try_from(raw.get_ref().0).ok().filter(|number| *number <= most);
+        let message = || format!("expected a number from 0 to {most}");
+        number.map(Some).ok_or_else(|| self.error(raw.span(), message()))
+    }
+}
+
+/// Texts of several lines, as one line.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

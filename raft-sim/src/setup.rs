@@ -1,0 +1,448 @@
+//! What a run is, as plain data: with a seed it decides everything that happens.
+
+use raft_core::{
+    Config, Entries, HardState, Instant, LogPosition, Membership, Message, Node, NodeId,
+    Protection, Recovered, StartError,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What a run is. [`World::new`](crate::World::new) makes a world of it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Setup {
+    /// The membership with which every node starts that has none of its own.
+    pub membership: Membership,
+    /// The nodes, in the order of their columns.
+    pub nodes: Vec<NodeSetup>,
+    /// How a node protects a working leader, unless it says otherwise itself.
+    pub protection: Protection,
+    /// T, unless a node says otherwise itself.
+    pub election_timeout: Duration,
+    /// The heartbeat interval, unless a node says otherwise itself.
+    pub heartbeat_interval: Duration,
+    /// The greatest offset of a node's clock. Each life of a node draws its own, from zero on, so
+    /// that instants of two clocks, or of two lives, mean nothing to one another.
+    pub clock_offset: Duration,
+    /// How long a host may let inputs gather before it steps them as one; zero: each by itself, which
+    /// is what a trace wants to show.
+    pub gathering: Duration,
+    /// How long a host may take from the moment that it is told to send a message to the moment that
+    /// it reads the commands that the message names.
+    pub build_delay: Duration,
+    /// Every directed link that is not named in [`links`](Self::links).
+    pub link: LinkProfile,
+    /// Directed links, (from, to), that differ.
+    pub links: BTreeMap<(NodeId, NodeId), LinkProfile>,
+    /// Every disk.
+    pub disk: DiskProfile,
+    /// The clients, in the order of their numbers, from 1 on.
+    pub clients: Vec<ClientSetup>,
+    /// How long the run lasts.
+    pub duration: Duration,
+    /// What is done to the world, and when. Faults of one moment happen in the order of this list,
+    /// before anything else of that moment.
+    pub timeline: Vec<(Instant, Fault)>,
+}
+
+impl Setup {
+    /// Nodes `1..=count`, all of them voters, with T = 1 s, a heartbeat each 100 ms, links of
+    /// 1 to 5 ms without loss, disks of 1 to 3 ms, no clients, and ten seconds to live.
+    ///
+    /// # Panics
+    ///
+    /// If `count` is 0 or above [`Membership::MAX_VOTERS`].
+    pub fn of_voters(count: u64) -> Self {
+        let ids = (1..=count).map(NodeId);
+        Self {
+            membership: Membership::of_voters(ids.clone()).expect("from 1 to MAX_VOTERS voters"),
+            nodes: ids.map(NodeSetup::new).collect(),
+            protection: Protection::Full,
+            election_timeout: Duration::from_secs(1),
+            heartbeat_interval: Duration::from_millis(100),
+            clock_offset: Duration::ZERO,
+            gathering: Duration::ZERO,
+            build_delay: Duration::ZERO,
+            link: LinkProfile::default(),
+            links: BTreeMap::new(),
+            disk: DiskProfile::default(),
+            clients: Vec::new(),
+            duration: Duration::from_secs(10),
+            timeline: Vec::new(),
+        }
+    }
+
+    /// Whether it makes sense.
+    ///
+    /// # Errors
+    ///
+    /// Names the first thing that does not.
+    pub fn check(&self) -> Result<(), SetupError> {
+        let ids: BTreeSet<NodeId> = self.nodes.iter().map(|node| node.id).collect();
+        if ids.is_empty() || ids.len() != self.nodes.len() {
+            return Err(SetupError::Nodes);
+        }
+        for node in &self.nodes {
+            let refused = |error| SetupError::Node { node: node.id, error };
+            let membership = node.membership.as_ref().unwrap_or(&self.membership).clone();
+            let recovered = Recovered {
+                hard_state: node.hard_state,
+                entries: node.entries.clone(),
+                ..Recovered::fresh(membership)
+            };
+            Node::new(self.config(node, 0), recovered, Instant::ZERO).map_err(refused)?;
+        }
+        let named = self.links.keys().copied().flat_map(|(from, to)| [from, to]);
+        let named = named.chain(self.timeline.iter().flat_map(|(_, fault)| fault.nodes()));
+        if let Some(node) = named.into_iter().find(|node| !ids.contains(node)) {
+            return Err(SetupError::Unknown { node });
+        }
+        let set = self.timeline.iter().filter_map(|(_, fault)| match fault {
+            Fault::SetLink { profile, .. } => Some(profile),
+            _ => None,
+        });
+        let mut profiles = self.links.values().chain([&self.link]).chain(set);
+        let thinks = self.clients.iter().all(|client| client.min_think <= client.max_think);
+        if !thinks
+            || self.disk.min_latency > self.disk.max_latency
+            || profiles.any(|profile| profile.min_delay > profile.max_delay)
+        {
+            return Err(SetupError::Range);
+        }
+        Ok(())
+    }
+
+    /// The configuration of one node, with the seed of one of its lives.
+    pub fn config(&self, node: &NodeSetup, seed: u64) -> Config {
+        let timeout = node.election_timeout.unwrap_or(self.election_timeout);
+        Config {
+            heartbeat_interval: node.heartbeat_interval.unwrap_or(self.heartbeat_interval),
+            protection: node.protection.unwrap_or(self.protection),
+            ..Config::new(node.id, seed).with_election_timeout(timeout)
+        }
+    }
+}
+
+/// What makes no sense in a [`Setup`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SetupError {
+    /// There are no nodes, or two with one id.
+    #[error("a setup needs nodes, each with an id of its own")]
+    Nodes,
+    /// A node cannot start.
+    #[error("{node:?} cannot start: {error}")]
+    Node {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        error: StartError,
+    },
+    /// A link or a fault names a node that does not exist.
+    #[error("{node:?} does not exist")]
+    Unknown {
+        /// The node.
+        node: NodeId,
+    },
+    /// A range whose end is below its start.
+    #[error("a delay, a latency or a pause ends before it begins")]
+    Range,
+}
+
+/// One node of a [`Setup`].
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct NodeSetup {
+    /// Its id.
+    pub id: NodeId,
+    /// Its own T.
+    pub election_timeout: Option<Duration>,
+    /// Its own heartbeat interval.
+    pub heartbeat_interval: Option<Duration>,
+    /// Its own protection.
+    pub protection: Option<Protection>,
+    /// The membership it was given at its start; `None` for that of the [`Setup`].
+    pub membership: Option<Membership>,
+    /// What its disk holds at the start besides the log.
+    pub hard_state: HardState,
+    /// What its log holds at the start, after [`LogPosition::ZERO`]. The simulator invents the
+    /// commands: the same position has the same command on every node.
+    pub entries: Entries,
+    /// Whether it starts with the run, or only with a [`Fault::Restart`].
+    pub starts: bool,
+}
+
+impl NodeSetup {
+    /// A node that has never run, with the defaults of the [`Setup`].
+    pub fn new(id: NodeId) -> Self {
+        Self {
+            id,
+            election_timeout: None,
+            heartbeat_interval: None,
+            protection: None,
+            membership: None,
+            hard_state: HardState::default(),
+            entries: Entries::new(),
+            starts: true,
+        }
+    }
+
+    /// The last position of its log at the start.
+    pub fn last(&self) -> LogPosition {
+        self.entries.last_position(LogPosition::ZERO)
+    }
+}
+
+/// How a directed link treats messages. A delay is drawn anew for each copy, so messages overtake
+/// one another where the range allows it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LinkProfile {
+    /// The shortest delay.
+    pub min_delay: Duration,
+    /// The longest delay, not below the shortest.
+    pub max_delay: Duration,
+    /// How many of a million messages are lost.
+    pub loss_ppm: u32,
+    /// How many of a million messages arrive twice.
+    pub duplicate_ppm: u32,
+}
+
+impl Default for LinkProfile {
+    fn default() -> Self {
+        Self {
+            min_delay: Duration::from_millis(1),
+            max_delay: Duration::from_millis(5),
+            loss_ppm: 0,
+            duplicate_ppm: 0,
+        }
+    }
+}
+
+/// How long a disk takes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct DiskProfile {
+    /// The shortest time from a write to its completion.
+    pub min_latency: Duration,
+    /// The longest time from a write to its completion, where no earlier write holds it up.
+    pub max_latency: Duration,
+}
+
+impl Default for DiskProfile {
+    fn default() -> Self {
+        Self { min_latency: Duration::from_millis(1), max_latency: Duration::from_millis(3) }
+    }
+}
+
+/// One client: it does one operation at a time, and thinks in between.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ClientSetup {
+    /// The shortest pause after an operation.
+    pub min_think: Duration,
+    /// The longest pause after an operation.
+    pub max_think: Duration,
+    /// How many of a hundred operations are writes; the others read.
+    pub write_percent: u32,
+    /// How many keys it uses; at least 1.
+    pub keys: u64,
+    /// How long it waits for an answer before it gives the operation up, with an unknown outcome.
+    pub patience: Duration,
+    /// When it begins.
+    pub start: Instant,
+    /// When it begins no further operation.
+    pub stop: Instant,
+}
+
+impl Default for ClientSetup {
+    fn default() -> Self {
+        Self {
+            min_think: Duration::from_millis(20),
+            max_think: Duration::from_millis(60),
+            write_percent: 50,
+            keys: 3,
+            patience: Duration::from_secs(2),
+            start: Instant::ZERO,
+            stop: Instant::MAX,
+        }
+    }
+}
+
+/// What is done to the world. Links are directed: *both ways* is two faults.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Fault {
+    /// The link loses everything, what is on its way included.
+    Cut {
+        /// From here.
+        from: NodeId,
+        /// To here.
+        to: NodeId,
+    },
+    /// The link works again.
+    Heal {
+        /// From here.
+        from: NodeId,
+        /// To here.
+        to: NodeId,
+    },
+    /// Every link works again and lets every kind of message through.
+    HealAll,
+    /// Every link from and to the node is cut.
+    Isolate {
+        /// The node.
+        node: NodeId,
+    },
+    /// The node's process ends: what was not durable is lost, as far as chance has it.
+    Crash {
+        /// The node.
+        node: NodeId,
+    },
+    /// As [`Crash`](Self::Crash), but in the middle of the next step that has actions: only some of
+    /// them are carried out.
+    CrashInStep {
+        /// The node.
+        node: NodeId,
+    },
+    /// The node's process starts from what its disk holds. One that runs goes on, and is spared a
+    /// [`CrashInStep`](Self::CrashInStep) that has not come yet.
+    Restart {
+        /// The node.
+        node: NodeId,
+    },
+    /// The node's process stands still. What arrives waits; its clock runs on.
+    Pause {
+        /// The node.
+        node: NodeId,
+    },
+    /// The node's process goes on.
+    Resume {
+        /// The node.
+        node: NodeId,
+    },
+    /// The node's disk completes nothing any more.
+    HangDisk {
+        /// The node.
+        node: NodeId,
+    },
+    /// The node's disk completes what it owes, in order.
+    ReleaseDisk {
+        /// The node.
+        node: NodeId,
+    },
+    /// [`Input::Campaign`](raft_core::Input::Campaign).
+    Campaign {
+        /// The node.
+        node: NodeId,
+    },
+    /// [`Input::Propose`](raft_core::Input::Propose): new commands that no client waits for.
+    Propose {
+        /// The node.
+        node: NodeId,
+        /// How many.
+        count: u64,
+    },
+    /// The link gets other properties.
+    SetLink {
+        /// From here.
+        from: NodeId,
+        /// To here.
+        to: NodeId,
+        /// The properties.
+        profile: LinkProfile,
+    },
+    /// The link loses every message of one kind.
+    DropKind {
+        /// From here.
+        from: NodeId,
+        /// To here.
+        to: NodeId,
+        /// What is lost.
+        kind: MessageKind,
+    },
+    /// The link lets the messages of one kind through again.
+    PassKind {
+        /// From here.
+        from: NodeId,
+        /// To here.
+        to: NodeId,
+        /// What is no longer lost.
+        kind: MessageKind,
+    },
+}
+
+impl Fault {
+    /// The nodes that it names.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        match self {
+            Self::HealAll => Vec::new(),
+            Self::Cut { from, to }
+            | Self::Heal { from, to }
+            | Self::SetLink { from, to, .. }
+            | Self::DropKind { from, to, .. }
+            | Self::PassKind { from, to, .. } => vec![*from, *to],
+            Self::Isolate { node }
+            | Self::Crash { node }
+            | Self::CrashInStep { node }
+            | Self::Restart { node }
+            | Self::Pause { node }
+            | Self::Resume { node }
+            | Self::HangDisk { node }
+            | Self::ReleaseDisk { node }
+            | Self::Campaign { node }
+            | Self::Propose { node, .. } => vec![*node],
+        }
+    }
+}
+
+/// The kinds of messages, named as in the trace.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum MessageKind {
+    /// [`Message::PreVote`].
+    PreVote,
+    /// [`Message::PreVoteResponse`].
+    PreVoteResponse,
+    /// [`Message::RequestVote`].
+    RequestVote,
+    /// [`Message::RequestVoteResponse`].
+    RequestVoteResponse,
+    /// [`Message::AppendEntries`].
+    AppendEntries,
+    /// [`Message::AppendEntriesResponse`].
+    AppendEntriesResponse,
+}
+
+impl MessageKind {
+    /// Each of them.
+    pub const ALL: [Self; 6] = [
+        Self::PreVote,
+        Self::PreVoteResponse,
+        Self::RequestVote,
+        Self::RequestVoteResponse,
+        Self::AppendEntries,
+        Self::AppendEntriesResponse,
+    ];
+
+    /// The kind of a message.
+    pub const fn of(message: &Message) -> Self {
+        match message {
+            Message::PreVote(_) => Self::PreVote,
+            Message::PreVoteResponse(_) => Self::PreVoteResponse,
+            Message::RequestVote(_) => Self::RequestVote,
+            Message::RequestVoteResponse(_) => Self::RequestVoteResponse,
+            Message::AppendEntries(_) => Self::AppendEntries,
+            Message::AppendEntriesResponse(_) => Self::AppendEntriesResponse,
+        }
+    }
+
+    /// The name, as [`Message::name`] spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PreVote => "pre_vote",
+            Self::PreVoteResponse => "pre_vote_response",
+            Self::RequestVote => "request_vote",
+            Self::RequestVoteResponse => "request_vote_response",
+            Self::AppendEntries => "append_entries",
+            Self::AppendEntriesResponse => "append_entries_response",
+        }
+    }
+
+    /// The kind with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}

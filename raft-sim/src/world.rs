@@ -1,0 +1,481 @@
+//! The world: hosts, links, clients and what is still to happen, as one value.
+
+mod clients;
+mod faults;
+mod scribe;
+mod service;
+mod step;
+
+use crate::checker::{Checkers, Happening, Sight, View};
+use crate::choice::{Choice, Choices, Question, RollingHash};
+use crate::client::{Answer, Client, Request};
+use crate::exercised::Exercised;
+use crate::host::{Arrival, Host};
+use crate::network::{Network, Packet, Passage};
+use crate::record::{DropReason, Event, Sink, Violation};
+use crate::setup::{Setup, SetupError};
+use raft_core::payload::attach;
+use raft_core::{Envelope, Fate, Instant, LogPosition, Message, NodeId};
+use scribe::Scribe;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
+
+/// What is still to happen.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Pending {
+    /// A node starts with the run.
+    Start(NodeId),
+    /// The nth entry of the timeline.
+    Fault(usize),
+    /// A write of the host's disk is due.
+    Disk { node: NodeId, life: u64 },
+    /// The sender reads the commands that a message names, and sends it.
+    Build { life: u64, envelope: Envelope },
+    /// A copy of a message arrives.
+    Deliver(Packet),
+    /// The host looks into its inbox.
+    Poll { node: NodeId, life: u64 },
+    /// A client's request arrives.
+    Request { node: NodeId, request: Request },
+    /// A node's answer arrives.
+    Answer { client: u64, serial: u64, answer: Answer },
+    /// A client begins its next operation.
+    Turn { client: u64 },
+    /// A client asks again.
+    Retry { client: u64, serial: u64 },
+    /// A client loses patience.
+    GiveUp { client: u64, serial: u64 },
+    /// A node's deadline may have passed.
+    Wake { node: NodeId, life: u64 },
+}
+
+impl Pending {
+    /// The order within one moment: faults before everything, messages before the timers that they
+    /// put off.
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::Start(_) => 0,
+            Self::Fault(_) => 1,
+            Self::Disk { .. } => 2,
+            Self::Build { .. } | Self::Deliver(_) | Self::Request { .. } => 3,
+            Self::Answer { .. } | Self::Turn { .. } | Self::Retry { .. } => 4,
+            Self::GiveUp { .. } => 5,
+            Self::Poll { .. } | Self::Wake { .. } => 6,
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// Whether every checker was content.
+    pub verdict: Result<(), Violation>,
+    /// A hash of everything that went into the nodes and came out of them, with its time.
+    pub hash: u64,
+    /// How many things happened.
+    pub events: u64,
+    /// What the run had of what can happen.
+    pub exercised: Exercised,
+}
+
+/// A world. A run is a function of a [`Setup`] and of the answers of [`Choices`], whoever listens.
+#[derive(Clone, Debug)]
+pub struct World {
+    setup: Setup,
+    choices: Choices,
+    now: Instant,
+    /// Ordered by time, rank and number.
+    pending: BTreeMap<(Instant, u8, u64), Pending>,
+    scheduled: u64,
+    hosts: BTreeMap<NodeId, Host>,
+    network: Network,
+    clients: Vec<Client>,
+    checkers: Checkers,
+    scribe: Scribe,
+    /// Positions that a leader accepted, and which nodes have not told their fate yet.
+    accepted: BTreeMap<NodeId, BTreeSet<LogPosition>>,
+    /// The number of the operator's next request.
+    operator: u64,
+    service: Option<NodeId>,
+    hash: RollingHash,
+    events: u64,
+    /// How many things have happened at this moment.
+    at_once: u64,
+    exercised: Exercised,
+}
+
+impl World {
+    /// The world before anything has happened.
+    ///
+    /// # Errors
+    ///
+    /// What makes no sense in the setup.
+    pub fn new(setup: &Setup, choices: Choices) -> Result<Self, SetupError> {
+        setup.check()?;
+        let clients = (1..).zip(&setup.clients);
+        let mut world = Self {
+            choices,
+            now: Instant::ZERO,
+            pending: BTreeMap::new(),
+            scheduled: 0,
+            hosts: setup.nodes.iter().map(|node| (node.id, Host::new(setup, node))).collect(),
+            network: Network::new(setup),
+            clients: clients.map(|(number, client)| Client::new(number, *client)).collect(),
+            checkers: Checkers::default(),
+            scribe: Scribe::default(),
+            accepted: BTreeMap::new(),
+            operator: 0,
+            service: None,
+            hash: RollingHash::new(),
+            events: 0,
+            at_once: 0,
+            exercised: Exercised::default(),
+            setup: setup.clone(),
+        };
+        for node in setup.nodes.iter().filter(|node| node.starts) {
+            world.schedule(Instant::ZERO, Pending::Start(node.id));
+        }
+        for (nth, (time, _)) in setup.timeline.iter().enumerate() {
+            world.schedule(*time, Pending::Fault(nth));
+        }
+        for (client, what) in (1..).zip(&setup.clients) {
+            world.schedule(what.start, Pending::Turn { client });
+        }
+        Ok(world)
+    }
+
+    /// Runs to the end of the setup's duration.
+    pub fn run(&mut self, sink: &mut dyn Sink) -> Outcome {
+        let end = Instant::ZERO.saturating_add(self.setup.duration);
+        let verdict = self.run_until(end, sink);
+        self.outcome(verdict)
+    }
+
+    /// What is to be said of a run that ended so.
+    pub fn outcome(&self, verdict: Result<(), Violation>) -> Outcome {
+        let hash = self.hash.value();
+        Outcome { verdict, hash, events: self.events, exercised: self.exercised }
+    }
+
+    /// Lets everything happen up to and including a moment.
+    ///
+    /// # Errors
+    ///
+    /// The first property that is broken; the run cannot go on after it.
+    pub fn run_until(&mut self, until: Instant, sink: &mut dyn Sink) -> Result<(), Violation> {
+        self.scribe.listens = sink.listens();
+        if self.events == 0 {
+            self.tell(None, Event::Service { leader: None });
+        }
+        while let Some(entry) = self.pending.first_entry() {
+            let time = entry.key().0;
+            if time > until {
+                break;
+            }
+            let pending = entry.remove();
+            self.at_once = if time == self.now { self.at_once + 1 } else { 0 };
+            self.now = time;
+            self.events += 1;
+            let verdict = self.happen(pending);
+            self.observe_service();
+            self.scribe.hand_over(sink);
+            verdict?;
+        }
+        self.now = until.max(self.now);
+        Ok(())
+    }
+
+    /// The simulated time.
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// A host of this world.
+    pub fn host(&self, id: NodeId) -> Option<&Host> {
+        self.hosts.get(&id)
+    }
+
+    /// Every host, in the order of the ids.
+    pub fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.values()
+    }
+
+    /// What the choices were, if they were [recorded](Choices::recorded).
+    pub fn tape(&self) -> &[Choice] {
+        self.choices.tape()
+    }
+
+    /// The leader that can commit, see [`Event::Service`]. Known while somebody listens.
+    pub fn leader_that_can_commit(&self) -> Option<NodeId> {
+        self.find_service()
+    }
+
+    fn schedule(&mut self, time: Instant, pending: Pending) {
+        self.scheduled += 1;
+        self.pending.insert((time, pending.rank(), self.scheduled), pending);
+    }
+
+    fn happen(&mut self, pending: Pending) -> Result<(), Violation> {
+        const TOO_MANY: u64 = 1_000_000;
+        if self.at_once > TOO_MANY {
+            return Err(self.violation("progress", "time stands still".to_owned()));
+        }
+        match pending {
+            Pending::Start(node) => self.start(node),
+            Pending::Fault(nth) => self.fault(nth),
+            Pending::Disk { node, life } => self.disk(node, life),
+            Pending::Build { life, envelope } => {
+                self.build(life, envelope);
+                Ok(())
+            }
+            Pending::Deliver(packet) => self.deliver(packet),
+            Pending::Poll { node, life } => self.poll(node, life),
+            Pending::Request { node, request } => self.request(node, request),
+            Pending::Answer { client, serial, answer } => self.answer(client, serial, answer),
+            Pending::Turn { client } => self.turn(client),
+            Pending::Retry { client, serial } => {
+                self.attempt(client, serial);
+                Ok(())
+            }
+            Pending::GiveUp { client, serial } => self.give_up(client, serial),
+            Pending::Wake { node, life } => self.wake(node, life),
+        }
+    }
+
+    /// The process, if it is the one of this life.
+    fn lives(&self, node: NodeId, life: u64) -> bool {
+        self.hosts.get(&node).is_some_and(|host| host.process.is_some() && host.life == life)
+    }
+
+    fn start(&mut self, id: NodeId) -> Result<(), Violation> {
+        let host = self.hosts.get_mut(&id).expect("the setup names nodes that exist");
+        if host.process.is_some() {
+            host.crash_in_step = false;
+            return Ok(());
+        }
+        let first = host.life == 0;
+        let config = match host.start(&self.setup, self.now, &mut self.choices) {
+            Ok(config) => config,
+            Err(error) => {
+                let sentence = format!("{id:?} refuses what a crash can leave behind: {error}");
+                return Err(self.violation("recovery", sentence));
+            }
+        };
+        self.take_into_hash(&(id, "start", config.seed));
+        let config = Box::new(config);
+        let membership = self.hosts[&id].given_membership().clone();
+        if first {
+            self.tell(Some(id), Event::Init { config, membership });
+        } else {
+            self.exercised.restarts += 1;
+            self.tell(Some(id), Event::Restart { config });
+        }
+        self.show(id, Happening::Started)?;
+        self.schedule_wake(id);
+        Ok(())
+    }
+
+    /// Ends a process, and lets the disk lose what it may.
+    fn crash(&mut self, id: NodeId, actions_lost: usize) -> Result<(), Violation> {
+        let host = self.hosts.get_mut(&id).expect("the setup names nodes that exist");
+        if host.process.is_none() {
+            return Ok(());
+        }
+        host.stop();
+        let mut lost = host.disk.crash(&mut self.choices);
+        lost.actions = actions_lost;
+        self.exercised.crashes += 1;
+        self.exercised.lost_writes += u64::from(lost.survived < lost.in_flight);
+        self.exercised.surviving_writes += u64::from(lost.survived > 0);
+        self.exercised.torn_writes += u64::from(lost.torn);
+        self.take_into_hash(&(id, "crash", lost));
+        self.tell(Some(id), Event::Crash { lost });
+        self.show(id, Happening::Crashed)
+    }
+
+    fn disk(&mut self, id: NodeId, life: u64) -> Result<(), Violation> {
+        if !self.lives(id, life) {
+            return Ok(());
+        }
+        let host = self.hosts.get_mut(&id).expect("it lives");
+        let tickets = host.disk.complete(self.now, &mut self.choices);
+        for ticket in &tickets {
+            self.tell(Some(id), Event::PersistDone { ticket: *ticket });
+        }
+        self.show(id, Happening::Synced)?;
+        for ticket in tickets {
+            self.arrive(id, Arrival::Persisted(ticket))?;
+        }
+        Ok(())
+    }
+
+    /// Reads the commands that a message names, and gives it to the link.
+    fn build(&mut self, life: u64, envelope: Envelope) {
+        if !self.lives(envelope.from, life) {
+            return self.drop_message(envelope, DropReason::Down);
+        }
+        let log = &self.hosts[&envelope.from].process.as_ref().expect("it lives").log;
+        let commands = match &envelope.message {
+            Message::AppendEntries(append) => attach(append, |position| log.command(position)),
+            _ => Ok(Vec::new()),
+        };
+        let Ok(commands) = commands else {
+            return self.drop_message(envelope, DropReason::PayloadGone);
+        };
+        let arrivals = match self.network.send(&envelope, self.now, &mut self.choices) {
+            Passage::Arrives(arrivals) => arrivals,
+            Passage::Lost(reason) => return self.drop_message(envelope, reason),
+        };
+        if arrivals.len() > 1 {
+            self.exercised.duplicates += 1;
+            self.tell(None, Event::Duplicate { message: envelope.clone() });
+        }
+        let packet = self.network.packet(envelope, commands);
+        for time in arrivals {
+            self.schedule(time, Pending::Deliver(packet.clone()));
+        }
+    }
+
+    fn deliver(&mut self, packet: Packet) -> Result<(), Violation> {
+        let to = packet.envelope.to;
+        let receives = self.hosts.get(&to).is_some_and(|host| host.process.is_some());
+        if !self.network.arrives(&packet) {
+            self.drop_message(packet.envelope, DropReason::Cut);
+            return Ok(());
+        }
+        if !receives {
+            self.drop_message(packet.envelope, DropReason::Down);
+            return Ok(());
+        }
+        self.arrive(to, Arrival::Message(packet))
+    }
+
+    fn drop_message(&mut self, message: Envelope, reason: DropReason) {
+        self.exercised.drops += 1;
+        self.exercised.payloads_gone += u64::from(reason == DropReason::PayloadGone);
+        self.tell(None, Event::Drop { message, reason });
+    }
+
+    /// Something comes to a running node: it is stepped at once, or lies in the inbox.
+    fn arrive(&mut self, id: NodeId, arrival: Arrival) -> Result<(), Violation> {
+        let Some(host) = self.hosts.get_mut(&id) else { return Ok(()) };
+        let Some(process) = &mut host.process else { return Ok(()) };
+        let gathering = self.setup.gathering;
+        if !host.paused && gathering.is_zero() {
+            return self.step(id, vec![arrival]);
+        }
+        process.inbox.push(arrival);
+        if !host.paused && process.poll_at.is_none() {
+            let pause =
+                self.choices.duration(Question::Gathering, std::time::Duration::ZERO, gathering);
+            let at = self.now.saturating_add(pause);
+            process.poll_at = Some(at);
+            let life = host.life;
+            self.schedule(at, Pending::Poll { node: id, life });
+        }
+        Ok(())
+    }
+
+    /// Steps what has gathered: all as one where the setup lets inputs gather, else one by one.
+    fn poll(&mut self, id: NodeId, life: u64) -> Result<(), Violation> {
+        if !self.lives(id, life) || self.hosts[&id].paused {
+            return Ok(());
+        }
+        let host = self.hosts.get_mut(&id).expect("it lives");
+        let process = host.process.as_mut().expect("it lives");
+        process.poll_at = None;
+        let mut gathered = std::mem::take(&mut process.inbox);
+        // Waiting messages first: a heartbeat in the inbox must not lose to the timer it puts off.
+        gathered.sort_by_key(|arrival| *arrival == Arrival::Wake);
+        if gathered.is_empty() {
+            return Ok(());
+        }
+        if !self.setup.gathering.is_zero() {
+            self.exercised.batches += u64::from(gathered.len() > 1);
+            return self.step(id, gathered);
+        }
+        for arrival in gathered {
+            if self.lives(id, life) {
+                self.step(id, vec![arrival])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wake(&mut self, id: NodeId, life: u64) -> Result<(), Violation> {
+        if !self.lives(id, life) {
+            return Ok(());
+        }
+        let process = self.hosts.get_mut(&id).and_then(|host| host.process.as_mut());
+        let process = process.expect("it lives");
+        if process.wake_at == Some(self.now) {
+            process.wake_at = None;
+        }
+        match process.deadline() {
+            Some(deadline) if deadline <= self.now => self.arrive(id, Arrival::Wake),
+            _ => {
+                self.schedule_wake(id);
+                Ok(())
+            }
+        }
+    }
+
+    /// Sees to it that the node is woken at its deadline. A wake-up that is on its way and comes
+    /// earlier will look again.
+    fn schedule_wake(&mut self, id: NodeId) {
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        let (life, now) = (host.life, self.now);
+        let Some(process) = &mut host.process else { return };
+        let Some(deadline) = process.deadline() else { return };
+        // A deadline that stays in the past is a bug of the node: it must not stop the world.
+        let at = if deadline > now { deadline } else { Instant::from_nanos(now.as_nanos() + 1) };
+        if process.wake_at.is_none_or(|other| at < other) {
+            process.wake_at = Some(at);
+            self.schedule(at, Pending::Wake { node: id, life });
+        }
+    }
+
+    /// Shows an event to the checkers.
+    fn show(&mut self, id: NodeId, happening: Happening<'_>) -> Result<(), Violation> {
+        let cluster: Vec<View<'_>> = self.hosts.values().map(Host::view).collect();
+        let node = self.hosts[&id].view();
+        let sight = Sight { now: self.now.as_nanos(), happening, node, cluster: &cluster };
+        match self.checkers.see(&sight) {
+            Ok(()) => Ok(()),
+            Err((checker, sentence)) => Err(self.violation(checker, sentence)),
+        }
+    }
+
+    fn violation(&self, checker: &'static str, sentence: String) -> Violation {
+        Violation { checker, sentence, time: self.now, seq: self.scribe.last() }
+    }
+
+    fn tell(&mut self, node: Option<NodeId>, event: Event) {
+        if self.scribe.listens {
+            let state = node.and_then(|id| self.hosts[&id].state());
+            self.scribe.write(self.now, node, event, state);
+        }
+    }
+
+    fn take_into_hash(&mut self, what: &impl Hash) {
+        self.hash.take(&self.now);
+        self.hash.take(what);
+    }
+
+    /// Asks a node for the fate of every position that it has not told yet.
+    fn ask_fates(&mut self, id: NodeId) -> Result<(), Violation> {
+        let Some(open) = self.accepted.get(&id).filter(|open| !open.is_empty()) else {
+            return Ok(());
+        };
+        let Some(process) = &self.hosts[&id].process else { return Ok(()) };
+        let fate = |position: &LogPosition| (*position, process.node.fate(*position));
+        let told: Vec<_> = open.iter().map(fate).filter(|(_, fate)| *fate != Fate::Open).collect();
+        for (position, fate) in told {
+            self.accepted.entry(id).or_default().remove(&position);
+            self.exercised.fates_lost += u64::from(fate == Fate::Lost);
+            self.tell(Some(id), Event::Fate { position, fate });
+            self.show(id, Happening::FateTold { position, fate })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! What clients and nodes say to one another.
+
+use super::{Pending, World};
+use crate::checker::Happening;
+use crate::choice::Question;
+use crate::client::{Answer, Client, Request, Wish, operation_of};
+use crate::host::Arrival;
+use crate::record::{Event, Operation, Phase, Violation};
+use raft_core::{Instant, NodeId, Token};
+use std::time::Duration;
+
+/// How long a client waits before it asks again.
+const BACKOFF: Duration = Duration::from_millis(10);
+
+impl World {
+    pub(super) fn turn(&mut self, number: u64) -> Result<(), Violation> {
+        let now = self.now;
+        let (client, choices) = client_of(&mut self.clients, &mut self.choices, number);
+        let Some((serial, operation)) = client.begin(now, choices) else { return Ok(()) };
+        let give_up_at = now.saturating_add(client.setup().patience);
+        self.tell_client(None, number, serial, operation, Phase::Invoked)?;
+        self.schedule(give_up_at, Pending::GiveUp { client: number, serial });
+        self.attempt(number, serial);
+        Ok(())
+    }
+
+    pub(super) fn attempt(&mut self, number: u64, serial: u64) {
+        let nodes: Vec<NodeId> = self.hosts.keys().copied().collect();
+        let (client, choices) = client_of(&mut self.clients, &mut self.choices, number);
+        if let Some(Wish::Ask(node, request)) = client.attempt(serial, &nodes, choices) {
+            let at = self.on_the_way();
+            self.schedule(at, Pending::Request { node, request });
+        }
+    }
+
+    /// A request arrives at a node. One that is down refuses the connection.
+    pub(super) fn request(&mut self, node: NodeId, request: Request) -> Result<(), Violation> {
+        if self.hosts[&node].process.is_some() {
+            return self.arrive(node, Arrival::Request(request));
+        }
+        self.reply(request.token, Answer::Refused { leader: None });
+        Ok(())
+    }
+
+    /// A node answers; nobody waits for the operator's answers.
+    pub(super) fn reply(&mut self, token: Token, answer: Answer) {
+        let (client, serial) = operation_of(token);
+        if client != 0 {
+            let at = self.on_the_way();
+            self.schedule(at, Pending::Answer { client, serial, answer });
+        }
+    }
+
+    pub(super) fn answer(
+        &mut self,
+        number: u64,
+        serial: u64,
+        answer: Answer,
+    ) -> Result<(), Violation> {
+        let (client, _) = client_of(&mut self.clients, &mut self.choices, number);
+        match client.answer(serial, answer) {
+            Some(Wish::Retry) => {
+                let at = self.now.saturating_add(BACKOFF);
+                self.schedule(at, Pending::Retry { client: number, serial });
+                Ok(())
+            }
+            Some(Wish::Finish(operation, phase)) => self.finish(number, serial, operation, phase),
+            Some(Wish::Ask(..)) | None => Ok(()),
+        }
+    }
+
+    pub(super) fn give_up(&mut self, number: u64, serial: u64) -> Result<(), Violation> {
+        let (client, _) = client_of(&mut self.clients, &mut self.choices, number);
+        match client.give_up(serial) {
+            Some(Wish::Finish(operation, phase)) => self.finish(number, serial, operation, phase),
+            _ => Ok(()),
+        }
+    }
+
+    fn finish(
+        &mut self,
+        number: u64,
+        serial: u64,
+        operation: Operation,
+        phase: Phase,
+    ) -> Result<(), Violation> {
+        match phase {
+            Phase::Returned { .. } => self.exercised.operations_done += 1,
+            Phase::Unknown => self.exercised.operations_unknown += 1,
+            Phase::Failed => self.exercised.operations_failed += 1,
+            Phase::Invoked => {}
+        }
+        self.tell_client(None, number, serial, operation, phase)?;
+        let (client, choices) = client_of(&mut self.clients, &mut self.choices, number);
+        let (min, max) = (client.setup().min_think, client.setup().max_think);
+        let pause = choices.duration(Question::Think, min, max);
+        let at = self.now.saturating_add(pause);
+        self.schedule(at, Pending::Turn { client: number });
+        Ok(())
+    }
+
+    fn tell_client(
+        &mut self,
+        node: Option<NodeId>,
+        client: u64,
+        serial: u64,
+        operation: Operation,
+        phase: Phase,
+    ) -> Result<(), Violation> {
+        self.tell(node, Event::Client { client, serial, operation, phase });
+        let first = *self.hosts.keys().next().expect("a setup has nodes");
+        let what = Happening::Client { operation: (client, serial), what: operation, phase };
+        self.show(first, what)
+    }
+
+    fn on_the_way(&mut self) -> Instant {
+        let link = self.setup.link;
+        let delay = self.choices.duration(Question::Delay, link.min_delay, link.max_delay);
+        self.now.saturating_add(delay)
+    }
+}
+
+fn client_of<'a>(
+    clients: &'a mut [Client],
+    choices: &'a mut crate::choice::Choices,
+    number: u64,
+) -> (&'a mut Client, &'a mut crate::choice::Choices) {
+    let nth = usize::try_from(number - 1).expect("a few clients");
+    (&mut clients[nth], choices)
+}

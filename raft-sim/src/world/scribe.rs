@@ -1,0 +1,33 @@
+//! Writes down what happens, if anybody listens.
+
+use crate::record::{Event, NodeState, Record, Sink};
+use raft_core::{Instant, NodeId};
+
+#[derive(Clone, Default, Debug)]
+pub(super) struct Scribe {
+    pub(super) listens: bool,
+    next: u64,
+    records: Vec<Record>,
+}
+
+impl Scribe {
+    pub(super) fn write(
+        &mut self,
+        time: Instant,
+        node: Option<NodeId>,
+        event: Event,
+        state: Option<NodeState>,
+    ) {
+        self.records.push(Record { time, seq: self.next, node, event, state });
+        self.next += 1;
+    }
+
+    /// The number of the last record; 0 where nobody has listened.
+    pub(super) const fn last(&self) -> u64 {
+        self.next.saturating_sub(1)
+    }
+
+    pub(super) fn hand_over(&mut self, sink: &mut dyn Sink) {
+        self.records.drain(..).for_each(|record| sink.record(record));
+    }
+}

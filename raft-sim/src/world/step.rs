@@ -1,0 +1,239 @@
+//! One step of one node: the core is told, and the host carries out what it answers, in its order.
+
+use super::{Pending, World};
+use crate::checker::Happening;
+use crate::choice::Question;
+use crate::client::{Answer, operation_of};
+use crate::disk::DiskWrite;
+use crate::host::{Arrival, Process};
+use crate::log::{Command, Entry};
+use crate::narrate::Step;
+use crate::record::{Event, Violation};
+use raft_core::payload::bind;
+use raft_core::{
+    Action, Envelope, LogIndex, LogPosition, LogWrite, NodeId, PayloadError, RejectReason,
+    RoleKind, Status, Token, Write,
+};
+use std::time::Duration;
+
+impl World {
+    pub(super) fn step(&mut self, id: NodeId, arrivals: Vec<Arrival>) -> Result<(), Violation> {
+        let (inputs, commands): (Vec<_>, Vec<_>) = arrivals.into_iter().map(Arrival::split).unzip();
+        self.take_into_hash(&(id, &inputs));
+        let now = self.now;
+        let process = self.running(id);
+        let before = process.status;
+        let mut actions = Vec::new();
+        process.node.step_all(inputs.iter().cloned(), process.clock(now), &mut actions);
+        process.status = process.node.status();
+        let after = process.status;
+        if let Err(broken) = process.node.check() {
+            return Err(self.violation("invariants", format!("{id:?}: {broken}")));
+        }
+        self.take_into_hash(&actions);
+        self.count(&before, &after, &actions);
+        if self.scribe.listens {
+            let host = &self.hosts[&id];
+            let state = |status| host.state_of(status);
+            let step = Step {
+                inputs: &inputs,
+                actions: &actions,
+                before: state(&before),
+                after: state(&after),
+            };
+            for (event, state) in step.prologue() {
+                self.scribe.write(now, Some(id), event, Some(state));
+            }
+        }
+        self.carry_out(id, &before, &actions, &commands)?;
+        let moved = |status: &Status| (status.commit_index, status.last);
+        if moved(&before) != moved(&after) {
+            self.ask_fates(id)?;
+        }
+        self.schedule_wake(id);
+        Ok(())
+    }
+
+    /// Carries out the actions; not all of them if the host crashes in between.
+    fn carry_out(
+        &mut self,
+        id: NodeId,
+        before: &Status,
+        actions: &[Action],
+        commands: &[Vec<Command>],
+    ) -> Result<(), Violation> {
+        let host = self.hosts.get_mut(&id).expect("it runs");
+        let crashes = host.crash_in_step && !actions.is_empty();
+        let done = if crashes {
+            let count = u64::try_from(actions.len()).expect("a few actions");
+            let done = self.choices.within(Question::ActionsDone, 0..=count);
+            usize::try_from(done).expect("a few actions")
+        } else {
+            actions.len()
+        };
+        for action in &actions[..done] {
+            self.carry_out_one(id, action, commands)?;
+        }
+        self.show(id, Happening::Stepped { before, actions: &actions[..done], whole: !crashes })?;
+        if crashes {
+            self.exercised.crashes_in_step += 1;
+            return self.crash(id, actions.len() - done);
+        }
+        Ok(())
+    }
+
+    fn carry_out_one(
+        &mut self,
+        id: NodeId,
+        action: &Action,
+        commands: &[Vec<Command>],
+    ) -> Result<(), Violation> {
+        match action {
+            Action::Accepted { token, first, count } => self.accepted(id, *token, *first, *count),
+            Action::Rejected { token, reason } => self.rejected(id, *token, *reason),
+            Action::Persist(write) => return self.persist(id, write, commands),
+            Action::Send(envelope) => self.send(id, envelope),
+            Action::Apply { first, through } => return self.apply(id, *first, *through),
+            // Told by the narrator, from what is seen.
+            Action::RoleChanged { .. } | Action::Ignored { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn accepted(&mut self, id: NodeId, token: Token, first: LogPosition, count: u64) {
+        self.tell(Some(id), Event::Accepted { token, first, count });
+        let last = LogPosition::new(first.term, LogIndex(first.index.get() + count - 1));
+        let nodes: Vec<_> = self.hosts.keys().copied().collect();
+        for node in nodes {
+            let open = self.accepted.entry(node).or_default();
+            open.extend([first, last]);
+            // A node that is away for long is asked for the newest only.
+            while open.len() > 64 {
+                open.pop_first();
+            }
+        }
+        if operation_of(token).0 != 0 {
+            self.running(id).waiting.insert(first.index, (first, token));
+        }
+    }
+
+    fn rejected(&mut self, id: NodeId, token: Token, reason: RejectReason) {
+        self.exercised.rejections += 1;
+        self.tell(Some(id), Event::Rejected { token, reason });
+        let leader = match reason {
+            RejectReason::NotLeader { leader } => leader,
+            _ => None,
+        };
+        self.reply(token, Answer::Refused { leader });
+    }
+
+    fn persist(
+        &mut self,
+        id: NodeId,
+        write: &Write,
+        commands: &[Vec<Command>],
+    ) -> Result<(), Violation> {
+        self.tell(Some(id), Event::Persist { write: write.clone() });
+        let log = match &write.log {
+            None => None,
+            Some(log) => match bound(log, commands) {
+                Ok(entries) => Some((log.first, entries)),
+                Err(error) => return Err(self.violation("payloads", format!("{id:?}: {error}"))),
+            },
+        };
+        let now = self.now;
+        let process = self.running(id);
+        process.ledger.take(write);
+        if let Some((first, entries)) = &log {
+            let last = process.log.last();
+            if first.get() == 0 || first.get() > last.index.get() + 1 {
+                let sentence = format!("{id:?} writes from {first:?} on after {last}");
+                return Err(self.violation("payloads", sentence));
+            }
+            let truncates = *first <= last.index;
+            process.log.write(*first, entries);
+            self.exercised.truncations += u64::from(truncates);
+        }
+        let write = DiskWrite { ticket: write.ticket, hard_state: write.hard_state, log };
+        let host = self.hosts.get_mut(&id).expect("it runs");
+        let due = host.disk.submit(write, now, &mut self.choices);
+        let life = host.life;
+        self.schedule(due, Pending::Disk { node: id, life });
+        Ok(())
+    }
+
+    fn send(&mut self, id: NodeId, envelope: &Envelope) {
+        if self.scribe.listens {
+            let obligation = self.running(id).ledger.obligation(envelope);
+            self.tell(Some(id), Event::Send { message: envelope.clone(), obligation });
+        }
+        let life = self.hosts[&id].life;
+        let later =
+            self.choices.duration(Question::BuildDelay, Duration::ZERO, self.setup.build_delay);
+        if later.is_zero() {
+            return self.build(life, envelope.clone());
+        }
+        let at = self.now.saturating_add(later);
+        self.schedule(at, Pending::Build { life, envelope: envelope.clone() });
+    }
+
+    /// Gives committed entries to the state machine, and their answers to those who wait for them.
+    fn apply(
+        &mut self,
+        id: NodeId,
+        first: LogIndex,
+        through: LogPosition,
+    ) -> Result<(), Violation> {
+        for index in (first.get()..=through.index.get()).map(LogIndex) {
+            let Process { log, machine, waiting, .. } = self.running(id);
+            let Some(entry) = log.get(index) else {
+                let sentence = format!("{id:?} applies {index:?}, which it does not hold");
+                return Err(self.violation("state_machine_safety", sentence));
+            };
+            let value = machine.apply(entry);
+            let Some((position, token)) = waiting.remove(&index) else { continue };
+            let answer = if position.term == through.term {
+                Answer::Applied { value, position }
+            } else {
+                Answer::Lost
+            };
+            self.reply(token, answer);
+        }
+        self.tell(Some(id), Event::Apply { first, through });
+        Ok(())
+    }
+
+    fn running(&mut self, id: NodeId) -> &mut Process {
+        self.hosts.get_mut(&id).and_then(|host| host.process.as_mut()).expect("it runs")
+    }
+
+    /// What the run has seen of what can happen.
+    fn count(&mut self, before: &Status, after: &Status, actions: &[Action]) {
+        let seen = &mut self.exercised;
+        let became = |role| after.role == role && (before.role != role || before.term < after.term);
+        seen.pre_votes += u64::from(became(RoleKind::PreCandidate));
+        seen.elections += u64::from(became(RoleKind::Candidate));
+        seen.leaders += u64::from(became(RoleKind::Leader));
+        seen.abdications +=
+            u64::from(before.role == RoleKind::Leader && after.role != RoleKind::Leader);
+        for action in actions {
+            match action {
+                Action::Send(envelope) => seen.send(&envelope.message),
+                Action::Apply { first, through } => {
+                    seen.applied += through.index.get() + 1 - first.get();
+                }
+                Action::Ignored { .. } => seen.ignored += 1,
+                _ => {}
+            }
+        }
+        seen.highest_term = seen.highest_term.max(after.term.get());
+        seen.highest_commit = seen.highest_commit.max(after.commit_index.get());
+    }
+}
+
+/// The entries of a write, with the commands that came with the inputs of the same call.
+fn bound(log: &LogWrite, commands: &[Vec<Command>]) -> Result<Vec<Entry>, PayloadError> {
+    let of_input = |nth: usize| commands.get(nth).map_or(&[][..], Vec::as_slice);
+    let entry = |(position, content): (LogPosition, _)| Entry { term: position.term, content };
+    Ok(bind(log, of_input)?.into_iter().map(entry).collect())
+}
