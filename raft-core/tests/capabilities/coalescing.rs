@@ -24,7 +24,9 @@ fn write_heartbeat(to: &mut Vec<u8>, group: u64, envelope: &Envelope) {
         probe.sent_at.as_nanos(),
         lease,
     ];
-    numbers.into_iter().for_each(|n| write_number(to, n));
+    for n in numbers {
+        write_number(to, n);
+    }
 }
 
 fn write_answer(to: &mut Vec<u8>, group: u64, envelope: &Envelope) {
@@ -40,7 +42,9 @@ fn write_answer(to: &mut Vec<u8>, group: u64, envelope: &Envelope) {
         echo.sent_at.as_nanos(),
         promised,
     ];
-    numbers.into_iter().for_each(|n| write_number(to, n));
+    for n in numbers {
+        write_number(to, n);
+    }
 }
 
 /// LEB128.

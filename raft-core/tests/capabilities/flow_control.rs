@@ -1,9 +1,9 @@
 //! Flow control: probe, replicate, snapshot; windows; a paused peer always recovers.
 
 use crate::common::world::World;
-use crate::common::{Actions, S1, S2, S3, Setup, Solo, T, at, commands, ms, says, voters};
+use crate::common::{Actions, S1, S2, S3, Setup, Solo, T, at, ms, says, voters};
 use raft_core::{
-    Config, IgnoreReason, Input, LogIndex, Message, NodeId, PeerPhase, PeerStatus, RejectReason,
+    Config, IgnoreReason, Input, LogIndex, NodeId, PeerPhase, PeerStatus, RejectReason,
 };
 
 /// S1 leads three with these windows; S2 and S3 are in step with it.
@@ -205,5 +205,4 @@ fn a_peer_that_is_a_million_entries_behind_catches_up_at_full_pipeline() {
     assert_eq!(peer(&solo, S3).match_index, LogIndex(1_000_001));
     // A window is 64 messages of 1024 entries.
     assert!((trips, messages) <= (16, 980), "{trips} round trips, {messages} messages");
-    let _ = (commands(&[1]), Message::TimeoutNow);
 }

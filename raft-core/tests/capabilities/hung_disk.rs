@@ -1,19 +1,20 @@
 //! A disk that hangs: the leader gives up its office, and nobody campaigns with one.
 
 use crate::common::world::World;
-use crate::common::{S1, S2, S3, Solo, T, ms, says, voters};
+use crate::common::{S1, S2, Setup, T, ms, says, voters};
 use raft_core::{IgnoreReason, Input, Message, NodeId, RoleKind};
 
-/// S1 leads three, with everybody's promises, and from now on its disk answers no more.
-fn hangs(world: &mut World, id: NodeId) {
-    world.host_mut(id).prompt = false;
-}
-
+/// S1 leads `n` nodes.
 fn world(seed: u64, n: u64) -> World {
     let mut world = World::new(seed, n, &voters(&(1..=n).collect::<Vec<_>>()));
     world.elect(S1);
     world.run(T);
     world
+}
+
+/// From now on the disk of `id` answers no more.
+fn hangs(world: &mut World, id: NodeId) {
+    world.host_mut(id).prompt = false;
 }
 
 #[test]
@@ -22,7 +23,7 @@ fn a_leader_whose_disk_hangs_hands_over_and_steps_down() {
     let limit = world.node(S1).config().disk_timeout;
     hangs(&mut world, S1);
     let _ = world.propose(S1, 1);
-    world.run(limit - ms(1));
+    world.run(limit.saturating_sub(ms(1)));
     assert_eq!(world.role(S1), RoleKind::Leader, "it waits that long");
     world.run(ms(10));
     let leader = world.leader().expect("nobody had to wait for a timeout");
@@ -79,7 +80,7 @@ fn a_node_whose_disk_hangs_does_not_campaign() {
 
 #[test]
 fn a_node_whose_disk_hangs_takes_no_office_over() {
-    let mut solo = crate::common::Setup::of(voters(&[1, 2, 3])).slow_disk().start();
+    let mut solo = Setup::of(voters(&[1, 2, 3])).slow_disk().start();
     let _ = solo.hears(S2, 1, says::appends(1, says::START, &[1]));
     for round in 2..12 {
         let _ = solo.pass(T / 4);
@@ -90,12 +91,11 @@ fn a_node_whose_disk_hangs_takes_no_office_over() {
     let _ = solo.persist();
     let _ = solo.hears(S2, 1, Message::TimeoutNow);
     assert_eq!(solo.role(), RoleKind::Candidate);
-    let _ = S3;
 }
 
 #[test]
 fn a_lone_voter_keeps_its_office_for_it_has_nobody_to_hand_over_to() {
-    let mut solo = crate::common::Setup::of(voters(&[1])).slow_disk().start();
+    let mut solo = Setup::of(voters(&[1])).slow_disk().start();
     let _ = solo.wake();
     let _ = solo.persist();
     assert_eq!(solo.role(), RoleKind::Leader);
@@ -105,5 +105,4 @@ fn a_lone_voter_keeps_its_office_for_it_has_nobody_to_hand_over_to() {
         let _ = solo.wake();
     }
     assert_eq!(solo.role(), RoleKind::Leader);
-    let _ = Solo::of(1);
 }

@@ -21,12 +21,18 @@ fn acknowledges(solo: &mut Solo, id: NodeId) -> Actions {
     solo.hears(id, term, says::matched(all, None))
 }
 
+fn all_acknowledge(solo: &mut Solo, ids: &[NodeId]) {
+    for id in ids {
+        let _ = acknowledges(solo, *id);
+    }
+}
+
 /// S1 leads S1, S2 and S3; S4 and S5 are learners that hold everything.
 fn leader_with_learners() -> Solo {
     let mut solo = Solo::leader_of(3);
     let _ = change(&mut solo, joint(&[1, 2, 3], &[], &[4, 5]));
     for _ in 0..2 {
-        [S2, S3, S4, S5].into_iter().for_each(|id| drop(acknowledges(&mut solo, id)));
+        all_acknowledge(&mut solo, &[S2, S3, S4, S5]);
     }
     assert_eq!(solo.status().commit_index.get(), last(&solo), "the learners are in");
     assert!(!solo.node.membership().is_joint());
@@ -59,7 +65,7 @@ fn a_commit_needs_both_halves_of_a_joint_membership() {
         let before = solo.status().commit_index;
         let _ = change(&mut solo, voters(&[1, 4, 5]));
         assert!(solo.node.membership().is_joint());
-        half.into_iter().for_each(|id| drop(acknowledges(&mut solo, id)));
+        all_acknowledge(&mut solo, &half);
         assert_eq!(solo.status().commit_index, before, "one half is not enough");
         let _ = acknowledges(&mut solo, other);
         assert!(solo.status().commit_index > before, "both halves are");
@@ -155,7 +161,7 @@ fn a_change_is_refused_while_another_is_open() {
     let _ = change(&mut solo, voters(&[1, 2]));
     let refused = |solo: &mut Solo| change(solo, voters(&[1, 2, 3])).rejected();
     assert_eq!(refused(&mut solo), [RejectReason::ChangeInProgress], "joint");
-    [S2, S3].into_iter().for_each(|id| drop(acknowledges(&mut solo, id)));
+    all_acknowledge(&mut solo, &[S2, S3]);
     assert!(!solo.node.membership().is_joint(), "left, but that is not committed");
     assert_eq!(refused(&mut solo), [RejectReason::ChangeInProgress], "not committed");
     let _ = acknowledges(&mut solo, S2);
@@ -210,7 +216,7 @@ fn only_a_learner_that_has_caught_up_becomes_a_voter() {
     assert_eq!(change(&mut solo, voters(&[1, 2, 3, 4])).rejected(), not_yet(S4), "a stranger");
     let _ = change(&mut solo, joint(&[1, 2, 3], &[], &[4]));
     for _ in 0..2 {
-        [S2, S3].into_iter().for_each(|id| drop(acknowledges(&mut solo, id)));
+        all_acknowledge(&mut solo, &[S2, S3]);
     }
     assert_eq!(change(&mut solo, voters(&[1, 2, 3, 4])).rejected(), not_yet(S4), "it lacks all");
     let _ = acknowledges(&mut solo, S4);
@@ -312,7 +318,7 @@ fn a_leader_that_is_removed_hands_over_to_the_most_up_to_date_voter() {
 fn a_leader_that_has_no_vote_does_not_count_itself() {
     let mut solo = Solo::leader_of(3);
     let _ = change(&mut solo, voters(&[2, 3]));
-    [S2, S3].into_iter().for_each(|id| drop(acknowledges(&mut solo, id)));
+    all_acknowledge(&mut solo, &[S2, S3]);
     let before = solo.status().commit_index;
     assert_eq!(*solo.node.membership(), voters(&[2, 3]));
     let _ = acknowledges(&mut solo, S2);
@@ -379,7 +385,7 @@ fn answers_to_probes_older_than_a_peers_addition_count_for_nothing() {
     let old = solo.time_out_heartbeat().appends_to(S3).remove(0);
     let _ = change(&mut solo, voters(&[1, 2]));
     for _ in 0..3 {
-        [S2, S3].into_iter().for_each(|id| drop(acknowledges(&mut solo, id)));
+        all_acknowledge(&mut solo, &[S2, S3]);
     }
     // It is gone: after T without a word of it nobody tells it anything.
     for _ in 0..12 {

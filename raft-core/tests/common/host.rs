@@ -28,18 +28,14 @@ impl Parcel {
     }
 }
 
+/// Entries with their content.
+type Bound = Vec<(LogPosition, Content<u64>)>;
+
 /// What waits for the disk, in order.
 #[derive(Clone, Debug)]
 enum Job {
-    Write {
-        ticket: Ticket,
-        hard_state: Option<HardState>,
-        log: Option<(LogIndex, Vec<(LogPosition, Content<u64>)>)>,
-    },
-    Install {
-        snapshot: Snapshot,
-        state: State,
-    },
+    Write { ticket: Ticket, hard_state: Option<HardState>, log: Option<(LogIndex, Bound)> },
+    Install { snapshot: Snapshot, state: State },
 }
 
 /// What survives a crash.

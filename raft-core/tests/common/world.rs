@@ -93,8 +93,7 @@ pub(crate) struct World {
     pub(crate) ended: Vec<(Token, TransferOutcome)>,
     pub(crate) served: Vec<Token>,
     pub(crate) counts: Counts,
-    /// The last of what happened, for a failing test.
-    story: Vec<String>,
+    /// With `TELL` in the environment a run says what happens.
     tells: bool,
 }
 
@@ -126,7 +125,6 @@ impl World {
             ended: Vec::new(),
             served: Vec::new(),
             counts: Counts::default(),
-            story: Vec::new(),
             tells: std::env::var_os("TELL").is_some(),
         }
     }
@@ -445,15 +443,14 @@ impl World {
 
     fn look_at_applied(&mut self, at: NodeId, position: LogPosition, content: Content<u64>) {
         let nth = usize::try_from(position.index.get()).expect("small") - 1;
-        match self.committed.get(nth) {
-            Some(known) => assert_eq!(*known, (position, content), "{at:?} applies another entry"),
-            None => {
-                assert_eq!(nth, self.committed.len(), "{at:?} leaves a gap");
-                assert!(!self.lost.contains(&position), "{position} was said to be lost");
-                self.counts.memberships += u64::from(matches!(content, Content::Membership(_)));
-                self.committed.push((position, content));
-            }
+        if let Some(known) = self.committed.get(nth) {
+            assert_eq!(*known, (position, content), "{at:?} applies another entry");
+            return;
         }
+        assert_eq!(nth, self.committed.len(), "{at:?} leaves a gap");
+        assert!(!self.lost.contains(&position), "{position} was said to be lost");
+        self.counts.memberships += u64::from(matches!(content, Content::Membership(_)));
+        self.committed.push((position, content));
     }
 
     /// The state machine is what the committed commands make it, and nobody says of a position what
@@ -538,7 +535,7 @@ impl World {
 
     fn later(&mut self, event: Event) {
         let (least, most) = self.network.delay;
-        let spread = u64::try_from((most - least).as_nanos()).expect("short");
+        let spread = u64::try_from(most.saturating_sub(least).as_nanos()).expect("short");
         let mut at = self.now + least + Duration::from_nanos(self.dice.below(spread + 1));
         if self.dice.below(1000) < self.network.late {
             at += T * u32::try_from(1 + self.dice.below(4)).expect("small");
@@ -556,15 +553,13 @@ impl World {
         token
     }
 
-    fn tell(&mut self, line: impl FnOnce() -> String) {
+    fn tell(&self, line: impl FnOnce() -> String) {
         if self.tells {
-            let line = line();
-            eprintln!("{:>9}us {line}", self.now.as_micros());
-            self.story.push(line);
+            eprintln!("{:>9}us {}", self.now.as_micros(), line());
         }
     }
 
-    /// Whether every member of the newest membership has applied everything.
+    /// The commands that `id` has applied.
     pub(crate) fn state_of(&self, id: NodeId) -> &State {
         &self.hosts[&id].state
     }
