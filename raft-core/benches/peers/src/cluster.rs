@@ -68,6 +68,9 @@ pub trait Cluster: Sized {
     /// A command with these bytes.
     fn command(bytes: &[u8]) -> Self::Command;
 
+    /// Makes room for so many commands in the logs of the runtime.
+    fn reserve(&mut self, commands: usize);
+
     /// Proposes the commands at node 0, and returns when there is nothing left to do.
     fn commit(&mut self, batch: Vec<Self::Command>);
 

@@ -9,6 +9,18 @@ pub struct Floor {
     applied: Vec<u64>,
 }
 
+impl Floor {
+    /// Copies the handles into a second log, in messages of `batch` handles.
+    pub fn copy_in_messages(&mut self, batch: usize) {
+        let mut log = Vec::new();
+        for handles in self.logs[0].chunks(batch) {
+            let mut body = handles.to_vec();
+            log.append(&mut body);
+        }
+        self.logs.push(log);
+    }
+}
+
 impl Cluster for Floor {
     type Command = Slot;
     type Nodes = ();
@@ -23,6 +35,10 @@ impl Cluster for Floor {
 
     fn command(bytes: &[u8]) -> Slot {
         Some(bytes.into())
+    }
+
+    fn reserve(&mut self, commands: usize) {
+        self.logs.iter_mut().for_each(|log| log.reserve(commands));
     }
 
     #[inline(never)]
@@ -138,6 +154,10 @@ impl Cluster for Messages {
 
     fn command(bytes: &[u8]) -> Slot {
         Some(bytes.into())
+    }
+
+    fn reserve(&mut self, commands: usize) {
+        self.nodes.iter_mut().for_each(|node| node.log.reserve(commands));
     }
 
     #[inline(never)]

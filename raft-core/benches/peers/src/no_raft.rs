@@ -172,6 +172,10 @@ impl<M: Meter> Cluster for NoRaft<M> {
         Some(bytes.into())
     }
 
+    fn reserve(&mut self, commands: usize) {
+        self.members.iter_mut().for_each(|member| member.log.reserve(commands));
+    }
+
     #[inline(never)]
     fn commit(&mut self, batch: Vec<Slot>) {
         let node = &mut self.members[0].node;

@@ -176,10 +176,8 @@ impl<M: Meter> Cluster for Ours<M> {
         let recovered = |runs: &Runs| {
             let mut recovered = Recovered::fresh(membership(3));
             recovered.hard_state.current_term = Term(runs.last().map_or(0, |(term, _)| *term));
-            let commands = |(term, count): &(u64, u64)| Run::Commands {
-                term: Term(*term),
-                count: *count,
-            };
+            let commands =
+                |(term, count): &(u64, u64)| Run::Commands { term: Term(*term), count: *count };
             recovered.entries = runs.iter().map(commands).collect::<Entries>();
             let log = vec![Self::command(b"diverged"); size(recovered.entries.count())];
             (recovered, log)
@@ -189,6 +187,10 @@ impl<M: Meter> Cluster for Ours<M> {
 
     fn command(bytes: &[u8]) -> Slot {
         Some(bytes.into())
+    }
+
+    fn reserve(&mut self, commands: usize) {
+        self.members.iter_mut().for_each(|member| member.log.reserve(commands));
     }
 
     #[inline(never)]

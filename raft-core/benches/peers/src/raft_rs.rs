@@ -8,6 +8,7 @@ use raft::eraftpb::{Entry, HardState, Message, MessageType};
 use raft::storage::MemStorage;
 use raft::{Config, GetEntriesContext, INVALID_ID, RawNode, StateRole, Storage};
 use slog::{Discard, Logger, o};
+use std::fmt;
 
 /// The default of the best-known user of the crate.
 const MAX_SIZE_PER_MESSAGE: u64 = 1 << 20;
@@ -25,6 +26,12 @@ struct Member {
     node: RawNode<MemStorage>,
     inbox: Vec<Message>,
     applied: u64,
+}
+
+impl<M> fmt::Debug for RaftRs<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RaftRs").field("counts", &self.counts).finish_non_exhaustive()
+    }
 }
 
 impl<M: Meter> RaftRs<M> {
@@ -153,6 +160,10 @@ impl<M: Meter> Cluster for RaftRs<M> {
 
     fn command(bytes: &[u8]) -> Entry {
         Entry { data: bytes.to_vec(), ..Entry::default() }
+    }
+
+    fn reserve(&mut self, _: usize) {
+        // `MemStorage` holds the log, and has no such thing.
     }
 
     #[inline(never)]
