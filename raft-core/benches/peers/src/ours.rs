@@ -28,11 +28,11 @@ struct Member {
     applied: LogIndex,
 }
 
-/// What waits for a node: inputs, and beside each the commands that came with it.
+/// What waits for a node: inputs, and the commands that came with one of them.
 #[derive(Default, Debug)]
 struct Inbox {
     inputs: Vec<Input>,
-    bodies: Vec<Vec<Slot>>,
+    bodies: Vec<(usize, Vec<Slot>)>,
 }
 
 impl<M: Meter> Ours<M> {
@@ -125,20 +125,24 @@ impl<M: Meter> Ours<M> {
 
 impl Inbox {
     fn push(&mut self, input: Input, body: Vec<Slot>) {
+        if !body.is_empty() {
+            self.bodies.push((self.inputs.len(), body));
+        }
         self.inputs.push(input);
-        self.bodies.push(body);
     }
 }
 
 impl Member {
     /// Carries out the log part of a write.
-    fn write(&mut self, write: &LogWrite, bodies: &mut [Vec<Slot>]) {
+    fn write(&mut self, write: &LogWrite, bodies: &mut [(usize, Vec<Slot>)]) {
         self.log.truncate(position(write.first));
         for chunk in write.chunks.iter() {
             match &chunk.source {
                 Source::Membership(_) => self.log.push(None),
                 Source::Input { nth, skip } => {
-                    let (body, count) = (&mut bodies[*nth], size(chunk.count));
+                    let mut bodies = bodies.iter_mut();
+                    let (_, body) = bodies.find(|(input, _)| input == nth).expect("it came along");
+                    let count = size(chunk.count);
                     if count == body.len() {
                         self.log.append(body);
                     } else {
