@@ -1,6 +1,7 @@
 //! What a node tells the runtime to do: the other half of the door.
 
 use crate::entries::Runs;
+use crate::entries::Snapshot;
 use crate::error::{IgnoreReason, RejectReason};
 use crate::input::HardState;
 use crate::membership::Membership;
@@ -54,6 +55,40 @@ pub enum Action {
         /// The last position.
         through: LogPosition,
     },
+    /// Serve the read as soon as the state machine has applied `index`.
+    ReadReady {
+        /// The caller's name for the request.
+        token: Token,
+        /// The index.
+        index: LogIndex,
+    },
+    /// Send the peer a snapshot: the newest, or any that covers `at_least`. It travels as the runtime
+    /// likes; when it has arrived whole, the receiving runtime steps an
+    /// [`InstallSnapshot`](crate::Message::InstallSnapshot) with this `term`. Then step
+    /// [`SnapshotSent`](crate::Input::SnapshotSent).
+    SendSnapshot {
+        /// The peer.
+        to: NodeId,
+        /// This leader's term, for the envelope.
+        term: Term,
+        /// The position that it must cover.
+        at_least: LogPosition,
+    },
+    /// Replace state machine, membership and log by the snapshot that arrived with the input of this
+    /// call: atomically, after every earlier `Persist` and `Apply`. The log is empty then and starts
+    /// after the snapshot. Then step [`SnapshotInstalled`](crate::Input::SnapshotInstalled); until
+    /// that the core writes no log and applies nothing.
+    InstallSnapshot {
+        /// What the snapshot covers.
+        snapshot: Snapshot,
+    },
+    /// The transfer of the office has ended.
+    TransferEnded {
+        /// The caller's name for the request.
+        token: Token,
+        /// How.
+        outcome: TransferOutcome,
+    },
     /// Role, term or known leader have changed: for logs, metrics, and clients that wait.
     RoleChanged {
         /// The role.
@@ -88,9 +123,14 @@ pub struct Write {
 }
 
 /// A change of the log: *drop everything from `first` on, then append these*.
+///
+/// One that restarts the log drops everything, wherever it stands.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LogWrite {
+    /// Set by the first write of a life that began with a log which was older than the snapshot
+    /// beside it, or contradicted it: the log is empty then and starts after this position.
+    pub restart_after: Option<LogPosition>,
     /// The first index that is missing on the disk or in conflict with it; never at or below the
     /// commit index.
     pub first: LogIndex,
@@ -132,6 +172,20 @@ pub enum Source {
     },
     /// There are none: it is the core's own entry, with this content.
     Membership(Box<Membership>),
+}
+
+/// How a transfer of leadership has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum TransferOutcome {
+    /// The other was told to hold an election, and this node leads no more. Who leads next is said by
+    /// a later [`RoleChanged`](Action::RoleChanged).
+    SteppedDown,
+    /// This node lost the office before it could hand it over.
+    LeadershipLost,
+    /// The other did not catch up, or did not take over, within T. This node leads on.
+    TimedOut,
 }
 
 /// The four roles of a node.

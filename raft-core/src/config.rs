@@ -37,7 +37,9 @@ pub struct Config {
     pub seed: u64,
     /// T. A node that hears no leader for T, and a random time in `[0, T)` more, asks for votes. It
     /// must be well above the time of a broadcast and below the time between failures (Raft paper,
-    /// 5.6). At least 1 µs, at most one day; by default 1 s.
+    /// 5.6). At least 1 µs, at most one day; by default 1 s. With [`Protection::Plain`] it should be
+    /// the same at every node: one that times out much earlier than the others, and cannot win, puts
+    /// their elections off each time (N2).
     pub election_timeout: Duration,
     /// How often a leader asks its followers for a sign of life. At most half of `election_timeout`;
     /// by default a tenth of it.
@@ -53,12 +55,27 @@ pub struct Config {
     /// How many `AppendEntries` with entries are on their way to one follower at most. From 1 to
     /// 4096; by default 64.
     pub max_messages_in_flight: usize,
+    /// How many entries are on their way to one follower at most. At least 1; by default 65 536.
+    pub max_entries_in_flight: u64,
     /// How many entries of this leader may wait for their commit; more are refused as
     /// [`TooManyUncommitted`](crate::RejectReason::TooManyUncommitted). At least 1; by default
     /// 1 048 576.
     pub max_uncommitted: u64,
+    /// How many reads wait at most; more are refused as
+    /// [`TooManyReads`](crate::RejectReason::TooManyReads). At least 1; by default 65 536.
+    pub max_pending_reads: usize,
+    /// By how much the rate of any clock of the cluster may be off, in parts per million: a lease is
+    /// shorter than what was promised by twice this. At most 100 000; by default 1000.
+    pub clock_drift_ppm: u32,
+    /// A leader whose oldest write has waited longer gives up its office: a hung disk must not keep
+    /// it. At least 1 µs, at most one day; by default 2T.
+    pub disk_timeout: Duration,
+    /// For how long a snapshot may be on its way to a peer before it is taken as lost. At least 1 µs,
+    /// at most one day; by default 60T.
+    pub snapshot_timeout: Duration,
 }
 
+const SHORTEST: Duration = Duration::from_micros(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Config {
@@ -76,7 +93,12 @@ impl Config {
             longest_promise: Duration::from_secs(4),
             max_entries_per_message: 1024,
             max_messages_in_flight: 64,
+            max_entries_in_flight: 1 << 16,
             max_uncommitted: 1 << 20,
+            max_pending_reads: 1 << 16,
+            clock_drift_ppm: 1000,
+            disk_timeout: Duration::from_secs(2),
+            snapshot_timeout: Duration::from_secs(60),
         }
     }
 
@@ -87,6 +109,8 @@ impl Config {
             election_timeout: timeout,
             heartbeat_interval: timeout / 10,
             longest_promise: timeout.saturating_mul(4),
+            disk_timeout: timeout.saturating_mul(2),
+            snapshot_timeout: timeout.saturating_mul(60),
             ..self
         }
     }
@@ -102,18 +126,31 @@ impl Config {
         let t = self.election_timeout;
         let in_range = [
             ("id", self.id.get() <= LIMIT),
-            ("election_timeout", (Duration::from_micros(1)..=DAY).contains(&t)),
+            ("election_timeout", (SHORTEST..=DAY).contains(&t)),
             ("heartbeat_interval", nanos(self.heartbeat_interval) > 0),
             ("heartbeat_interval", nanos(self.heartbeat_interval) <= nanos(t) / 2),
             ("longest_promise", (t..=Self::LONGEST_PROMISE).contains(&self.longest_promise)),
             ("max_entries_per_message", (1..=LIMIT).contains(&self.max_entries_per_message)),
             ("max_messages_in_flight", (1..=4096).contains(&self.max_messages_in_flight)),
+            ("max_entries_in_flight", (1..=LIMIT).contains(&self.max_entries_in_flight)),
             ("max_uncommitted", (1..=LIMIT).contains(&self.max_uncommitted)),
+            ("max_pending_reads", self.max_pending_reads > 0),
+            ("clock_drift_ppm", self.clock_drift_ppm <= 100_000),
+            ("disk_timeout", (SHORTEST..=DAY).contains(&self.disk_timeout)),
+            ("snapshot_timeout", (SHORTEST..=DAY).contains(&self.snapshot_timeout)),
         ];
         match in_range.iter().find(|(_, ok)| !ok) {
             Some((field, _)) => Err(ConfigError::OutOfRange { field }),
             None => Ok(()),
         }
+    }
+
+    /// How much of a promise a leader may count on, by its own clock: the other's may run fast by the
+    /// drift bound, and its own slow.
+    pub(crate) fn safe_lease(&self, promised: Duration) -> Duration {
+        let (drift, million) = (u128::from(self.clock_drift_ppm), 1_000_000_u128);
+        let safe = u128::from(nanos(promised)) * (million - drift) / (million + drift);
+        Duration::from_nanos(u64::try_from(safe).expect("no longer than the promise"))
     }
 
     /// T in nanoseconds.
@@ -139,7 +176,7 @@ mod tests {
     #[test]
     fn every_value_out_of_its_range_is_refused_by_name() {
         type Spoil = fn(&mut Config);
-        let cases: [(&str, Spoil); 10] = [
+        let cases: [(&str, Spoil); 15] = [
             ("id", |c| c.id = NodeId(u64::MAX)),
             ("election_timeout", |c| c.election_timeout = Duration::ZERO),
             ("election_timeout", |c| c.election_timeout = Duration::MAX),
@@ -149,7 +186,12 @@ mod tests {
             ("max_entries_per_message", |c| c.max_entries_per_message = 0),
             ("max_messages_in_flight", |c| c.max_messages_in_flight = 0),
             ("max_messages_in_flight", |c| c.max_messages_in_flight = 1 << 20),
+            ("max_entries_in_flight", |c| c.max_entries_in_flight = 0),
             ("max_uncommitted", |c| c.max_uncommitted = 0),
+            ("max_pending_reads", |c| c.max_pending_reads = 0),
+            ("clock_drift_ppm", |c| c.clock_drift_ppm = 100_001),
+            ("disk_timeout", |c| c.disk_timeout = Duration::MAX),
+            ("snapshot_timeout", |c| c.snapshot_timeout = Duration::ZERO),
         ];
         for (field, spoil) in cases {
             let mut config = Config::new(NodeId(1), 7);

@@ -1,4 +1,4 @@
-//! Log entries without their content: runs of a term, and memberships.
+//! Log entries without their content: runs of a term, memberships, and what a snapshot covers.
 
 use crate::error::EntriesError;
 use crate::membership::Membership;
@@ -273,5 +273,22 @@ impl FromIterator<Run> for Entries {
 impl fmt::Debug for Entries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.runs.fmt(f)
+    }
+}
+
+/// What a snapshot covers. Its content is the runtime's.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Snapshot {
+    /// The last position that it covers.
+    pub position: LogPosition,
+    /// The membership in force at that position.
+    pub membership: Membership,
+}
+
+impl Snapshot {
+    /// The snapshot of nothing: what a cluster starts from.
+    pub const fn genesis(membership: Membership) -> Self {
+        Self { position: LogPosition::ZERO, membership }
     }
 }

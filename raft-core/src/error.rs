@@ -145,6 +145,46 @@ pub enum RejectReason {
         /// The number of commands.
         count: u64,
     },
+    /// No entry of this leader's own term is committed yet. Try again in a moment.
+    #[error("no entry of this term is committed yet")]
+    TermNotCommitted,
+    /// The office is being handed over.
+    #[error("the leadership is being transferred")]
+    TransferInProgress,
+    /// Another change of the membership is not finished.
+    #[error("another membership change is under way")]
+    ChangeInProgress,
+    /// The membership to reach is joint, or has no voters.
+    #[error("the membership to reach must have voters and must not be joint")]
+    BadMembership,
+    /// The membership to reach is in force already.
+    #[error("the membership is in force already")]
+    AlreadyInForce,
+    /// A new voter is no learner yet, or has not caught up with the log.
+    #[error("{node:?} has not caught up")]
+    NotCaughtUp {
+        /// The new voter.
+        node: NodeId,
+    },
+    /// The node cannot take over: it is this leader, a learner, or no member at all.
+    #[error("{node:?} cannot take over")]
+    CannotLead {
+        /// The node.
+        node: NodeId,
+    },
+    /// There is no other voter to take over.
+    #[error("there is no other voter")]
+    NoOtherVoter,
+    /// Too many reads wait, see
+    /// [`Config::max_pending_reads`](crate::Config::max_pending_reads).
+    #[error("too many reads wait")]
+    TooManyReads,
+    /// The leader of the read was lost. Ask again.
+    #[error("the leader has changed")]
+    LeaderChanged,
+    /// No quorum has confirmed the read in time. Ask again.
+    #[error("no answer in time")]
+    TimedOut,
     /// Too many entries wait for their commit, see
     /// [`Config::max_uncommitted`](crate::Config::max_uncommitted).
     #[error("{waiting} entries wait for their commit")]
@@ -208,6 +248,12 @@ pub enum IgnoreReason {
         /// The last index of this leader's log.
         last: LogIndex,
     },
+    /// A snapshot that was not asked for, or is not being installed.
+    #[error("no such snapshot is under way")]
+    UnknownSnapshot,
+    /// A snapshot of what is not applied, or is compacted already.
+    #[error("the position {0} cannot be compacted")]
+    CannotCompact(LogPosition),
     /// Too many messages wait for the disk already.
     #[error("too many messages wait for the disk")]
     Overloaded,

@@ -1,6 +1,6 @@
 //! What the runtime tells a node: half of the door.
 
-use crate::entries::Entries;
+use crate::entries::{Entries, Snapshot};
 use crate::membership::Membership;
 use crate::message::Envelope;
 use crate::types::{LogIndex, LogPosition, NodeId, Term, Ticket, Token};
@@ -37,6 +37,111 @@ pub enum Input {
     },
     /// Hold an election now if no leader is alive, without waiting for the deadline.
     Campaign,
+    /// Read what is committed (thesis, 6.4). Any node takes it: a follower and a learner ask their
+    /// leader. Answered, now or later, by [`ReadReady`](crate::Action::ReadReady) or
+    /// [`Rejected`](crate::Action::Rejected), at the latest after 2T: every read ends.
+    Read {
+        /// The caller's name for the request.
+        token: Token,
+        /// What the answer rests on.
+        consistency: Consistency,
+    },
+    /// Reach this membership (thesis, 4.3): any set of voters and learners at once. Answered in the
+    /// same call by [`Accepted`](crate::Action::Accepted), with the position of the joint entry, or
+    /// by [`Rejected`](crate::Action::Rejected). The joint membership is in force at once, and is
+    /// left by itself when it is committed.
+    ChangeMembership {
+        /// The caller's name for the request.
+        token: Token,
+        /// The membership to reach; not joint, with at least one voter. A new voter must be a
+        /// learner that has caught up (thesis, 4.2.1).
+        target: Membership,
+    },
+    /// Hand the office to another voter (thesis, 3.10). It is answered when it ends, by
+    /// [`TransferEnded`](crate::Action::TransferEnded) or [`Rejected`](crate::Action::Rejected), at
+    /// the latest after T; until then proposals are refused.
+    TransferLeadership {
+        /// The caller's name for the request.
+        token: Token,
+        /// The voter, or `None` for the one whose log is the most complete.
+        to: Option<NodeId>,
+    },
+    /// A snapshot of the state machine that covers everything up to `position` is durable, together
+    /// with the membership that [`Node::snapshot_at`](crate::Node::snapshot_at) gave for it. The core
+    /// forgets the log up to there; the runtime may, too.
+    SnapshotTaken {
+        /// The last position that it covers: one that was handed out in an
+        /// [`Apply`](crate::Action::Apply).
+        position: LogPosition,
+    },
+    /// A [`SendSnapshot`](crate::Action::SendSnapshot) has ended.
+    SnapshotSent {
+        /// The peer.
+        to: NodeId,
+        /// The last position that the snapshot covers; at least the one that was asked for.
+        position: LogPosition,
+        /// How it ended. A failure is tried again after a pause.
+        outcome: Outcome,
+    },
+    /// An [`InstallSnapshot`](crate::Action::InstallSnapshot) has ended.
+    SnapshotInstalled {
+        /// Its position.
+        position: LogPosition,
+        /// How it ended: state machine, membership and the start of the log are durably replaced,
+        /// or everything is as it was.
+        outcome: Outcome,
+    },
+    /// The transport has lost a peer. What was on its way is taken as lost, and the peer is probed
+    /// again.
+    PeerUnreachable {
+        /// The peer.
+        peer: NodeId,
+    },
+}
+
+/// What the answer to a read rests on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Consistency {
+    /// A quorum says, after the read was asked for, that the leader still leads (thesis, 6.4). It
+    /// rests on no clock.
+    ReadIndex,
+    /// The leader's lease, where it is in force: no message is sent (thesis, 6.4.1). It rests on the
+    /// clocks of a quorum running within [`Config::clock_drift_ppm`](crate::Config::clock_drift_ppm).
+    /// Where there is no lease, and on any other node than the leader, it is a `ReadIndex`.
+    Lease,
+}
+
+/// How something that the runtime did has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Outcome {
+    /// As was asked for.
+    Done,
+    /// It has changed nothing.
+    Failed,
+}
+
+impl Input {
+    /// The caller's name for it, if it is a request that is answered under a name.
+    pub(crate) const fn token(&self) -> Option<Token> {
+        match self {
+            Self::Propose { token, .. }
+            | Self::Read { token, .. }
+            | Self::ChangeMembership { token, .. }
+            | Self::TransferLeadership { token, .. } => Some(*token),
+            Self::Message(_)
+            | Self::Wake
+            | Self::Persisted { .. }
+            | Self::Campaign
+            | Self::SnapshotTaken { .. }
+            | Self::SnapshotSent { .. }
+            | Self::SnapshotInstalled { .. }
+            | Self::PeerUnreachable { .. } => None,
+        }
+    }
 }
 
 impl From<Envelope> for Input {
@@ -72,7 +177,7 @@ pub struct Recovered {
     /// What the newest durable snapshot covers; [`Snapshot::genesis`] where there is none.
     pub snapshot: Snapshot,
     /// The position before the first entry of `entries`: at or below the snapshot's position. A log
-    /// that is older than the snapshot or contradicts it is dropped.
+    /// that is older than the snapshot or contradicts it is dropped, and the first write says so.
     pub prev: LogPosition,
     /// The entries of the log.
     pub entries: Entries,
@@ -97,22 +202,5 @@ impl Recovered {
             entries: Entries::new(),
             applied: LogIndex::ZERO,
         }
-    }
-}
-
-/// What a snapshot covers. Its content is the runtime's.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Snapshot {
-    /// The last position that it covers.
-    pub position: LogPosition,
-    /// The membership in force at that position.
-    pub membership: Membership,
-}
-
-impl Snapshot {
-    /// The snapshot of nothing: what a cluster starts from.
-    pub const fn genesis(membership: Membership) -> Self {
-        Self { position: LogPosition::ZERO, membership }
     }
 }

@@ -44,7 +44,11 @@ fn check_core(core: &Core) -> Result<(), Broken> {
     holds(promised, "a promise is not taken back")?;
     holds(disk.durable_hard_state().current_term <= core.term(), "the term does not decrease")?;
     holds(core.outbox.len() <= 2 * MAX_WAITING, "few messages wait for the disk")?;
-    holds(core.outbox.is_empty() || !core.is_open(), "messages wait for nothing but the disk")
+    let nothing_waits = core.outbox.is_empty() || !core.is_open();
+    holds(nothing_waits, "messages wait for nothing but the disk")?;
+    holds(core.ended.is_empty(), "requests that ended have been answered")?;
+    let news = core.installing.as_ref().is_none_or(|s| s.position.index > core.commit_index);
+    holds(news, "a snapshot that is being installed is news")
 }
 
 fn check_follower(core: &Core, follower: &Follower) -> Result<(), Broken> {
@@ -58,7 +62,9 @@ fn check_follower(core: &Core, follower: &Follower) -> Result<(), Broken> {
     holds(follower.acknowledged <= follower.verified, "only what matches is acknowledged")?;
     let durable = follower.acknowledged <= core.disk.durable_index();
     holds(durable, "only what is durable is acknowledged")?;
-    holds(!follower.answer_now, "an answer that is due has been given")
+    holds(!(follower.answer_now && core.is_open()), "an answer that is due has been given")?;
+    holds(follower.reads.new.is_empty(), "every read has been asked for")?;
+    holds(follower.reads.len() <= core.config.max_pending_reads, "few reads wait")
 }
 
 fn check_leader(core: &Core, leader: &Leader) -> Result<(), Broken> {
@@ -67,8 +73,13 @@ fn check_leader(core: &Core, leader: &Leader) -> Result<(), Broken> {
     holds(core.is_open(), "a leader's term and vote are durable")?;
     holds(!leader.heartbeat_due, "a heartbeat that is due has been sent")?;
     holds(leader.peer(core.id()).is_none(), "a leader does not send to itself")?;
-    let peers = leader.peers.iter().map(|(id, _)| *id);
-    holds(peers.clone().eq(sorted_members(core)), "a leader sends to every other member")?;
+    holds(core.installing.is_none(), "a leader installs no snapshot")?;
+    holds(leader.reads.0.len() <= core.config.max_pending_reads, "few reads wait")?;
+    let mut others = core.membership().members().filter(|id| *id != core.id());
+    let known = others.all(|id| leader.peer(id).is_some_and(|peer| peer.leaving.is_none()));
+    holds(known, "a leader sends to every other member")?;
+    let sorted = leader.peers.is_sorted_by_key(|(id, _)| *id);
+    holds(sorted, "a leader knows every peer once")?;
     let window = core.config.max_messages_in_flight;
     let last = core.log.last_index();
     let sound = |index: LogIndex| index <= last.next();
@@ -92,13 +103,6 @@ fn check_timers(core: &Core, role: &Role) -> Result<(), Broken> {
         "leaders check their quorum",
     )?;
     holds(set(Deadline::Election) <= !leads, "a leader does not wait for an election")
-}
-
-fn sorted_members(core: &Core) -> impl Iterator<Item = crate::types::NodeId> {
-    let mut members: alloc::vec::Vec<_> =
-        core.membership().members().filter(|id| *id != core.id()).collect();
-    members.sort_unstable();
-    members.into_iter()
 }
 
 fn holds(condition: bool, invariant: &'static str) -> Result<(), Broken> {

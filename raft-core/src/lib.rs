@@ -25,20 +25,30 @@ mod protocol;
 
 pub mod invariants;
 
+mod recovery;
+mod status;
+
 mod node;
 
-pub use action::{Action, Chunk, Fate, LogWrite, RoleKind, Source, Write};
+pub use action::{Action, Chunk, Fate, LogWrite, RoleKind, Source, TransferOutcome, Write};
 pub use config::{Config, Protection};
-pub use entries::{Entries, Run, Runs};
+pub use entries::{Entries, Run, Runs, Snapshot};
 pub use error::{
     ConfigError, EntriesError, IgnoreReason, MembershipError, PayloadError, RecoveryError,
     RejectReason, StartError,
 };
-pub use input::{HardState, Input, Recovered, Snapshot};
+pub use input::{Consistency, HardState, Input, Outcome, Recovered};
 pub use membership::Membership;
 pub use message::{
-    AppendEntries, AppendEntriesResponse, AppendOutcome, Echo, Envelope, Message, PreVote,
-    PreVoteResponse, Probe, RequestVote, RequestVoteResponse, TermSpan, Verdict,
+    AppendEntries, AppendEntriesResponse, AppendOutcome, Echo, Envelope, InstallSnapshot, Message,
+    Permit, PreVote, PreVoteResponse, Probe, ReadIndex, ReadIndexResponse, RequestVote,
+    RequestVoteResponse, TermSpan, Verdict,
 };
-pub use node::{Node, Status};
+pub use node::Node;
+pub use status::{PeerPhase, PeerStatus, Status};
 pub use types::{Instant, LogIndex, LogPosition, NodeId, Round, Term, Ticket, Token};
+
+/// The guide's runtime is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/EMBEDDING.md")]
+struct Embedding;

@@ -3,7 +3,7 @@
 //! Sender, receiver and term stand once, in the [`Envelope`]. How a message travels is the
 //! runtime's: it may be lost, duplicated, delayed and reordered.
 
-use crate::entries::Entries;
+use crate::entries::{Entries, Snapshot};
 use crate::types::{Instant, LogIndex, LogPosition, NodeId, Round, Term};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -40,8 +40,16 @@ pub enum Message {
     /// Entries of the leader's log, or none: then a heartbeat, or the announcement of a commit
     /// (Raft paper, 5.3).
     AppendEntries(AppendEntries),
-    /// The answer to [`Message::AppendEntries`].
+    /// The answer to [`Message::AppendEntries`] and [`Message::InstallSnapshot`].
     AppendEntriesResponse(AppendEntriesResponse),
+    /// The leader's snapshot has arrived, whole (Raft paper, 7).
+    InstallSnapshot(InstallSnapshot),
+    /// Hold an election now: the leader of this term hands over (thesis, 3.10).
+    TimeoutNow,
+    /// From which index on may I read? (thesis, 6.4)
+    ReadIndex(ReadIndex),
+    /// The answer to [`Message::ReadIndex`].
+    ReadIndexResponse(ReadIndexResponse),
 }
 
 /// Would you vote for me in the term after mine? The question changes nothing on either side
@@ -76,6 +84,19 @@ pub struct PreVoteResponse {
 pub struct RequestVote {
     /// The last position of the candidate's log.
     pub last: LogPosition,
+    /// The word of the leader before, if it hands over.
+    pub permit: Option<Permit>,
+}
+
+/// A leader's word that its followers may vote although they hear it. It is good for the term after
+/// its own, passes the lease of this leader in this term, and no other rule.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Permit {
+    /// The leader that hands over.
+    pub leader: NodeId,
+    /// The term that it leads.
+    pub term: Term,
 }
 
 /// The answer to a [`RequestVote`]. A vote counts in the term of the envelope only.
@@ -196,6 +217,36 @@ pub enum AppendOutcome {
     },
     /// The answering node's term is later: so that a leader whose term is over learns it.
     StaleTerm,
+    /// A snapshot is being installed; only the echo counts.
+    Installing,
+}
+
+/// The leader's snapshot, which arrived whole beside this message. The runtime of the leader sends it
+/// for a [`SendSnapshot`](crate::Action::SendSnapshot), with the term of that action; the receiving
+/// core decides whether it is of use.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct InstallSnapshot {
+    /// What it covers.
+    pub snapshot: Snapshot,
+}
+
+/// From which index on may I read? A later question of the same node stands for its earlier ones.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ReadIndex {
+    /// Names the question at its sender; later ones are greater.
+    pub id: Round,
+}
+
+/// The answer to a [`ReadIndex`], and to all earlier ones of the same node.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ReadIndexResponse {
+    /// The question.
+    pub id: Round,
+    /// The index that must be applied before the read; `None` if the answering node does not lead.
+    pub index: Option<LogIndex>,
 }
 
 /// The entries of one term in a log, from `first` to `last`, both included.
@@ -220,6 +271,10 @@ impl Message {
             Self::RequestVoteResponse(_) => "request_vote_response",
             Self::AppendEntries(_) => "append_entries",
             Self::AppendEntriesResponse(_) => "append_entries_response",
+            Self::InstallSnapshot(_) => "install_snapshot",
+            Self::TimeoutNow => "timeout_now",
+            Self::ReadIndex(_) => "read_index",
+            Self::ReadIndexResponse(_) => "read_index_response",
         }
     }
 

@@ -2,19 +2,23 @@
 
 use crate::action::{Action, Fate, RoleKind};
 use crate::config::Config;
+use crate::entries::Snapshot;
 use crate::error::{ConfigError, IgnoreReason, RecoveryError, RejectReason, StartError};
-use crate::input::{HardState, Input, Recovered};
+use crate::input::{Input, Recovered};
 use crate::invariants::{self, Broken};
 use crate::membership::Membership;
 use crate::message::{Envelope, Message};
 use crate::protocol::transition::become_follower;
-use crate::protocol::{admission, election, replication};
+use crate::protocol::{
+    admission, election, read, reconfiguration, replication, snapshot, transfer,
+};
+use crate::recovery::recover_log;
 use crate::state::core::Core;
 use crate::state::disk::Disk;
-use crate::state::log::Log;
 use crate::state::rng::Rng;
 use crate::state::role::{Follower, Role};
 use crate::state::timers::{Deadline, Timers};
+use crate::status::{self, PeerStatus, Status};
 use crate::types::{Instant, LIMIT, LogIndex, LogPosition, NodeId, Round, Term, Ticket};
 use alloc::vec::Vec;
 
@@ -64,32 +68,6 @@ pub struct Node {
     role: Role,
 }
 
-/// A cheap view of a node, for dashboards, traces and checkers.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Status {
-    /// This node.
-    pub id: NodeId,
-    /// The role.
-    pub role: RoleKind,
-    /// The current term.
-    pub term: Term,
-    /// To whom the vote of this term went.
-    pub voted_for: Option<NodeId>,
-    /// The leader of this term, if this node follows or is it.
-    pub leader: Option<NodeId>,
-    /// The last position of the log.
-    pub last: LogPosition,
-    /// The commit index.
-    pub commit_index: LogIndex,
-    /// The last index handed out in an `Apply`.
-    pub last_applied: LogIndex,
-    /// The last position of the log that is durable.
-    pub durable: LogPosition,
-    /// The hard state that is durable.
-    pub durable_hard_state: HardState,
-}
-
 impl Node {
     /// Starts a node from what it finds on its disk.
     ///
@@ -102,10 +80,11 @@ impl Node {
         if out_of_range(&config, now) {
             return Err(ConfigError::ClockOutOfRange.into());
         }
-        let end = recovered.entries.last_position(recovered.prev).index;
+        let found = recovered.entries.last_position(recovered.prev);
         let Recovered { hard_state, applied, .. } = recovered;
         let log = recover_log(recovered)?;
         let durable_index = log.last_index();
+        let is_dropped = found != log.last_position();
         let start = log.start().index;
         if applied > log.last_index() {
             return Err(RecoveryError::AppliedBeyondLog { applied, last: log.last_index() }.into());
@@ -121,6 +100,10 @@ impl Node {
             hard_state,
             elected: None,
             lease_until: now.saturating_add(hard_state.promised),
+            lease_with: None,
+            clock_is_behind: false,
+            installing: None,
+            ended: Vec::new(),
             commit_index: start.max(applied),
             last_applied: start.max(applied),
             disk: Disk::new(ticket, hard_state, durable_index),
@@ -129,9 +112,8 @@ impl Node {
             outbox: Vec::new(),
             config,
         };
-        if durable_index < end {
-            // The log contradicts the snapshot, or is older: it goes with the first write.
-            core.disk.truncate_from(durable_index.next());
+        if is_dropped {
+            core.disk.restart_after(core.log.start());
         }
         core.reset_election_timer();
         if core.membership().is_lone_voter(core.id()) {
@@ -168,6 +150,7 @@ impl Node {
     ) {
         let late = out_of_range(&self.core.config, now);
         if !late {
+            self.core.clock_is_behind = now < self.core.now;
             self.core.now = self.core.now.max(now);
         }
         let before = self.standing();
@@ -176,18 +159,15 @@ impl Node {
                 Input::Message(envelope) => Some(envelope.from),
                 _ => None,
             };
-            let refused = match (input, late) {
-                (Input::Propose { token, .. }, true) => {
-                    let reason = RejectReason::ClockOutOfRange;
-                    actions.push(Action::Rejected { token, reason });
-                    Ok(())
+            let token = input.token();
+            let refusal = match self.take(input, nth, late, actions) {
+                Ok(()) => None,
+                Err(Refusal::Ignored(reason)) => Some(Action::Ignored { from, reason }),
+                Err(Refusal::Rejected(reason)) => {
+                    token.map(|token| Action::Rejected { token, reason })
                 }
-                (_, true) => Err(IgnoreReason::ClockOutOfRange),
-                (input, false) => self.take(input, nth, actions),
             };
-            if let Err(reason) = refused {
-                actions.push(Action::Ignored { from, reason });
-            }
+            actions.extend(refusal);
         }
         self.settle(actions);
         if self.standing() != before {
@@ -204,21 +184,16 @@ impl Node {
 
     /// What the node is about.
     pub fn status(&self) -> Status {
-        let (role, term, leader) = self.standing();
-        let core = &self.core;
-        let durable = core.log.position_at(core.disk.durable_index());
-        Status {
-            id: core.id(),
-            role,
-            term,
-            voted_for: core.hard_state.voted_for,
-            leader,
-            last: core.log.last_position(),
-            commit_index: core.commit_index,
-            last_applied: core.last_applied,
-            durable: durable.expect("what is durable lies in the log"),
-            durable_hard_state: *core.disk.durable_hard_state(),
-        }
+        Status::of(&self.core, &self.role)
+    }
+
+    /// What a leader knows of its peers, in the order of their ids; nothing in another role.
+    pub fn peers(&self) -> impl Iterator<Item = PeerStatus> + '_ {
+        let peers = match &self.role {
+            Role::Leader(leader) => &leader.peers[..],
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => &[],
+        };
+        peers.iter().map(|(id, progress)| PeerStatus::of(&self.core, *id, progress))
     }
 
     /// The membership in force: the newest in the log, committed or not.
@@ -229,6 +204,17 @@ impl Node {
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.core.config
+    }
+
+    /// What a snapshot of the state machine at `index` covers: store it with the snapshot. `None` if
+    /// the index is not applied, or compacted already.
+    pub fn snapshot_at(&self, index: LogIndex) -> Option<Snapshot> {
+        let core = &self.core;
+        if index > core.last_applied || index < core.log.start().index {
+            return None;
+        }
+        let membership = core.log.membership_at(index).clone();
+        Some(Snapshot { position: core.log.position_at(index)?, membership })
     }
 
     /// What is known of a position that was [`Accepted`](Action::Accepted), here or elsewhere.
@@ -260,14 +246,9 @@ impl Node {
         invariants::check(&self.core, &self.role)
     }
 
-    /// Role, term, and the leader that this node follows or is.
+    /// What [`Action::RoleChanged`] tells.
     fn standing(&self) -> (RoleKind, Term, Option<NodeId>) {
-        let leader = match &self.role {
-            Role::Follower(follower) => follower.leader,
-            Role::PreCandidate(_) | Role::Candidate(_) => None,
-            Role::Leader(_) => Some(self.core.id()),
-        };
-        (self.role.kind(), self.core.term(), leader)
+        (self.role.kind(), self.core.term(), status::leader(&self.core, &self.role))
     }
 
     /// One input. An `Err` has changed nothing.
@@ -275,73 +256,101 @@ impl Node {
         &mut self,
         input: Input,
         nth: usize,
+        late: bool,
         actions: &mut Vec<Action>,
-    ) -> Result<(), IgnoreReason> {
+    ) -> Result<(), Refusal> {
         let (core, role) = (&mut self.core, &mut self.role);
         match input {
+            _ if late => return Err(Refusal::of_late(&input)),
             Input::Message(envelope) => {
                 admission::check(core, role, &envelope)?;
-                self.receive(&envelope, nth)
+                self.receive(&envelope, nth, actions)?;
             }
-            Input::Wake => {
-                self.wake();
-                Ok(())
-            }
+            Input::Wake => self.wake(actions),
             Input::Propose { token, count } => {
-                let outcome = replication::on_propose(core, role, count, nth);
-                actions.push(replication::answer(token, count, outcome));
-                Ok(())
+                let first = replication::on_propose(core, role, count, nth)?;
+                actions.push(Action::Accepted { token, first, count });
             }
             Input::Persisted { ticket } => {
-                core.disk.completed(ticket).ok_or(IgnoreReason::UnknownTicket)
+                core.disk.completed(ticket).ok_or(IgnoreReason::UnknownTicket)?;
             }
-            Input::Campaign => election::on_campaign(core, role),
+            Input::Campaign => election::on_campaign(core, role)?,
+            Input::Read { token, consistency } => read::on_read(core, role, token, consistency)?,
+            Input::ChangeMembership { token, target } => {
+                let first = reconfiguration::on_change(core, role, &target)?;
+                actions.push(Action::Accepted { token, first, count: 1 });
+            }
+            Input::TransferLeadership { token, to } => transfer::on_request(core, role, token, to)?,
+            Input::SnapshotTaken { position } => snapshot::on_taken(core, position)?,
+            Input::SnapshotSent { to, position, outcome } => match role {
+                Role::Leader(leader) => snapshot::on_sent(core, leader, to, position, outcome)?,
+                Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                    return Err(IgnoreReason::Stale.into());
+                }
+            },
+            Input::SnapshotInstalled { position, outcome } => {
+                snapshot::on_installed(core, role, position, outcome)?;
+            }
+            Input::PeerUnreachable { peer } => match role {
+                Role::Leader(leader) => replication::on_unreachable(core, leader, peer)?,
+                Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {}
+            },
         }
+        Ok(())
     }
 
     /// The rules about terms, which come before all others (Raft paper, 5.1), and then the handler
     /// of the message. Pre-votes ask about a later term than the sender's: they have rules of their
     /// own, and so has a vote request within a lease.
-    fn receive(&mut self, envelope: &Envelope, nth: usize) -> Result<(), IgnoreReason> {
+    fn receive(
+        &mut self,
+        envelope: &Envelope,
+        nth: usize,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), IgnoreReason> {
         let (core, role) = (&mut self.core, &mut self.role);
         let Envelope { from, term, message, .. } = envelope;
+        let (lower, higher) = (*term < core.term(), *term > core.term());
         match message {
             Message::PreVote(_) | Message::PreVoteResponse(_) | Message::RequestVote(_) => {}
-            Message::AppendEntries(_) if *term < core.term() => {
+            Message::AppendEntries(_) | Message::InstallSnapshot(_) if lower => {
                 replication::refuse_stale_leader(core, *from);
                 return Ok(());
             }
-            Message::AppendEntries(_) => {
-                let following = matches!(role, Role::Follower(f) if f.leader == Some(*from));
-                if *term > core.term() || !following {
+            Message::AppendEntries(_) | Message::InstallSnapshot(_) => {
+                if higher || role.leader() != Some(*from) {
                     become_follower(core, role, *term, Some(*from));
                 }
             }
-            Message::RequestVoteResponse(_) | Message::AppendEntriesResponse(_) => {
-                if *term < core.term() {
+            Message::RequestVoteResponse(_)
+            | Message::AppendEntriesResponse(_)
+            | Message::TimeoutNow
+            | Message::ReadIndex(_)
+            | Message::ReadIndexResponse(_) => {
+                if lower {
                     return Err(IgnoreReason::Stale);
                 }
-                if *term > core.term() {
+                if higher {
                     become_follower(core, role, *term, None);
                     return Ok(());
                 }
             }
         }
-        self.dispatch(*from, *term, message, nth)
+        self.dispatch(envelope, nth, actions)
     }
 
     /// Who handles what: every role, every message.
     fn dispatch(
         &mut self,
-        from: NodeId,
-        term: Term,
-        message: &Message,
+        envelope: &Envelope,
         nth: usize,
+        actions: &mut Vec<Action>,
     ) -> Result<(), IgnoreReason> {
         use Message as M;
         use Role::{Candidate, Follower, Leader, PreCandidate};
         let (core, role) = (&mut self.core, &mut self.role);
-        match (role, message) {
+        let (from, term) = (envelope.from, envelope.term);
+        match (role, &envelope.message) {
             (role, M::PreVote(m)) => election::on_pre_vote(core, role, from, term, m),
             (role, M::PreVoteResponse(m)) => {
                 election::on_pre_vote_response(core, role, from, term, m)?;
@@ -356,13 +365,25 @@ impl Node {
             (Follower(follower), M::AppendEntries(m)) => {
                 replication::on_append_entries(core, follower, from, nth, m);
             }
-            (PreCandidate(_) | Candidate(_) | Leader(_), M::AppendEntries(_)) => {
-                unreachable!("whoever hears a leader of its own or a later term follows it first")
+            (Follower(follower), M::InstallSnapshot(m)) => {
+                snapshot::on_install(core, follower, from, m, actions);
             }
+            (
+                PreCandidate(_) | Candidate(_) | Leader(_),
+                M::AppendEntries(_) | M::InstallSnapshot(_),
+            ) => unreachable!("whoever hears a leader of its own or a later term follows it first"),
             (Leader(leader), M::AppendEntriesResponse(m)) => {
                 replication::on_append_entries_response(core, leader, from, m)?;
             }
             (Follower(_) | PreCandidate(_) | Candidate(_), M::AppendEntriesResponse(_)) => {
+                return Err(IgnoreReason::Stale);
+            }
+            (role, M::TimeoutNow) => transfer::on_timeout_now(core, role, from)?,
+            (role, M::ReadIndex(m)) => read::on_read_index(core, role, from, m)?,
+            (Follower(follower), M::ReadIndexResponse(m)) => {
+                read::on_read_index_response(follower, from, m, actions)?;
+            }
+            (PreCandidate(_) | Candidate(_) | Leader(_), M::ReadIndexResponse(_)) => {
                 return Err(IgnoreReason::Stale);
             }
         }
@@ -370,13 +391,22 @@ impl Node {
     }
 
     /// Acts on every deadline that has passed.
-    fn wake(&mut self) {
+    fn wake(&mut self, actions: &mut Vec<Action>) {
         let (core, role) = (&mut self.core, &mut self.role);
         if core.timers.is_due(Deadline::Election, core.now) {
             election::on_election_timeout(core, role);
         }
         if core.timers.is_due(Deadline::CheckQuorum, core.now) {
             election::on_check_quorum(core, role);
+        }
+        if core.timers.is_due(Deadline::Disk, core.now) {
+            transfer::on_disk_timeout(core, role, actions);
+        }
+        if core.timers.is_due(Deadline::Transfer, core.now) {
+            transfer::on_timeout(core, role);
+        }
+        if core.timers.is_due(Deadline::Read, core.now) {
+            read::on_timeout(core, role);
         }
         if let Role::Leader(leader) = role
             && core.timers.is_due(Deadline::Heartbeat, core.now)
@@ -390,14 +420,27 @@ impl Node {
     fn settle(&mut self, actions: &mut Vec<Action>) {
         let (core, role) = (&mut self.core, &mut self.role);
         election::settle_votes(core, role);
+        let mut asks = false;
         match role {
-            Role::Leader(leader) => replication::settle_commit(core, leader),
-            Role::Follower(follower) => replication::settle_answer(core, follower),
+            Role::Leader(leader) => {
+                replication::settle_commit(core, leader);
+                reconfiguration::settle(core, leader);
+                transfer::settle(core, leader, actions);
+                asks = read::settle_leader(core, leader, actions);
+                leader.heartbeat_due |= asks;
+            }
+            Role::Follower(follower) => {
+                replication::settle_answer(core, follower);
+                read::settle_follower(core, follower);
+            }
             Role::PreCandidate(_) | Role::Candidate(_) => {}
         }
-        actions.extend(core.disk.issue(&core.hard_state).map(Action::Persist));
+        actions.extend(core.disk.issue(&core.hard_state, core.now).map(Action::Persist));
         if let Role::Leader(leader) = role {
             replication::settle_sends(core, leader, actions);
+            if asks {
+                read::asked(core, leader);
+            }
         }
         if core.is_open() {
             let (from, term) = (core.id(), core.term());
@@ -407,45 +450,40 @@ impl Node {
             );
         }
         replication::settle_applies(core, actions);
+        actions.append(&mut core.ended);
+        core.timers.set(Deadline::Read, read::deadline(core, role));
+        core.timers.set(Deadline::Disk, transfer::disk_deadline(core, role));
+    }
+}
+
+/// Why an input was refused, by the rules for requests or for everything else.
+enum Refusal {
+    Ignored(IgnoreReason),
+    Rejected(RejectReason),
+}
+
+impl Refusal {
+    fn of_late(input: &Input) -> Self {
+        match input.token() {
+            Some(_) => Self::Rejected(RejectReason::ClockOutOfRange),
+            None => Self::Ignored(IgnoreReason::ClockOutOfRange),
+        }
+    }
+}
+
+impl From<IgnoreReason> for Refusal {
+    fn from(reason: IgnoreReason) -> Self {
+        Self::Ignored(reason)
+    }
+}
+
+impl From<RejectReason> for Refusal {
+    fn from(reason: RejectReason) -> Self {
+        Self::Rejected(reason)
     }
 }
 
 /// Deadlines must not run over the end of the clock.
 fn out_of_range(config: &Config, now: Instant) -> bool {
     now.saturating_add(config.election_timeout.saturating_mul(2)) == Instant::MAX
-}
-
-/// The log as it was found, less what the snapshot covers. A log that is
-/// older than the snapshot or contradicts it is dropped.
-fn recover_log(recovered: Recovered) -> Result<Log, RecoveryError> {
-    let Recovered { hard_state, snapshot, prev, entries, .. } = recovered;
-    let current = hard_state.current_term;
-    if current.get() > LIMIT
-        || hard_state.voted_for.is_some_and(|id| id.get() > LIMIT || current == Term::ZERO)
-        || hard_state.promised > Config::LONGEST_PROMISE
-    {
-        return Err(RecoveryError::HardStateOutOfRange);
-    }
-    let snap = snapshot.position;
-    for position in [snap, prev] {
-        let zero = position.index == LogIndex::ZERO;
-        if position.index.get() > LIMIT || zero != (position.term == Term::ZERO) {
-            return Err(RecoveryError::ImpossibleSnapshot(position));
-        }
-    }
-    if snap.term > current {
-        return Err(RecoveryError::SnapshotAboveTerm { snapshot: snap.term, current });
-    }
-    if prev.index > snap.index {
-        return Err(RecoveryError::Gap { log_starts_after: prev.index, snapshot: snap.index });
-    }
-    entries.check(prev, current)?;
-
-    let mut log = Log::new(snapshot);
-    let covered = snap.index.since(prev.index);
-    let (head, tail) = entries.split_at(covered);
-    if head.last_position(prev) == snap {
-        tail.runs().for_each(|run| log.append_run(run));
-    }
-    Ok(log)
 }

@@ -145,11 +145,17 @@ impl<P: Clone> PayloadLog<P> {
     where
         P: 'a,
     {
-        let (start, last) = (self.start.index.next(), self.last_index());
+        let (start, last) = match write.restart_after {
+            Some(position) => (position.index.next(), position.index),
+            None => (self.start.index.next(), self.last_index()),
+        };
         if write.first < start || write.first > last.next() {
             return Err(PayloadError::OutOfOrder { first: write.first, start, last });
         }
         let bound = bind(write, payloads)?;
+        if let Some(position) = write.restart_after {
+            *self = Self::new(position);
+        }
         self.truncate_from(write.first);
         self.entries.extend(bound.into_iter().map(|(position, content)| (position.term, content)));
         Ok(())
@@ -253,7 +259,8 @@ mod tests {
     }
 
     fn write(first: u64, chunks: impl IntoIterator<Item = Chunk>) -> LogWrite {
-        LogWrite { first: LogIndex(first), chunks: chunks.into_iter().collect() }
+        let chunks = chunks.into_iter().collect();
+        LogWrite { restart_after: None, first: LogIndex(first), chunks }
     }
 
     fn commands(term: u64, count: u64, nth: usize, skip: u64) -> Chunk {

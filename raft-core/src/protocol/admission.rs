@@ -4,7 +4,9 @@
 //! this node can judge it, so that the handlers need not doubt what they are given.
 
 use crate::error::IgnoreReason;
-use crate::message::{AppendEntries, AppendEntriesResponse, AppendOutcome, Envelope, Message};
+use crate::message::{
+    AppendEntries, AppendEntriesResponse, AppendOutcome, Envelope, InstallSnapshot, Message,
+};
 use crate::protocol::replication::MAX_HINT;
 use crate::state::core::{Core, MAX_WAITING};
 use crate::state::role::Role;
@@ -28,6 +30,12 @@ pub(crate) fn check(core: &Core, role: &Role, envelope: &Envelope) -> Result<(),
         Message::RequestVoteResponse(m) => require(can_be(m.last, *term)),
         Message::AppendEntries(m) => check_append(core, role, *from, *term, m),
         Message::AppendEntriesResponse(m) => check_append_response(core, role, *term, m),
+        Message::InstallSnapshot(m) => check_install(core, *from, *term, m),
+        Message::TimeoutNow => require(*term > Term::ZERO),
+        Message::ReadIndex(m) => require(m.id.get() <= LIMIT),
+        Message::ReadIndexResponse(m) => {
+            require(m.id.get() <= LIMIT && m.index.is_none_or(|index| index.get() <= LIMIT))
+        }
     }
 }
 
@@ -44,11 +52,36 @@ fn check_append(
     if term < core.term() {
         return Ok(());
     }
-    if let Some(first) = core.elected.filter(|first| term == core.term() && *first != from) {
-        return Err(IgnoreReason::SecondLeader { first });
-    }
+    check_first_leader(core, from, term)?;
     match first_contradiction(core, m, settled(core, role, term)) {
         Some(at) => Err(IgnoreReason::Contradiction { at }),
+        None => Ok(()),
+    }
+}
+
+fn check_install(
+    core: &Core,
+    from: NodeId,
+    term: Term,
+    m: &InstallSnapshot,
+) -> Result<(), IgnoreReason> {
+    let position = m.snapshot.position;
+    require(term > Term::ZERO && can_be(position, term) && position.index > LogIndex::ZERO)?;
+    require(!m.snapshot.membership.is_empty())?;
+    if term < core.term() {
+        return Ok(());
+    }
+    check_first_leader(core, from, term)?;
+    if position.index <= core.commit_index && !core.log.matches(position) {
+        return Err(IgnoreReason::Contradiction { at: position.index });
+    }
+    Ok(())
+}
+
+/// There is one leader in a term, so whoever else says that it leads is wrong.
+fn check_first_leader(core: &Core, from: NodeId, term: Term) -> Result<(), IgnoreReason> {
+    match core.elected.filter(|first| term == core.term() && *first != from) {
+        Some(first) => Err(IgnoreReason::SecondLeader { first }),
         None => Ok(()),
     }
 }
@@ -83,7 +116,7 @@ fn check_append_response(
                 .all(|pair| pair[0].term > pair[1].term && pair[0].first > pair[1].last);
             require(can_be(*rejected, term) && hint.len() <= MAX_HINT && sane && descending)
         }
-        AppendOutcome::StaleTerm => Ok(()),
+        AppendOutcome::StaleTerm | AppendOutcome::Installing => Ok(()),
     }
 }
 

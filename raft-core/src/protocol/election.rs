@@ -4,7 +4,7 @@
 use crate::config::Protection;
 use crate::error::IgnoreReason;
 use crate::message::{
-    Message, PreVote, PreVoteResponse, RequestVote, RequestVoteResponse, Verdict,
+    Message, Permit, PreVote, PreVoteResponse, RequestVote, RequestVoteResponse, Verdict,
 };
 use crate::protocol::transition::{
     become_candidate, become_follower, become_leader, become_pre_candidate,
@@ -18,8 +18,10 @@ use core::time::Duration;
 
 /// The election timer has run out, or a round has taken too long: once more (N1, N10, N16).
 pub(crate) fn on_election_timeout(core: &mut Core, role: &mut Role) {
-    if !may_campaign(core) {
+    if !core.has_a_vote() || core.term().get() >= LIMIT {
         core.timers.set(Deadline::Election, None);
+    } else if core.installing.is_some() || core.disk_hangs() || waits_for_own_vote(core, role) {
+        core.reset_election_timer();
     } else if core.now < core.lease_until {
         // A promise of an earlier life, or to a leader with a longer timeout, binds this node too.
         let jitter = core.rng.below(core.config.timeout_nanos());
@@ -34,7 +36,8 @@ pub(crate) fn on_election_timeout(core: &mut Core, role: &mut Role) {
 pub(crate) fn on_campaign(core: &mut Core, role: &mut Role) -> Result<(), IgnoreReason> {
     match role {
         Role::Leader(_) => Err(IgnoreReason::LeaderAlive),
-        _ if !may_campaign(core) => Err(IgnoreReason::NotAVoter),
+        _ if !core.has_a_vote() || core.term().get() >= LIMIT => Err(IgnoreReason::NotAVoter),
+        _ if core.installing.is_some() || core.disk_hangs() => Err(IgnoreReason::Overloaded),
         Role::PreCandidate(_) | Role::Candidate(_) => Err(IgnoreReason::AlreadyCampaigning),
         Role::Follower(_) if core.now < core.lease_until => Err(IgnoreReason::LeaderAlive),
         Role::Follower(_) => {
@@ -94,7 +97,7 @@ pub(crate) fn on_request_vote(
     term: Term,
     m: &RequestVote,
 ) {
-    let verdict = if hears_a_leader(core, role) {
+    let verdict = if hears_a_leader(core, role) && !is_permitted(core, role, term, m.permit) {
         Verdict::LeaderAlive
     } else if term < core.term() {
         Verdict::StaleTerm
@@ -138,10 +141,14 @@ pub(crate) fn on_request_vote_response(
 /// Draws the consequence of the votes that are in: from would-win to candidate, from candidate to
 /// leader. A node's own vote counts once it is durable.
 pub(crate) fn settle_votes(core: &mut Core, role: &mut Role) {
+    if core.installing.is_some() {
+        // A log that is about to be replaced lacks what is committed: it cannot win.
+        return;
+    }
     if let Role::PreCandidate(PreCandidate { granted, .. }) = role
         && quorum::has_quorum(core.membership(), |id| id == core.id() || granted.contains(id))
     {
-        become_candidate(core, role);
+        become_candidate(core, role, None);
     }
     if let Role::Candidate(Candidate { granted }) = role
         && core.is_open()
@@ -164,13 +171,15 @@ pub(crate) fn on_check_quorum(core: &mut Core, role: &mut Role) {
     }
 }
 
-fn may_campaign(core: &Core) -> bool {
-    core.is_voter() && core.term().get() < LIMIT
+/// A candidate whose own vote is not durable yet has asked nobody: a slow disk must not make it raise
+/// its term again and again.
+fn waits_for_own_vote(core: &Core, role: &Role) -> bool {
+    matches!(role, Role::Candidate(_)) && !core.is_open()
 }
 
 fn campaign(core: &mut Core, role: &mut Role) {
     match core.config.protection {
-        Protection::Plain => become_candidate(core, role),
+        Protection::Plain => become_candidate(core, role, None),
         Protection::PreVote | Protection::Full => become_pre_candidate(core, role),
     }
 }
@@ -184,6 +193,15 @@ fn hears_a_leader(core: &Core, role: &Role) -> bool {
     let Role::Leader(leader) = role else { return false };
     let heard = quorum_heard_at(core, leader);
     core.has_leases() && heard.saturating_add(core.config.election_timeout) > core.now
+}
+
+/// Whether the leader that this node hears has itself asked for the vote, for this very term.
+fn is_permitted(core: &Core, role: &Role, term: Term, permit: Option<Permit>) -> bool {
+    let heard = match role {
+        Role::Leader(_) => Some(Permit { leader: core.id(), term: core.term() }),
+        Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => core.lease_with,
+    };
+    permit.is_some_and(|permit| permit.term.next() == term && heard == Some(permit))
 }
 
 /// A vote goes to a log that is at least as up to date as this one (Raft paper, 5.4.1; N12).

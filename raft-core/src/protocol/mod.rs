@@ -4,6 +4,10 @@
 pub(crate) mod transition;
 
 pub(crate) mod election;
+pub(crate) mod read;
+pub(crate) mod reconfiguration;
 pub(crate) mod replication;
+pub(crate) mod snapshot;
+pub(crate) mod transfer;
 
 pub(crate) mod admission;

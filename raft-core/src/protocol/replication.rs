@@ -5,14 +5,15 @@ use crate::entries::{Entries, Run};
 use crate::error::{IgnoreReason, RejectReason};
 use crate::membership::Membership;
 use crate::message::{
-    AppendEntries, AppendEntriesResponse, AppendOutcome, Echo, Envelope, Message, Probe,
+    AppendEntries, AppendEntriesResponse, AppendOutcome, Echo, Envelope, Message, Permit, Probe,
 };
+use crate::protocol::snapshot;
 use crate::state::core::Core;
 use crate::state::progress::{Phase, Progress};
 use crate::state::quorum;
 use crate::state::role::{Follower, Leader, Role};
 use crate::state::timers::Deadline;
-use crate::types::{LIMIT, LogIndex, LogPosition, NodeId, Round, Token};
+use crate::types::{LIMIT, LogIndex, LogPosition, NodeId, Round};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -27,13 +28,11 @@ pub(crate) fn on_propose(
     count: u64,
     nth: usize,
 ) -> Result<LogPosition, RejectReason> {
-    let leader = match role {
-        Role::Leader(_) => Some(core.id()),
-        Role::Follower(follower) => follower.leader,
-        Role::PreCandidate(_) | Role::Candidate(_) => None,
+    let Role::Leader(Leader { transfer, .. }) = role else {
+        return Err(RejectReason::NotLeader { leader: role.leader() });
     };
-    if leader != Some(core.id()) {
-        return Err(RejectReason::NotLeader { leader });
+    if transfer.is_some() {
+        return Err(RejectReason::TransferInProgress);
     }
     if count == 0 || count > LIMIT.saturating_sub(core.log.last_index().get()) {
         return Err(RejectReason::BadCount { count });
@@ -47,18 +46,6 @@ pub(crate) fn on_propose(
     Ok(first)
 }
 
-/// What the caller of [`on_propose`] hears.
-pub(crate) fn answer(
-    token: Token,
-    count: u64,
-    outcome: Result<LogPosition, RejectReason>,
-) -> Action {
-    match outcome {
-        Ok(first) => Action::Accepted { token, first, count },
-        Err(reason) => Action::Rejected { token, reason },
-    }
-}
-
 /// The leader of this term speaks (Raft paper, 5.3). What cannot be was refused at the door, see
 /// `admission`.
 pub(crate) fn on_append_entries(
@@ -68,27 +55,26 @@ pub(crate) fn on_append_entries(
     nth: usize,
     m: &AppendEntries,
 ) {
-    on_contact(core, follower, m.probe);
+    on_contact(core, follower, from, m.probe);
+    if core.installing.is_some() {
+        return reject(core, from, m.probe, AppendOutcome::Installing);
+    }
     if !core.log.matches(m.prev) {
-        if let Some(probe) = m.probe {
-            let hint = core.log.spans_down_from(m.prev.index, MAX_HINT);
-            let outcome = AppendOutcome::Mismatched { rejected: m.prev, hint };
-            let echo = Some(echo(core, probe));
-            core.send(
-                from,
-                Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo }),
-            );
-        }
-        return;
+        let hint = core.log.spans_down_from(m.prev.index, MAX_HINT);
+        return reject(core, from, m.probe, AppendOutcome::Mismatched { rejected: m.prev, hint });
     }
     accept(core, m, nth);
+    if core.timers.get(Deadline::Election).is_none() {
+        // The membership may have made this node a voter.
+        core.reset_election_timer();
+    }
 
     let last = m.last_position().index;
     follower.verified = follower.verified.max(last);
     // Only what is known to match may be taken as committed (Raft paper, figure 2).
     core.advance_commit(m.commit.min(last));
     if m.probe.is_some() {
-        follower.probe = newest(follower.probe, m.probe);
+        follower.probe = follower.probe.into_iter().chain(m.probe).max_by_key(|p| p.round);
         follower.answer_now |= m.entries.is_empty() || last <= core.disk.durable_index();
     }
 }
@@ -96,14 +82,17 @@ pub(crate) fn on_append_entries(
 /// The leader of an earlier term learns that its term is over. Without this a node whose term is
 /// later, and whose votes are refused, would stay outside for ever.
 pub(crate) fn refuse_stale_leader(core: &mut Core, from: NodeId) {
-    let outcome = AppendOutcome::StaleTerm;
-    core.send(from, Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo: None }));
+    respond(core, from, AppendOutcome::StaleTerm, None);
 }
 
 /// Answers the leader once for all that it said: at once where nothing has to be written, and again
 /// when more of its entries are durable.
 pub(crate) fn settle_answer(core: &mut Core, follower: &mut Follower) {
     let Some(leader) = follower.leader else { return };
+    if !core.is_open() {
+        // It could not leave yet, and a later one would take its place without its echo.
+        return;
+    }
     let match_index = follower.verified.min(core.disk.durable_index());
     if !follower.answer_now && match_index <= follower.acknowledged {
         return;
@@ -111,8 +100,7 @@ pub(crate) fn settle_answer(core: &mut Core, follower: &mut Follower) {
     follower.answer_now = false;
     follower.acknowledged = follower.acknowledged.max(match_index);
     let echo = follower.probe.take().map(|probe| echo(core, probe));
-    let outcome = AppendOutcome::Matched { match_index };
-    core.send(leader, Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo }));
+    respond(core, leader, AppendOutcome::Matched { match_index }, echo);
 }
 
 /// A follower answers (Raft paper, 5.3).
@@ -133,7 +121,10 @@ pub(crate) fn on_append_entries_response(
         }
     }
     match &m.outcome {
-        AppendOutcome::Matched { match_index } => peer.matched(*match_index),
+        AppendOutcome::Matched { match_index } => {
+            let ends = (core.log.start().index, core.log.last_index());
+            peer.matched(*match_index, m.echo.map(|echo| echo.round), ends, core.now);
+        }
         AppendOutcome::Mismatched { rejected, hint } => {
             if !is_news(peer, m.echo.map(|echo| echo.round), *rejected) {
                 return Err(IgnoreReason::Stale);
@@ -141,13 +132,39 @@ pub(crate) fn on_append_entries_response(
             let agreed = core.log.agreement(hint).min(rejected.index.prev());
             peer.mismatched(agreed, core.round);
         }
+        AppendOutcome::Installing => {}
         // It is said of a lower term than the sender's only, so never in this very term.
         AppendOutcome::StaleTerm => return Err(IgnoreReason::Malformed),
     }
-    if let Some(echo) = m.echo {
+    if let Some(echo) = m.echo.filter(|echo| echo.round > peer.added) {
         peer.heard_at = peer.heard_at.max(echo.sent_at);
+        peer.heard = peer.heard.max(echo.round);
+        // The promise began after the probe had left, on a clock that may run fast.
+        let safe = core.config.safe_lease(echo.promised);
+        peer.lease_until = peer.lease_until.max(echo.sent_at.saturating_add(safe));
     }
     Ok(())
+}
+
+/// The transport has lost a peer.
+pub(crate) fn on_unreachable(
+    core: &Core,
+    leader: &mut Leader,
+    peer: NodeId,
+) -> Result<(), IgnoreReason> {
+    let peer = leader.peer_mut(peer).ok_or(IgnoreReason::UnknownPeer)?;
+    if matches!(peer.phase, Phase::Replicate | Phase::Probe { .. }) {
+        peer.lost(core.round);
+    }
+    Ok(())
+}
+
+/// The heartbeat is due.
+pub(crate) fn on_heartbeat_timeout(core: &mut Core, leader: &mut Leader) {
+    leader.heartbeat_due = true;
+    let next = core.now.saturating_add(core.config.heartbeat_interval);
+    core.timers.set(Deadline::Heartbeat, Some(next));
+    snapshot::expire(core, leader);
 }
 
 /// Commits what a quorum holds durably, if it is of the leader's own term: an entry of an earlier
@@ -164,15 +181,19 @@ pub(crate) fn settle_commit(core: &mut Core, leader: &Leader) {
     }
 }
 
-/// Sends every peer what it lacks: entries within the window, the heartbeat if it is due, or at
-/// least the news of a commit. One round serves all of it.
+/// Sends every peer what it lacks: a snapshot if the entries are gone, entries within the window, the
+/// question for a sign of life if it is due, or at least the news of a commit. One round serves all
+/// of it.
 pub(crate) fn settle_sends(core: &mut Core, leader: &mut Leader, actions: &mut Vec<Action>) {
     let mut round = None;
     let heartbeat = core::mem::take(&mut leader.heartbeat_due);
     for (id, peer) in &mut leader.peers {
+        if snapshot::is_needed(core, peer) {
+            actions.push(snapshot::ask_for(core, *id, peer));
+        }
         let mut sent = false;
-        while wants_entries(core, peer) {
-            let entries = core.log.entries(peer.next_index, core.config.max_entries_per_message);
+        while let Some(free) = wants_entries(core, peer) {
+            let entries = core.log.entries(peer.next_index, free);
             let question = Some(probe(core, &mut round));
             let m = compose(core, peer, entries, question);
             peer.sent(m.last_position().index);
@@ -191,7 +212,7 @@ pub(crate) fn settle_sends(core: &mut Core, leader: &mut Leader, actions: &mut V
 /// Hands out what is committed and durable here, one term at a time.
 pub(crate) fn settle_applies(core: &mut Core, actions: &mut Vec<Action>) {
     let end = core.commit_index.min(core.disk.durable_index());
-    while core.last_applied < end {
+    while core.last_applied < end && core.installing.is_none() {
         let first = core.last_applied.next();
         let through = core.log.end_of_term(first, end).expect("what is committed is in the log");
         core.last_applied = through.index;
@@ -201,7 +222,12 @@ pub(crate) fn settle_applies(core: &mut Core, actions: &mut Vec<Action>) {
 
 /// A message of the current leader, whether its log matched or not: the election is put off, and no
 /// vote is given for a while (thesis, 4.2.3; N2).
-fn on_contact(core: &mut Core, follower: &mut Follower, probe: Option<Probe>) {
+pub(crate) fn on_contact(
+    core: &mut Core,
+    follower: &mut Follower,
+    leader: NodeId,
+    probe: Option<Probe>,
+) {
     core.reset_election_timer();
     if let Some(probe) = probe.filter(|_| core.has_leases()) {
         // A leader that wants no lease does not check its quorum either: no lease for it.
@@ -211,7 +237,24 @@ fn on_contact(core: &mut Core, follower: &mut Follower, probe: Option<Probe>) {
             _ => promised.max(core.config.election_timeout),
         };
     }
-    core.lease_until = core.lease_until.max(core.now.saturating_add(follower.lease));
+    let until = core.now.saturating_add(follower.lease);
+    if until >= core.lease_until {
+        core.lease_until = until;
+        core.lease_with = Some(Permit { leader, term: core.term() });
+    }
+}
+
+/// Answers a leader.
+pub(crate) fn respond(core: &mut Core, to: NodeId, outcome: AppendOutcome, echo: Option<Echo>) {
+    core.send(to, Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo }));
+}
+
+/// Tells the leader that nothing was taken, if it has asked.
+fn reject(core: &mut Core, leader: NodeId, probe: Option<Probe>, outcome: AppendOutcome) {
+    if let Some(probe) = probe {
+        let echo = Some(echo(core, probe));
+        respond(core, leader, outcome, echo);
+    }
 }
 
 /// Promises the lease if it is not too long, and makes sure that the promise outlives a crash.
@@ -221,10 +264,6 @@ fn promise(core: &mut Core, lease: Duration) -> Duration {
     }
     core.hard_state.promised = core.hard_state.promised.max(lease);
     lease
-}
-
-fn newest(a: Option<Probe>, b: Option<Probe>) -> Option<Probe> {
-    a.into_iter().chain(b).max_by_key(|probe| probe.round)
 }
 
 fn echo(core: &Core, probe: Probe) -> Echo {
@@ -264,16 +303,24 @@ fn is_news(peer: &Progress, round: Option<Round>, rejected: LogPosition) -> bool
     let believed = match peer.phase {
         Phase::Probe { .. } => rejected.index == peer.next_index.prev(),
         Phase::Replicate => rejected.index > peer.match_index && rejected.index < peer.next_index,
+        Phase::Snapshot { .. } => false,
     };
     in_time && believed
 }
 
-fn wants_entries(core: &Core, peer: &Progress) -> bool {
-    let free = match peer.phase {
-        Phase::Probe { awaiting } => !awaiting,
-        Phase::Replicate => peer.in_flight.len() < core.config.max_messages_in_flight,
+/// How many entries may be sent to the peer now, if it lacks any.
+fn wants_entries(core: &Core, peer: &Progress) -> Option<u64> {
+    let config = &core.config;
+    let on_their_way = peer.next_index.prev().since(peer.match_index);
+    let window = match peer.phase {
+        Phase::Probe { awaiting: None } => config.max_entries_per_message,
+        Phase::Replicate if peer.in_flight.len() < config.max_messages_in_flight => {
+            config.max_entries_in_flight.saturating_sub(on_their_way)
+        }
+        Phase::Probe { .. } | Phase::Replicate | Phase::Snapshot { .. } => 0,
     };
-    free && peer.next_index <= core.log.last_index()
+    let free = window.min(config.max_entries_per_message);
+    (free > 0 && peer.next_index <= core.log.last_index()).then_some(free)
 }
 
 fn compose(
@@ -282,7 +329,9 @@ fn compose(
     entries: Entries,
     probe: Option<Probe>,
 ) -> AppendEntries {
-    let prev = core.log.position_at(peer.next_index.prev()).expect("next_index lies in the log");
+    // Where the position before is compacted the peer is only asked for a sign of life, with the
+    // position that every log holds.
+    let prev = core.log.position_at(peer.next_index.prev()).unwrap_or(LogPosition::ZERO);
     peer.announced = peer.announced.max(core.commit_index);
     AppendEntries { prev, entries, commit: core.commit_index, probe }
 }
@@ -297,11 +346,4 @@ fn probe(core: &mut Core, round: &mut Option<Round>) -> Probe {
 fn envelope(core: &Core, to: NodeId, m: AppendEntries) -> Action {
     let message = Message::AppendEntries(m);
     Action::Send(Envelope { from: core.id(), to, term: core.term(), message })
-}
-
-/// The heartbeat is due.
-pub(crate) fn on_heartbeat_timeout(core: &mut Core, leader: &mut Leader) {
-    leader.heartbeat_due = true;
-    core.timers
-        .set(Deadline::Heartbeat, Some(core.now.saturating_add(core.config.heartbeat_interval)));
 }

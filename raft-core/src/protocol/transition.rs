@@ -10,11 +10,14 @@
 //!
 //! Nothing here sends; `settle` and the verbs do.
 
-use crate::message::{Message, PreVote, RequestVote};
+use crate::action::{Action, TransferOutcome};
+use crate::error::RejectReason;
+use crate::message::{Message, Permit, PreVote, RequestVote};
 use crate::state::core::Core;
 use crate::state::progress::Progress;
-use crate::state::role::{Candidate, Follower, Leader, NodeSet, PreCandidate, Role};
-use crate::state::timers::Deadline;
+use crate::state::reads::{FollowerReads, LeaderReads};
+use crate::state::role::{Candidate, Follower, Leader, NodeSet, PreCandidate, Role, Transfer};
+use crate::state::timers::{Deadline, Timers};
 use crate::types::{NodeId, Term};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -28,6 +31,7 @@ pub(crate) fn become_follower(
     leader: Option<NodeId>,
 ) {
     debug_assert!(term >= core.term(), "terms do not decrease");
+    retire(core, role);
     if term > core.term() {
         core.hard_state.current_term = term;
         core.hard_state.voted_for = None;
@@ -37,10 +41,7 @@ pub(crate) fn become_follower(
     } else if core.timers.get(Deadline::Election).is_none() {
         core.reset_election_timer();
     }
-    withdraw_requests(core);
     core.elected = core.elected.or(leader);
-    core.timers.set(Deadline::Heartbeat, None);
-    core.timers.set(Deadline::CheckQuorum, None);
     *role = Role::Follower(Follower {
         leader,
         // Every leader holds what is committed (leader completeness).
@@ -49,12 +50,13 @@ pub(crate) fn become_follower(
         probe: None,
         answer_now: false,
         lease: Duration::ZERO,
+        reads: FollowerReads::default(),
     });
 }
 
 /// Asks, without a change of term, whether it would win (thesis, 9.6; N13).
 pub(crate) fn become_pre_candidate(core: &mut Core, role: &mut Role) {
-    withdraw_requests(core);
+    retire(core, role);
     let round = core.next_round();
     *role = Role::PreCandidate(PreCandidate { round, granted: NodeSet::new() });
     core.reset_election_timer();
@@ -63,8 +65,9 @@ pub(crate) fn become_pre_candidate(core: &mut Core, role: &mut Role) {
 }
 
 /// Starts an election in the next term (Raft paper, 5.2; N10). Its own vote, like the requests,
-/// waits for the disk.
-pub(crate) fn become_candidate(core: &mut Core, role: &mut Role) {
+/// waits for the disk. The permit is the word of the leader before, if it hands over.
+pub(crate) fn become_candidate(core: &mut Core, role: &mut Role, permit: Option<Permit>) {
+    retire(core, role);
     core.hard_state.current_term = core.term().next();
     core.hard_state.voted_for = Some(core.id());
     core.elected = None;
@@ -72,40 +75,68 @@ pub(crate) fn become_candidate(core: &mut Core, role: &mut Role) {
     core.reset_election_timer();
     *role = Role::Candidate(Candidate { granted: NodeSet::new() });
     let last = core.log.last_position();
-    ask_voters(core, &Message::RequestVote(RequestVote { last }));
+    ask_voters(core, &Message::RequestVote(RequestVote { last, permit }));
 }
 
 /// Leads (Raft paper, 5.2). Its first entry is the current membership: it commits what earlier terms
 /// left behind (Raft paper, 8; N8, N9).
 pub(crate) fn become_leader(core: &mut Core, role: &mut Role) {
-    withdraw_requests(core);
+    retire(core, role);
     core.elected = Some(core.id());
+    let (now, leases) = (core.now, core.has_leases());
+    let heartbeat = now.saturating_add(core.config.heartbeat_interval);
+    let check_quorum = now.saturating_add(core.config.election_timeout);
     core.timers.set(Deadline::Election, None);
-    core.timers
-        .set(Deadline::Heartbeat, Some(core.now.saturating_add(core.config.heartbeat_interval)));
-    let in_t = core.now.saturating_add(core.config.election_timeout);
-    core.timers.set(Deadline::CheckQuorum, core.has_leases().then_some(in_t));
+    core.timers.set(Deadline::Heartbeat, Some(heartbeat));
+    core.timers.set(Deadline::CheckQuorum, leases.then_some(check_quorum));
 
     let first_round = core.next_round();
-    let next = core.log.last_index().next();
-    let mut peers: Vec<_> = core.membership().members().filter(|id| *id != core.id()).collect();
-    peers.sort_unstable();
+    let last = core.log.last_index();
+    let mut others: Vec<_> = core.membership().members().filter(|id| *id != core.id()).collect();
+    others.sort_unstable();
+    let progress = |id| (id, Progress::new(last, first_round, now));
     *role = Role::Leader(Leader {
-        peers: peers
-            .into_iter()
-            .map(|id| (id, Progress::new(next, first_round, core.now)))
-            .collect(),
-        elected_at: core.now,
+        peers: others.into_iter().map(progress).collect(),
+        elected_at: now,
         first_round,
+        first_index: last.next(),
         heartbeat_due: false,
+        reads: LeaderReads::default(),
+        transfer: None,
+        lease_void: false,
     });
     core.append_membership(core.term(), core.membership().clone());
 }
 
-/// What an earlier candidacy still wants to ask is pointless in another role.
-fn withdraw_requests(core: &mut Core) {
-    core.outbox
-        .retain(|(_, message)| !matches!(message, Message::PreVote(_) | Message::RequestVote(_)));
+/// Ends the old role: its requests are answered, what it still wants to ask is pointless, and its
+/// deadlines are void, but for that of the election.
+fn retire(core: &mut Core, role: &mut Role) {
+    let lost = |token| Action::Rejected { token, reason: RejectReason::LeaderChanged };
+    match role {
+        Role::Follower(follower) => core.ended.extend(follower.reads.tokens().map(lost)),
+        Role::PreCandidate(_) | Role::Candidate(_) => {}
+        Role::Leader(leader) => {
+            core.ended.extend(leader.reads.tokens().map(lost));
+            core.ended.extend(leader.transfer.as_ref().and_then(transfer_ended));
+        }
+    }
+    core.outbox.retain(|(_, message)| {
+        use Message::{PreVote, ReadIndex, RequestVote};
+        !matches!(message, PreVote(_) | RequestVote(_) | ReadIndex(_))
+    });
+    let election = core.timers.get(Deadline::Election);
+    core.timers = Timers::default();
+    core.timers.set(Deadline::Election, election);
+}
+
+/// What the operator hears when the leader that was to hand over leads no more.
+fn transfer_ended(transfer: &Transfer) -> Option<Action> {
+    let outcome = if transfer.permitted {
+        TransferOutcome::SteppedDown
+    } else {
+        TransferOutcome::LeadershipLost
+    };
+    transfer.token.map(|token| Action::TransferEnded { token, outcome })
 }
 
 fn ask_voters(core: &mut Core, request: &Message) {

@@ -1,10 +1,11 @@
 //! What a node knows in every role.
 
-use crate::action::Chunk;
+use crate::action::{Action, Chunk};
 use crate::config::{Config, Protection};
+use crate::entries::Snapshot;
 use crate::input::HardState;
 use crate::membership::Membership;
-use crate::message::Message;
+use crate::message::{Message, Permit};
 use crate::state::disk::Disk;
 use crate::state::log::Log;
 use crate::state::rng::Rng;
@@ -31,6 +32,10 @@ pub(crate) struct Core {
     pub(crate) elected: Option<NodeId>,
     /// Before this moment no vote is given, this node's own included.
     pub(crate) lease_until: Instant,
+    /// The leader that this lease is with, and its term; `None` after a restart.
+    pub(crate) lease_with: Option<Permit>,
+    /// The clock has run backwards and not caught up yet: no lease can be read off it.
+    pub(crate) clock_is_behind: bool,
     pub(crate) log: Log,
     pub(crate) commit_index: LogIndex,
     /// The last index that was handed out in an `Apply`.
@@ -38,6 +43,10 @@ pub(crate) struct Core {
     pub(crate) disk: Disk,
     /// The last round that was issued.
     pub(crate) round: Round,
+    /// The snapshot that the runtime is installing: until it has, no log is written.
+    pub(crate) installing: Option<Snapshot>,
+    /// Requests that ended with the role that took them; empty between two calls.
+    pub(crate) ended: Vec<Action>,
     /// What is to be sent as soon as the hard state is durable; all of it dies with the term.
     pub(crate) outbox: Vec<(NodeId, Message)>,
 }
@@ -56,8 +65,17 @@ impl Core {
         self.log.membership()
     }
 
-    pub(crate) fn is_voter(&self) -> bool {
-        self.membership().is_voter(self.id())
+    /// Whether this node has a say in elections: it is a voter in the membership in force or in the
+    /// newest committed one.
+    pub(crate) fn has_a_vote(&self) -> bool {
+        let committed = self.log.membership_at(self.commit_index);
+        self.membership().is_voter(self.id()) || committed.is_voter(self.id())
+    }
+
+    /// Whether the oldest write has waited too long.
+    pub(crate) fn disk_hangs(&self) -> bool {
+        let since = self.disk.waiting_since();
+        since.is_some_and(|at| at.saturating_add(self.config.disk_timeout) <= self.now)
     }
 
     pub(crate) fn has_leases(&self) -> bool {
@@ -81,7 +99,7 @@ impl Core {
         let timeout = self.config.election_timeout;
         let jitter = Duration::from_nanos(self.rng.below(self.config.timeout_nanos()));
         let at = self.now.saturating_add(timeout).saturating_add(jitter);
-        self.timers.set(Deadline::Election, self.is_voter().then_some(at));
+        self.timers.set(Deadline::Election, self.has_a_vote().then_some(at));
     }
 
     /// Queues a message. It leaves when what it rests on is durable; a message of the same kind to
@@ -113,6 +131,16 @@ impl Core {
         debug_assert!(index > self.commit_index, "what is committed is never dropped");
         self.disk.truncate_from(index);
         self.log.truncate_from(index);
+    }
+
+    /// The log, what is committed and what is applied are what the snapshot says.
+    pub(crate) fn replace_log(&mut self, snapshot: Snapshot) {
+        let index = snapshot.position.index;
+        debug_assert!(index > self.commit_index, "a snapshot of what is committed is ignored");
+        self.log = Log::new(snapshot);
+        self.disk.replaced(index);
+        self.commit_index = index;
+        self.last_applied = index;
     }
 
     /// Everything up to `index` is committed. It never decreases.

@@ -8,7 +8,7 @@ use crate::action::{Chunk, LogWrite, Source, Write};
 use crate::entries::Runs;
 use crate::input::HardState;
 use crate::membership::Membership;
-use crate::types::{LogIndex, Term, Ticket};
+use crate::types::{Instant, LogIndex, LogPosition, Term, Ticket};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
@@ -18,8 +18,8 @@ const MAX_IN_FLIGHT: usize = 1024;
 
 /// What is durable, on its way, and to be written next.
 ///
-/// Invariants: tickets ascend; `durable_index` and every `through` lie in the log; `next_write` is
-/// empty between two calls.
+/// Invariants: tickets ascend; `durable_index` and every `through` lie in the log; between two calls
+/// `next_write` is empty, but for the restart that a node may begin with.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Disk {
@@ -44,6 +44,7 @@ struct InFlight {
     hard_state: Option<HardState>,
     /// The last index of the log, as it stands now, that this write makes durable.
     through: Option<LogIndex>,
+    issued_at: Instant,
 }
 
 impl Disk {
@@ -73,10 +74,29 @@ impl Disk {
         self.durable_hard_state == *hard_state
     }
 
+    /// When the oldest write that is not durable yet was handed out.
+    pub(crate) fn waiting_since(&self) -> Option<Instant> {
+        self.in_flight.front().map(|write| write.issued_at)
+    }
+
+    /// The log has been replaced by a snapshot that ends at `index`: no earlier write says anything
+    /// about it any more.
+    pub(crate) fn replaced(&mut self, index: LogIndex) {
+        self.durable_index = index;
+        for write in &mut self.in_flight {
+            write.through = None;
+        }
+    }
+
+    /// The log that was found beside a snapshot is dropped; the first write says so.
+    pub(crate) fn restart_after(&mut self, start: LogPosition) {
+        let restart_after = Some(start);
+        self.next_write = Some(LogWrite { restart_after, ..LogWrite::from(start.index.next()) });
+    }
+
     /// The log gets a chunk after `last`, its last index so far.
     pub(crate) fn append(&mut self, last: LogIndex, chunk: Chunk) {
-        let write =
-            self.next_write.get_or_insert(LogWrite { first: last.next(), chunks: Runs::new() });
+        let write = self.next_write.get_or_insert(LogWrite::from(last.next()));
         if let (Source::Input { nth, skip }, Some(before)) =
             (&chunk.source, write.chunks.last_mut())
             && let Source::Input { nth: same, skip: from } = &before.source
@@ -96,9 +116,9 @@ impl Disk {
         for write in &mut self.in_flight {
             write.through = write.through.map(|through| through.min(kept));
         }
-        let write = self.next_write.get_or_insert(LogWrite { first: index, chunks: Runs::new() });
+        let write = self.next_write.get_or_insert(LogWrite::from(index));
         if write.first >= index {
-            *write = LogWrite { first: index, chunks: Runs::new() };
+            *write = LogWrite { restart_after: write.restart_after, ..LogWrite::from(index) };
         }
         while write.last_index() > kept
             && let Some(mut chunk) = write.chunks.pop()
@@ -112,7 +132,7 @@ impl Disk {
     }
 
     /// The write that makes durable what has changed since the last one, if anything has.
-    pub(crate) fn issue(&mut self, hard_state: &HardState) -> Option<Write> {
+    pub(crate) fn issue(&mut self, hard_state: &HardState, now: Instant) -> Option<Write> {
         let log = self.next_write.take();
         let hard_state = (self.issued_hard_state != *hard_state).then_some(*hard_state);
         if log.is_none() && hard_state.is_none() {
@@ -121,13 +141,14 @@ impl Disk {
         let ticket = self.next;
         self.next = ticket.next();
         self.issued_hard_state = hard_state.unwrap_or(self.issued_hard_state);
-        let mut write =
-            InFlight { ticket, hard_state, through: log.as_ref().map(LogWrite::last_index) };
+        let through = log.as_ref().map(LogWrite::last_index);
+        let mut write = InFlight { ticket, hard_state, through, issued_at: now };
         if self.in_flight.len() == MAX_IN_FLIGHT
             && let Some(newest) = self.in_flight.pop_back()
         {
             write.hard_state = write.hard_state.or(newest.hard_state);
             write.through = write.through.or(newest.through);
+            write.issued_at = newest.issued_at;
         }
         self.in_flight.push_back(write);
         Some(Write { ticket, hard_state, log })
@@ -155,7 +176,14 @@ impl Disk {
             && self.in_flight.len() <= MAX_IN_FLIGHT
             && self.in_flight.iter().all(|write| write.through.is_none_or(|index| index <= last))
             && self.durable_index <= last
-            && self.next_write.is_none()
+            && self.next_write.as_ref().is_none_or(|write| write.restart_after.is_some())
+    }
+}
+
+impl LogWrite {
+    /// Drops everything from `first` on, so far.
+    const fn from(first: LogIndex) -> Self {
+        Self { restart_after: None, first, chunks: Runs::new() }
     }
 }
 
@@ -176,7 +204,7 @@ mod tests {
     use super::{Disk, MAX_IN_FLIGHT};
     use crate::action::{Chunk, Write};
     use crate::input::HardState;
-    use crate::types::{LogIndex, Term, Ticket};
+    use crate::types::{Instant, LogIndex, Term, Ticket};
     use core::time::Duration;
 
     const HARD_STATE: HardState =
@@ -191,7 +219,7 @@ mod tests {
     }
 
     fn issue(disk: &mut Disk) -> Write {
-        disk.issue(&HARD_STATE).expect("something has changed")
+        disk.issue(&HARD_STATE, Instant::ZERO).expect("something has changed")
     }
 
     #[test]

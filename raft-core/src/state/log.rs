@@ -3,8 +3,7 @@
 //! Its size grows with the number of terms and of memberships since the last snapshot, never with
 //! the number of commands.
 
-use crate::entries::{Entries, Run};
-use crate::input::Snapshot;
+use crate::entries::{Entries, Run, Snapshot};
 use crate::membership::Membership;
 use crate::message::TermSpan;
 use crate::types::{LogIndex, LogPosition, Term};
@@ -78,6 +77,20 @@ impl Log {
     /// The membership in force: the newest in the log, committed or not (Raft paper, 6).
     pub(crate) fn membership(&self) -> &Membership {
         self.memberships.last().map_or(&self.snapshot.membership, |(_, membership)| membership)
+    }
+
+    /// Where the membership in force stands; the start of the log if a snapshot covers it.
+    pub(crate) fn membership_index(&self) -> LogIndex {
+        self.memberships.last().map_or(self.start().index, |(index, _)| *index)
+    }
+
+    /// The membership in force at `index`, which is not below the start.
+    pub(crate) fn membership_at(&self, index: LogIndex) -> &Membership {
+        let up_to = self.memberships.partition_point(|(at, _)| *at <= index);
+        match up_to.checked_sub(1) {
+            Some(at) => &self.memberships[at].1,
+            None => &self.snapshot.membership,
+        }
     }
 
     /// The last index from `from` on, up to `through`, that has the term of `from`.
@@ -155,8 +168,15 @@ impl Log {
             })
             .collect();
         let start = self.start();
-        if spans.len() < limit && start.index > LogIndex::ZERO && start.index <= top {
-            spans.push(TermSpan { term: start.term, first: start.index, last: start.index });
+        if start.index == LogIndex::ZERO || start.index > top {
+            return spans;
+        }
+        // The term may go on across the snapshot's end: it is named once.
+        let full = spans.len() == limit;
+        match spans.last_mut() {
+            Some(span) if span.term == start.term => span.first = start.index,
+            _ if full => {}
+            _ => spans.push(TermSpan { term: start.term, first: start.index, last: start.index }),
         }
         spans
     }
@@ -212,6 +232,21 @@ impl Log {
         self.runs.truncate(self.runs.partition_point(|run| run.first < index));
         self.memberships.truncate(self.memberships.partition_point(|(at, _)| *at < index));
         self.last = self.last.min(index.prev());
+    }
+
+    /// Forgets everything up to and including `position`, which the log holds.
+    pub(crate) fn compact(&mut self, position: LogPosition) {
+        debug_assert_eq!(self.position_at(position.index), Some(position));
+        let membership = self.membership_at(position.index).clone();
+        let after = position.index.next();
+        self.memberships.retain(|(index, _)| *index > position.index);
+        let gone = self.runs.partition_point(|run| run.first <= after).saturating_sub(1);
+        self.runs.drain(..gone);
+        match self.runs.first_mut() {
+            Some(run) if after <= self.last => run.first = run.first.max(after),
+            _ => self.runs.clear(),
+        }
+        self.snapshot = Snapshot { position, membership };
     }
 
     /// Whether the invariants of the type hold.

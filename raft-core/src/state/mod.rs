@@ -7,6 +7,7 @@ pub(crate) mod quorum;
 pub(crate) mod rng;
 pub(crate) mod timers;
 
+pub(crate) mod reads;
 pub(crate) mod role;
 
 pub(crate) mod core;

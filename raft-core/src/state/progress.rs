@@ -1,12 +1,13 @@
-//! What a leader knows of one peer (thesis, 3.5 and 10.2.1).
+//! What a leader knows of one peer (thesis, 3.5, 4.2.1 and 10.2.1).
 
 use crate::types::{Instant, LogIndex, Round};
 use alloc::collections::VecDeque;
+use core::time::Duration;
 
 /// What a leader knows of one peer.
 ///
 /// Invariants: `match_index < next_index`; `in_flight` ascends, all of it above `match_index` and
-/// below `next_index`; it is empty while probing.
+/// below `next_index`; it is empty but in `Replicate`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Progress {
@@ -23,64 +24,148 @@ pub(crate) struct Progress {
     /// The newest send time that the peer has acknowledged; at first the moment of its addition,
     /// which is the grace that check-quorum gives to a new peer.
     pub(crate) heard_at: Instant,
-    /// A rejection counts only if it answers a later round: an earlier one is from before the peer's
-    /// addition, or has been acted upon.
+    /// The round before its addition: an echo of it, or of an earlier one, counts for nothing.
+    pub(crate) added: Round,
+    /// The newest round that the peer has acknowledged.
+    pub(crate) heard: Round,
+    /// Until then, by the leader's clock, the peer votes for nobody else. No grace here.
+    pub(crate) lease_until: Instant,
+    /// The last round before the present phase. An answer to it, or to an earlier one, is no answer to
+    /// the present question.
     pub(crate) since: Round,
+    /// The peer belongs to the membership no more; it is told so, up to this index.
+    pub(crate) leaving: Option<LogIndex>,
+    /// How the peer catches up.
+    pub(crate) catch_up: CatchUp,
 }
 
 /// How freely a leader sends to a peer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub(crate) enum Phase {
     /// Where the logs part is not known: one message at a time.
     Probe {
-        /// Whether the one message is on its way.
-        awaiting: bool,
+        /// The last index of the one message that is on its way, `next_index - 1` if it carries no
+        /// entries or none may be sent before the peer gives a sign of life.
+        awaiting: Option<LogIndex>,
     },
     /// The logs match up to `next_index`, as far as is known: a window of messages at a time.
     Replicate,
+    /// The peer needs what is compacted: nothing but heartbeats until it has a snapshot.
+    Snapshot {
+        /// When the snapshot is taken as lost.
+        until: Instant,
+    },
+}
+
+/// Rounds of replication, each up to where the log ended when the round began. A peer whose last
+/// round was short has caught up (thesis, 4.2.1).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct CatchUp {
+    /// Where the log ended when the round began.
+    target: LogIndex,
+    began_at: Instant,
+    /// How long the last finished round took.
+    took: Option<Duration>,
 }
 
 impl Progress {
-    pub(crate) fn new(next_index: LogIndex, since: Round, now: Instant) -> Self {
+    pub(crate) fn new(last_index: LogIndex, added: Round, now: Instant) -> Self {
         Self {
             match_index: LogIndex::ZERO,
-            next_index,
-            phase: Phase::Probe { awaiting: false },
+            next_index: last_index.next(),
+            phase: Phase::Probe { awaiting: None },
             in_flight: VecDeque::new(),
             announced: LogIndex::ZERO,
             heard_at: now,
-            since,
+            added,
+            heard: added,
+            lease_until: Instant::ZERO,
+            since: added,
+            leaving: None,
+            catch_up: CatchUp { target: last_index.next(), began_at: now, took: None },
         }
     }
-
-    /// The peer holds everything up to `index`, durably.
-    pub(crate) fn matched(&mut self, index: LogIndex) {
+    /// The peer holds everything up to `index`, durably; `round` is what it answers. The log starts
+    /// after `start` and ends at `last`.
+    pub(crate) fn matched(
+        &mut self,
+        index: LogIndex,
+        round: Option<Round>,
+        (start, last): (LogIndex, LogIndex),
+        now: Instant,
+    ) {
         self.match_index = self.match_index.max(index);
+        let is_answer = round.is_some_and(|round| round > self.since);
+
         self.next_index = self.next_index.max(self.match_index.next());
-        self.phase = Phase::Replicate;
+        match self.phase {
+            // An old acknowledgement is true, but no sign that the snapshot has arrived.
+            Phase::Snapshot { .. } if self.match_index < start => {}
+            // It may have left the peer before the question came.
+            Phase::Probe { .. } if !is_answer && self.match_index < self.next_index.prev() => {}
+            // What was probed with is on its way still, or on its way to the disk.
+            Phase::Probe { awaiting: Some(sent) } if sent >= self.next_index => {
+                self.phase = Phase::Replicate;
+                self.sent(sent);
+            }
+            Phase::Probe { .. } | Phase::Replicate | Phase::Snapshot { .. } => {
+                self.phase = Phase::Replicate;
+            }
+        }
         while self.in_flight.front().is_some_and(|last| *last <= self.match_index) {
             self.in_flight.pop_front();
+        }
+        if self.match_index >= self.catch_up.target {
+            let took = Some(now.saturating_since(self.catch_up.began_at));
+            self.catch_up = CatchUp { target: last, began_at: now, took };
         }
     }
 
     /// The peer does not hold what was sent: start again after `agreed`, but not below the match.
     pub(crate) fn mismatched(&mut self, agreed: LogIndex, since: Round) {
-        self.next_index = agreed.max(self.match_index).next();
-        self.phase = Phase::Probe { awaiting: false };
-        self.in_flight.clear();
-        self.since = since;
+        self.probe_after(agreed, since);
+    }
+
+    /// What was on its way is lost: wait for a sign of life, then start again after the match.
+    pub(crate) fn lost(&mut self, since: Round) {
+        self.delivered(self.match_index, since);
     }
 
     /// Messages with the entries from `next_index` to `last` are on their way.
     pub(crate) fn sent(&mut self, last: LogIndex) {
         match &mut self.phase {
-            Phase::Probe { awaiting } => *awaiting = true,
-            Phase::Replicate => {
+            Phase::Probe { awaiting } => *awaiting = Some(last),
+            Phase::Replicate | Phase::Snapshot { .. } => {
                 self.in_flight.push_back(last);
                 self.next_index = last.next();
             }
         }
+    }
+
+    /// A snapshot that ends at `index` was delivered: the next entries follow it, once the peer says
+    /// that it is alive.
+    pub(crate) fn delivered(&mut self, index: LogIndex, since: Round) {
+        self.probe_after(index, since);
+        self.phase = Phase::Probe { awaiting: Some(self.next_index.prev()) };
+    }
+
+    /// A snapshot is to be sent, and taken as lost at `until`.
+    pub(crate) fn needs_snapshot(&mut self, until: Instant, since: Round) {
+        self.probe_after(self.match_index, since);
+        self.phase = Phase::Snapshot { until };
+    }
+
+    /// Whether the peer is alive and has caught up with a log that ends at `last`: it holds all of
+    /// it, or its last round of replication was short and the present one is young.
+    pub(crate) fn has_caught_up(&self, last: LogIndex, now: Instant, within: Duration) -> bool {
+        let CatchUp { began_at, took, .. } = self.catch_up;
+        let short = took.is_some_and(|took| took <= within);
+        let young = now.saturating_since(began_at) <= within;
+        let alive = now.saturating_since(self.heard_at) <= within;
+        alive && (self.match_index >= last || short && young)
     }
 
     /// Whether the invariants of the type hold.
@@ -91,5 +176,12 @@ impl Progress {
             && self.in_flight.iter().zip(self.in_flight.iter().skip(1)).all(|(a, b)| a < b)
             && self.in_flight.len() <= window
             && (self.phase == Phase::Replicate || self.in_flight.is_empty())
+    }
+
+    fn probe_after(&mut self, index: LogIndex, since: Round) {
+        self.since = since;
+        self.next_index = index.max(self.match_index).next();
+        self.phase = Phase::Probe { awaiting: None };
+        self.in_flight.clear();
     }
 }

@@ -3,7 +3,8 @@
 use crate::action::RoleKind;
 use crate::message::Probe;
 use crate::state::progress::Progress;
-use crate::types::{Instant, LogIndex, NodeId, Round};
+use crate::state::reads::{FollowerReads, LeaderReads};
+use crate::types::{Instant, LogIndex, NodeId, Round, Token};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -33,6 +34,8 @@ pub(crate) struct Follower {
     pub(crate) answer_now: bool,
     /// For how long after a message of this leader no vote is given.
     pub(crate) lease: Duration,
+    /// Reads that the leader is asked about.
+    pub(crate) reads: FollowerReads,
 }
 
 /// A node that asks whether it would win.
@@ -63,8 +66,28 @@ pub(crate) struct Leader {
     pub(crate) elected_at: Instant,
     /// The first round of this leadership: an echo of an earlier one is not one.
     pub(crate) first_round: Round,
+    /// The index of its first entry: what is committed from here on is of its own term.
+    pub(crate) first_index: LogIndex,
     /// Every peer is to be asked for a sign of life in this call.
     pub(crate) heartbeat_due: bool,
+    /// Reads that wait for a quorum.
+    pub(crate) reads: LeaderReads,
+    /// The office is being handed over.
+    pub(crate) transfer: Option<Transfer>,
+    /// A permit has left in this term: other leaders may be elected within any lease from now on.
+    pub(crate) lease_void: bool,
+}
+
+/// The office is being handed over (thesis, 3.10).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Transfer {
+    /// The operator's name for it; `None` if this leader hands over by itself.
+    pub(crate) token: Option<Token>,
+    /// Who is to take over.
+    pub(crate) to: NodeId,
+    /// Whether the permit has left.
+    pub(crate) permitted: bool,
 }
 
 impl Role {
@@ -74,6 +97,14 @@ impl Role {
             Self::PreCandidate(_) => RoleKind::PreCandidate,
             Self::Candidate(_) => RoleKind::Candidate,
             Self::Leader(_) => RoleKind::Leader,
+        }
+    }
+
+    /// The leader that a node in this role follows.
+    pub(crate) const fn leader(&self) -> Option<NodeId> {
+        match self {
+            Self::Follower(follower) => follower.leader,
+            Self::PreCandidate(_) | Self::Candidate(_) | Self::Leader(_) => None,
         }
     }
 }

@@ -11,32 +11,26 @@ pub(crate) enum Deadline {
     Heartbeat,
     /// The leader looks whether it still hears a quorum.
     CheckQuorum,
+    /// The oldest read has waited too long.
+    Read,
+    /// The transfer of the office has taken too long.
+    Transfer,
+    /// The leader's oldest write has waited too long.
+    Disk,
 }
 
 /// When each [`Deadline`] is due; `None` where it is not set.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub(crate) struct Timers {
-    election: Option<Instant>,
-    heartbeat: Option<Instant>,
-    check_quorum: Option<Instant>,
-}
+pub(crate) struct Timers([Option<Instant>; 6]);
 
 impl Timers {
     pub(crate) const fn get(&self, deadline: Deadline) -> Option<Instant> {
-        match deadline {
-            Deadline::Election => self.election,
-            Deadline::Heartbeat => self.heartbeat,
-            Deadline::CheckQuorum => self.check_quorum,
-        }
+        self.0[deadline as usize]
     }
 
     pub(crate) const fn set(&mut self, deadline: Deadline, at: Option<Instant>) {
-        match deadline {
-            Deadline::Election => self.election = at,
-            Deadline::Heartbeat => self.heartbeat = at,
-            Deadline::CheckQuorum => self.check_quorum = at,
-        }
+        self.0[deadline as usize] = at;
     }
 
     pub(crate) fn is_due(&self, deadline: Deadline, now: Instant) -> bool {
@@ -45,6 +39,6 @@ impl Timers {
 
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
-        [self.election, self.heartbeat, self.check_quorum].into_iter().flatten().min()
+        self.0.into_iter().flatten().min()
     }
 }

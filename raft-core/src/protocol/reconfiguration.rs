@@ -1,0 +1,93 @@
+//! Changes of the membership, by joint consensus (Raft paper, 6; thesis, 4.3).
+
+use crate::error::RejectReason;
+use crate::membership::Membership;
+use crate::protocol::transfer;
+use crate::state::core::Core;
+use crate::state::progress::Progress;
+use crate::state::role::{Leader, Role};
+use crate::types::{LogPosition, NodeId};
+
+/// The operator asks for another membership. Returns the position of the joint entry.
+pub(crate) fn on_change(
+    core: &mut Core,
+    role: &mut Role,
+    target: &Membership,
+) -> Result<LogPosition, RejectReason> {
+    let elsewhere = role.leader();
+    let Role::Leader(leader) = role else {
+        return Err(RejectReason::NotLeader { leader: elsewhere });
+    };
+    if target.is_empty() || target.is_joint() {
+        return Err(RejectReason::BadMembership);
+    }
+    if leader.transfer.is_some() {
+        return Err(RejectReason::TransferInProgress);
+    }
+    // Without this two leaders could each hold a quorum of a membership that the other does not
+    // know of (Ongaro, raft-dev, 2015).
+    if core.commit_index < leader.first_index {
+        return Err(RejectReason::TermNotCommitted);
+    }
+    if core.membership().is_joint() || core.log.membership_index() > core.commit_index {
+        return Err(RejectReason::ChangeInProgress);
+    }
+    if core.membership() == target {
+        return Err(RejectReason::AlreadyInForce);
+    }
+    if let Some(node) = straggler(core, leader, target) {
+        return Err(RejectReason::NotCaughtUp { node });
+    }
+    let joint = core.membership().towards(target);
+    put_in_force(core, leader, joint);
+    Ok(core.log.last_position())
+}
+
+/// Draws the consequences of a membership that is committed: a joint one is left, a leader that has
+/// no vote in it hands over, and those who have left are forgotten.
+pub(crate) fn settle(core: &mut Core, leader: &mut Leader) {
+    if core.log.membership_index().max(leader.first_index) > core.commit_index {
+        return;
+    }
+    if core.membership().is_joint() {
+        let target = core.membership().without_outgoing();
+        return put_in_force(core, leader, target);
+    }
+    if !core.membership().is_voter(core.id())
+        && leader.transfer.is_none()
+        && let Some(to) = transfer::best_voter(core, leader)
+    {
+        transfer::begin(core, leader, None, to);
+    }
+    let (now, patience) = (core.now, core.config.election_timeout);
+    leader.peers.retain(|(_, peer)| {
+        let told = |index| peer.match_index >= index && peer.announced >= index;
+        let gone = peer.heard_at.saturating_add(patience) <= now;
+        !peer.leaving.is_some_and(|index| told(index) || gone)
+    });
+}
+
+/// Appends the membership; it is in force from now on. Who belongs to it no more is still told so.
+fn put_in_force(core: &mut Core, leader: &mut Leader, membership: Membership) {
+    let before = core.log.last_index();
+    core.append_membership(core.term(), membership);
+    for (id, peer) in &mut leader.peers {
+        let belongs = core.membership().contains(*id);
+        peer.leaving = (!belongs).then_some(before.next());
+    }
+    for id in core.membership().members().filter(|id| *id != core.id()) {
+        if let Err(at) = leader.peers.binary_search_by_key(&id, |(peer, _)| *peer) {
+            leader.peers.insert(at, (id, Progress::new(before, core.round, core.now)));
+        }
+    }
+}
+
+/// A new voter that has not caught up: it would hold up every commit (thesis, 4.2.1).
+fn straggler(core: &Core, leader: &Leader, target: &Membership) -> Option<NodeId> {
+    let (last, within) = (core.log.last_index(), core.config.election_timeout);
+    let ready = |id: NodeId| {
+        let caught_up = leader.peer(id).is_some_and(|p| p.has_caught_up(last, core.now, within));
+        caught_up || core.membership().is_voter(id)
+    };
+    target.voters().iter().copied().find(|id| !ready(*id))
+}

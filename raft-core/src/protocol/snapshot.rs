@@ -1,0 +1,115 @@
+//! Snapshots and compaction (Raft paper, 7; thesis, 5). The core moves positions; format, content and
+//! transport are the runtime's.
+
+use crate::action::Action;
+use crate::error::IgnoreReason;
+use crate::input::Outcome;
+use crate::message::{AppendOutcome, InstallSnapshot};
+use crate::protocol::replication::{on_contact, respond, settle_applies};
+use crate::state::core::Core;
+use crate::state::progress::{Phase, Progress};
+use crate::state::role::{Follower, Leader, Role};
+use crate::types::{LogPosition, NodeId};
+use alloc::vec::Vec;
+
+/// The runtime has a snapshot: what it covers is forgotten here.
+pub(crate) fn on_taken(core: &mut Core, position: LogPosition) -> Result<(), IgnoreReason> {
+    let applied = position.index <= core.last_applied && core.installing.is_none();
+    let held = core.log.position_at(position.index) == Some(position);
+    if !applied || !held || position.index <= core.log.start().index {
+        return Err(IgnoreReason::CannotCompact(position));
+    }
+    core.log.compact(position);
+    Ok(())
+}
+
+/// Whether what the peer needs next is compacted.
+pub(crate) fn is_needed(core: &Core, peer: &Progress) -> bool {
+    let may_send = matches!(peer.phase, Phase::Replicate | Phase::Probe { awaiting: None });
+    may_send && peer.next_index.prev() < core.log.start().index
+}
+
+/// Asks the runtime to send the peer a snapshot.
+pub(crate) fn ask_for(core: &Core, to: NodeId, peer: &mut Progress) -> Action {
+    peer.needs_snapshot(core.now.saturating_add(core.config.snapshot_timeout), core.round);
+    Action::SendSnapshot { to, term: core.term(), at_least: core.log.start() }
+}
+
+/// The runtime has sent a snapshot, or has failed to. Delivered, the peer is probed right after it.
+/// Lost, it is asked for a sign of life first, which is the pause before the next attempt.
+pub(crate) fn on_sent(
+    core: &Core,
+    leader: &mut Leader,
+    to: NodeId,
+    position: LogPosition,
+    outcome: Outcome,
+) -> Result<(), IgnoreReason> {
+    let peer = leader.peer_mut(to).ok_or(IgnoreReason::UnknownPeer)?;
+    if !matches!(peer.phase, Phase::Snapshot { .. }) {
+        return Err(IgnoreReason::Stale);
+    }
+    match outcome {
+        // What lies above the end of this log cannot have been sent from it.
+        Outcome::Done if !core.log.matches(position) => return Err(IgnoreReason::UnknownSnapshot),
+        Outcome::Done => peer.delivered(position.index.max(core.log.start().index), core.round),
+        Outcome::Failed => peer.lost(core.round),
+    }
+    Ok(())
+}
+
+/// A snapshot that is too long on its way is lost.
+pub(crate) fn expire(core: &Core, leader: &mut Leader) {
+    for (_, peer) in &mut leader.peers {
+        if matches!(peer.phase, Phase::Snapshot { until } if until <= core.now) {
+            peer.lost(core.round);
+        }
+    }
+}
+
+/// The leader's snapshot is here (Raft paper, 7). The receiver decides: what it has committed already
+/// it ignores; if its log holds the position, the snapshot says only that all up to there is
+/// committed, and the rest of the log stays; else the snapshot replaces everything.
+pub(crate) fn on_install(
+    core: &mut Core,
+    follower: &mut Follower,
+    from: NodeId,
+    m: &InstallSnapshot,
+    actions: &mut Vec<Action>,
+) {
+    on_contact(core, follower, from, None);
+    let position = m.snapshot.position;
+    if core.installing.is_some() {
+        respond(core, from, AppendOutcome::Installing, None);
+    } else if core.log.matches(position) {
+        follower.verified = follower.verified.max(position.index.min(core.log.last_index()));
+        core.advance_commit(position.index);
+        follower.answer_now = true;
+    } else {
+        // What was decided before must be carried out before.
+        actions.extend(core.disk.issue(&core.hard_state, core.now).map(Action::Persist));
+        settle_applies(core, actions);
+        core.installing = Some(m.snapshot.clone());
+        actions.push(Action::InstallSnapshot { snapshot: m.snapshot.clone() });
+    }
+}
+
+/// The runtime has replaced its state by the snapshot, or has left it as it was.
+pub(crate) fn on_installed(
+    core: &mut Core,
+    role: &mut Role,
+    position: LogPosition,
+    outcome: Outcome,
+) -> Result<(), IgnoreReason> {
+    let expected = core.installing.take_if(|snapshot| snapshot.position == position);
+    let snapshot = expected.ok_or(IgnoreReason::UnknownSnapshot)?;
+    if outcome == Outcome::Done {
+        core.replace_log(snapshot);
+        core.reset_election_timer();
+        if let Role::Follower(follower) = role {
+            // What is committed matches whatever leader there is.
+            follower.verified = position.index;
+            follower.acknowledged = follower.acknowledged.min(position.index);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! Handing the office over (thesis, 3.10).
+
+use crate::action::{Action, TransferOutcome};
+use crate::error::{IgnoreReason, RejectReason};
+use crate::message::{Envelope, Message, Permit};
+use crate::protocol::transition::{become_candidate, become_follower};
+use crate::state::core::Core;
+use crate::state::role::{Leader, Role, Transfer};
+use crate::state::timers::Deadline;
+use crate::types::{Instant, NodeId, Token};
+use alloc::vec::Vec;
+
+/// The operator asks this leader to hand over.
+pub(crate) fn on_request(
+    core: &mut Core,
+    role: &mut Role,
+    token: Token,
+    to: Option<NodeId>,
+) -> Result<(), RejectReason> {
+    let elsewhere = role.leader();
+    let Role::Leader(leader) = role else {
+        return Err(RejectReason::NotLeader { leader: elsewhere });
+    };
+    if leader.transfer.is_some() {
+        return Err(RejectReason::TransferInProgress);
+    }
+    let to = to.or_else(|| best_voter(core, leader)).ok_or(RejectReason::NoOtherVoter)?;
+    if to == core.id() || core.membership().voters().binary_search(&to).is_err() {
+        return Err(RejectReason::CannotLead { node: to });
+    }
+    begin(core, leader, Some(token), to);
+    Ok(())
+}
+
+/// Begins to hand over; it ends by itself after T.
+pub(crate) fn begin(core: &mut Core, leader: &mut Leader, token: Option<Token>, to: NodeId) {
+    leader.transfer = Some(Transfer { token, to, permitted: false });
+    let until = core.now.saturating_add(core.config.election_timeout);
+    core.timers.set(Deadline::Transfer, Some(until));
+}
+
+/// The other voter whose log is the most complete.
+pub(crate) fn best_voter(core: &Core, leader: &Leader) -> Option<NodeId> {
+    let others = core.membership().voters().iter().copied().filter(|id| *id != core.id());
+    others.max_by_key(|id| leader.peer(*id).map(|peer| peer.match_index))
+}
+
+/// The permit leaves as soon as the other holds all of the log.
+pub(crate) fn settle(core: &Core, leader: &mut Leader, actions: &mut Vec<Action>) {
+    let Some(Transfer { to, permitted: false, .. }) = leader.transfer else { return };
+    if leader.peer(to).is_some_and(|peer| peer.match_index == core.log.last_index()) {
+        permit(core, leader, to, actions);
+    }
+}
+
+/// The other has not taken over in time: this leader goes on. One that was to go in any case goes.
+pub(crate) fn on_timeout(core: &mut Core, role: &mut Role) {
+    let Role::Leader(leader) = role else { return };
+    core.timers.set(Deadline::Transfer, None);
+    match leader.transfer.take() {
+        Some(Transfer { token: Some(token), .. }) => {
+            let outcome = TransferOutcome::TimedOut;
+            core.ended.push(Action::TransferEnded { token, outcome });
+        }
+        Some(Transfer { token: None, .. }) => become_follower(core, role, core.term(), None),
+        None => {}
+    }
+}
+
+/// The leader of this term tells this node to hold an election. It need not ask first whether it
+/// would win, and the lease that it keeps is with that very leader.
+pub(crate) fn on_timeout_now(
+    core: &mut Core,
+    role: &mut Role,
+    from: NodeId,
+) -> Result<(), IgnoreReason> {
+    if role.leader() != Some(from) {
+        return Err(IgnoreReason::Stale);
+    }
+    if !core.has_a_vote() {
+        return Err(IgnoreReason::NotAVoter);
+    }
+    if core.installing.is_some() || core.disk_hangs() {
+        return Err(IgnoreReason::Overloaded);
+    }
+    let permit = Permit { leader: from, term: core.term() };
+    if core.now < core.lease_until && core.lease_with != Some(permit) {
+        // A promise of an earlier life; this leader cannot know of it.
+        return Err(IgnoreReason::LeaderAlive);
+    }
+    become_candidate(core, role, Some(permit));
+    Ok(())
+}
+
+/// When the leader's oldest write will have waited too long. A lone voter has nobody to hand over to,
+/// and holds up nobody.
+pub(crate) fn disk_deadline(core: &Core, role: &Role) -> Option<Instant> {
+    let keeps_others_waiting =
+        matches!(role, Role::Leader(_)) && !core.membership().is_lone_voter(core.id());
+    let since = core.disk.waiting_since().filter(|_| keeps_others_waiting)?;
+    Some(since.saturating_add(core.config.disk_timeout))
+}
+
+/// The oldest write has waited too long: a leader with a hung disk must not keep the office. It hands
+/// over to the best voter there is, without waiting for it to catch up, and steps down.
+pub(crate) fn on_disk_timeout(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
+    let Role::Leader(leader) = role else { return };
+    if !core.disk_hangs() {
+        return;
+    }
+    if let Some(to) = best_voter(core, leader) {
+        permit(core, leader, to, actions);
+    }
+    become_follower(core, role, core.term(), None);
+}
+
+/// Tells `to` to hold an election. From now on another leader may be elected within any lease, so
+/// this one reads off none in this term any more.
+fn permit(core: &Core, leader: &mut Leader, to: NodeId, actions: &mut Vec<Action>) {
+    leader.lease_void = true;
+    if let Some(transfer) = &mut leader.transfer {
+        transfer.permitted = true;
+    }
+    let (from, term) = (core.id(), core.term());
+    actions.push(Action::Send(Envelope { from, to, term, message: Message::TimeoutNow }));
+}
