@@ -45,7 +45,7 @@ pub trait Meter: Default {
 pub struct Blind;
 
 impl Meter for Blind {
-    #[inline(always)]
+    #[inline]
     fn enter<R>(&mut self, call: impl FnOnce() -> R) -> R {
         call()
     }

@@ -22,10 +22,10 @@ fn main() {
 }
 
 /// Whoever is measured, by name.
-type Contestants<F> = [(&'static str, F); 5];
+type Contestant<F> = (&'static str, F);
 
 fn commits(rounds: usize) {
-    let all: Contestants<fn(Work) -> Cost> = [
+    let all: [Contestant<fn(Work) -> Cost>; 5] = [
         ("floor: handles into logs", Work::time::<Floor>),
         ("floor: and the messages", Work::time::<Messages>),
         ("raft-core", Work::time::<Ours<Blind>>),
@@ -44,11 +44,11 @@ fn commits(rounds: usize) {
         let Work { voters, size, batch, batches } = work;
         println!("\n{voters} voters, commands of {size} bytes, batches of {batch}");
         println!(
-            "{:26}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}",
+            "{:26}{:>10}{:>10}{:>10}{:>11}{:>11}{:>11}",
             "", "ns per", "of the", "of the", "of", "turns per", "messages"
         );
         println!(
-            "{:26}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}",
+            "{:26}{:>10}{:>10}{:>10}{:>11}{:>11}{:>11}",
             "", "entry", "floor", "messages", "raft-core", "commit", "per commit"
         );
         for ((name, _), mine) in all.iter().zip(&costs) {
@@ -59,7 +59,7 @@ fn commits(rounds: usize) {
             };
             let counts = mine[0].counts;
             println!(
-                "{name:26}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}",
+                "{name:26}{:>10}{:>10}{:>10}{:>11}{:>11}{:>11}",
                 Tenths::of(nanos, work.entries()),
                 ratio(&costs[0]),
                 ratio(&costs[1]),
@@ -79,7 +79,7 @@ fn heartbeats(rounds: usize) {
         cluster.heartbeat();
         time(|| (0..BEATS).for_each(|_| cluster.heartbeat()))
     }
-    let all: [(&str, fn(usize) -> u64); 3] = [
+    let all: [Contestant<fn(usize) -> u64>; 3] = [
         ("raft-core", beat::<Ours<Blind>>),
         ("noraft 0.7", beat::<NoRaft<Blind>>),
         ("raft 0.7", beat::<RaftRs<Blind>>),
@@ -112,7 +112,7 @@ fn divergence() {
         let counts = cluster.counts().since(before);
         (counts.rejections, counts.messages, nanos)
     }
-    let all: [(&str, fn() -> (u64, u64, u64)); 3] = [
+    let all: [Contestant<fn() -> (u64, u64, u64)>; 3] = [
         ("raft-core", repair::<Ours<Blind>>),
         ("noraft 0.7", repair::<NoRaft<Blind>>),
         ("raft 0.7", repair::<RaftRs<Blind>>),
@@ -142,7 +142,7 @@ fn catch_up() {
         leader.commit((0..1_000 * BATCH).map(|_| Floor::command(b"sixteen bytes ..")).collect());
         time(|| leader.copy_in_messages(BATCH))
     }
-    let all: [(&str, fn() -> u64); 4] = [
+    let all: [Contestant<fn() -> u64>; 4] = [
         ("floor: and the messages", floor),
         ("raft-core", repair::<Ours<Blind>>),
         ("noraft 0.7", repair::<NoRaft<Blind>>),

@@ -39,8 +39,8 @@ impl<M: Meter> Ours<M> {
     fn start(recovered: impl Iterator<Item = (Recovered, Vec<Slot>)>, cut: Option<usize>) -> Self {
         let now = Instant::from_nanos(1);
         let member = |(nth, (recovered, log)): (u64, (Recovered, Vec<Slot>))| {
-            let config = Config::new(NodeId(nth), 7 + nth)
-                .with_election_timeout(Duration::from_secs(60 * 60));
+            let config =
+                Config::new(NodeId(nth), 7 + nth).with_election_timeout(Duration::from_secs(60));
             let node = Node::new(config, recovered, now).expect("a state that can be");
             Member { node, log, inbox: Inbox::default(), applied: LogIndex::ZERO }
         };
@@ -96,6 +96,10 @@ impl<M: Meter> Ours<M> {
                 Action::Send(envelope) => self.send(at, envelope),
                 Action::Apply { through, .. } => member.applied = through.index,
                 Action::Accepted { .. } | Action::RoleChanged { .. } => {}
+                Action::ReadReady { .. }
+                | Action::SendSnapshot { .. }
+                | Action::InstallSnapshot { .. }
+                | Action::TransferEnded { .. } => unreachable!("nobody asks for it"),
                 Action::Rejected { reason, .. } => panic!("a proposal is refused: {reason}"),
                 Action::Ignored { .. } => assert!(self.cut.is_some(), "nothing is stale here"),
             }

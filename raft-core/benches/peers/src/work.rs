@@ -59,7 +59,9 @@ impl Work {
         cluster.reserve(self.total());
         let mut batches = self.prepare::<C>();
         let measured = batches.split_off(self.batches / 10);
-        batches.into_iter().for_each(|batch| cluster.commit(batch));
+        for batch in batches {
+            cluster.commit(batch);
+        }
 
         let before = cluster.counts();
         let mut measured = measured.into_iter();
