@@ -108,9 +108,9 @@ impl Config {
         Self {
             election_timeout: timeout,
             heartbeat_interval: timeout / 10,
-            longest_promise: timeout.saturating_mul(4),
-            disk_timeout: timeout.saturating_mul(2),
-            snapshot_timeout: timeout.saturating_mul(60),
+            longest_promise: timeout.saturating_mul(4).min(Self::LONGEST_PROMISE),
+            disk_timeout: timeout.saturating_mul(2).min(DAY),
+            snapshot_timeout: timeout.saturating_mul(60).min(DAY),
             ..self
         }
     }
@@ -170,7 +170,9 @@ mod tests {
     fn defaults_are_valid() {
         let config = Config::new(NodeId(1), 7);
         assert_eq!(config.check(), Ok(()));
-        assert_eq!(config.with_election_timeout(Duration::from_millis(150)).check(), Ok(()));
+        for timeout in [Duration::from_millis(150), Duration::from_secs(3600), super::DAY] {
+            assert_eq!(config.clone().with_election_timeout(timeout).check(), Ok(()));
+        }
     }
 
     #[test]

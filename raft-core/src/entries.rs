@@ -4,62 +4,93 @@ use crate::error::EntriesError;
 use crate::membership::Membership;
 use crate::types::{LIMIT, LogPosition, Term};
 use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// A short list of which the first element owns no heap memory.
+/// A short list of which a single element owns no heap memory.
 ///
 /// Nearly every message carries one run or none, so the common case does not allocate.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(from = "Vec<T>", into = "Vec<T>"))]
 #[cfg_attr(feature = "serde", serde(bound(serialize = "T: Clone + serde::Serialize")))]
-pub struct Runs<T> {
-    head: Option<T>,
-    tail: Vec<T>,
+pub struct Runs<T>(Items<T>);
+
+/// Each length has one form, so that equal lists are equal values: `Many` are at least two.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Items<T> {
+    None,
+    One(T),
+    Many(Vec<T>),
 }
 
 impl<T> Runs<T> {
     /// The empty list.
     pub const fn new() -> Self {
-        Self { head: None, tail: Vec::new() }
+        Self(Items::None)
     }
 
     /// Appends at the end.
     pub fn push(&mut self, item: T) {
-        match self.head {
-            None => self.head = Some(item),
-            Some(_) => self.tail.push(item),
+        match &mut self.0 {
+            Items::Many(items) => items.push(item),
+            Items::None | Items::One(_) => {
+                self.0 = match core::mem::replace(&mut self.0, Items::None) {
+                    Items::One(first) => {
+                        // Where there are two there will be more.
+                        let mut items = Vec::with_capacity(4);
+                        items.extend([first, item]);
+                        Items::Many(items)
+                    }
+                    Items::None | Items::Many(_) => Items::One(item),
+                };
+            }
         }
     }
 
     /// Removes the last element and returns it.
     pub fn pop(&mut self) -> Option<T> {
-        self.tail.pop().or_else(|| self.head.take())
+        let mut items = Vec::from(core::mem::take(self));
+        let last = items.pop();
+        *self = items.into();
+        last
     }
 
     /// The last element.
     pub fn last(&self) -> Option<&T> {
-        self.tail.last().or(self.head.as_ref())
+        self.as_slice().last()
     }
 
     pub(crate) fn last_mut(&mut self) -> Option<&mut T> {
-        self.tail.last_mut().or(self.head.as_mut())
+        match &mut self.0 {
+            Items::None => None,
+            Items::One(item) => Some(item),
+            Items::Many(items) => items.last_mut(),
+        }
     }
 
     /// From the first element to the last.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> + Clone {
-        self.head.iter().chain(self.tail.iter())
+        self.as_slice().iter()
     }
 
     /// The number of elements.
     pub fn len(&self) -> usize {
-        usize::from(self.head.is_some()) + self.tail.len()
+        self.as_slice().len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.head.is_none()
+        self.as_slice().is_empty()
+    }
+
+    fn as_slice(&self) -> &[T] {
+        match &self.0 {
+            Items::None => &[],
+            Items::One(item) => core::slice::from_ref(item),
+            Items::Many(items) => items,
+        }
     }
 }
 
@@ -70,21 +101,29 @@ impl<T> Default for Runs<T> {
 }
 
 impl<T> From<Vec<T>> for Runs<T> {
-    fn from(items: Vec<T>) -> Self {
-        items.into_iter().collect()
+    fn from(mut items: Vec<T>) -> Self {
+        Self(match items.len() {
+            0 | 1 => items.pop().map_or(Items::None, Items::One),
+            _ => Items::Many(items),
+        })
     }
 }
 
 impl<T> From<Runs<T>> for Vec<T> {
     fn from(runs: Runs<T>) -> Self {
-        runs.head.into_iter().chain(runs.tail).collect()
+        match runs.0 {
+            Items::None => Self::new(),
+            Items::One(item) => vec![item],
+            Items::Many(items) => items,
+        }
     }
 }
 
 impl<T> FromIterator<T> for Runs<T> {
     fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
-        let mut items = items.into_iter();
-        Self { head: items.next(), tail: items.collect() }
+        let mut runs = Self::new();
+        items.into_iter().for_each(|item| runs.push(item));
+        runs
     }
 }
 

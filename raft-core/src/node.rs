@@ -21,6 +21,7 @@ use crate::state::timers::{Deadline, Timers};
 use crate::status::{self, PeerStatus, Status};
 use crate::types::{Instant, LIMIT, LogIndex, LogPosition, NodeId, Round, Term, Ticket};
 use alloc::vec::Vec;
+use core::borrow::Borrow;
 
 /// One member of a Raft cluster: everything it knows, as one value.
 ///
@@ -140,11 +141,11 @@ impl Node {
         self.step_all([input.into()], now, actions);
     }
 
-    /// Tells the node several things at one moment and draws the consequences once: one write, one
+    /// Tells the node several things at one moment, owned or borrowed, and draws the consequences once: one write, one
     /// answer to the leader, one announcement of a commit. Appends to `actions`.
     pub fn step_all(
         &mut self,
-        inputs: impl IntoIterator<Item = Input>,
+        inputs: impl IntoIterator<Item = impl Borrow<Input>>,
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
@@ -155,7 +156,8 @@ impl Node {
         }
         let before = self.standing();
         for (nth, input) in inputs.into_iter().enumerate() {
-            let from = match &input {
+            let input: &Input = input.borrow();
+            let from = match input {
                 Input::Message(envelope) => Some(envelope.from),
                 _ => None,
             };
@@ -167,7 +169,9 @@ impl Node {
                     token.map(|token| Action::Rejected { token, reason })
                 }
             };
-            actions.extend(refusal);
+            if let Some(refusal) = refusal {
+                actions.push(refusal);
+            }
         }
         self.settle(actions);
         if self.standing() != before {
@@ -254,17 +258,17 @@ impl Node {
     /// One input. An `Err` has changed nothing.
     fn take(
         &mut self,
-        input: Input,
+        input: &Input,
         nth: usize,
         late: bool,
         actions: &mut Vec<Action>,
     ) -> Result<(), Refusal> {
         let (core, role) = (&mut self.core, &mut self.role);
-        match input {
-            _ if late => return Err(Refusal::of_late(&input)),
-            Input::Message(envelope) => {
-                admission::check(core, role, &envelope)?;
-                self.receive(&envelope, nth, actions)?;
+        match *input {
+            _ if late => return Err(Refusal::of_late(input)),
+            Input::Message(ref envelope) => {
+                admission::check(core, role, envelope)?;
+                self.receive(envelope, nth, actions)?;
             }
             Input::Wake => self.wake(actions),
             Input::Propose { token, count } => {
@@ -276,8 +280,8 @@ impl Node {
             }
             Input::Campaign => election::on_campaign(core, role)?,
             Input::Read { token, consistency } => read::on_read(core, role, token, consistency)?,
-            Input::ChangeMembership { token, target } => {
-                let first = reconfiguration::on_change(core, role, &target)?;
+            Input::ChangeMembership { token, ref target } => {
+                let first = reconfiguration::on_change(core, role, target)?;
                 actions.push(Action::Accepted { token, first, count: 1 });
             }
             Input::TransferLeadership { token, to } => transfer::on_request(core, role, token, to)?,
@@ -435,14 +439,16 @@ impl Node {
             }
             Role::PreCandidate(_) | Role::Candidate(_) => {}
         }
-        actions.extend(core.disk.issue(&core.hard_state, core.now).map(Action::Persist));
+        if let Some(write) = core.disk.issue(&core.hard_state, core.now) {
+            actions.push(Action::Persist(write));
+        }
         if let Role::Leader(leader) = role {
             replication::settle_sends(core, leader, actions);
             if asks {
                 read::asked(core, leader);
             }
         }
-        if core.is_open() {
+        if !core.outbox.is_empty() && core.is_open() {
             let (from, term) = (core.id(), core.term());
             let waiting = core.outbox.drain(..);
             actions.extend(
@@ -485,5 +491,5 @@ impl From<RejectReason> for Refusal {
 
 /// Deadlines must not run over the end of the clock.
 fn out_of_range(config: &Config, now: Instant) -> bool {
-    now.saturating_add(config.election_timeout.saturating_mul(2)) == Instant::MAX
+    now.as_nanos() >= u64::MAX - 2 * config.timeout_nanos()
 }

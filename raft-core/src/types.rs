@@ -198,14 +198,8 @@ impl fmt::Debug for Instant {
 
 /// A duration in nanoseconds, cut off at the end of the range.
 pub(crate) const fn nanos(duration: Duration) -> u64 {
-    let nanos = duration.as_nanos();
-    if nanos > u64::MAX as u128 {
-        return u64::MAX;
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "checked in the line above")]
-    {
-        nanos as u64
-    }
+    let whole = duration.as_secs().saturating_mul(1_000_000_000);
+    whole.saturating_add(duration.subsec_nanos() as u64)
 }
 
 #[cfg(test)]

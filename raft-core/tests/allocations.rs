@@ -135,7 +135,7 @@ fn a_write_with_commands_of_many_inputs_allocates_its_list_only() {
     });
     assert!(allocations <= 3 * RUNS, "room for 4, 8 and 16, and no more: {allocations}");
     let allocations = Cluster::new(2).in_steady_state(|c| c.propose(5 * 1024));
-    assert!(allocations <= RUNS, "five messages, four of them in the list: {allocations}");
+    assert!(allocations <= 2 * RUNS, "five messages, room for 4 and 8: {allocations}");
 }
 
 #[test]

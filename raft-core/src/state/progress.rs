@@ -99,6 +99,7 @@ impl Progress {
             catch_up: CatchUp { target: last_index.next(), began_at: now, took: None },
         }
     }
+
     /// The peer holds everything up to `index`, durably; `round` is what it answers. The log starts
     /// after `start` and ends at `last`.
     pub(crate) fn matched(
@@ -110,15 +111,17 @@ impl Progress {
     ) {
         self.match_index = self.match_index.max(index);
         let is_answer = round.is_some_and(|round| round > self.since);
-
         self.next_index = self.next_index.max(self.match_index.next());
         match self.phase {
             // An old acknowledgement is true, but no sign that the snapshot has arrived.
             Phase::Snapshot { .. } if self.match_index < start => {}
             // It may have left the peer before the question came.
             Phase::Probe { .. } if !is_answer && self.match_index < self.next_index.prev() => {}
-            // What was probed with is on its way still, or on its way to the disk.
-            Phase::Probe { awaiting: Some(sent) } if sent >= self.next_index => {
+            // What was probed with is on its way still, or on its way to the disk. (Where the position
+            // before it is compacted, the question was another one.)
+            Phase::Probe { awaiting: Some(sent) }
+                if sent >= self.next_index && self.next_index.prev() >= start =>
+            {
                 self.phase = Phase::Replicate;
                 self.sent(sent);
             }
