@@ -172,8 +172,9 @@ fn setups() -> impl Strategy<Value = Setup> {
     let protections =
         prop::sample::select(vec![Protection::Plain, Protection::PreVote, Protection::Full]);
     let log = prop::collection::vec(0_u64..2, 0..6);
-    (memberships, protections, log, any::<u64>()).prop_map(
-        |(membership, protection, steps, seed)| {
+    let compacted = prop_oneof![2 => Just(None), 1 => any::<Index>().prop_map(Some)];
+    (memberships, protections, log, compacted, any::<u64>()).prop_map(
+        |(membership, protection, steps, compacted, seed)| {
             let mut term = 1;
             let terms: Vec<u64> = steps
                 .iter()
@@ -182,7 +183,13 @@ fn setups() -> impl Strategy<Value = Setup> {
                     term
                 })
                 .collect();
-            Setup::of(membership).protection(protection).log(&terms).slow_disk().config(|config| {
+            let mut setup = Setup::of(membership).protection(protection).log(&terms).slow_disk();
+            if let Some(at) = compacted.filter(|_| !terms.is_empty()) {
+                let last = at.index(terms.len());
+                let index = u64::try_from(last + 1).expect("short");
+                setup = setup.snapshot(LogPosition::new(Term(terms[last]), LogIndex(index)));
+            }
+            setup.config(|config| {
                 config.seed = seed;
                 config.max_entries_per_message = 3;
                 config.max_messages_in_flight = 2;
