@@ -39,10 +39,13 @@ pub(crate) fn begin(core: &mut Core, leader: &mut Leader, token: Option<Token>, 
     core.timers.set(Deadline::Transfer, Some(until));
 }
 
-/// The other voter whose log is the most complete.
+/// The other voter whose log is the most complete, among those that were heard within T if there are
+/// any: a dead one cannot take over.
 pub(crate) fn best_voter(core: &Core, leader: &Leader) -> Option<NodeId> {
     let others = core.membership().voters().iter().copied().filter(|id| *id != core.id());
-    others.max_by_key(|id| leader.peer(*id).map(|peer| peer.match_index))
+    let lives =
+        |heard_at: Instant| heard_at.saturating_add(core.config.election_timeout) > core.now;
+    others.max_by_key(|id| leader.peer(*id).map(|p| (lives(p.heard_at), p.match_index)))
 }
 
 /// The permit leaves as soon as the other holds all of the log.

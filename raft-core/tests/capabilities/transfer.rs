@@ -48,6 +48,17 @@ fn without_a_name_the_most_complete_voter_takes_over() {
 }
 
 #[test]
+fn without_a_name_nobody_is_chosen_who_was_not_heard_for_t() {
+    let mut solo = Solo::leader_of(3);
+    for _ in 0..12 {
+        for m in solo.time_out_heartbeat().appends_to(S2) {
+            let _ = solo.hears(S2, 1, says::matched(1, says::echo(&m)));
+        }
+    }
+    assert_eq!(asked(&transfer(&mut solo, None)), [S2], "S3 holds as much, and is dead");
+}
+
+#[test]
 fn meanwhile_proposals_changes_and_other_transfers_are_refused() {
     let mut solo = Solo::leader_of(3);
     let _ = solo.propose(3);

@@ -6,8 +6,8 @@
 use super::{S1, T};
 use raft_core::payload::{Content, PayloadLog, bind};
 use raft_core::{
-    Action, Config, Envelope, HardState, Input, Instant, LogIndex, LogPosition, Membership,
-    Message, Node, NodeId, Outcome, Recovered, Snapshot, Term, Ticket, Token,
+    Action, Config, Envelope, HardState, Input, Instant, LogIndex, LogPosition, LogWrite,
+    Membership, Message, Node, NodeId, Outcome, Recovered, Snapshot, Term, Ticket, Token,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -34,7 +34,7 @@ type Bound = Vec<(LogPosition, Content<u64>)>;
 /// What waits for the disk, in order.
 #[derive(Clone, Debug)]
 enum Job {
-    Write { ticket: Ticket, hard_state: Option<HardState>, log: Option<(LogIndex, Bound)> },
+    Write { ticket: Ticket, hard_state: Option<HardState>, log: Option<(LogWrite, Bound)> },
     Install { snapshot: Snapshot, state: State },
 }
 
@@ -111,8 +111,6 @@ impl Host {
     pub(crate) fn start(&mut self, now: Instant) {
         self.config.seed = self.config.seed.wrapping_mul(3).wrapping_add(1);
         let (snapshot, state) = self.durable.snapshot.clone();
-        // The contract of `Recovered`: a log that contradicts the snapshot, or is older, goes.
-        self.durable.log.compact(snapshot.position);
         if self.applied < snapshot.position.index {
             (self.state, self.applied) = (state, snapshot.position.index);
         }
@@ -140,8 +138,7 @@ impl Host {
                 self.perform(job, usize::MAX);
             }
         }
-        if let Some(Job::Write { .. }) = jobs.front() {
-            let job = jobs.pop_front().expect("it is there");
+        if let Some(job) = jobs.pop_front() {
             self.perform(job, torn);
         }
         if later {
@@ -232,22 +229,30 @@ impl Host {
                     return;
                 }
                 self.durable.hard_state = hard_state.unwrap_or(self.durable.hard_state);
-                let Some((first, entries)) = log else { return };
+                let Some((log, entries)) = log else { return };
                 steps -= 1;
                 if steps == 0 {
                     return;
                 }
+                if let Some(position) = log.restart_after {
+                    self.durable.log = PayloadLog::new(position);
+                }
                 let start = self.durable.log.start().index;
-                assert!(first > start, "a write below the start of the log");
-                self.durable.log.truncate_from(first);
-                assert_eq!(self.durable.log.last().index.get() + 1, first.get(), "no gap");
+                assert!(log.first > start, "a write below the start of the log");
+                self.durable.log.truncate_from(log.first);
+                assert_eq!(self.durable.log.last().index.get() + 1, log.first.get(), "no gap");
                 for (position, content) in entries.into_iter().take(steps - 1) {
                     self.durable.log.push(position.term, content);
                 }
             }
+            // A crash may leave the snapshot beside the log that it replaces.
             Job::Install { snapshot, state } => {
-                self.durable.log = PayloadLog::new(snapshot.position);
-                self.durable.snapshot = (snapshot, state);
+                if steps > 1 {
+                    self.durable.log = PayloadLog::new(snapshot.position);
+                }
+                if steps > 0 {
+                    self.durable.snapshot = (snapshot, state);
+                }
             }
         }
     }
@@ -271,7 +276,7 @@ impl Host {
                 let payloads = |nth: usize| &beside[nth].commands[..];
                 let log = write.log.as_ref().map(|log| {
                     self.log.write(log, payloads).expect("the write fits the log");
-                    (log.first, bind(log, payloads).expect("complete"))
+                    (log.clone(), bind(log, payloads).expect("complete"))
                 });
                 let (ticket, hard_state) = (write.ticket, write.hard_state);
                 self.jobs.push_back(Job::Write { ticket, hard_state, log });
