@@ -25,7 +25,8 @@ fn main() {
 type Contestant<F> = (&'static str, F);
 
 fn commits(rounds: usize) {
-    let all: [Contestant<fn(Work) -> Cost>; 5] = [
+    type Do = fn(Work) -> Cost;
+    let all: [Contestant<Do>; 5] = [
         ("floor: handles into logs", Work::time::<Floor>),
         ("floor: and the messages", Work::time::<Messages>),
         ("raft-core", Work::time::<Ours<Blind>>),
@@ -79,7 +80,8 @@ fn heartbeats(rounds: usize) {
         cluster.heartbeat();
         time(|| (0..BEATS).for_each(|_| cluster.heartbeat()))
     }
-    let all: [Contestant<fn(usize) -> u64>; 3] = [
+    type Beat = fn(usize) -> u64;
+    let all: [Contestant<Beat>; 3] = [
         ("raft-core", beat::<Ours<Blind>>),
         ("noraft 0.7", beat::<NoRaft<Blind>>),
         ("raft 0.7", beat::<RaftRs<Blind>>),
@@ -112,7 +114,8 @@ fn divergence() {
         let counts = cluster.counts().since(before);
         (counts.rejections, counts.messages, nanos)
     }
-    let all: [Contestant<fn() -> (u64, u64, u64)>; 3] = [
+    type Repair = fn() -> (u64, u64, u64);
+    let all: [Contestant<Repair>; 3] = [
         ("raft-core", repair::<Ours<Blind>>),
         ("noraft 0.7", repair::<NoRaft<Blind>>),
         ("raft 0.7", repair::<RaftRs<Blind>>),
@@ -142,7 +145,8 @@ fn catch_up() {
         leader.commit((0..1_000 * BATCH).map(|_| Floor::command(b"sixteen bytes ..")).collect());
         time(|| leader.copy_in_messages(BATCH))
     }
-    let all: [Contestant<fn() -> u64>; 4] = [
+    type Repair = fn() -> u64;
+    let all: [Contestant<Repair>; 4] = [
         ("floor: and the messages", floor),
         ("raft-core", repair::<Ours<Blind>>),
         ("noraft 0.7", repair::<NoRaft<Blind>>),
