@@ -74,7 +74,7 @@ pub fn in_a_line(scenario: &Scenario, plays: &[Played]) -> String {
     let (style, word) = if good { (LEADER, "ok") } else { (BAD, "FAILED") };
     let Scenario { name, title, .. } = scenario;
     let mut text = format!("{INDENT}{style}{word:8}{style:#}{name:27}{title}\n");
-    text.push_str(&failures(plays));
+    text.push_str(&failures(scenario, plays));
     text
 }
 
@@ -104,7 +104,7 @@ pub fn in_full(scenario: &Scenario, plays: &[Played]) -> String {
             let _ = writeln!(text, "{INDENT}{style}{word:8}{style:#}{}", sentence.trim_start());
         }
     }
-    text + &failures(plays)
+    text + &failures(scenario, plays)
 }
 
 /// The last line: how many runs there were, and whether all is well.
@@ -182,16 +182,16 @@ fn still_leads(figures: &Figures) -> Option<String> {
 
 fn verdict(scenario: &Scenario, plays: &[Played]) -> String {
     if !plays.iter().all(Played::is_good) {
-        return failures(plays);
+        return failures(scenario, plays);
     }
     let count = scenario.expectations.len();
     format!("{INDENT}{LEADER}ok{LEADER:#} {DIM}all {count} expectations of the file hold{DIM:#}\n")
 }
 
-/// Each expectation that does not hold, and each alarm.
-fn failures(plays: &[Played]) -> String {
+/// Each expectation that does not hold, each alarm, and how to look at the run.
+fn failures(scenario: &Scenario, plays: &[Played]) -> String {
     let mut text = String::new();
-    for play in plays {
+    for play in plays.iter().filter(|play| !play.is_good()) {
         let level = level_name(play.level);
         for check in play.checks.iter().filter(|check| !check.failures.is_empty()) {
             let what = format!("{level}: {} (line {})", check.that, check.line);
@@ -203,6 +203,11 @@ fn failures(plays: &[Played]) -> String {
         if let Some(violation) = &play.violation {
             let _ = writeln!(text, "{INDENT}{BAD}ALARM{BAD:#}  {level}: {violation}");
         }
+        let (source, seed) = (&scenario.source, play.seed);
+        let _ = writeln!(
+            text,
+            "{INDENT}replay: raft-sim run {source} --seed {seed} --protection {level} --timeline"
+        );
     }
     text
 }

@@ -23,6 +23,8 @@ use std::time::Duration;
 pub struct Scenario {
     /// Its name, which is that of its file.
     pub name: String,
+    /// What names it on the command line: its name, or the path of its file.
+    pub source: String,
     /// What it is about, as half a line.
     pub title: String,
     /// The rules of the notes that it shows, `N1` to `N16`.
@@ -72,8 +74,10 @@ impl Scenario {
     /// The scenarios that come with the simulator.
     pub fn built_in() -> impl Iterator<Item = Self> {
         BUILT_IN.into_iter().map(|(name, text)| {
-            Self::read(name, &format!("scenarios/{name}.toml"), text)
-                .unwrap_or_else(|error| panic!("a file of our own is wrong\n{error}"))
+            let scenario = Self::read(name, &format!("scenarios/{name}.toml"), text);
+            let scenario =
+                scenario.unwrap_or_else(|error| panic!("our own file is wrong\n{error}"));
+            Self { source: name.to_owned(), ..scenario }
         })
     }
 

@@ -89,6 +89,7 @@ impl Reader<'_> {
         expectations.sort_by_key(|expectation| expectation.at);
         Ok(Scenario {
             name: name.to_owned(),
+            source: self.file.to_owned(),
             title: raw.title,
             rules: raw.rules,
             notes: raw.notes.as_deref().map(one_line),
