@@ -2,7 +2,7 @@
 
 use crate::log::Log;
 use crate::observe::{Figures, Observer};
-use crate::record::{Record, Sink, Violation};
+use crate::record::{Nobody, Record, Sink, Violation};
 use crate::scenario::{Condition, NodeCondition, Range, Scenario};
 use crate::{Choices, World};
 use raft_core::{Fate, Instant, LogPosition, Node, NodeId, Protection, Status};
@@ -16,18 +16,23 @@ pub struct Played {
     pub level: Protection,
     /// The seed.
     pub seed: u64,
+    /// How far the nodes were rotated among the parts.
+    pub rotation: u64,
     /// What was counted until the end.
     pub figures: Figures,
     /// What was to be seen, in the order of time.
     pub checks: Vec<Check>,
     /// The safety property that was broken, if one was; the run ends there.
     pub violation: Option<Violation>,
+    /// Whether the alarm is the one that the scenario asks for, or there is none and none is asked
+    /// for.
+    pub alarmed_as_expected: bool,
 }
 
 impl Played {
-    /// Whether everything was as expected and no checker raised an alarm.
+    /// Whether everything was as expected, alarms included.
     pub fn is_good(&self) -> bool {
-        self.violation.is_none() && self.checks.iter().all(|check| check.failures.is_empty())
+        self.alarmed_as_expected && self.checks.iter().all(|check| check.failures.is_empty())
     }
 }
 
@@ -40,6 +45,18 @@ pub struct Check {
     pub line: usize,
     /// What was expected and what was seen instead; empty if all is well.
     pub failures: Vec<String>,
+}
+
+/// Plays a scenario in every rotation of which node plays which part, and in every level.
+pub fn play_rotations(scenario: &Scenario, seed: u64) -> Vec<Played> {
+    let mut plays = Vec::new();
+    for rotation in 0..scenario.rotations() {
+        let cast = scenario.rotated(rotation);
+        let played = |level| play(&cast, level, seed, &mut Nobody);
+        let played = cast.levels.iter().map(|level| Played { rotation, ..played(*level) });
+        plays.extend(played);
+    }
+    plays
 }
 
 /// Plays a scenario in one protection level, and tells the records to `sink`.
@@ -61,6 +78,8 @@ pub fn play(scenario: &Scenario, level: Protection, seed: u64, sink: &mut dyn Si
         }
         let scene = Scene { world: &world, observer: &both.observer, at: expectation.at };
         let failures = match &violation {
+            // Then the alarm is what is to be seen.
+            Some(_) if scenario.alarm.is_some() => Vec::new(),
             Some(_) => vec!["the run ended before".to_owned()],
             None => expectation.conditions.iter().flat_map(|c| scene.failures(c)).collect(),
         };
@@ -69,7 +88,10 @@ pub fn play(scenario: &Scenario, level: Protection, seed: u64, sink: &mut dyn Si
     if violation.is_none() {
         violation = world.run_until(end, &mut both).err();
     }
-    Played { level, seed, figures: both.observer.figures(end), checks, violation }
+    let alarm = violation.as_ref().map(|violation| violation.checker);
+    let alarmed_as_expected = alarm == scenario.alarm.as_deref();
+    let figures = both.observer.figures(end);
+    Played { level, seed, rotation: 0, figures, checks, violation, alarmed_as_expected }
 }
 
 struct Both<'a> {

@@ -32,6 +32,7 @@ pub(super) struct File {
 #[serde(deny_unknown_fields)]
 pub(super) struct Cluster {
     pub(super) voters: Spanned<Text<u64>>,
+    pub(super) spare: Option<Spanned<Text<u64>>>,
     pub(super) election_timeout: Spanned<Text<Duration>>,
     pub(super) heartbeat_interval: Option<Spanned<Text<Duration>>>,
     pub(super) clock_offset: Option<Text<Duration>>,
@@ -86,6 +87,10 @@ pub(super) struct Run {
     #[serde(default)]
     pub(super) compare: bool,
     #[serde(default)]
+    pub(super) beyond: bool,
+    pub(super) alarm: Option<String>,
+    pub(super) settled_by: Option<Spanned<Text<Duration>>>,
+    #[serde(default)]
     pub(super) timeline: Vec<Happening>,
 }
 
@@ -95,6 +100,8 @@ pub(super) struct Happening {
     pub(super) at: Spanned<Text<Duration>>,
     #[serde(rename = "do")]
     pub(super) sentence: Spanned<String>,
+    pub(super) every: Option<Spanned<Text<Duration>>>,
+    pub(super) until: Option<Spanned<Text<Duration>>>,
     pub(super) delay: Option<Spanned<Text<Range<Duration>>>>,
     pub(super) loss_ppm: Option<Spanned<Text<u64>>>,
     pub(super) duplicate_ppm: Option<Spanned<Text<u64>>>,
