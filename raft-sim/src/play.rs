@@ -127,6 +127,7 @@ impl Scene<'_> {
             Condition::LeaderChanges(range) => {
                 count("leader_changes", range, figures.leader_changes)
             }
+            Condition::Happened(name, range) => count(name, range, self.observer.happened(name)),
             Condition::Answered(range) => count("answered", range, figures.answered),
             Condition::Leaderless(range) => time("leaderless", range, figures.leaderless),
             Condition::FirstCandidate(range) => match figures.first_candidate {
@@ -155,6 +156,17 @@ impl Scene<'_> {
             NodeCondition::Last(wanted) => equal("last", wanted, &last),
             NodeCondition::Commit(range) => count("commit", range, commit_index.get()),
             NodeCondition::Applied(range) => count("applied", range, last_applied.get()),
+            NodeCondition::LogStart(range) => {
+                count("log_start", range, process.status.log_start.index.get())
+            }
+            NodeCondition::Voters(wanted) => {
+                let membership = process.node.membership();
+                members("voters", wanted, membership.voters(), membership.is_joint())
+            }
+            NodeCondition::Learners(wanted) => {
+                let membership = process.node.membership();
+                members("learners", wanted, membership.learners(), membership.is_joint())
+            }
             NodeCondition::Holds(position) => holding(&process.log, *position, true),
             NodeCondition::Lacks(position) => holding(&process.log, *position, false),
             NodeCondition::Fate(position, fate) => self.fate(&process.node, *position, *fate),
@@ -169,6 +181,12 @@ impl Scene<'_> {
         let saw = node.fate(position);
         (saw != wanted).then(|| format!("expected {position} to be {wanted:?}, it says {saw:?}"))
     }
+}
+
+fn members(what: &str, wanted: &[NodeId], saw: &[NodeId], is_joint: bool) -> Option<String> {
+    let joint = if is_joint { ", on the way to them" } else { "" };
+    (is_joint || wanted != saw)
+        .then(|| format!("{what}: expected {wanted:?}, saw {saw:?}{joint}"))
 }
 
 fn holding(log: &Log, position: LogPosition, wanted: bool) -> Option<String> {

@@ -3,6 +3,7 @@
 use super::text::{LogRun, Range, Text};
 use raft_core::{LogPosition, NodeId, Protection, RoleKind};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use toml::Spanned;
 
@@ -122,6 +123,8 @@ pub(super) struct Expect {
     pub(super) first_candidate: Option<Text<Range<Duration>>>,
     pub(super) answered: Option<Text<Range<u64>>>,
     pub(super) leader_kept: Option<bool>,
+    #[serde(default)]
+    pub(super) happened: BTreeMap<String, Text<Range<u64>>>,
     pub(super) leader: Option<Spanned<String>>,
     // Of the nodes that `node` names, at the moment `at`.
     pub(super) node: Option<Spanned<String>>,
@@ -135,4 +138,7 @@ pub(super) struct Expect {
     pub(super) committed: Option<Spanned<Text<LogPosition>>>,
     pub(super) lost: Option<Spanned<Text<LogPosition>>>,
     pub(super) open: Option<Spanned<Text<LogPosition>>>,
+    pub(super) voters: Option<Spanned<String>>,
+    pub(super) learners: Option<Spanned<String>>,
+    pub(super) log_start: Option<Spanned<Text<Range<u64>>>>,
 }
