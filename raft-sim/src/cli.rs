@@ -1,6 +1,7 @@
 //! The command line.
 
-use crate::play::{Played, play};
+use crate::measure::measure;
+use crate::play::{Played, play, play_rotations};
 use crate::record::{Nobody, Sink};
 use crate::report;
 use crate::scenario::{LEVELS, Scenario, duration, instant, level_name};
@@ -37,6 +38,20 @@ enum Command {
     List,
     /// Plays one scenario
     Run(RunArguments),
+    /// Measures how long it takes from the fault of a scenario to a leader that commits
+    Measure(MeasureArguments),
+}
+
+#[derive(clap::Args, Debug)]
+struct MeasureArguments {
+    /// Names of scenarios, or paths of scenario files [default: all that name a `settled_by`]
+    scenarios: Vec<String>,
+    /// How many seeds, from 1 on; each plays the next rotation
+    #[arg(long, default_value_t = 200)]
+    seeds: u64,
+    /// How a node protects a working leader: plain, pre-vote or full
+    #[arg(long, value_parser = protection, default_value = "full")]
+    protection: Protection,
 }
 
 #[derive(clap::Args, Debug)]
@@ -46,6 +61,9 @@ struct RunArguments {
     /// What decides every delay, every timeout and every loss
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// By how many places the voters are rotated among the parts
+    #[arg(long, default_value_t = 0, value_name = "PLACES")]
+    rotation: u64,
     /// How a node protects a working leader: plain, pre-vote or full [default: each that the
     /// scenario names; with --timeline or --trace the last of them]
     #[arg(long, value_parser = protection)]
@@ -72,6 +90,7 @@ pub fn main() -> ExitCode {
         None => every(arguments.seed, &mut out),
         Some(Command::List) => list(&mut out),
         Some(Command::Run(run)) => one(&run, &mut out),
+        Some(Command::Measure(what)) => measured(&what, &mut out),
     };
     let done = done.and_then(|good| out.flush().map(|()| good).map_err(Failure::Output));
     match done {
@@ -115,13 +134,13 @@ fn every(seed: u64, out: &mut impl Write) -> Result<bool, Failure> {
     let mut all = Vec::new();
     writeln!(out, "{}", report::introduction(seed))?;
     for scenario in compared {
-        let plays = play_levels(scenario, &scenario.levels, seed);
+        let plays = play_rotations(scenario, seed);
         writeln!(out, "{}", report::side_by_side(scenario, &plays))?;
         all.extend(plays);
     }
-    writeln!(out, "The other cases, each in every protection level:\n")?;
+    writeln!(out, "{}", report::the_others())?;
     for scenario in others {
-        let plays = play_levels(scenario, &scenario.levels, seed);
+        let plays = play_rotations(scenario, seed);
         write!(out, "{}", report::in_a_line(scenario, &plays))?;
         all.extend(plays);
     }
@@ -137,7 +156,7 @@ fn list(out: &mut impl Write) -> Result<bool, Failure> {
 }
 
 fn one(run: &RunArguments, out: &mut impl Write) -> Result<bool, Failure> {
-    let scenario = load(&run.scenario)?;
+    let scenario = load(&run.scenario)?.rotated(run.rotation);
     let levels = levels(&scenario, run)?;
     let mut plays = Vec::new();
     if run.timeline || run.trace.is_some() {
@@ -145,7 +164,10 @@ fn one(run: &RunArguments, out: &mut impl Write) -> Result<bool, Failure> {
             plays.push(shown(&scenario, level, run, out)?);
         }
     } else {
-        plays = play_levels(&scenario, &levels, run.seed);
+        plays.extend(levels.iter().map(|level| play(&scenario, *level, run.seed, &mut Nobody)));
+    }
+    for play in &mut plays {
+        play.rotation = run.rotation;
     }
     write!(out, "{}", report::in_full(&scenario, &plays))?;
     Ok(plays.iter().all(Played::is_good))
@@ -185,8 +207,23 @@ fn shown(
     Ok(played)
 }
 
-fn play_levels(scenario: &Scenario, levels: &[Protection], seed: u64) -> Vec<Played> {
-    levels.iter().map(|level| play(scenario, *level, seed, &mut Nobody)).collect()
+fn measured(what: &MeasureArguments, out: &mut impl Write) -> Result<bool, Failure> {
+    let named = what.scenarios.iter().map(|name| load(name));
+    let mut scenarios = named.collect::<Result<Vec<_>, _>>()?;
+    if scenarios.is_empty() {
+        scenarios.extend(Scenario::built_in().filter(|scenario| scenario.settled_by.is_some()));
+    }
+    let mut good = true;
+    writeln!(out, "{}", report::measured_heading(what.seeds, what.protection))?;
+    for scenario in &scenarios {
+        if !scenario.levels.contains(&what.protection) {
+            return Err(not_made_for(scenario, what.protection));
+        }
+        let measured = measure(scenario, what.protection, what.seeds);
+        writeln!(out, "{}", report::measured(scenario, &measured))?;
+        good &= scenario.beyond || measured.failures == 0;
+    }
+    Ok(good)
 }
 
 fn load(name: &str) -> Result<Scenario, Failure> {
@@ -210,16 +247,17 @@ fn levels(scenario: &Scenario, run: &RunArguments) -> Result<Vec<Protection>, Fa
     let made_for = &scenario.levels;
     match run.protection {
         Some(level) if made_for.contains(&level) => Ok(vec![level]),
-        Some(level) => {
-            let levels = made_for.iter().map(|level| level_name(*level)).collect::<Vec<_>>();
-            let (scenario, levels) = (scenario.name.clone(), levels.join(", "));
-            Err(Failure::Level { scenario, level, levels })
-        }
+        Some(level) => Err(not_made_for(scenario, level)),
         None if run.timeline || run.trace.is_some() => {
             Ok(made_for.last().copied().into_iter().collect())
         }
         None => Ok(made_for.clone()),
     }
+}
+
+fn not_made_for(scenario: &Scenario, level: Protection) -> Failure {
+    let levels = scenario.levels.iter().map(|level| level_name(*level)).collect::<Vec<_>>();
+    Failure::Level { scenario: scenario.name.clone(), level, levels: levels.join(", ") }
 }
 
 fn protection(text: &str) -> Result<Protection, String> {

@@ -6,9 +6,9 @@ use crate::swarm;
 use raft_core::types::LIMIT;
 use raft_core::{
     Action, AppendEntries, AppendEntriesResponse, AppendOutcome, Config, Echo, Entries, Envelope,
-    HardState, Input, Instant, LogIndex, LogPosition, Membership, Message, Node, NodeId, PreVote,
-    PreVoteResponse, Probe, Protection, Recovered, RequestVote, RequestVoteResponse, Round, Run,
-    Snapshot, Status, Term, TermSpan, Ticket, Token, Verdict,
+    HardState, Input, Instant, LogIndex, LogPosition, Membership, Message, Node, NodeId, Permit,
+    PreVote, PreVoteResponse, Probe, Protection, Recovered, RequestVote, RequestVoteResponse,
+    Round, Run, Snapshot, Status, Term, TermSpan, Ticket, Token, Verdict,
 };
 use std::time::Duration;
 
@@ -110,8 +110,9 @@ impl Witness {
                     assert!(next, "tickets ascend");
                     self.last_ticket = Some(write.ticket);
                     self.in_flight.push((write.ticket, write.hard_state));
-                    let dropped =
-                        write.log.as_ref().is_some_and(|l| l.first <= before.commit_index);
+                    let dropped = write.log.as_ref().is_some_and(|l| {
+                        l.restart_after.is_none() && l.first <= before.commit_index
+                    });
                     assert!(!dropped, "what is committed stays");
                 }
                 Action::Send(envelope) => self.sends(envelope),
@@ -299,7 +300,10 @@ impl Any {
                 verdict: self.verdict(),
                 last: self.position(status),
             }),
-            2 => Message::RequestVote(RequestVote { last: self.position(status) }),
+            2 => Message::RequestVote(RequestVote {
+                last: self.position(status),
+                permit: self.permit(status),
+            }),
             3 => Message::RequestVoteResponse(RequestVoteResponse {
                 verdict: self.verdict(),
                 last: self.position(status),
@@ -309,6 +313,10 @@ impl Any {
         };
         let to = if self.below(16) == 0 { self.id() } else { status.id };
         Envelope { from: self.id(), to, term: self.term(status), message }
+    }
+
+    fn permit(&mut self, status: &Status) -> Option<Permit> {
+        (self.below(4) == 0).then(|| Permit { leader: self.id(), term: self.term(status) })
     }
 
     fn append(&mut self, status: &Status) -> AppendEntries {

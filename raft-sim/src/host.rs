@@ -26,8 +26,8 @@ pub enum Arrival {
     Persisted(Ticket),
     /// Commands of a client.
     Request(Request),
-    /// The operator's wish.
-    Campaign,
+    /// A wish of the operator, a report of the host, or a read: what comes without bytes.
+    Told(Input),
     /// Its deadline has passed.
     Wake,
 }
@@ -42,7 +42,7 @@ impl Arrival {
                 let count = u64::try_from(commands.len()).expect("a request fits into memory");
                 (Input::Propose { token, count }, commands)
             }
-            Self::Campaign => (Input::Campaign, Vec::new()),
+            Self::Told(input) => (input, Vec::new()),
             Self::Wake => (Input::Wake, Vec::new()),
         }
     }

@@ -23,6 +23,7 @@ pub mod exercised;
 pub mod fuzz;
 pub mod host;
 pub mod log;
+pub mod measure;
 mod narrate;
 pub mod network;
 pub mod obligation;

@@ -45,7 +45,22 @@ impl Step<'_> {
                 Input::Propose { token, count } => {
                     Some(Event::Propose { token: *token, count: *count })
                 }
-                Input::Wake | Input::Persisted { .. } | Input::Campaign => alone.map(ignored),
+                Input::Read { token, consistency } => {
+                    Some(Event::ReadBegin { token: *token, consistency: *consistency })
+                }
+                Input::ChangeMembership { token, target } => {
+                    Some(Event::Change { token: *token, target: target.clone() })
+                }
+                Input::TransferLeadership { token, to } => {
+                    Some(Event::Transfer { token: *token, to: *to })
+                }
+                Input::Wake
+                | Input::Persisted { .. }
+                | Input::Campaign
+                | Input::SnapshotTaken { .. }
+                | Input::SnapshotSent { .. }
+                | Input::SnapshotInstalled { .. }
+                | Input::PeerUnreachable { .. } => alone.map(ignored),
             };
             events.extend(event.map(|event| (event, self.before)));
         }

@@ -173,7 +173,7 @@ mod tests {
     }
 
     fn vote() -> Envelope {
-        envelope(Message::RequestVote(RequestVote { last: LogPosition::ZERO }))
+        envelope(Message::RequestVote(RequestVote { last: LogPosition::ZERO, permit: None }))
     }
 
     fn passage(network: &Network, envelope: &Envelope) -> Passage {

@@ -58,7 +58,9 @@ impl Ledger {
                 let promise = self.hard_state(|state| state.promised >= promised);
                 let log = match m.outcome {
                     AppendOutcome::Matched { match_index } => self.writer(match_index),
-                    AppendOutcome::Mismatched { .. } | AppendOutcome::StaleTerm => None,
+                    AppendOutcome::Mismatched { .. }
+                    | AppendOutcome::StaleTerm
+                    | AppendOutcome::Installing => None,
                 };
                 promise.max(log)
             }
@@ -99,7 +101,7 @@ mod tests {
         let log = log.map(|(first, count)| {
             let source = Source::Input { nth: 0, skip: 0 };
             let chunks = vec![Chunk { term: Term(2), count, source }].into();
-            LogWrite { first: LogIndex(first), chunks }
+            LogWrite { restart_after: None, first: LogIndex(first), chunks }
         });
         Write { ticket: Ticket(ticket), hard_state, log }
     }
@@ -121,7 +123,7 @@ mod tests {
         ledger.take(&write(7, Some(hard_state(3, Some(1))), None));
         let last = LogPosition::ZERO;
         let vote = |verdict| Message::RequestVoteResponse(RequestVoteResponse { verdict, last });
-        let ask = Message::RequestVote(RequestVote { last });
+        let ask = Message::RequestVote(RequestVote { last, permit: None });
         let rests = |term, m: &Message| ledger.obligation(&message(term, m.clone()));
         assert_eq!(rests(2, &vote(Verdict::Granted)), Some(Ticket(6)));
         assert_eq!(rests(2, &vote(Verdict::StaleLog)), Some(Ticket(5)), "only on the term");

@@ -3,6 +3,7 @@
 use crate::record::{Event, NodeState, Phase, Record, Sink};
 use raft_core::{Fate, Instant, LogPosition, NodeId, Term};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::time::Duration;
 
 /// A leader in one term.
@@ -53,6 +54,35 @@ pub struct Observer {
     /// Since when nobody can commit.
     silent_since: Option<Instant>,
     lost: BTreeSet<LogPosition>,
+    /// How often what has a [`name`] happened.
+    happened: BTreeMap<String, u64>,
+}
+
+/// The name under which a scenario counts a request's end, or a snapshot's: that of the trace and,
+/// where there is one, the outcome, such as `rejected not_caught_up`.
+pub fn name(event: &Event) -> Option<String> {
+    let (name, outcome): (&str, &dyn Debug) = match event {
+        Event::Accepted { .. } => return Some("accepted".to_owned()),
+        Event::ReadReady { .. } => return Some("read_ready".to_owned()),
+        Event::SnapshotTaken { .. } => return Some("snapshot_taken".to_owned()),
+        Event::SnapshotAsked { .. } => return Some("snapshot_asked".to_owned()),
+        Event::Rejected { reason, .. } => ("rejected", reason),
+        Event::ReadFailed { reason, .. } => ("read_failed", reason),
+        Event::TransferEnded { outcome, .. } => ("transfer_ended", outcome),
+        Event::SnapshotSent { outcome, .. } => ("snapshot_sent", outcome),
+        Event::InstallEnd { outcome, .. } => ("install_end", outcome),
+        _ => return None,
+    };
+    let mut text = name.to_owned();
+    for (nth, letter) in format!("{outcome:?}").chars().take_while(char::is_ascii_alphabetic).enumerate() {
+        match letter {
+            _ if nth == 0 => text.push(' '),
+            'A'..='Z' => text.push('_'),
+            _ => {}
+        }
+        text.push(letter.to_ascii_lowercase());
+    }
+    Some(text)
 }
 
 impl Observer {
@@ -70,7 +100,13 @@ impl Observer {
             now: None,
         };
         let silent_since = Some(Instant::ZERO);
-        Self { from, figures, states: BTreeMap::new(), silent_since, lost: BTreeSet::new() }
+        let (states, happened) = (BTreeMap::new(), BTreeMap::new());
+        Self { from, figures, states, silent_since, lost: BTreeSet::new(), happened }
+    }
+
+    /// How often what has this [`name`] happened since the observation began.
+    pub fn happened(&self, name: &str) -> u64 {
+        self.happened.get(name).copied().unwrap_or(0)
     }
 
     /// The figures at a moment that is not before the last record.
@@ -121,6 +157,9 @@ impl Sink for Observer {
         if let Event::Service { leader } = record.event {
             self.on_service(leader, record.time);
         } else if record.time >= self.from {
+            if let Some(name) = name(&record.event) {
+                *self.happened.entry(name).or_default() += 1;
+            }
             match record.event {
                 Event::BecomeCandidate => figures.elections += 1,
                 Event::PreCandidate { .. } => figures.pre_votes += 1,
@@ -136,7 +175,9 @@ impl Sink for Observer {
 mod tests {
     use super::{Observer, Office};
     use crate::record::{Event, NodeState, Record, Sink};
-    use raft_core::{HardState, Instant, LogIndex, LogPosition, NodeId, RoleKind, Term};
+    use raft_core::{
+        HardState, Instant, LogIndex, LogPosition, NodeId, RejectReason, RoleKind, Term, Token,
+    };
     use std::time::Duration;
 
     fn at(millis: u64) -> Instant {
@@ -170,6 +211,22 @@ mod tests {
         tell(&mut observer, 120, 0, 0, Event::Service { leader: Some(NodeId(1)) });
         tell(&mut observer, 150, 0, 0, Event::Service { leader: None });
         assert_eq!(observer.figures(at(160)).leaderless, Duration::from_millis(20 + 10));
+    }
+
+    #[test]
+    fn refusals_are_counted_by_their_reason() {
+        let mut observer = Observer::new(at(100));
+        let (token, node) = (Token(1), NodeId(4));
+        for (millis, reason) in [
+            (50, RejectReason::ChangeInProgress),
+            (150, RejectReason::ChangeInProgress),
+            (160, RejectReason::NotCaughtUp { node }),
+        ] {
+            tell(&mut observer, millis, 1, 1, Event::Rejected { token, reason });
+        }
+        assert_eq!(observer.happened("rejected change_in_progress"), 1);
+        assert_eq!(observer.happened("rejected not_caught_up"), 1);
+        assert_eq!(observer.happened("rejected not_leader"), 0);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::log::Log;
 use crate::observe::{Figures, Observer};
-use crate::record::{Record, Sink, Violation};
+use crate::record::{Nobody, Record, Sink, Violation};
 use crate::scenario::{Condition, NodeCondition, Range, Scenario};
 use crate::{Choices, World};
 use raft_core::{Fate, Instant, LogPosition, Node, NodeId, Protection, Status};
@@ -16,18 +16,23 @@ pub struct Played {
     pub level: Protection,
     /// The seed.
     pub seed: u64,
+    /// How far the nodes were rotated among the parts.
+    pub rotation: u64,
     /// What was counted until the end.
     pub figures: Figures,
     /// What was to be seen, in the order of time.
     pub checks: Vec<Check>,
     /// The safety property that was broken, if one was; the run ends there.
     pub violation: Option<Violation>,
+    /// Whether the alarm is the one that the scenario asks for, or there is none and none is asked
+    /// for.
+    pub alarmed_as_expected: bool,
 }
 
 impl Played {
-    /// Whether everything was as expected and no checker raised an alarm.
+    /// Whether everything was as expected, alarms included.
     pub fn is_good(&self) -> bool {
-        self.violation.is_none() && self.checks.iter().all(|check| check.failures.is_empty())
+        self.alarmed_as_expected && self.checks.iter().all(|check| check.failures.is_empty())
     }
 }
 
@@ -40,6 +45,18 @@ pub struct Check {
     pub line: usize,
     /// What was expected and what was seen instead; empty if all is well.
     pub failures: Vec<String>,
+}
+
+/// Plays a scenario in every rotation of which node plays which part, and in every level.
+pub fn play_rotations(scenario: &Scenario, seed: u64) -> Vec<Played> {
+    let mut plays = Vec::new();
+    for rotation in 0..scenario.rotations() {
+        let cast = scenario.rotated(rotation);
+        let played = |level| play(&cast, level, seed, &mut Nobody);
+        let played = cast.levels.iter().map(|level| Played { rotation, ..played(*level) });
+        plays.extend(played);
+    }
+    plays
 }
 
 /// Plays a scenario in one protection level, and tells the records to `sink`.
@@ -61,6 +78,8 @@ pub fn play(scenario: &Scenario, level: Protection, seed: u64, sink: &mut dyn Si
         }
         let scene = Scene { world: &world, observer: &both.observer, at: expectation.at };
         let failures = match &violation {
+            // Then the alarm is what is to be seen.
+            Some(_) if scenario.alarm.is_some() => Vec::new(),
             Some(_) => vec!["the run ended before".to_owned()],
             None => expectation.conditions.iter().flat_map(|c| scene.failures(c)).collect(),
         };
@@ -69,7 +88,10 @@ pub fn play(scenario: &Scenario, level: Protection, seed: u64, sink: &mut dyn Si
     if violation.is_none() {
         violation = world.run_until(end, &mut both).err();
     }
-    Played { level, seed, figures: both.observer.figures(end), checks, violation }
+    let alarm = violation.as_ref().map(|violation| violation.checker);
+    let alarmed_as_expected = alarm == scenario.alarm.as_deref();
+    let figures = both.observer.figures(end);
+    Played { level, seed, rotation: 0, figures, checks, violation, alarmed_as_expected }
 }
 
 struct Both<'a> {
@@ -105,6 +127,7 @@ impl Scene<'_> {
             Condition::LeaderChanges(range) => {
                 count("leader_changes", range, figures.leader_changes)
             }
+            Condition::Happened(name, range) => count(name, range, self.observer.happened(name)),
             Condition::Answered(range) => count("answered", range, figures.answered),
             Condition::Leaderless(range) => time("leaderless", range, figures.leaderless),
             Condition::FirstCandidate(range) => match figures.first_candidate {
@@ -133,6 +156,17 @@ impl Scene<'_> {
             NodeCondition::Last(wanted) => equal("last", wanted, &last),
             NodeCondition::Commit(range) => count("commit", range, commit_index.get()),
             NodeCondition::Applied(range) => count("applied", range, last_applied.get()),
+            NodeCondition::LogStart(range) => {
+                count("log_start", range, process.status.log_start.index.get())
+            }
+            NodeCondition::Voters(wanted) => {
+                let membership = process.node.membership();
+                members("voters", wanted, membership.voters(), membership.is_joint())
+            }
+            NodeCondition::Learners(wanted) => {
+                let membership = process.node.membership();
+                members("learners", wanted, membership.learners(), membership.is_joint())
+            }
             NodeCondition::Holds(position) => holding(&process.log, *position, true),
             NodeCondition::Lacks(position) => holding(&process.log, *position, false),
             NodeCondition::Fate(position, fate) => self.fate(&process.node, *position, *fate),
@@ -147,6 +181,12 @@ impl Scene<'_> {
         let saw = node.fate(position);
         (saw != wanted).then(|| format!("expected {position} to be {wanted:?}, it says {saw:?}"))
     }
+}
+
+fn members(what: &str, wanted: &[NodeId], saw: &[NodeId], is_joint: bool) -> Option<String> {
+    let joint = if is_joint { ", on the way to them" } else { "" };
+    (is_joint || wanted != saw)
+        .then(|| format!("{what}: expected {wanted:?}, saw {saw:?}{joint}"))
 }
 
 fn holding(log: &Log, position: LogPosition, wanted: bool) -> Option<String> {

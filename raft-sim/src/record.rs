@@ -2,8 +2,9 @@
 
 use crate::setup::Fault;
 use raft_core::{
-    Config, Envelope, Fate, HardState, IgnoreReason, Instant, LogIndex, LogPosition, Membership,
-    NodeId, RejectReason, RoleKind, Round, Term, Ticket, Token, Write,
+    Config, Consistency, Envelope, Fate, HardState, IgnoreReason, Instant, LogIndex, LogPosition,
+    Membership, NodeId, RejectReason, RoleKind, Round, Snapshot, Term, Ticket, Token,
+    TransferOutcome, Write,
 };
 use std::fmt;
 
@@ -174,6 +175,81 @@ pub enum Event {
         token: Token,
         /// How many.
         count: u64,
+    },
+    /// A read was asked of a node.
+    ReadBegin {
+        /// The name of the request.
+        token: Token,
+        /// What its answer is to rest on.
+        consistency: Consistency,
+    },
+    /// A read may be served as soon as `index` is applied.
+    ReadReady {
+        /// The name of the request.
+        token: Token,
+        /// The index.
+        index: LogIndex,
+    },
+    /// A read was refused.
+    ReadFailed {
+        /// The name of the request.
+        token: Token,
+        /// Why.
+        reason: RejectReason,
+    },
+    /// The operator asked a node for another membership.
+    Change {
+        /// The name of the request.
+        token: Token,
+        /// What is to be reached.
+        target: Membership,
+    },
+    /// The operator asked a node to hand over.
+    Transfer {
+        /// The name of the request.
+        token: Token,
+        /// To whom; `None` for the one whose log is the most complete.
+        to: Option<NodeId>,
+    },
+    /// A transfer has ended.
+    TransferEnded {
+        /// The name of the request.
+        token: Token,
+        /// How.
+        outcome: TransferOutcome,
+    },
+    /// A snapshot of the state machine is durable, and the log up to there forgotten.
+    SnapshotTaken {
+        /// What it covers.
+        position: LogPosition,
+    },
+    /// The host was asked to send a snapshot.
+    SnapshotAsked {
+        /// To whom.
+        to: NodeId,
+        /// What it is to cover.
+        at_least: LogPosition,
+    },
+    /// The host told the node what became of a snapshot that it sent.
+    SnapshotSent {
+        /// To whom.
+        to: NodeId,
+        /// What it covers.
+        position: LogPosition,
+        /// How it ended.
+        outcome: raft_core::Outcome,
+    },
+    /// The node decided to install a snapshot.
+    InstallBegin {
+        /// What it covers.
+        snapshot: Snapshot,
+    },
+    /// The snapshot has replaced state machine and log, or has failed to.
+    InstallEnd {
+        /// What it covers.
+        position: LogPosition,
+        /// How it ended.
+        outcome: raft_core::Outcome,
     },
     /// The leader took them.
     Accepted {

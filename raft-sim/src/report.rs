@@ -1,11 +1,12 @@
 //! What was seen, as text for a person: at most [`WIDTH`] columns, colours where the terminal wants
 //! them.
 
+use crate::measure::Measured;
 use crate::observe::{Figures, Office};
 use crate::play::Played;
 use crate::scenario::{Scenario, level_name};
 use crate::style::{BAD, DIM, LEADER, TITLE};
-use raft_core::NodeId;
+use raft_core::{NodeId, Protection};
 use std::fmt::Write as _;
 
 /// The greatest number of columns.
@@ -41,9 +42,20 @@ pub fn introduction(seed: u64) -> String {
     indented(&text, "") + "\n"
 }
 
-/// A scenario with its protection levels side by side, and whether all is as expected.
+/// What stands above the lines of the other scenarios.
+pub fn the_others() -> String {
+    let text = "The other cases, each in every protection level that it is made for, and in as many \
+                rotations of which node plays which part as its line says. An *alarm* is to be \
+                raised where the scenario shows what must not be done; *beyond* asks for more than \
+                plain Raft can do.";
+    indented(text, "") + "\n"
+}
+
+/// A scenario with its protection levels side by side, and whether all is as expected. The figures
+/// are those of the parts as they are written.
 pub fn side_by_side(scenario: &Scenario, plays: &[Played]) -> String {
-    table(scenario, plays) + &verdict(scenario, plays)
+    let as_written: Vec<_> = plays.iter().filter(|play| play.rotation == 0).cloned().collect();
+    table(scenario, &as_written) + &verdict(scenario, plays)
 }
 
 fn table(scenario: &Scenario, plays: &[Played]) -> String {
@@ -71,10 +83,16 @@ fn table(scenario: &Scenario, plays: &[Played]) -> String {
 /// A scenario in one line, and what was not as expected in more.
 pub fn in_a_line(scenario: &Scenario, plays: &[Played]) -> String {
     let good = plays.iter().all(Played::is_good);
-    let (style, word) = if good { (LEADER, "ok") } else { (BAD, "FAILED") };
+    let (style, word) = match (good, scenario.beyond, &scenario.alarm) {
+        (false, ..) => (BAD, "FAILED"),
+        (true, true, _) => (DIM, "beyond"),
+        (true, false, Some(_)) => (LEADER, "alarm"),
+        (true, false, None) => (LEADER, "ok"),
+    };
     let Scenario { name, title, .. } = scenario;
-    let mut text = format!("{INDENT}{style}{word:8}{style:#}{name:27}{title}\n");
-    text.push_str(&failures(plays));
+    let count = scenario.rotations();
+    let mut text = format!("{INDENT}{style}{word:7}{style:#}{count}x {name:26}{title}\n");
+    text.push_str(&failures(scenario, plays));
     text
 }
 
@@ -104,7 +122,7 @@ pub fn in_full(scenario: &Scenario, plays: &[Played]) -> String {
             let _ = writeln!(text, "{INDENT}{style}{word:8}{style:#}{}", sentence.trim_start());
         }
     }
-    text + &failures(plays)
+    text + &failures(scenario, plays)
 }
 
 /// The last line: how many runs there were, and whether all is well.
@@ -113,11 +131,40 @@ pub fn summary(scenarios: usize, plays: &[Played]) -> String {
     let bad = plays.iter().filter(|play| !play.is_good()).count();
     let all = format!("{scenarios} scenarios, {} runs, {checks} expectations", plays.len());
     if bad == 0 {
-        format!("{all}: {LEADER}all hold{LEADER:#}, and no safety checker raised an alarm.")
+        format!("{all}: {LEADER}all hold{LEADER:#}, and no safety checker raised an alarm in vain.")
     } else {
         let what = if bad == 1 { "run is" } else { "runs are" };
         format!("{all}: {BAD}{bad} {what} not as expected{BAD:#}.")
     }
+}
+
+/// What stands above the lines of a measurement.
+pub fn measured_heading(seeds: u64, level: Protection) -> String {
+    let level = level_name(level);
+    let text = format!(
+        "From the fault to a leader that commits, in multiples of the election timeout T: {seeds} \
+         seeds, all rotations, protection {level}. *First*: until any leader commits. *Last*: until \
+         the leader does that keeps the office. *Kept*: runs in which these are one."
+    );
+    let columns = ["first median", "worst", "last median", "worst", "kept", "failed"];
+    let columns = columns.iter().map(|column| format!("{column:>13}")).collect::<String>();
+    format!("{}\n\n{TITLE}{:20}{columns}{TITLE:#}", indented(&text, ""), "scenario")
+}
+
+/// A line of a measurement.
+pub fn measured(scenario: &Scenario, measured: &Measured) -> String {
+    let times = |spread: Option<(u128, u128)>| match spread {
+        None => ["-".to_owned(), "-".to_owned()],
+        Some((median, worst)) => [median, worst].map(|n| format!("{}.{:02} T", n / 100, n % 100)),
+    };
+    let first = times(measured.spread(|sample| sample.first));
+    let last = times(measured.spread(|sample| sample.last));
+    let (kept, all) = (measured.stable(), measured.samples.len());
+    let failed = if scenario.beyond { "beyond".to_owned() } else { measured.failures.to_string() };
+    let counts = [format!("{kept} of {all}"), failed];
+    let columns = first.iter().chain(&last).chain(&counts);
+    let columns = columns.map(|column| format!("{column:>13}")).collect::<String>();
+    format!("{:20}{columns}", scenario.name)
 }
 
 fn heading(scenario: &Scenario) -> String {
@@ -182,16 +229,17 @@ fn still_leads(figures: &Figures) -> Option<String> {
 
 fn verdict(scenario: &Scenario, plays: &[Played]) -> String {
     if !plays.iter().all(Played::is_good) {
-        return failures(plays);
+        return failures(scenario, plays);
     }
-    let count = scenario.expectations.len();
-    format!("{INDENT}{LEADER}ok{LEADER:#} {DIM}all {count} expectations of the file hold{DIM:#}\n")
+    let (count, rotations) = (scenario.expectations.len(), scenario.rotations());
+    let what = format!("all {count} expectations of the file hold, in all {rotations} rotations");
+    format!("{INDENT}{LEADER}ok{LEADER:#} {DIM}{what}{DIM:#}\n")
 }
 
-/// Each expectation that does not hold, and each alarm.
-fn failures(plays: &[Played]) -> String {
+/// Each expectation that does not hold, each alarm, and how to look at the run.
+fn failures(scenario: &Scenario, plays: &[Played]) -> String {
     let mut text = String::new();
-    for play in plays {
+    for play in plays.iter().filter(|play| !play.is_good()) {
         let level = level_name(play.level);
         for check in play.checks.iter().filter(|check| !check.failures.is_empty()) {
             let what = format!("{level}: {} (line {})", check.that, check.line);
@@ -200,9 +248,22 @@ fn failures(plays: &[Played]) -> String {
                 let _ = writeln!(text, "{INDENT}       {failure}");
             }
         }
+        if let (None, Some(alarm)) = (&play.violation, &scenario.alarm) {
+            let _ = writeln!(text, "{INDENT}{BAD}FAILED{BAD:#} {level}: no alarm by {alarm}");
+        }
         if let Some(violation) = &play.violation {
             let _ = writeln!(text, "{INDENT}{BAD}ALARM{BAD:#}  {level}: {violation}");
         }
+        let (source, seed, rotation) = (&scenario.source, play.seed, play.rotation);
+        let rotation = match rotation {
+            0 => String::new(),
+            by => format!(" --rotation {by}"),
+        };
+        let _ = writeln!(
+            text,
+            "{INDENT}replay: raft-sim run {source} --seed {seed}{rotation} --protection {level} \
+             --timeline"
+        );
     }
     text
 }

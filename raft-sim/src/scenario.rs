@@ -23,6 +23,8 @@ use std::time::Duration;
 pub struct Scenario {
     /// Its name, which is that of its file.
     pub name: String,
+    /// What names it on the command line: its name, or the path of its file.
+    pub source: String,
     /// What it is about, as half a line.
     pub title: String,
     /// The rules of the notes that it shows, `N1` to `N16`.
@@ -37,11 +39,19 @@ pub struct Scenario {
     pub levels: Vec<Protection>,
     /// Whether the levels are to be shown side by side.
     pub compare: bool,
+    /// Whether it asks for more than plain Raft can do: then it is shown as that.
+    pub beyond: bool,
+    /// The checker that must raise an alarm, where that is what is to be shown.
+    pub alarm: Option<String>,
     /// From when on elections, terms and times are counted.
     pub observe_from: Instant,
+    /// Until when a leader must have been found; `raft-sim measure` looks at the time before.
+    pub settled_by: Option<Instant>,
     /// What is to be seen.
     pub expectations: Vec<Expectation>,
     setup: Setup,
+    voters: u64,
+    text: String,
 }
 
 macro_rules! built_in {
@@ -51,7 +61,7 @@ macro_rules! built_in {
 }
 
 /// The names and texts of the scenarios that come with the simulator, in the order of the report.
-const BUILT_IN: [(&str, &str); 14] = built_in![
+const BUILT_IN: [(&str, &str); 25] = built_in![
     "symmetric-partition",
     "asymmetric-partition",
     "asymmetric-partition-one-way",
@@ -65,15 +75,28 @@ const BUILT_IN: [(&str, &str); 14] = built_in![
     "figure-8-backwards",
     "deaf-leader",
     "mute-leader",
+    "one-way-to-leader",
+    "one-way-between-followers",
     "bridge",
+    "flapping-link",
+    "flapping-leader",
+    "partial-mesh",
+    "partial-mesh-edge",
+    "quorum-loss",
+    "chained",
+    "chain-of-five",
+    "constrained-election",
+    "hung-disk",
 ];
 
 impl Scenario {
     /// The scenarios that come with the simulator.
     pub fn built_in() -> impl Iterator<Item = Self> {
         BUILT_IN.into_iter().map(|(name, text)| {
-            Self::read(name, &format!("scenarios/{name}.toml"), text)
-                .unwrap_or_else(|error| panic!("a file of our own is wrong\n{error}"))
+            let scenario = Self::read(name, &format!("scenarios/{name}.toml"), text);
+            let scenario =
+                scenario.unwrap_or_else(|error| panic!("our own file is wrong\n{error}"));
+            Self { source: name.to_owned(), ..scenario }
         })
     }
 
@@ -96,6 +119,27 @@ impl Scenario {
         self.setup.election_timeout
     }
 
+    /// How many rotations there are of which voter plays which part.
+    pub const fn rotations(&self) -> u64 {
+        self.voters
+    }
+
+    /// The same with every voter in the place of the `by`th after it: the same file, in which the
+    /// voters have other names.
+    ///
+    /// # Panics
+    ///
+    /// Never: what is good under one name is good under another.
+    #[must_use]
+    pub fn rotated(&self, by: u64) -> Self {
+        let text = renamed(&self.text, |name| match name {
+            1.. if name <= self.voters => (name - 1 + by % self.voters) % self.voters + 1,
+            other => other,
+        });
+        let read = Self::read(&self.name, &self.source, &text).expect("other names, no other file");
+        Self { source: self.source.clone(), text: self.text.clone(), ..read }
+    }
+
     /// The run of this scenario in one protection level.
     pub fn setup(&self, level: Protection) -> Setup {
         Setup { protection: level, ..self.setup.clone() }
@@ -106,6 +150,25 @@ impl Scenario {
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wanted = || format!("expected {}", <Duration as text::Word>::EXPECTED);
     <Duration as text::Word>::read(text).ok_or_else(wanted)
+}
+
+/// The text with other numbers behind the S of the nodes.
+fn renamed(text: &str, name: impl Fn(u64) -> u64) -> String {
+    let mut new = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('S') {
+        let (before, after) = rest.split_at(at);
+        let digits = after[1..].find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len() - 1);
+        let (word, behind) = after.split_at(1 + digits);
+        let is_part_of_a_word = before.ends_with(|c: char| c.is_ascii_alphanumeric());
+        new.push_str(before);
+        match word[1..].parse() {
+            Ok(number) if !is_part_of_a_word => new.push_str(&format!("S{}", name(number))),
+            _ => new.push_str(word),
+        }
+        rest = behind;
+    }
+    new + rest
 }
 
 pub(crate) fn instant(since_start: Duration) -> Instant {
@@ -201,8 +264,7 @@ elections = "1.."
 
     #[test]
     fn our_own_files_are_good() {
-        assert_eq!(Scenario::built_in().count(), 14);
-        assert!(Scenario::built_in().all(|scenario| scenario.title.chars().count() <= 64));
+        assert!(Scenario::built_in().all(|scenario| scenario.title.chars().count() <= 62));
         assert!(Scenario::named("bridge").is_some_and(|s| s.expectations.len() >= 3));
     }
 }

@@ -1,8 +1,14 @@
 //! What a run is, as plain data: with a seed it decides everything that happens.
 
+mod change;
+mod fault;
+
+pub use change::Change;
+pub use fault::{Fault, MessageKind};
+
 use raft_core::{
-    Config, Entries, HardState, Instant, LogPosition, Membership, Message, Node, NodeId,
-    Protection, Recovered, StartError,
+    Config, Entries, HardState, Instant, LogPosition, Membership, Node, NodeId, Protection,
+    Recovered, StartError,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -260,189 +266,5 @@ impl Default for ClientSetup {
             start: Instant::ZERO,
             stop: Instant::MAX,
         }
-    }
-}
-
-/// What is done to the world. Links are directed: *both ways* is two faults.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Fault {
-    /// The link loses everything, what is on its way included.
-    Cut {
-        /// From here.
-        from: NodeId,
-        /// To here.
-        to: NodeId,
-    },
-    /// The link works again.
-    Heal {
-        /// From here.
-        from: NodeId,
-        /// To here.
-        to: NodeId,
-    },
-    /// Every link works again and lets every kind of message through.
-    HealAll,
-    /// Every link from and to the node is cut.
-    Isolate {
-        /// The node.
-        node: NodeId,
-    },
-    /// The node's process ends: what was not durable is lost, as far as chance has it.
-    Crash {
-        /// The node.
-        node: NodeId,
-    },
-    /// As [`Crash`](Self::Crash), but in the middle of the next step that has actions: only some of
-    /// them are carried out.
-    CrashInStep {
-        /// The node.
-        node: NodeId,
-    },
-    /// The node's process starts from what its disk holds. One that runs goes on, and is spared a
-    /// [`CrashInStep`](Self::CrashInStep) that has not come yet.
-    Restart {
-        /// The node.
-        node: NodeId,
-    },
-    /// The node's process stands still. What arrives waits; its clock runs on.
-    Pause {
-        /// The node.
-        node: NodeId,
-    },
-    /// The node's process goes on.
-    Resume {
-        /// The node.
-        node: NodeId,
-    },
-    /// The node's disk completes nothing any more.
-    HangDisk {
-        /// The node.
-        node: NodeId,
-    },
-    /// The node's disk completes what it owes, in order.
-    ReleaseDisk {
-        /// The node.
-        node: NodeId,
-    },
-    /// [`Input::Campaign`](raft_core::Input::Campaign).
-    Campaign {
-        /// The node.
-        node: NodeId,
-    },
-    /// [`Input::Propose`](raft_core::Input::Propose): new commands that no client waits for.
-    Propose {
-        /// The node.
-        node: NodeId,
-        /// How many.
-        count: u64,
-    },
-    /// The link gets other properties.
-    SetLink {
-        /// From here.
-        from: NodeId,
-        /// To here.
-        to: NodeId,
-        /// The properties.
-        profile: LinkProfile,
-    },
-    /// The link loses every message of one kind.
-    DropKind {
-        /// From here.
-        from: NodeId,
-        /// To here.
-        to: NodeId,
-        /// What is lost.
-        kind: MessageKind,
-    },
-    /// The link lets the messages of one kind through again.
-    PassKind {
-        /// From here.
-        from: NodeId,
-        /// To here.
-        to: NodeId,
-        /// What is no longer lost.
-        kind: MessageKind,
-    },
-}
-
-impl Fault {
-    /// The nodes that it names.
-    pub fn nodes(&self) -> Vec<NodeId> {
-        match self {
-            Self::HealAll => Vec::new(),
-            Self::Cut { from, to }
-            | Self::Heal { from, to }
-            | Self::SetLink { from, to, .. }
-            | Self::DropKind { from, to, .. }
-            | Self::PassKind { from, to, .. } => vec![*from, *to],
-            Self::Isolate { node }
-            | Self::Crash { node }
-            | Self::CrashInStep { node }
-            | Self::Restart { node }
-            | Self::Pause { node }
-            | Self::Resume { node }
-            | Self::HangDisk { node }
-            | Self::ReleaseDisk { node }
-            | Self::Campaign { node }
-            | Self::Propose { node, .. } => vec![*node],
-        }
-    }
-}
-
-/// The kinds of messages, named as in the trace.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum MessageKind {
-    /// [`Message::PreVote`].
-    PreVote,
-    /// [`Message::PreVoteResponse`].
-    PreVoteResponse,
-    /// [`Message::RequestVote`].
-    RequestVote,
-    /// [`Message::RequestVoteResponse`].
-    RequestVoteResponse,
-    /// [`Message::AppendEntries`].
-    AppendEntries,
-    /// [`Message::AppendEntriesResponse`].
-    AppendEntriesResponse,
-}
-
-impl MessageKind {
-    /// Each of them.
-    pub const ALL: [Self; 6] = [
-        Self::PreVote,
-        Self::PreVoteResponse,
-        Self::RequestVote,
-        Self::RequestVoteResponse,
-        Self::AppendEntries,
-        Self::AppendEntriesResponse,
-    ];
-
-    /// The kind of a message.
-    pub const fn of(message: &Message) -> Self {
-        match message {
-            Message::PreVote(_) => Self::PreVote,
-            Message::PreVoteResponse(_) => Self::PreVoteResponse,
-            Message::RequestVote(_) => Self::RequestVote,
-            Message::RequestVoteResponse(_) => Self::RequestVoteResponse,
-            Message::AppendEntries(_) => Self::AppendEntries,
-            Message::AppendEntriesResponse(_) => Self::AppendEntriesResponse,
-        }
-    }
-
-    /// The name, as [`Message::name`] spells it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::PreVote => "pre_vote",
-            Self::PreVoteResponse => "pre_vote_response",
-            Self::RequestVote => "request_vote",
-            Self::RequestVoteResponse => "request_vote_response",
-            Self::AppendEntries => "append_entries",
-            Self::AppendEntriesResponse => "append_entries_response",
-        }
-    }
-
-    /// The kind with this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }

@@ -112,7 +112,9 @@ impl<W: io::Write> Timeline<W> {
             Message::AppendEntries(m) if m.entries.is_empty() => Said::Heartbeat(*term, m.commit),
             Message::AppendEntriesResponse(m) => match m.outcome {
                 AppendOutcome::Matched { match_index } => Said::Acknowledged(*term, match_index),
-                AppendOutcome::Mismatched { .. } | AppendOutcome::StaleTerm => return false,
+                AppendOutcome::Mismatched { .. }
+                | AppendOutcome::StaleTerm
+                | AppendOutcome::Installing => return false,
             },
             _ => return false,
         };

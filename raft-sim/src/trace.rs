@@ -6,7 +6,7 @@ use crate::record::{
 use crate::setup::Fault;
 use raft_core::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, Config, Echo, Entries, Envelope,
-    HardState, Membership, Message, NodeId, Probe, Run, Source, Write,
+    HardState, LogPosition, Membership, Message, NodeId, Probe, Run, Snapshot, Source, Write,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -151,6 +151,34 @@ fn event(event: &Event) -> (&'static str, Map<String, Value>) {
             ("membership", json!({ "membership": members(membership) }))
         }
         Event::Propose { token, count } => ("propose", json!({ "token": token, "count": count })),
+        Event::ReadBegin { token, consistency } => {
+            ("read_begin", json!({ "token": token, "consistency": consistency }))
+        }
+        Event::ReadReady { token, index } => {
+            ("read_ready", json!({ "token": token, "index": index }))
+        }
+        Event::ReadFailed { token, reason } => {
+            ("read_failed", json!({ "token": token, "reason": reason }))
+        }
+        Event::Change { token, target } => {
+            ("change_membership", json!({ "token": token, "target": members(target) }))
+        }
+        Event::Transfer { token, to } => ("transfer", json!({ "token": token, "to": to })),
+        Event::TransferEnded { token, outcome } => {
+            ("transfer_ended", json!({ "token": token, "outcome": outcome }))
+        }
+        Event::SnapshotTaken { position } => ("snapshot_taken", covered(*position)),
+        Event::SnapshotAsked { to, at_least } => {
+            ("snapshot_asked", joined(json!({ "to": to }), covered(*at_least)))
+        }
+        Event::SnapshotSent { to, position, outcome } => {
+            let more = json!({ "to": to, "outcome": outcome });
+            ("snapshot_sent", joined(more, covered(*position)))
+        }
+        Event::InstallBegin { snapshot: covers } => ("install_begin", snapshot(covers)),
+        Event::InstallEnd { position, outcome } => {
+            ("install_end", joined(json!({ "outcome": outcome }), covered(*position)))
+        }
         Event::Accepted { token, first, count } => {
             ("accepted", json!({ "token": token, "first": first.index, "count": count }))
         }
@@ -205,7 +233,9 @@ fn msg(envelope: &Envelope) -> Value {
             "last_term": m.last.term,
         }),
         Message::RequestVote(m) => {
-            json!({ "last_index": m.last.index, "last_term": m.last.term })
+            let permit =
+                m.permit.map(|permit| json!({ "leader": permit.leader, "term": permit.term }));
+            json!({ "last_index": m.last.index, "last_term": m.last.term, "permit": permit })
         }
         Message::RequestVoteResponse(m) => json!({
             "granted": m.verdict == raft_core::Verdict::Granted,
@@ -215,8 +245,24 @@ fn msg(envelope: &Envelope) -> Value {
         }),
         Message::AppendEntries(m) => append_entries(m),
         Message::AppendEntriesResponse(m) => append_entries_response(m),
+        Message::InstallSnapshot(m) => snapshot(&m.snapshot),
+        Message::TimeoutNow => json!({}),
+        Message::ReadIndex(m) => json!({ "id": m.id }),
+        Message::ReadIndexResponse(m) => json!({ "id": m.id, "index": m.index }),
     };
     joined(head, tail)
+}
+
+fn covered(position: LogPosition) -> Value {
+    json!({ "covers_index": position.index, "covers_term": position.term })
+}
+
+fn snapshot(snapshot: &Snapshot) -> Value {
+    json!({
+        "last_index": snapshot.position.index,
+        "last_term": snapshot.position.term,
+        "membership": members(&snapshot.membership),
+    })
 }
 
 fn append_entries(m: &AppendEntries) -> Value {
@@ -248,6 +294,7 @@ fn append_entries_response(m: &AppendEntriesResponse) -> Value {
             "hint": hint.iter().map(|span| (span.first, span.last, span.term)).collect::<Vec<_>>(),
         }),
         AppendOutcome::StaleTerm => json!({ "success": false, "outcome": "stale_term" }),
+        AppendOutcome::Installing => json!({ "success": false, "outcome": "installing" }),
     };
     joined(outcome, json!({ "echo": echo }))
 }
@@ -305,6 +352,24 @@ fn done(fault: &Fault) -> Value {
     let link = |name, from: NodeId, to: NodeId| json!({ "what": name, "from": from, "to": to });
     let node = |name, node: NodeId| json!({ "what": name, "node": node });
     match fault {
+        Fault::Read { node: id, consistency } => {
+            joined(node("read", *id), json!({ "consistency": consistency }))
+        }
+        Fault::ChangeMembership { node: id, change } => {
+            json!({ "what": "change_membership", "node": id, "change": format!("{change}") })
+        }
+        Fault::Transfer { node: id, to } => {
+            json!({ "what": "transfer", "node": id, "to": to })
+        }
+        Fault::TakeSnapshot { node: id } => node("take_snapshot", *id),
+        Fault::Unreachable { node: id, peer } => {
+            joined(node("unreachable", *id), json!({ "peer": peer }))
+        }
+        Fault::SetClock { node: id, ppm } => joined(node("set_clock", *id), json!({ "ppm": ppm })),
+        Fault::JumpClock { node: id, millis } => {
+            joined(node("jump_clock", *id), json!({ "millis": millis }))
+        }
+        Fault::Wipe { node: id } => node("wipe", *id),
         Fault::Cut { from, to } => link("cut", *from, *to),
         Fault::Heal { from, to } => link("heal", *from, *to),
         Fault::HealAll => json!({ "what": "heal_all" }),

@@ -121,6 +121,57 @@ fn commands_that_cannot_be_carried_out_say_why() {
 }
 
 #[test]
+fn a_failure_ends_with_the_command_that_replays_it() {
+    let text =
+        include_str!("../scenarios/bridge.toml").replace("leaderless = \"0 s\"", "elections = 7");
+    let text = text.replacen("elections = 0\n", "", 1);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wrong.toml");
+    fs::write(&path, text).expect("a directory for this");
+    let output = raft_sim(&["run", path.to_str().expect("a path"), "--seed", "3"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = str::from_utf8(&output.stdout).expect("text");
+    assert!(text.contains("elections: expected 7, saw 0"), "{text}");
+    let replay = format!("run {} --seed 3 --protection full --timeline\n", path.display());
+    assert!(text.ends_with(&replay), "{text}");
+}
+
+/// What `docs/SCENARIOS.md` shows is a scenario, and its expectations hold.
+#[test]
+fn the_documented_scenario_can_be_played() {
+    let docs = include_str!("../../docs/SCENARIOS.md");
+    let (_, rest) = docs.split_once("```toml\n").expect("an example");
+    let (example, _) = rest.split_once("```").expect("its end");
+    let scenario = Scenario::read("example", "docs/SCENARIOS.md", example).expect("a good file");
+    for level in &scenario.levels {
+        let played = play(&scenario, *level, 1, &mut Nobody);
+        assert!(played.is_good(), "{:?}", played.checks);
+    }
+}
+
+/// Every event and every key that a trace holds stands in `docs/TRACE.md`.
+#[test]
+fn the_trace_is_documented() {
+    let docs = include_str!("../../docs/TRACE.md");
+    let mut unknown = Vec::new();
+    for scenario in Scenario::built_in() {
+        let mut tell = |record| {
+            let line = raft_sim::trace::line(&record);
+            let line: Value = serde_json::from_str(&line).expect("JSON");
+            let msg = line.get("msg").and_then(Value::as_object);
+            let keys = line.as_object().into_iter().chain(msg).flat_map(|object| object.keys());
+            let names = [&line["event"], &line["msg"]["type"]];
+            let names = names.iter().filter_map(|name| name.as_str()).map(str::to_owned);
+            unknown
+                .extend(keys.cloned().chain(names).filter(|n| !docs.contains(&format!("`{n}`"))));
+        };
+        assert!(play(&scenario, LEVELS[2], 1, &mut tell).is_good());
+    }
+    unknown.sort();
+    unknown.dedup();
+    assert_eq!(unknown, Vec::<String>::new());
+}
+
+#[test]
 fn a_scenario_file_is_played_like_one_of_our_own() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/cold-start.toml");
     let by_path = raft_sim(&["run", path.to_str().expect("a path"), "--seed", "5"]);

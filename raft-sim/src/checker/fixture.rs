@@ -90,6 +90,12 @@ impl Cluster {
                 last_applied: LogIndex::ZERO,
                 durable: LogPosition::ZERO,
                 durable_hard_state: HardState::default(),
+                log_start: LogPosition::ZERO,
+                installing: None,
+                lease_until: None,
+                pending_reads: 0,
+                membership_changes: false,
+                transfers_to: None,
             },
             membership: membership.clone(),
             stored: Stored::default(),
@@ -195,7 +201,12 @@ pub(super) fn send(from: u64, to: u64, term: u64, message: Message) -> Action {
 }
 
 pub(super) fn request_vote(from: u64, to: u64, term: u64) -> Action {
-    send(from, to, term, Message::RequestVote(RequestVote { last: LogPosition::ZERO }))
+    send(
+        from,
+        to,
+        term,
+        Message::RequestVote(RequestVote { last: LogPosition::ZERO, permit: None }),
+    )
 }
 
 pub(super) fn vote(from: u64, to: u64, term: u64, verdict: Verdict) -> Action {
@@ -229,7 +240,7 @@ pub(super) fn write(first: u64, terms: &[u64]) -> Action {
         source: Source::Input { nth: 0, skip: 0 },
     };
     let chunks = terms.iter().map(chunk).collect();
-    let log = Some(LogWrite { first: LogIndex(first), chunks });
+    let log = Some(LogWrite { restart_after: None, first: LogIndex(first), chunks });
     Action::Persist(Write { ticket: Ticket(1), hard_state: None, log })
 }
 

@@ -68,9 +68,15 @@ impl OutputGating {
             }
             Message::AppendEntriesResponse(response) => acknowledgement(sight, envelope, response),
             Message::AppendEntries(append) => announcement(&sight.node, append.commit),
-            Message::PreVote(_) | Message::PreVoteResponse(_) | Message::RequestVoteResponse(_) => {
-                Ok(())
+            Message::ReadIndexResponse(response) => {
+                response.index.map_or(Ok(()), |index| announcement(&sight.node, index))
             }
+            Message::PreVote(_)
+            | Message::PreVoteResponse(_)
+            | Message::RequestVoteResponse(_)
+            | Message::InstallSnapshot(_)
+            | Message::TimeoutNow
+            | Message::ReadIndex(_) => Ok(()),
         }
     }
 
@@ -102,7 +108,9 @@ fn acknowledgement(
     }
     match response.outcome {
         AppendOutcome::Matched { match_index } => matched(sight, envelope, match_index),
-        AppendOutcome::Mismatched { .. } | AppendOutcome::StaleTerm => Ok(()),
+        AppendOutcome::Mismatched { .. } | AppendOutcome::StaleTerm | AppendOutcome::Installing => {
+            Ok(())
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::{Checker, Sight};
 use crate::choice::nanos;
-use raft_core::{Message, NodeId, Term, Verdict};
+use raft_core::{Message, NodeId, Permit, Term, Verdict};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Default, Debug)]
@@ -15,6 +15,8 @@ pub(super) struct Promise {
     leader_clocks: BTreeMap<(NodeId, Term), u64>,
     /// Until when, in simulated time, each node may vote only for whom.
     promises: BTreeMap<(NodeId, NodeId), u64>,
+    /// Which candidate of a term was told by which leader of the term before to stand.
+    permits: BTreeMap<(NodeId, Term), NodeId>,
 }
 
 impl Checker for Promise {
@@ -38,13 +40,23 @@ impl Checker for Promise {
                         *until = sent.saturating_add(nanos(echo.promised)).max(*until);
                     }
                 }
-                Message::RequestVote(_) => self.votes(sight.now, from, from, term)?,
+                Message::TimeoutNow => {
+                    self.permits.insert((to, Term(term.get() + 1)), from);
+                }
+                Message::RequestVote(request) => {
+                    self.permit(from, term, request.permit)?;
+                    self.votes(sight.now, from, from, term)?;
+                }
                 Message::RequestVoteResponse(response) => {
                     if response.verdict == Verdict::Granted {
                         self.votes(sight.now, from, to, term)?;
                     }
                 }
-                Message::PreVote(_) | Message::PreVoteResponse(_) => {}
+                Message::PreVote(_)
+                | Message::PreVoteResponse(_)
+                | Message::InstallSnapshot(_)
+                | Message::ReadIndex(_)
+                | Message::ReadIndexResponse(_) => {}
             }
         }
         Ok(())
@@ -52,9 +64,21 @@ impl Checker for Promise {
 }
 
 impl Promise {
+    /// A permit is the word of the leader that it names.
+    fn permit(&self, from: NodeId, term: Term, permit: Option<Permit>) -> Result<(), String> {
+        let Some(permit) = permit else { return Ok(()) };
+        let given = self.permits.get(&(from, term)) == Some(&permit.leader);
+        if given && permit.term.get() + 1 == term.get() {
+            return Ok(());
+        }
+        Err(format!("{from:?} asks for votes of term {term} with {permit:?}, which nobody gave"))
+    }
+
     fn votes(&self, now: u64, voter: NodeId, to: NodeId, term: Term) -> Result<(), String> {
         let mut promises = self.promises.range((voter, NodeId(0))..=(voter, NodeId(u64::MAX)));
-        match promises.find(|((_, leader), until)| *leader != to && **until > now) {
+        let permitted = self.permits.get(&(to, term));
+        let bound = |leader: NodeId| leader != to && permitted != Some(&leader);
+        match promises.find(|((_, leader), until)| bound(*leader) && **until > now) {
             Some(((_, leader), until)) => Err(format!(
                 "{voter:?} votes for {to:?} in term {term}, {} µs before its promise to {leader:?} \
                  is over",

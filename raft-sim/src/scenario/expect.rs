@@ -43,6 +43,8 @@ pub enum Condition {
     Answered(Range<u64>),
     /// Whether the leader of the start of the observation leads in the same term.
     LeaderKept(bool),
+    /// How often something of this name happened, see [`crate::observe::name`].
+    Happened(String, Range<u64>),
     /// Who can commit: one of these; nobody if it is empty.
     Leader(Vec<NodeId>),
     /// Something of each of these nodes.
@@ -66,6 +68,12 @@ pub enum NodeCondition {
     Holds(LogPosition),
     /// Its log does not hold this position.
     Lacks(LogPosition),
+    /// The voters of the membership in force there, which is not joint.
+    Voters(Vec<NodeId>),
+    /// The learners of the membership in force there.
+    Learners(Vec<NodeId>),
+    /// Up to which index it has forgotten its log.
+    LogStart(Range<u64>),
     /// What it has said of the fate of a position that it accepted once.
     Fate(LogPosition, Fate),
 }
@@ -121,6 +129,7 @@ fn of_the_run(raw: &format::Expect) -> Vec<Condition> {
     ]
     .into_iter()
     .flatten()
+    .chain(raw.happened.iter().map(|(name, range)| Condition::Happened(name.clone(), range.0)))
     .collect()
 }
 
@@ -139,6 +148,22 @@ fn leader(
 
 /// A condition of a node with the place in the file where it is stated.
 type Placed = (std::ops::Range<usize>, NodeCondition);
+
+/// A condition that names nodes; `nobody` is none.
+fn named(
+    reader: &Reader<'_>,
+    raw: Option<Spanned<String>>,
+    of: fn(Vec<NodeId>) -> NodeCondition,
+) -> Result<Option<Placed>, ScenarioError> {
+    let Some(raw) = raw else { return Ok(None) };
+    let mut group = match raw.get_ref().as_str() {
+        "nobody" => Vec::new(),
+        names => fault::group(names, reader.nodes)
+            .map_err(|mistake| reader.inside(&raw.span(), mistake))?,
+    };
+    group.sort_unstable();
+    Ok(Some((raw.span(), of(group))))
+}
 
 fn of_nodes(
     reader: &Reader<'_>,
@@ -159,6 +184,9 @@ fn of_nodes(
         placed(raw.committed.take(), fate(Fate::Committed)),
         placed(raw.lost.take(), fate(Fate::Lost)),
         placed(raw.open.take(), fate(Fate::Open)),
+        placed(raw.log_start.take(), NodeCondition::LogStart),
+        named(reader, raw.voters.take(), NodeCondition::Voters)?,
+        named(reader, raw.learners.take(), NodeCondition::Learners)?,
     ]
     .into_iter()
     .flatten()

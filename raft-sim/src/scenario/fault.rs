@@ -1,8 +1,8 @@
 //! The timeline's sentences: `isolate S2`, `cut S1,S2 <-> S4`, `drop append_entries S1 -> *`.
 
 use super::text::Word;
-use crate::setup::{Fault, LinkProfile, MessageKind};
-use raft_core::NodeId;
+use crate::setup::{Change, Fault, LinkProfile, MessageKind};
+use raft_core::{Consistency, Membership, MembershipError, NodeId};
 use std::ops::Range;
 
 /// A sentence that cannot be read: which of its bytes, and what is wrong with them.
@@ -14,7 +14,7 @@ pub(super) struct Mistake {
 
 type ByNode = fn(NodeId) -> Fault;
 
-const NODE_VERBS: [(&str, ByNode); 9] = [
+const NODE_VERBS: [(&str, ByNode); 13] = [
     ("isolate", |node| Fault::Isolate { node }),
     ("crash", |node| Fault::Crash { node }),
     ("crash-in-step", |node| Fault::CrashInStep { node }),
@@ -24,10 +24,16 @@ const NODE_VERBS: [(&str, ByNode); 9] = [
     ("hang-disk", |node| Fault::HangDisk { node }),
     ("release-disk", |node| Fault::ReleaseDisk { node }),
     ("campaign", |node| Fault::Campaign { node }),
+    ("wipe", |node| Fault::Wipe { node }),
+    ("snapshot", |node| Fault::TakeSnapshot { node }),
+    ("read", |node| Fault::Read { node, consistency: Consistency::ReadIndex }),
+    ("lease-read", |node| Fault::Read { node, consistency: Consistency::Lease }),
 ];
 
 const VERBS: &str = "one of isolate, cut, heal, drop, pass, set, crash, crash-in-step, restart, \
-                     pause, resume, hang-disk, release-disk, campaign, propose";
+                     pause, resume, hang-disk, release-disk, wipe, clock, jump, campaign, propose, \
+                     read, lease-read, snapshot, unreachable, transfer, reach, add, promote, \
+                     demote, remove, replace";
 
 /// What a sentence of the timeline does. `profile` is what a link is set to.
 pub(super) fn read(
@@ -66,6 +72,29 @@ pub(super) fn read(
             let group = words.group(nodes)?;
             group.into_iter().map(|node| Fault::Propose { node, count }).collect()
         }
+        "clock" => {
+            const WANTED: &str = "millionths, fast or slow, as in `clock -500 S1`";
+            let ppm = words.number(WANTED)?;
+            words.group(nodes)?.into_iter().map(|node| Fault::SetClock { node, ppm }).collect()
+        }
+        "jump" => {
+            const WANTED: &str = "milliseconds, forward or back, as in `jump -500 S1`";
+            let millis = words.number(WANTED)?;
+            words.group(nodes)?.into_iter().map(|node| Fault::JumpClock { node, millis }).collect()
+        }
+        "unreachable" => {
+            let peers = words.group(nodes)?;
+            let node = words.asked(nodes)?.ok_or_else(|| words.missing("`at S1`: who is told"))?;
+            peers.into_iter().map(|peer| Fault::Unreachable { node, peer }).collect()
+        }
+        "transfer" => {
+            let to = if words.take("to") { Some(words.node(nodes)?) } else { None };
+            vec![Fault::Transfer { node: words.asked(nodes)?, to }]
+        }
+        "reach" | "add" | "promote" | "demote" | "remove" | "replace" => {
+            let change = change(verb, &mut words, nodes)?;
+            vec![Fault::ChangeMembership { node: words.asked(nodes)?, change }]
+        }
         verb => {
             let known = NODE_VERBS.iter().find(|(name, _)| *name == verb);
             let (_, fault) = known.ok_or_else(|| expected(VERBS, verb, verb_span))?;
@@ -76,6 +105,27 @@ pub(super) fn read(
         Ok((word, span)) => Err(expected("the end of the sentence", word, span)),
         Err(_) => Ok(faults),
     }
+}
+
+/// What an operator wants of a membership: `reach S1,S2 with S3`, `add S4`, `replace S1 S4`.
+fn change(verb: &str, words: &mut Words<'_>, nodes: &[NodeId]) -> Result<Change, Mistake> {
+    Ok(match verb {
+        "add" => Change::AddLearner(words.node(nodes)?),
+        "promote" => Change::Promote(words.node(nodes)?),
+        "demote" => Change::Demote(words.node(nodes)?),
+        "remove" => Change::Remove(words.node(nodes)?),
+        "replace" => Change::Replace { old: words.node(nodes)?, new: words.node(nodes)? },
+        _ => {
+            let start = words.at;
+            let voters = words.group(nodes)?;
+            let learners = if words.take("with") { words.group(nodes)? } else { Vec::new() };
+            let mistake = |error: MembershipError| {
+                let message = format!("expected a membership that makes sense: {error}");
+                Mistake { span: start..words.at, message }
+            };
+            Change::To(Membership::new(voters, [], learners).map_err(mistake)?)
+        }
+    })
 }
 
 /// The nodes of `S1`, `S1,S2` or `*`.
@@ -157,6 +207,38 @@ impl<'a> Words<'a> {
         Ok(group)
     }
 
+    /// Takes the next word if it is this one.
+    fn take(&mut self, word: &str) -> bool {
+        let mut ahead = Self { ..*self };
+        let is_next = ahead.next(word).is_ok_and(|(next, _)| next == word);
+        if is_next {
+            self.at = ahead.at;
+        }
+        is_next
+    }
+
+    fn node(&mut self, nodes: &[NodeId]) -> Result<NodeId, Mistake> {
+        let start = self.at;
+        match self.group(nodes)?[..] {
+            [node] => Ok(node),
+            _ => Err(Mistake { span: start..self.at, message: "expected one node".to_owned() }),
+        }
+    }
+
+    /// Whom the operator asks: `at S1`, or nobody in particular.
+    fn asked(&mut self, nodes: &[NodeId]) -> Result<Option<NodeId>, Mistake> {
+        if self.take("at") { self.node(nodes).map(Some) } else { Ok(None) }
+    }
+
+    fn missing(&self, wanted: &str) -> Mistake {
+        Mistake { span: self.at..self.at, message: format!("expected {wanted}") }
+    }
+
+    fn number<T: std::str::FromStr>(&mut self, wanted: &str) -> Result<T, Mistake> {
+        let (word, span) = self.next(wanted)?;
+        word.parse().map_err(|_| expected(wanted, word, span))
+    }
+
     fn kind(&mut self) -> Result<MessageKind, Mistake> {
         let names = MessageKind::ALL.map(MessageKind::name).join(", ");
         let wanted = format!("a kind of message: {names}");
@@ -219,6 +301,25 @@ mod tests {
     }
 
     #[test]
+    fn an_operator_asks_a_node_or_whoever_leads() {
+        let one = |sentence| match &read(sentence, &NODES, None).expect("a sentence")[..] {
+            [fault] => fault.clone(),
+            other => panic!("not one fault: {other:?}"),
+        };
+        let [a, b, c] = NODES;
+        let change = |node, change| Fault::ChangeMembership { node, change };
+        let voters = Membership::new([a, b], [], [c]).expect("valid");
+        assert_eq!(one("reach S1,S2 with S3"), change(None, Change::To(voters)));
+        assert_eq!(one("add S3 at S1"), change(Some(a), Change::AddLearner(c)));
+        assert_eq!(one("replace S1 S3"), change(None, Change::Replace { old: a, new: c }));
+        assert_eq!(one("transfer"), Fault::Transfer { node: None, to: None });
+        assert_eq!(one("transfer to S2 at S1"), Fault::Transfer { node: Some(a), to: Some(b) });
+        assert_eq!(one("unreachable S2 at S1"), Fault::Unreachable { node: a, peer: b });
+        assert_eq!(one("clock -500 S2"), Fault::SetClock { node: b, ppm: -500 });
+        assert_eq!(one("jump 700 S2"), Fault::JumpClock { node: b, millis: 700 });
+    }
+
+    #[test]
     fn a_mistake_names_the_word_and_what_was_expected() {
         let cases = [
             ("", 0..0, "expected one of isolate, cut"),
@@ -232,6 +333,10 @@ mod tests {
             ("drop votes S1 -> S2", 5..10, "expected a kind of message: pre_vote,"),
             ("propose S1", 8..10, "expected the number of commands"),
             ("set S1 -> S2", 0..3, "expected `delay"),
+            ("clock fast S1", 6..10, "expected millionths"),
+            ("unreachable S2", 14..14, "expected `at S1`"),
+            ("reach S1 with S1", 5..16, "expected a membership that makes sense"),
+            ("transfer to S1,S2", 11..17, "expected one node"),
         ];
         for (sentence, at, part) in cases {
             let Mistake { span, message } = read(sentence, &NODES, None).expect_err(sentence);

@@ -3,6 +3,7 @@
 use super::text::{LogRun, Range, Text};
 use raft_core::{LogPosition, NodeId, Protection, RoleKind};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use toml::Spanned;
 
@@ -32,6 +33,7 @@ pub(super) struct File {
 #[serde(deny_unknown_fields)]
 pub(super) struct Cluster {
     pub(super) voters: Spanned<Text<u64>>,
+    pub(super) spare: Option<Spanned<Text<u64>>>,
     pub(super) election_timeout: Spanned<Text<Duration>>,
     pub(super) heartbeat_interval: Option<Spanned<Text<Duration>>>,
     pub(super) clock_offset: Option<Text<Duration>>,
@@ -86,6 +88,10 @@ pub(super) struct Run {
     #[serde(default)]
     pub(super) compare: bool,
     #[serde(default)]
+    pub(super) beyond: bool,
+    pub(super) alarm: Option<String>,
+    pub(super) settled_by: Option<Spanned<Text<Duration>>>,
+    #[serde(default)]
     pub(super) timeline: Vec<Happening>,
 }
 
@@ -95,6 +101,8 @@ pub(super) struct Happening {
     pub(super) at: Spanned<Text<Duration>>,
     #[serde(rename = "do")]
     pub(super) sentence: Spanned<String>,
+    pub(super) every: Option<Spanned<Text<Duration>>>,
+    pub(super) until: Option<Spanned<Text<Duration>>>,
     pub(super) delay: Option<Spanned<Text<Range<Duration>>>>,
     pub(super) loss_ppm: Option<Spanned<Text<u64>>>,
     pub(super) duplicate_ppm: Option<Spanned<Text<u64>>>,
@@ -115,6 +123,8 @@ pub(super) struct Expect {
     pub(super) first_candidate: Option<Text<Range<Duration>>>,
     pub(super) answered: Option<Text<Range<u64>>>,
     pub(super) leader_kept: Option<bool>,
+    #[serde(default)]
+    pub(super) happened: BTreeMap<String, Text<Range<u64>>>,
     pub(super) leader: Option<Spanned<String>>,
     // Of the nodes that `node` names, at the moment `at`.
     pub(super) node: Option<Spanned<String>>,
@@ -128,4 +138,7 @@ pub(super) struct Expect {
     pub(super) committed: Option<Spanned<Text<LogPosition>>>,
     pub(super) lost: Option<Spanned<Text<LogPosition>>>,
     pub(super) open: Option<Spanned<Text<LogPosition>>>,
+    pub(super) voters: Option<Spanned<String>>,
+    pub(super) learners: Option<Spanned<String>>,
+    pub(super) log_start: Option<Spanned<Text<Range<u64>>>>,
 }

@@ -4,7 +4,7 @@ use super::error::ScenarioError;
 use super::text::{LEVELS, LogRun, Range, Text, level_name};
 use super::{Scenario, expect, fault, format, instant};
 use crate::setup::{ClientSetup, DiskProfile, LinkProfile, NodeSetup, Setup};
-use raft_core::{ConfigError, LogPosition, Membership, NodeId, Protection, Run, Term};
+use raft_core::{ConfigError, Instant, LogPosition, Membership, NodeId, Protection, Run, Term};
 use std::time::Duration;
 use toml::Spanned;
 
@@ -15,12 +15,17 @@ pub(super) fn read(name: &str, file: &str, text: &str) -> Result<Scenario, Scena
         ScenarioError::new(file, text, error.span().unwrap_or(0..0), message)
     })?;
     let voters = raw.cluster.voters.get_ref().0;
+    let spare = raw.cluster.spare.as_ref().map_or(0, |spare| spare.get_ref().0);
     let most = u64::try_from(Membership::MAX_VOTERS).expect("a small number");
-    let nodes: Vec<_> = (1..=voters.min(most)).map(NodeId).collect();
+    let nodes: Vec<_> = (1..=voters.saturating_add(spare).min(most)).map(NodeId).collect();
     let reader = Reader { file, text, nodes: &nodes };
     if !(1..=most).contains(&voters) {
         let message = format!("expected 1 to {most} voters, found {voters}");
         return Err(reader.error(raw.cluster.voters.span(), message));
+    }
+    if let Some(span) = raw.cluster.spare.as_ref().filter(|_| spare > most - voters) {
+        let message = format!("expected at most {} spare nodes, found {spare}", most - voters);
+        return Err(reader.error(span.span(), message));
     }
     reader.scenario(name, raw)
 }
@@ -56,13 +61,15 @@ impl Reader<'_> {
             let message = "expected a duration above zero".to_owned();
             return Err(self.error(raw.run.duration.span(), message));
         }
-        let observe_from = match raw.run.observe_from {
-            Some(from) if from.get_ref().0 >= duration => {
+        let within = |moment: Option<Spanned<Text<Duration>>>| match moment {
+            Some(moment) if moment.get_ref().0 >= duration => {
                 let message = format!("expected a moment within the run of {duration:?}");
-                return Err(self.error(from.span(), message));
+                Err(self.error(moment.span(), message))
             }
-            from => from.map_or(Duration::ZERO, |from| from.into_inner().0),
+            moment => Ok(moment.map(|moment| instant(moment.into_inner().0))),
         };
+        let observe_from = within(raw.run.observe_from)?.unwrap_or(Instant::ZERO);
+        let settled_by = within(raw.run.settled_by)?;
         let mut setup = self.cluster(&raw.cluster)?;
         setup.link = self.link(raw.link.delay, raw.link.loss_ppm, raw.link.duplicate_ppm)?;
         setup.disk = self.disk(raw.disk)?;
@@ -89,6 +96,7 @@ impl Reader<'_> {
         expectations.sort_by_key(|expectation| expectation.at);
         Ok(Scenario {
             name: name.to_owned(),
+            source: self.file.to_owned(),
             title: raw.title,
             rules: raw.rules,
             notes: raw.notes.as_deref().map(one_line),
@@ -96,7 +104,12 @@ impl Reader<'_> {
             story: one_line(&raw.story),
             levels,
             compare: raw.run.compare,
-            observe_from: instant(observe_from),
+            beyond: raw.run.beyond,
+            alarm: raw.run.alarm,
+            observe_from,
+            settled_by,
+            voters: raw.cluster.voters.into_inner().0,
+            text: self.text.to_owned(),
             expectations,
             setup,
         })
@@ -119,7 +132,13 @@ impl Reader<'_> {
     }
 
     fn cluster(&self, raw: &format::Cluster) -> Result<Setup, ScenarioError> {
-        let mut setup = Setup::of_voters(raw.voters.get_ref().0);
+        let voters = raw.voters.get_ref().0;
+        let mut setup = Setup::of_voters(voters);
+        let spare = self.nodes.iter().filter(|node| node.get() > voters);
+        setup.nodes.extend(spare.map(|node| NodeSetup {
+            membership: Some(Membership::empty()),
+            ..NodeSetup::new(*node)
+        }));
         setup.election_timeout = raw.election_timeout.get_ref().0;
         setup.heartbeat_interval = setup.election_timeout / 10;
         setup.clock_offset = raw.clock_offset.map_or(Duration::ZERO, |offset| offset.0);
@@ -244,8 +263,34 @@ impl Reader<'_> {
         let profile = set.then(|| self.link(raw.delay, raw.loss_ppm, raw.duplicate_ppm));
         let faults = fault::read(raw.sentence.get_ref(), self.nodes, profile.transpose()?);
         let faults = faults.map_err(|mistake| self.inside(&raw.sentence.span(), mistake))?;
-        setup.timeline.extend(faults.into_iter().map(|fault| (instant(at), fault)));
+        for at in self.moments(at, raw.every, raw.until, setup.duration)? {
+            setup.timeline.extend(faults.iter().map(|fault| (instant(at), fault.clone())));
+        }
         Ok(())
+    }
+
+    /// When something happens that happens once, or again and again.
+    fn moments(
+        &self,
+        at: Duration,
+        every: Option<Spanned<Text<Duration>>>,
+        until: Option<Spanned<Text<Duration>>>,
+        duration: Duration,
+    ) -> Result<Vec<Duration>, ScenarioError> {
+        const MOST: usize = 10_000;
+        let Some(every) = every else {
+            let message = || "expected `every = \"…\"` beside `until`".to_owned();
+            return until.map_or(Ok(vec![at]), |until| Err(self.error(until.span(), message())));
+        };
+        let pause = every.get_ref().0;
+        let until = until.map_or(duration, |until| until.into_inner().0.min(duration));
+        let moments = std::iter::successors(Some(at), |at| at.checked_add(pause));
+        let moments: Vec<_> = moments.take_while(|at| *at <= until).take(MOST).collect();
+        if moments.len() == MOST {
+            let message = format!("expected a pause that fits less than {MOST} times");
+            return Err(self.error(every.span(), message));
+        }
+        Ok(moments)
     }
 
     /// Both ends of a range that must have two.

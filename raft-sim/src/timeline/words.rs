@@ -5,7 +5,8 @@ use crate::setup::Fault;
 use crate::style;
 use anstyle::Style;
 use raft_core::{
-    AppendEntries, AppendOutcome, Envelope, Fate, LogIndex, Message, NodeId, Verdict, Write,
+    AppendEntries, AppendOutcome, Consistency, Envelope, Fate, LogIndex, Message, NodeId, Outcome,
+    TransferOutcome, Verdict, Write,
 };
 
 /// The words, and how they look.
@@ -60,6 +61,24 @@ pub(super) fn of(record: &Record) -> (String, Style) {
         }
         Event::Membership { membership } => format!("counts on {membership:?}"),
         Event::Propose { count, .. } => format!("is asked to take {}", commands(*count)),
+        Event::ReadBegin { consistency, .. } => format!("is asked to read by {}", by(*consistency)),
+        Event::ReadReady { index, .. } => format!("may read once {index} is applied"),
+        Event::ReadFailed { reason, .. } => format!("does not read: {reason}"),
+        Event::Change { target, .. } => format!("is asked to reach {target:?}"),
+        Event::Transfer { to: Some(to), .. } => format!("is asked to hand over to {to:?}"),
+        Event::Transfer { to: None, .. } => "is asked to hand over".to_owned(),
+        Event::TransferEnded { outcome, .. } => transferred(*outcome).to_owned(),
+        Event::SnapshotTaken { position } => format!("has a snapshot up to {position}"),
+        Event::SnapshotAsked { to, at_least } => {
+            format!("is to send {to:?} a snapshot, {at_least} at least")
+        }
+        Event::SnapshotSent { to, position, outcome } => {
+            format!("the snapshot {position} for {to:?} {}", ended(*outcome))
+        }
+        Event::InstallBegin { snapshot } => format!("installs the snapshot {}", snapshot.position),
+        Event::InstallEnd { position, outcome } => {
+            format!("the snapshot {position} {}", ended(*outcome))
+        }
         Event::Accepted { first, count, .. } => format!("takes {} at {first}", commands(*count)),
         Event::Rejected { reason, .. } => format!("refuses: {reason}"),
         Event::Fate { position, fate } => format!("{position} is {}", fate_of(*fate)),
@@ -94,7 +113,14 @@ fn says(envelope: &Envelope) -> String {
             AppendOutcome::Matched { match_index } => format!("have {match_index}"),
             AppendOutcome::Mismatched { rejected, .. } => format!("do not have {rejected}"),
             AppendOutcome::StaleTerm => "your term is over".to_owned(),
+            AppendOutcome::Installing => "installing".to_owned(),
         },
+        Message::InstallSnapshot(m) => format!("snapshot up to {}", m.snapshot.position),
+        Message::TimeoutNow => "hold an election now".to_owned(),
+        Message::ReadIndex(_) => "from where may I read?".to_owned(),
+        Message::ReadIndexResponse(m) => {
+            m.index.map_or("do not lead".to_owned(), |index| format!("read from {index} on"))
+        }
     }
 }
 
@@ -106,6 +132,10 @@ const fn kind(message: &Message) -> &'static str {
         Message::RequestVoteResponse(_) => "vote answer",
         Message::AppendEntries(_) => "append or heartbeat",
         Message::AppendEntriesResponse(_) => "append answer",
+        Message::InstallSnapshot(_) => "snapshot",
+        Message::TimeoutNow => "timeout-now",
+        Message::ReadIndex(_) => "read question",
+        Message::ReadIndexResponse(_) => "read answer",
     }
 }
 
@@ -194,6 +224,19 @@ fn named(value: u64) -> String {
 fn fault_of(fault: &Fault) -> String {
     let link = |from: &NodeId, to: &NodeId| format!("{from:?} → {to:?}");
     match fault {
+        Fault::Read { node, consistency } => format!("read at {node:?} by {}", by(*consistency)),
+        Fault::ChangeMembership { node: Some(node), change } => format!("ask {node:?} to {change}"),
+        Fault::ChangeMembership { node: None, change } => format!("ask the leader to {change}"),
+        Fault::Transfer { node, to } => {
+            let whom = |id: &Option<NodeId>, else_| id.map_or(else_, |id| format!("{id:?}"));
+            let from = whom(node, "the leader".to_owned());
+            format!("ask {from} to hand over to {}", whom(to, "the best".to_owned()))
+        }
+        Fault::TakeSnapshot { node } => format!("take a snapshot at {node:?}"),
+        Fault::Unreachable { node, peer } => format!("tell {node:?} that {peer:?} is unreachable"),
+        Fault::SetClock { node, ppm } => format!("the clock of {node:?} is off by {ppm} ppm"),
+        Fault::JumpClock { node, millis } => format!("the clock of {node:?} jumps by {millis} ms"),
+        Fault::Wipe { node } => format!("wipe the disk of {node:?}"),
         Fault::Cut { from, to } => format!("cut {}", link(from, to)),
         Fault::Heal { from, to } => format!("heal {}", link(from, to)),
         Fault::HealAll => "heal every link".to_owned(),
@@ -210,6 +253,28 @@ fn fault_of(fault: &Fault) -> String {
         Fault::SetLink { from, to, .. } => format!("change {}", link(from, to)),
         Fault::DropKind { from, to, kind } => format!("lose {} on {}", kind.name(), link(from, to)),
         Fault::PassKind { from, to, kind } => format!("pass {} on {}", kind.name(), link(from, to)),
+    }
+}
+
+const fn by(consistency: Consistency) -> &'static str {
+    match consistency {
+        Consistency::ReadIndex => "read index",
+        Consistency::Lease => "lease",
+    }
+}
+
+const fn transferred(outcome: TransferOutcome) -> &'static str {
+    match outcome {
+        TransferOutcome::SteppedDown => "has handed over",
+        TransferOutcome::LeadershipLost => "lost the office before it could hand it over",
+        TransferOutcome::TimedOut => "leads on: the other did not take over",
+    }
+}
+
+const fn ended(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "is there",
+        Outcome::Failed => "has failed",
     }
 }
 

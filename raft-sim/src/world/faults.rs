@@ -5,8 +5,8 @@ use crate::client::{Request, token};
 use crate::host::{Arrival, Host};
 use crate::log::Command;
 use crate::record::{Event, Operation, Violation};
-use crate::setup::Fault;
-use raft_core::NodeId;
+use crate::setup::{Change, Fault};
+use raft_core::{Input, NodeId, Token};
 
 impl World {
     pub(super) fn fault(&mut self, nth: usize) -> Result<(), Violation> {
@@ -28,7 +28,25 @@ impl World {
             Fault::Resume { node } => return self.resume(node),
             Fault::HangDisk { node } => self.host_mut(node).disk.hang(),
             Fault::ReleaseDisk { node } => self.release(node),
-            Fault::Campaign { node } => return self.arrive(node, Arrival::Campaign),
+            Fault::Campaign { node } => return self.arrive(node, Arrival::Told(Input::Campaign)),
+            Fault::Read { node, consistency } => {
+                let token = self.operator_token();
+                return self.arrive(node, Arrival::Told(Input::Read { token, consistency }));
+            }
+            Fault::ChangeMembership { node, change } => return self.change(node, &change),
+            Fault::Transfer { node, to } => {
+                let Some(node) = node.or_else(|| self.find_service()) else { return Ok(()) };
+                let token = self.operator_token();
+                let input = Input::TransferLeadership { token, to };
+                return self.arrive(node, Arrival::Told(input));
+            }
+            Fault::Unreachable { node, peer } => {
+                return self.arrive(node, Arrival::Told(Input::PeerUnreachable { peer }));
+            }
+            Fault::TakeSnapshot { .. }
+            | Fault::SetClock { .. }
+            | Fault::JumpClock { .. }
+            | Fault::Wipe { .. } => {}
             Fault::Propose { node, count } => return self.propose(node, count),
         }
         Ok(())
@@ -36,6 +54,20 @@ impl World {
 
     fn host_mut(&mut self, node: NodeId) -> &mut Host {
         self.hosts.get_mut(&node).expect("the setup names nodes that exist")
+    }
+
+    /// A name for a request of the operator.
+    fn operator_token(&mut self) -> Token {
+        self.operator += 1;
+        token(0, self.operator)
+    }
+
+    /// Asks for a change of the membership; one that makes no sense is not asked for.
+    fn change(&mut self, node: Option<NodeId>, change: &Change) -> Result<(), Violation> {
+        let Some(node) = node.or_else(|| self.find_service()) else { return Ok(()) };
+        let Ok(target) = change.target(self.hosts[&node].membership()) else { return Ok(()) };
+        let token = self.operator_token();
+        self.arrive(node, Arrival::Told(Input::ChangeMembership { token, target }))
     }
 
     fn resume(&mut self, node: NodeId) -> Result<(), Violation> {

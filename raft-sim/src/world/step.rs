@@ -94,6 +94,15 @@ impl World {
             Action::Persist(write) => return self.persist(id, write, commands),
             Action::Send(envelope) => self.send(id, envelope),
             Action::Apply { first, through } => return self.apply(id, *first, *through),
+            Action::ReadReady { token, index } => {
+                self.tell(Some(id), Event::ReadReady { token: *token, index: *index });
+            }
+            Action::TransferEnded { token, outcome } => {
+                self.tell(Some(id), Event::TransferEnded { token: *token, outcome: *outcome });
+            }
+            Action::SendSnapshot { .. } | Action::InstallSnapshot { .. } => {
+                return Err(self.violation("snapshots", format!("{id:?} needs none: {action:?}")));
+            }
             // Told by the narrator, from what is seen.
             Action::RoleChanged { .. } | Action::Ignored { .. } => {}
         }
