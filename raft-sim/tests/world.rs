@@ -103,7 +103,7 @@ fn a_disk_that_hangs_completes_in_order_when_it_is_released() {
     });
     let of_leader = |record: &&Record| record.node == leader;
     assert_eq!(records.iter().filter(of_leader).filter(in_between).filter(done).count(), 0);
-    let committed = records.iter().filter(of_leader).filter_map(|record| record.state).last();
+    let committed = records.iter().filter(of_leader).filter_map(|record| record.state).next_back();
     assert!(committed.is_some_and(|state| state.commit == state.last.index));
 }
 
