@@ -204,10 +204,13 @@ fn outcome(figures: &Figures) -> String {
         (Some(before), _) if figures.leader_kept() => {
             format!("{} leads on in term {}", node(before.leader), before.term)
         }
+        (Some(before), Some(now)) if before.leader == now.leader => {
+            format!("{} loses its office, and leads again in term {}", node(now.leader), now.term)
+        }
         (Some(before), Some(now)) => format!(
             "{} loses its office, and {} leads term {} at the end",
             node(before.leader),
-            if now.leader == before.leader { "it".to_owned() } else { node(now.leader) },
+            node(now.leader),
             now.term
         ),
         (Some(before), None) => {
@@ -222,7 +225,7 @@ fn still_leads(figures: &Figures) -> Option<String> {
     let before = figures.before?;
     Some(match figures.now {
         _ if figures.leader_kept() => "yes".to_owned(),
-        Some(Office { leader, term }) if leader == before.leader => format!("from term {term}"),
+        Some(Office { leader, .. }) if leader == before.leader => "re-elected".to_owned(),
         _ => "no".to_owned(),
     })
 }

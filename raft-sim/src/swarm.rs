@@ -36,16 +36,16 @@ pub fn setup(choices: &mut Choices) -> Setup {
     let mut draw = Draw { choices };
     let voters = [3, 3, 5, 2, 4, 1][draw.index(6)];
     let learners = u64::from(draw.one_in(5));
-    let protections = [Protection::Full, Protection::PreVote, Protection::Plain];
+    let protections = [Protection::Full, Protection::PreVote, Protection::Plain, Protection::Full];
     let timeout = draw.millis(100, 300);
     let heartbeat_interval = timeout / [10, 4, 2][draw.index(3)];
-    let protection = protections[draw.index(3)];
+    let protection = protections[draw.index(4)];
     let ids = (1..=voters + learners).map(NodeId);
     let mut nodes: Vec<NodeSetup> = ids.clone().map(NodeSetup::new).collect();
     if draw.one_in(8) {
         // A rolling upgrade, or a careless operator.
         for node in &mut nodes {
-            node.protection = Some(protections[draw.index(3)]);
+            node.protection = Some(protections[draw.index(4)]);
             node.election_timeout = Some(timeout + draw.millis(0, 25));
         }
     }
@@ -152,12 +152,13 @@ impl Draw<'_> {
     fn storm(&mut self, setup: &mut Setup) {
         let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
         // The calm answer is the long pause.
-        let longest = 2 * nanos(Duration::from_millis(850) - self.millis(0, 800));
+        let longest = nanos(Duration::from_millis(1700 - 2 * self.below(800)));
         let end = nanos(STORM);
         let mut at = longest - self.below(longest);
         let mut timeline = Vec::new();
         while at < end {
-            let after = at + 1_000_000 * (1 + self.below(1500));
+            let longest_outage = [1500, 300, 30][self.index(3)];
+            let after = at + 1_000_000 * (1 + self.below(longest_outage));
             let time = Instant::from_nanos;
             let (fault, repair) = self.fault(&ids);
             timeline.push((time(at), fault));

@@ -205,7 +205,7 @@ impl World {
         self.choices.tape()
     }
 
-    /// The leader that can commit, see [`Event::Service`]. Known while somebody listens.
+    /// The leader that can commit, see [`Event::Service`].
     pub fn leader_that_can_commit(&self) -> Option<NodeId> {
         self.find_service()
     }

@@ -27,9 +27,6 @@ impl World {
         process.node.step_all(inputs.iter().cloned(), process.clock(now), &mut actions);
         process.status = process.node.status();
         let after = process.status;
-        if let Err(broken) = process.node.check() {
-            return Err(self.violation("invariants", format!("{id:?}: {broken}")));
-        }
         self.take_into_hash(&actions);
         self.count(&before, &after, &actions);
         if self.scribe.listens {
@@ -46,6 +43,11 @@ impl World {
             }
         }
         self.carry_out(id, &before, &actions, &commands)?;
+        // Last, so that what is wrong is seen from outside where it can be.
+        let process = self.hosts[&id].process.as_ref();
+        if let Some(Err(broken)) = process.map(|process| process.node.check()) {
+            return Err(self.violation("invariants", format!("{id:?}: {broken}")));
+        }
         let moved = |status: &Status| (status.commit_index, status.last);
         if moved(&before) != moved(&after) {
             self.ask_fates(id)?;

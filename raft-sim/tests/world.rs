@@ -1,0 +1,195 @@
+//! The world as its users see it: setups that make sense, faults that do what they say, and records
+//! that tell what happened in its order.
+
+use raft_core::{Instant, NodeId, Protection, RoleKind};
+use raft_sim::record::Phase;
+use raft_sim::setup::{ClientSetup, SetupError};
+use raft_sim::{Choices, Event, Fault, Nobody, Record, Setup, World};
+use std::time::Duration;
+
+const fn at(millis: u64) -> Instant {
+    Instant::from_nanos(millis * 1_000_000)
+}
+
+fn world(setup: &Setup) -> World {
+    World::new(setup, Choices::seeded(5)).expect("a setup that makes sense")
+}
+
+fn records(world: &mut World) -> Vec<Record> {
+    let mut records = Vec::new();
+    world.run(&mut records).verdict.expect("no property is broken");
+    records
+}
+
+/// Three nodes, and a moment at which one of them has led for a while.
+fn led() -> (Setup, World, NodeId) {
+    let setup = Setup::of_voters(3);
+    let mut world = world(&setup);
+    world.run_until(at(4_000), &mut Nobody).expect("no property is broken");
+    let leader = world.leader_that_can_commit().expect("two timeouts are over");
+    (setup, world, leader)
+}
+
+/// The same run with faults that begin after that moment.
+fn with(faults: impl FnOnce(NodeId) -> Vec<(u64, Fault)>) -> (World, NodeId) {
+    let (mut setup, _, leader) = led();
+    let faults = faults(leader);
+    setup.timeline = faults.into_iter().map(|(millis, fault)| (at(millis), fault)).collect();
+    (world(&setup), leader)
+}
+
+fn leader_at(world: &mut World, millis: u64) -> Option<NodeId> {
+    world.run_until(at(millis), &mut Nobody).expect("no property is broken");
+    world.leader_that_can_commit()
+}
+
+#[test]
+fn clients_are_served_and_everybody_applies_the_same() {
+    let mut setup = Setup::of_voters(3);
+    let client = ClientSetup { stop: at(8_000), ..ClientSetup::default() };
+    setup.clients = vec![client; 2];
+    let mut world = world(&setup);
+    let outcome = world.run(&mut Nobody);
+    assert_eq!(outcome.verdict, Ok(()));
+    assert_eq!(world.converged(), Ok(()));
+    assert!(outcome.exercised.operations_done > 100, "{:?}", outcome.exercised);
+    assert_eq!(outcome.exercised.operations_unknown, 0);
+}
+
+#[test]
+fn another_node_leads_after_the_leader_has_crashed() {
+    let (mut world, leader) =
+        with(|node| vec![(4_100, Fault::Crash { node }), (9_000, Fault::Restart { node })]);
+    assert_eq!(leader_at(&mut world, 4_099), Some(leader));
+    assert_eq!(leader_at(&mut world, 4_101), None);
+    let next = leader_at(&mut world, 8_999).expect("two of three are enough");
+    assert_ne!(next, leader);
+    assert_eq!(leader_at(&mut world, 10_000), Some(next), "who comes back, follows");
+    assert_eq!(world.converged(), Ok(()));
+}
+
+#[test]
+fn a_leader_that_stands_still_is_replaced_and_learns_of_it() {
+    let (mut world, leader) =
+        with(|node| vec![(4_100, Fault::Pause { node }), (8_000, Fault::Resume { node })]);
+    assert_eq!(leader_at(&mut world, 4_101), None, "it cannot commit");
+    let next = leader_at(&mut world, 7_999).expect("two of three are enough");
+    assert_ne!(next, leader);
+    assert_eq!(leader_at(&mut world, 10_000), Some(next));
+    let state = world.host(leader).and_then(raft_sim::host::Host::state).expect("it runs");
+    assert_eq!((state.role, state.leader), (RoleKind::Follower, Some(next)));
+}
+
+#[test]
+fn a_disk_that_hangs_completes_in_order_when_it_is_released() {
+    let (mut world, _) = with(|node| {
+        let propose = |millis| (millis, Fault::Propose { node, count: 1 });
+        vec![
+            (4_100, Fault::HangDisk { node }),
+            propose(4_110),
+            propose(4_120),
+            (4_300, Fault::ReleaseDisk { node }),
+        ]
+    });
+    let records = records(&mut world);
+    let done = |record: &&Record| matches!(record.event, Event::PersistDone { .. });
+    let in_between = |record: &&Record| (at(4_105)..at(4_300)).contains(&record.time);
+    let leader = records.iter().filter(|record| record.time >= at(4_100)).find_map(|record| {
+        if let Event::Fault { fault: Fault::HangDisk { node } } = record.event {
+            Some(node)
+        } else {
+            None
+        }
+    });
+    let of_leader = |record: &&Record| record.node == leader;
+    assert_eq!(records.iter().filter(of_leader).filter(in_between).filter(done).count(), 0);
+    let committed = records.iter().filter(of_leader).filter_map(|record| record.state).next_back();
+    assert!(committed.is_some_and(|state| state.commit == state.last.index));
+}
+
+#[test]
+fn a_cut_is_directed() {
+    for protection in [Protection::Plain, Protection::Full] {
+        let (mut setup, _, leader) = led();
+        let follower = NodeId(if leader == NodeId(1) { 2 } else { 1 });
+        setup.protection = protection;
+        setup.timeline = vec![(at(4_100), Fault::Cut { from: leader, to: follower })];
+        let records = records(&mut world(&setup));
+        let cut = records.iter().filter(|record| record.time > at(4_100));
+        let received = |from, to| {
+            let hears = |record: &&Record| match &record.event {
+                Event::Recv { message } => (message.from, message.to) == (from, to),
+                _ => false,
+            };
+            cut.clone().filter(hears).count()
+        };
+        assert_eq!(received(leader, follower), 0);
+        assert!(received(follower, leader) > 0, "the follower asks for votes");
+    }
+}
+
+#[test]
+fn a_leader_is_one_before_its_first_entry_and_its_sends_rest_on_durable_writes() {
+    let records = records(&mut world(&Setup::of_voters(3)));
+    let elected = records.iter().position(|record| record.event == Event::BecomeLeader);
+    let elected = elected.expect("somebody is elected");
+    let state = records[elected].state.expect("it runs");
+    assert_eq!((state.role, state.last.index.get()), (RoleKind::Leader, 0));
+    assert!(matches!(records[elected + 1].event, Event::Append { count: 1, .. }));
+    let appended = records[elected + 1].state.expect("it runs");
+    assert_eq!(appended.last.index.get(), 1);
+    assert_eq!(appended.durable_last.index.get(), 0, "its write is only now on its way");
+
+    let mut done = Vec::new();
+    for record in &records {
+        match &record.event {
+            Event::PersistDone { ticket } => done.push((record.node, *ticket)),
+            Event::Send { obligation: Some(ticket), .. } => {
+                let covered = |(node, t): &(_, _)| *node == record.node && t >= ticket;
+                assert!(done.iter().any(covered), "record {}", record.seq);
+            }
+            _ => {}
+        }
+    }
+    assert!(!done.is_empty());
+}
+
+#[test]
+fn an_operation_that_nobody_takes_has_failed_and_one_that_is_swallowed_is_unknown() {
+    let mut setup = Setup::of_voters(3);
+    let patience = Duration::from_millis(300);
+    setup.clients = vec![ClientSetup { start: at(4_100), patience, ..ClientSetup::default() }];
+    setup.timeline = (1..=3).map(|id| (at(4_050), Fault::Isolate { node: NodeId(id) })).collect();
+    let records = records(&mut world(&setup));
+    let ends: Vec<Phase> = records
+        .iter()
+        .filter_map(|record| match record.event {
+            Event::Client { phase, .. } if phase != Phase::Invoked => Some(phase),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ends.first(), Some(&Phase::Unknown), "the leader took it, and cannot commit");
+    assert!(ends.contains(&Phase::Failed), "there is no leader any more: {ends:?}");
+}
+
+#[test]
+fn setups_that_make_no_sense_are_refused() {
+    let refused = |spoil: fn(&mut Setup)| {
+        let mut setup = Setup::of_voters(3);
+        spoil(&mut setup);
+        World::new(&setup, Choices::seeded(0)).map(drop).expect_err("it makes no sense")
+    };
+    assert_eq!(refused(|s| s.nodes.clear()), SetupError::Nodes);
+    assert_eq!(refused(|s| s.nodes[1].id = NodeId(1)), SetupError::Nodes);
+    let stranger = |s: &mut Setup| s.timeline.push((at(1), Fault::Pause { node: NodeId(9) }));
+    assert_eq!(refused(stranger), SetupError::Unknown { node: NodeId(9) });
+    assert_eq!(refused(|s| s.disk.min_latency = Duration::from_secs(1)), SetupError::Range);
+    assert_eq!(refused(|s| s.link.min_delay = Duration::from_secs(1)), SetupError::Range);
+    let timeout = refused(|s| s.election_timeout = Duration::ZERO);
+    assert!(timeout.to_string().contains("S1 cannot start: `election_timeout`"), "{timeout}");
+    let beyond = refused(|s| {
+        s.nodes[2].entries =
+            [raft_core::Run::Commands { term: raft_core::Term(3), count: 1 }].into_iter().collect()
+    });
+    assert!(beyond.to_string().contains("S3 cannot start"), "{beyond}");
+}
