@@ -39,7 +39,7 @@ pub fn one_node(bytes: &[u8]) {
     let mut witness = Witness::new(recovered.hard_state, &node.status());
     // A log that a snapshot contradicts goes with the first write.
     let mut actions = Vec::new();
-    node.step_all([], now, &mut actions);
+    node.step_all([Input::Wake; 0], now, &mut actions);
     witness.see(&Input::Wake, &actions, &node.status());
     any.heard.take(&actions);
     while !any.choices.is_exhausted() {
@@ -68,7 +68,7 @@ fn step(node: &mut Node, input: &Input, now: Instant) -> Vec<Action> {
         |action: &Action| matches!(action, Action::Ignored { .. } | Action::Rejected { .. });
     if actions.iter().any(refused) {
         let mut nothing = Vec::new();
-        idle.step_all([], now, &mut nothing);
+        idle.step_all([Input::Wake; 0], now, &mut nothing);
         assert_eq!(nothing, [], "there is nothing left to do after a step");
         assert_eq!(idle, *node, "a refused input changes nothing but the clock: {input:?}");
         assert_eq!(actions.len(), 1, "a refusal is all that comes of a refused input");

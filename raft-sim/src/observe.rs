@@ -74,7 +74,9 @@ pub fn name(event: &Event) -> Option<String> {
         _ => return None,
     };
     let mut text = name.to_owned();
-    for (nth, letter) in format!("{outcome:?}").chars().take_while(char::is_ascii_alphabetic).enumerate() {
+    for (nth, letter) in
+        format!("{outcome:?}").chars().take_while(char::is_ascii_alphabetic).enumerate()
+    {
         match letter {
             _ if nth == 0 => text.push(' '),
             'A'..='Z' => text.push('_'),
@@ -100,8 +102,14 @@ impl Observer {
             now: None,
         };
         let silent_since = Some(Instant::ZERO);
-        let (states, happened) = (BTreeMap::new(), BTreeMap::new());
-        Self { from, figures, states, silent_since, lost: BTreeSet::new(), happened }
+        Self {
+            from,
+            figures,
+            states: BTreeMap::new(),
+            silent_since,
+            lost: BTreeSet::new(),
+            happened: BTreeMap::new(),
+        }
     }
 
     /// How often what has this [`name`] happened since the observation began.

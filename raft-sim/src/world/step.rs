@@ -24,7 +24,7 @@ impl World {
         let process = self.running(id);
         let before = process.status;
         let mut actions = Vec::new();
-        process.node.step_all(inputs.iter().cloned(), process.clock(now), &mut actions);
+        process.node.step_all(&inputs, process.clock(now), &mut actions);
         process.status = process.node.status();
         let after = process.status;
         self.take_into_hash(&actions);
