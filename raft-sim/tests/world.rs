@@ -154,6 +154,32 @@ fn a_leader_is_one_before_its_first_entry_and_its_sends_rest_on_durable_writes()
     assert!(!done.is_empty());
 }
 
+/// S3 hears nothing of the leader and asks S2 again and again; S2 is back from a crash before its
+/// promise to the leader is over, and before it hears it again.
+#[test]
+fn a_promise_outlives_a_crash() {
+    let mut setup = Setup::of_voters(3);
+    setup.election_timeout = Duration::from_millis(200);
+    setup.heartbeat_interval = Duration::from_millis(40);
+    setup.link.max_delay = setup.link.min_delay;
+    setup.duration = Duration::from_secs(12);
+    let (s1, s2, s3) = (NodeId(1), NodeId(2), NodeId(3));
+    let cut = [Fault::Cut { from: s1, to: s3 }, Fault::Cut { from: s3, to: s1 }];
+    setup.timeline = vec![(at(10), Fault::Campaign { node: s1 })];
+    setup.timeline.extend(cut.map(|fault| (at(1_000), fault)));
+    for millis in (1_500..11_500).step_by(270) {
+        setup.timeline.push((at(millis), Fault::Crash { node: s2 }));
+        setup.timeline.push((at(millis + 2), Fault::Restart { node: s2 }));
+    }
+    for seed in 0..20 {
+        let mut world = World::new(&setup, Choices::seeded(seed)).expect("it makes sense");
+        let outcome = world.run(&mut Nobody);
+        assert_eq!(outcome.verdict, Ok(()));
+        assert_eq!(outcome.exercised.leaders, 1, "seed {seed}: {:?}", outcome.exercised);
+        assert!(outcome.exercised.refused_for_leader > 20, "{:?}", outcome.exercised);
+    }
+}
+
 #[test]
 fn an_operation_that_nobody_takes_has_failed_and_one_that_is_swallowed_is_unknown() {
     let mut setup = Setup::of_voters(3);
@@ -188,8 +214,8 @@ fn setups_that_make_no_sense_are_refused() {
     let timeout = refused(|s| s.election_timeout = Duration::ZERO);
     assert!(timeout.to_string().contains("S1 cannot start: `election_timeout`"), "{timeout}");
     let beyond = refused(|s| {
-        s.nodes[2].entries =
-            [raft_core::Run::Commands { term: raft_core::Term(3), count: 1 }].into_iter().collect()
+        let run = raft_core::Run::Commands { term: raft_core::Term(3), count: 1 };
+        s.nodes[2].entries = [run].into_iter().collect();
     });
     assert!(beyond.to_string().contains("S3 cannot start"), "{beyond}");
 }
