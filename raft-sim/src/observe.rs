@@ -66,8 +66,7 @@ pub fn name(event: &Event) -> Option<String> {
         Event::ReadReady { .. } => return Some("read_ready".to_owned()),
         Event::SnapshotTaken { .. } => return Some("snapshot_taken".to_owned()),
         Event::SnapshotAsked { .. } => return Some("snapshot_asked".to_owned()),
-        Event::Rejected { reason, .. } => ("rejected", reason),
-        Event::ReadFailed { reason, .. } => ("read_failed", reason),
+        Event::Rejected { reason, .. } | Event::ReadFailed { reason, .. } => ("rejected", reason),
         Event::TransferEnded { outcome, .. } => ("transfer_ended", outcome),
         Event::SnapshotSent { outcome, .. } => ("snapshot_sent", outcome),
         Event::InstallEnd { outcome, .. } => ("install_end", outcome),
@@ -101,12 +100,11 @@ impl Observer {
             before: None,
             now: None,
         };
-        let silent_since = Some(Instant::ZERO);
         Self {
             from,
             figures,
             states: BTreeMap::new(),
-            silent_since,
+            silent_since: Some(Instant::ZERO),
             lost: BTreeSet::new(),
             happened: BTreeMap::new(),
         }
