@@ -13,12 +13,12 @@ use crate::state::core::Core;
 use crate::state::quorum;
 use crate::state::role::{Candidate, Leader, PreCandidate, Role};
 use crate::state::timers::Deadline;
-use crate::types::{Instant, LIMIT, LogPosition, NodeId, Term};
+use crate::types::{Instant, LogPosition, NodeId, Term};
 use core::time::Duration;
 
 /// The election timer has run out, or a round has taken too long: once more (N1, N10, N16).
 pub(crate) fn on_election_timeout(core: &mut Core, role: &mut Role) {
-    if !core.has_a_vote() || core.term().get() >= LIMIT {
+    if !core.may_campaign() {
         core.timers.set(Deadline::Election, None);
     } else if core.installing.is_some() || core.disk_hangs() || waits_for_own_vote(core, role) {
         core.reset_election_timer();
@@ -36,7 +36,7 @@ pub(crate) fn on_election_timeout(core: &mut Core, role: &mut Role) {
 pub(crate) fn on_campaign(core: &mut Core, role: &mut Role) -> Result<(), IgnoreReason> {
     match role {
         Role::Leader(_) => Err(IgnoreReason::LeaderAlive),
-        _ if !core.has_a_vote() || core.term().get() >= LIMIT => Err(IgnoreReason::NotAVoter),
+        _ if !core.may_campaign() => Err(IgnoreReason::NotAVoter),
         _ if core.installing.is_some() || core.disk_hangs() => Err(IgnoreReason::Overloaded),
         Role::PreCandidate(_) | Role::Candidate(_) => Err(IgnoreReason::AlreadyCampaigning),
         Role::Follower(_) if core.now < core.lease_until => Err(IgnoreReason::LeaderAlive),

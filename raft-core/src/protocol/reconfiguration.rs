@@ -21,6 +21,9 @@ pub(crate) fn on_change(
     if target.is_empty() || target.is_joint() {
         return Err(RejectReason::BadMembership);
     }
+    if core.room() == 0 {
+        return Err(RejectReason::BadCount { count: 1 });
+    }
     if leader.transfer.is_some() {
         return Err(RejectReason::TransferInProgress);
     }

@@ -14,7 +14,7 @@ use crate::state::progress::{Phase, Progress};
 use crate::state::quorum;
 use crate::state::role::{Follower, Leader, Role};
 use crate::state::timers::Deadline;
-use crate::types::{LIMIT, LogIndex, LogPosition, NodeId, Round};
+use crate::types::{LogIndex, LogPosition, NodeId, Round};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -35,7 +35,7 @@ pub(crate) fn on_propose(
     if transfer.is_some() {
         return Err(RejectReason::TransferInProgress);
     }
-    if count == 0 || count > LIMIT.saturating_sub(core.log.last_index().get()) {
+    if count == 0 || count > core.room() {
         return Err(RejectReason::BadCount { count });
     }
     let waiting = core.log.last_index().since(core.commit_index);

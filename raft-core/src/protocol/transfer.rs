@@ -7,7 +7,7 @@ use crate::protocol::transition::{become_candidate, become_follower};
 use crate::state::core::Core;
 use crate::state::role::{Leader, Role, Transfer};
 use crate::state::timers::Deadline;
-use crate::types::{Instant, LIMIT, NodeId, Token};
+use crate::types::{Instant, NodeId, Token};
 use alloc::vec::Vec;
 
 /// The operator asks this leader to hand over.
@@ -80,7 +80,7 @@ pub(crate) fn on_timeout_now(
     if role.leader() != Some(from) {
         return Err(IgnoreReason::Stale);
     }
-    if !core.has_a_vote() || core.term().get() >= LIMIT {
+    if !core.may_campaign() {
         return Err(IgnoreReason::NotAVoter);
     }
     if core.installing.is_some() || core.disk_hangs() {

@@ -10,12 +10,16 @@ use crate::state::disk::Disk;
 use crate::state::log::Log;
 use crate::state::rng::Rng;
 use crate::state::timers::{Deadline, Timers};
-use crate::types::{Instant, LogIndex, NodeId, Round, Term};
+use crate::types::{Instant, LIMIT, LogIndex, NodeId, Round, Term};
 use alloc::vec::Vec;
 use core::time::Duration;
 
 /// How many messages wait for the disk at most. While so many wait, no more are taken in.
 pub(crate) const MAX_WAITING: usize = 1024;
+
+/// What stays free at the end of a log for a leader's own entries: the first one of its term, and the
+/// two of a membership change.
+const OWN_ENTRIES: u64 = 3;
 
 /// What a node knows in every role.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -70,6 +74,17 @@ impl Core {
     pub(crate) fn has_a_vote(&self) -> bool {
         let committed = self.log.membership_at(self.commit_index);
         self.membership().is_voter(self.id()) || committed.is_voter(self.id())
+    }
+
+    /// Whether this node may hold an election: it has a vote, and neither the terms nor the log have
+    /// come to their end.
+    pub(crate) fn may_campaign(&self) -> bool {
+        self.has_a_vote() && self.term().get() < LIMIT && self.room() > 0
+    }
+
+    /// How many more commands the log takes.
+    pub(crate) fn room(&self) -> u64 {
+        (LIMIT - OWN_ENTRIES).saturating_sub(self.log.last_index().get())
     }
 
     /// Whether the oldest write has waited too long.

@@ -1,9 +1,11 @@
 //! Flow control: probe, replicate, snapshot; windows; a paused peer always recovers.
 
 use crate::common::world::World;
-use crate::common::{Actions, S1, S2, S3, Setup, Solo, T, at, ms, says, voters};
+use crate::common::{Actions, S1, S2, S3, Setup, Solo, T, at, joint, ms, says, voters};
+use raft_core::types::LIMIT;
 use raft_core::{
-    Config, IgnoreReason, Input, LogIndex, NodeId, PeerPhase, PeerStatus, RejectReason,
+    Config, IgnoreReason, Input, LogIndex, NodeId, PeerPhase, PeerStatus, RejectReason, RoleKind,
+    Run, Term, Token,
 };
 
 /// S1 leads three with these windows; S2 and S3 are in step with it.
@@ -90,8 +92,16 @@ fn rejections_that_are_stale_change_nothing() {
     let before = peer(&solo, S2);
     assert_eq!(solo.hears(S2, 1, no(&third)).ignored(), [IgnoreReason::Stale]);
     assert_eq!(peer(&solo, S2), before);
+    let again = solo.hears(S2, 1, says::matched(2, None));
+    assert_eq!((ranges(&again), peer(&solo, S2).next_index), (vec![], LogIndex(5)));
+    assert_eq!(solo.hears(S2, 1, no(&third)).ignored(), [IgnoreReason::Stale], "acted upon");
+    assert_eq!(peer(&solo, S2).phase, PeerPhase::Replicate);
     let _ = solo.hears(S2, 1, says::matched(4, None));
     let before = peer(&solo, S2);
+    let beat = solo.time_out_heartbeat().appends_to(S2).remove(0);
+    let below = says::mismatched(at(1, 3), &[(1, 1, 1)], says::echo(&beat));
+    assert_eq!(solo.hears(S2, 1, below).ignored(), [IgnoreReason::Stale], "it holds that");
+    assert_eq!(peer(&solo, S2), before);
     for late in [&first, &second, &third, &old] {
         assert_eq!(solo.hears(S2, 1, no(late)).ignored(), [IgnoreReason::Stale]);
         assert_eq!(peer(&solo, S2), before, "below what it holds");
@@ -180,6 +190,25 @@ fn so_many_entries_wait_for_their_commit_and_no_more() {
     assert_eq!(solo.propose(1).rejected(), full(4));
     let _ = solo.hears(S2, 1, says::matched(3, None));
     assert!(solo.propose(2).accepted().is_some());
+}
+
+#[test]
+fn a_log_that_comes_to_its_end_takes_no_more_and_can_be_recovered() {
+    for left in 0..8 {
+        let mut setup = Setup::of(joint(&[1], &[], &[2])).term(1);
+        let full = Run::Commands { term: Term(1), count: LIMIT - left };
+        setup.recovered.entries = [full].into_iter().collect();
+        let mut solo = setup.config(|config| config.max_uncommitted = LIMIT).start();
+        let _ = solo.wake();
+        let leads = solo.role() == RoleKind::Leader;
+        assert_eq!(leads, left > 3, "{left} left");
+        for target in [voters(&[1]), joint(&[1], &[], &[2])] {
+            let _ = solo.step(Input::ChangeMembership { token: Token(1), target });
+            let _ = solo.propose(1);
+        }
+        assert!(solo.status().last.index <= LogIndex(LIMIT));
+        solo.crash_and_restart();
+    }
 }
 
 #[test]

@@ -218,6 +218,17 @@ fn while_a_snapshot_is_installed_no_log_is_written_nothing_applied_and_the_leade
 }
 
 #[test]
+fn a_snapshot_is_contact_with_the_leader() {
+    for position in [at(1, 2), at(2, 9)] {
+        let mut solo = follower();
+        let _ = solo.pass(ms(999)).hears(S2, 2, install(position));
+        assert!(solo.deadline() >= solo.now.saturating_add(T), "the election is put off");
+        let vote = solo.pass(T / 2).hears(S3, 9, says::request_vote(at(8, 20)));
+        assert_eq!(vote.verdict(), Some(raft_core::Verdict::LeaderAlive));
+    }
+}
+
+#[test]
 fn what_was_decided_before_a_snapshot_is_carried_out_before_it() {
     let mut solo = Setup::of(voters(&[1, 2, 3])).log(&[1, 1]).start();
     let mut m = says::append(1, at(1, 2), &[2]);
