@@ -74,7 +74,9 @@ pub fn name(event: &Event) -> Option<String> {
         _ => return None,
     };
     let mut text = name.to_owned();
-    for (nth, letter) in format!("{outcome:?}").chars().take_while(char::is_ascii_alphabetic).enumerate() {
+    for (nth, letter) in
+        format!("{outcome:?}").chars().take_while(char::is_ascii_alphabetic).enumerate()
+    {
         match letter {
             _ if nth == 0 => text.push(' '),
             'A'..='Z' => text.push('_'),
@@ -87,7 +89,7 @@ pub fn name(event: &Event) -> Option<String> {
 
 impl Observer {
     /// An observer that counts from `from` on.
-    pub const fn new(from: Instant) -> Self {
+    pub fn new(from: Instant) -> Self {
         let figures = Figures {
             elections: 0,
             pre_votes: 0,

@@ -185,8 +185,7 @@ impl Scene<'_> {
 
 fn members(what: &str, wanted: &[NodeId], saw: &[NodeId], is_joint: bool) -> Option<String> {
     let joint = if is_joint { ", on the way to them" } else { "" };
-    (is_joint || wanted != saw)
-        .then(|| format!("{what}: expected {wanted:?}, saw {saw:?}{joint}"))
+    (is_joint || wanted != saw).then(|| format!("{what}: expected {wanted:?}, saw {saw:?}{joint}"))
 }
 
 fn holding(log: &Log, position: LogPosition, wanted: bool) -> Option<String> {
