@@ -66,8 +66,7 @@ pub fn name(event: &Event) -> Option<String> {
         Event::ReadReady { .. } => return Some("read_ready".to_owned()),
         Event::SnapshotTaken { .. } => return Some("snapshot_taken".to_owned()),
         Event::SnapshotAsked { .. } => return Some("snapshot_asked".to_owned()),
-        Event::Rejected { reason, .. } => ("rejected", reason),
-        Event::ReadFailed { reason, .. } => ("read_failed", reason),
+        Event::Rejected { reason, .. } | Event::ReadFailed { reason, .. } => ("rejected", reason),
         Event::TransferEnded { outcome, .. } => ("transfer_ended", outcome),
         Event::SnapshotSent { outcome, .. } => ("snapshot_sent", outcome),
         Event::InstallEnd { outcome, .. } => ("install_end", outcome),
@@ -101,9 +100,14 @@ impl Observer {
             before: None,
             now: None,
         };
-        let silent_since = Some(Instant::ZERO);
-        let (states, happened) = (BTreeMap::new(), BTreeMap::new());
-        Self { from, figures, states, silent_since, lost: BTreeSet::new(), happened }
+        Self {
+            from,
+            figures,
+            states: BTreeMap::new(),
+            silent_since: Some(Instant::ZERO),
+            lost: BTreeSet::new(),
+            happened: BTreeMap::new(),
+        }
     }
 
     /// How often what has this [`name`] happened since the observation began.

@@ -61,7 +61,7 @@ macro_rules! built_in {
 }
 
 /// The names and texts of the scenarios that come with the simulator, in the order of the report.
-const BUILT_IN: [(&str, &str); 25] = built_in![
+const BUILT_IN: [(&str, &str); 39] = built_in![
     "symmetric-partition",
     "asymmetric-partition",
     "asymmetric-partition-one-way",
@@ -87,6 +87,20 @@ const BUILT_IN: [(&str, &str); 25] = built_in![
     "chain-of-five",
     "constrained-election",
     "hung-disk",
+    "membership-change",
+    "undone-change",
+    "concurrent-changes",
+    "learner-catch-up",
+    "removed-leader",
+    "removed-node",
+    "leadership-transfer",
+    "transfer-timeout",
+    "transfer-refused",
+    "read-index",
+    "lease-read",
+    "follower-read",
+    "unreachable-peer",
+    "long-absence",
 ];
 
 impl Scenario {
@@ -259,6 +273,39 @@ elections = "1.."
             let error = Scenario::read("x", "x.toml", &text).expect_err(new);
             assert_eq!(error.line, line, "{new}:\n{error}");
             assert!(error.message.contains(words), "{new}:\n{error}");
+        }
+    }
+
+    #[test]
+    fn a_rotation_is_the_same_file_with_other_names() {
+        let scenario = Scenario::read("x", "x.toml", GOOD).expect("a good file");
+        assert_eq!((scenario.rotations(), scenario.rotated(3) == scenario), (3, true));
+        let setup = scenario.rotated(1).setup(LEVELS[1]);
+        // S3, which has a log, is S1 now, and S2, which is isolated, is S3.
+        assert_eq!(setup.nodes[0].last(), LogPosition::new(Term(4), LogIndex(3)));
+        assert!(setup.timeline.iter().any(|(_, f)| *f == Fault::Isolate { node: NodeId(3) }));
+        let text = super::renamed("S1,S12 <-> S2; 5 S, TLS1", |name| name + 1);
+        assert_eq!(text, "S2,S13 <-> S3; 5 S, TLS1");
+    }
+
+    #[test]
+    fn what_happens_again_and_again_ends_in_time() {
+        let at = |text: &str| {
+            let text = GOOD.replace("do = \"isolate S2\"", text);
+            Scenario::read("x", "x.toml", &text)
+        };
+        let twice = r#"do = "isolate S2", every = "700 ms", until = "2 s""#;
+        let setup = at(twice).expect("a good file").setup(LEVELS[0]);
+        let isolate = Fault::Isolate { node: NodeId(2) };
+        let times = setup.timeline.iter().filter(|(_, fault)| *fault == isolate);
+        let times: Vec<_> = times.map(|(at, _)| at.as_nanos() / 1_000_000).collect();
+        assert_eq!(times, [1000, 1700]);
+        for (wrong, words) in [
+            (r#"do = "isolate S2", until = "2 s""#, "expected `every"),
+            (r#"do = "isolate S2", every = "0 s""#, "expected a pause"),
+        ] {
+            let error = at(wrong).expect_err(wrong);
+            assert!(error.message.contains(words), "{error}");
         }
     }
 

@@ -20,12 +20,14 @@ fn seeds() -> u64 {
 fn every_scenario_holds_at_every_seed_in_every_level() {
     let mut bad = Vec::new();
     for scenario in Scenario::built_in() {
+        let casts: Vec<_> = (0..scenario.rotations()).map(|by| scenario.rotated(by)).collect();
         for level in &scenario.levels {
-            for seed in 0..seeds() {
-                let played = play(&scenario, *level, seed, &mut Nobody);
+            for (seed, cast) in (0..seeds()).zip(casts.iter().cycle()) {
+                let played = play(cast, *level, seed, &mut Nobody);
                 let failed = played.checks.iter().filter(|check| !check.failures.is_empty());
                 let failed = failed.map(|check| format!("{}: {:?}", check.that, check.failures));
-                let alarm = played.violation.iter().map(ToString::to_string);
+                let alarm = played.violation.iter().filter(|_| !played.alarmed_as_expected);
+                let alarm = alarm.map(ToString::to_string);
                 let run = format!("{} {} seed {seed}", scenario.name, level_name(*level));
                 bad.extend(failed.chain(alarm).map(|what| format!("{run}: {what}")));
             }

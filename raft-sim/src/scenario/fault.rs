@@ -265,10 +265,8 @@ fn expected(wanted: &str, found: &str, span: Range<usize>) -> Mistake {
 #[cfg(test)]
 mod tests {
     use super::{Mistake, read};
-    use crate::setup::Change;
-    use crate::setup::{Fault, MessageKind};
-    use raft_core::Membership;
-    use raft_core::NodeId;
+    use crate::setup::{Change, Fault, MessageKind};
+    use raft_core::{Membership, NodeId};
 
     const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 
