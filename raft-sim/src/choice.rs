@@ -48,6 +48,8 @@ pub enum Question {
     Target,
     /// What a node under attack is given.
     Input,
+    /// Whether a snapshot is installed, and what is said of one that was sent.
+    Snapshot,
     /// A property of a run whose setup is drawn.
     Setup,
 }

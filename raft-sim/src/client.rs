@@ -8,7 +8,7 @@ use crate::choice::{Choices, Question};
 use crate::log::Command;
 use crate::record::{Operation, Phase};
 use crate::setup::ClientSetup;
-use raft_core::{Instant, LogPosition, NodeId, Token};
+use raft_core::{Consistency, Instant, LogPosition, NodeId, Token};
 
 /// What a client asks of a node.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -17,6 +17,8 @@ pub struct Request {
     pub token: Token,
     /// What is to be replicated.
     pub commands: Vec<Command>,
+    /// What is to be read without the log instead, and how.
+    pub query: Option<(u64, Consistency)>,
 }
 
 /// What a node answers.
@@ -98,8 +100,17 @@ impl Client {
         let key = choices.below(Question::Key, self.setup.keys.max(1));
         let writes = choices.below(Question::Operation, 100) < u64::from(self.setup.write_percent);
         let value = token(self.number, self.serial).get();
-        let operation =
-            if writes { Operation::Write { key, value } } else { Operation::Read { key } };
+        let percent = u64::from(self.setup.query_percent);
+        let queries = !writes && percent > 0 && choices.below(Question::Operation, 100) < percent;
+        let operation = if writes {
+            Operation::Write { key, value }
+        } else if queries {
+            let lease = self.setup.leases && choices.below(Question::Operation, 2) == 1;
+            let consistency = if lease { Consistency::Lease } else { Consistency::ReadIndex };
+            Operation::Query { key, consistency }
+        } else {
+            Operation::Read { key }
+        };
         self.current = Some(Current { operation, asked: false });
         Some((self.serial, operation))
     }
@@ -113,13 +124,20 @@ impl Client {
     ) -> Option<Wish> {
         let current = self.current.as_mut().filter(|now| self.serial == serial && !now.asked)?;
         current.asked = true;
-        let target = self.leader.unwrap_or_else(|| {
+        let query = match current.operation {
+            Operation::Query { key, consistency } => Some((key, consistency)),
+            Operation::Write { .. } | Operation::Read { .. } => None,
+        };
+        // Half of the queries go to anybody.
+        let anybody = query.is_some() && choices.below(Question::Target, 2) == 1;
+        let target = self.leader.filter(|_| !anybody).unwrap_or_else(|| {
             let count = u64::try_from(nodes.len()).expect("a few nodes");
             let nth = choices.below(Question::Target, count);
             nodes[usize::try_from(nth).expect("a few nodes")]
         });
         let command = Command { client: self.number, serial, operation: current.operation };
-        let request = Request { token: token(self.number, serial), commands: vec![command] };
+        let commands = if query.is_some() { Vec::new() } else { vec![command] };
+        let request = Request { token: token(self.number, serial), commands, query };
         Some(Wish::Ask(target, request))
     }
 
@@ -142,7 +160,8 @@ impl Client {
     pub fn give_up(&mut self, serial: u64) -> Option<Wish> {
         let current = self.current.filter(|_| self.serial == serial)?;
         self.leader = None;
-        self.finish(if current.asked { Phase::Unknown } else { Phase::Failed })
+        let query = matches!(current.operation, Operation::Query { .. });
+        self.finish(if current.asked && !query { Phase::Unknown } else { Phase::Failed })
     }
 
     /// Whether an operation is under way.

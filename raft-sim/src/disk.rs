@@ -3,9 +3,10 @@
 
 use crate::choice::{Choices, Question};
 use crate::log::{Entry, Log};
+use crate::machine::Image;
 use crate::record::Lost;
 use crate::setup::DiskProfile;
-use raft_core::{HardState, Instant, LogIndex, Ticket};
+use raft_core::{HardState, Instant, LogIndex, LogPosition, Outcome, Ticket};
 use std::collections::VecDeque;
 
 /// What is on a disk.
@@ -13,8 +14,75 @@ use std::collections::VecDeque;
 pub struct Stored {
     /// The hard state.
     pub hard_state: HardState,
-    /// The log.
+    /// The newest snapshot, if there is one.
+    pub snapshot: Option<Image>,
+    /// The log: it begins at or before the end of the snapshot, and may be older.
     pub log: Log,
+}
+
+impl Stored {
+    /// Whether this position is durable here, in the log or under a snapshot.
+    pub fn covers(&self, position: LogPosition) -> bool {
+        let image = self.snapshot.as_ref().map_or(LogPosition::ZERO, |i| i.snapshot.position);
+        position.index < image.index || position == image || self.log.covers(position)
+    }
+
+    fn keep(&mut self, image: &Image) {
+        let position = |image: &Image| image.snapshot.position.index;
+        if self.snapshot.as_ref().is_none_or(|held| position(held) < position(image)) {
+            self.snapshot = Some(image.clone());
+        }
+    }
+}
+
+/// What a disk is given to do.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Job {
+    /// A write of the core.
+    Write(DiskWrite),
+    /// A snapshot of this host's own state machine, to be kept.
+    Keep(Image),
+    /// Another's snapshot: it replaces the log, or everything stays as it was.
+    Install(Image, Outcome),
+}
+
+/// What a disk reports.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Report {
+    /// Each write up to this ticket is durable.
+    Written(Ticket),
+    /// The snapshot is.
+    Kept(LogPosition),
+    /// The snapshot has replaced the log, or has not.
+    Installed(Image, Outcome),
+}
+
+impl Job {
+    fn steps(&self) -> usize {
+        match self {
+            Self::Write(write) => write.steps(),
+            Self::Keep(_) | Self::Install(..) => 1,
+        }
+    }
+
+    fn carry_out(&self, stored: &mut Stored, steps: usize) {
+        match self {
+            Self::Write(write) => write.carry_out(stored, steps),
+            Self::Keep(image) if steps > 0 => stored.keep(image),
+            Self::Install(image, Outcome::Done) if steps > 0 => {
+                stored.keep(image);
+                stored.log = Log::starting(image.snapshot.position);
+            }
+            Self::Keep(_) | Self::Install(..) => {}
+        }
+    }
+
+    const fn as_write(&self) -> Option<&DiskWrite> {
+        match self {
+            Self::Write(write) => Some(write),
+            Self::Keep(_) | Self::Install(..) => None,
+        }
+    }
 }
 
 /// A write with its bytes.
@@ -24,6 +92,8 @@ pub struct DiskWrite {
     pub ticket: Ticket,
     /// The new hard state, if it has changed.
     pub hard_state: Option<HardState>,
+    /// Where the log starts anew, if it is dropped whole before the rest.
+    pub restart_after: Option<LogPosition>,
     /// From where on the log is dropped, and what is appended then.
     pub log: Option<(LogIndex, Vec<Entry>)>,
 }
@@ -46,6 +116,9 @@ impl DiskWrite {
         if let Some((first, entries)) = &self.log
             && steps > 0
         {
+            if let Some(start) = self.restart_after {
+                stored.log = Log::starting(start);
+            }
             stored.log.write(*first, &entries[..entries.len().min(steps - 1)]);
         }
     }
@@ -56,7 +129,7 @@ impl DiskWrite {
 pub struct Disk {
     profile: DiskProfile,
     stored: Stored,
-    in_flight: VecDeque<(Instant, DiskWrite)>,
+    in_flight: VecDeque<(Instant, Job)>,
     hung: bool,
 }
 
@@ -77,26 +150,32 @@ impl Disk {
     }
 
     /// Takes a write; returns when it will be complete. No write overtakes another.
-    pub fn submit(&mut self, write: DiskWrite, now: Instant, choices: &mut Choices) -> Instant {
+    pub fn submit(&mut self, job: Job, now: Instant, choices: &mut Choices) -> Instant {
         let DiskProfile { min_latency, max_latency } = self.profile;
         let latency = choices.duration(Question::DiskLatency, min_latency, max_latency);
         let earliest = self.in_flight.back().map_or(now, |(due, _)| *due);
         let due = now.saturating_add(latency).max(earliest);
-        self.in_flight.push_back((due, write));
+        self.in_flight.push_back((due, job));
         due
     }
 
-    /// Completes what is due; returns the tickets that the disk reports. A ticket stands for those
+    /// Completes what is due; returns what the disk reports. A ticket stands for those
     /// before it too, so some are left out.
-    pub fn complete(&mut self, now: Instant, choices: &mut Choices) -> Vec<Ticket> {
+    pub fn complete(&mut self, now: Instant, choices: &mut Choices) -> Vec<Report> {
         let mut reported = Vec::new();
         let due = self.in_flight.iter().take_while(|(due, _)| *due <= now).count();
         for _ in 0..if self.hung { 0 } else { due } {
-            let (_, write) = self.in_flight.pop_front().expect("it was counted");
-            write.carry_out(&mut self.stored, write.steps());
-            let joined = !self.in_flight.is_empty() && choices.below(Question::JoinSync, 2) == 1;
-            if !joined {
-                reported.push(write.ticket);
+            let (_, job) = self.in_flight.pop_front().expect("it was counted");
+            job.carry_out(&mut self.stored, job.steps());
+            match job {
+                Job::Write(write) => {
+                    let more = self.in_flight.iter().any(|(_, job)| job.as_write().is_some());
+                    if !(more && choices.below(Question::JoinSync, 2) == 1) {
+                        reported.push(Report::Written(write.ticket));
+                    }
+                }
+                Job::Keep(image) => reported.push(Report::Kept(image.snapshot.position)),
+                Job::Install(image, outcome) => reported.push(Report::Installed(image, outcome)),
             }
         }
         reported
@@ -112,10 +191,20 @@ impl Disk {
         self.hung = false;
     }
 
+    /// Forgets the log up to what a snapshot on it covers.
+    pub fn compact(&mut self, position: LogPosition) {
+        self.stored.log.compact(position);
+    }
+
+    /// Forgets everything.
+    pub fn wipe(&mut self) {
+        self.stored = Stored::default();
+    }
+
     /// Loses what is in flight: any number of writes from the first on survive whole, the next one
     /// in part, and the hard state of a later one may.
     pub fn crash(&mut self, choices: &mut Choices) -> Lost {
-        let writes: Vec<DiskWrite> = self.in_flight.drain(..).map(|(_, write)| write).collect();
+        let writes: Vec<Job> = self.in_flight.drain(..).map(|(_, job)| job).collect();
         let survived = at_most(choices, Question::WritesSurvive, writes.len());
         for write in &writes[..survived] {
             write.carry_out(&mut self.stored, write.steps());
@@ -126,7 +215,7 @@ impl Disk {
             write.carry_out(&mut self.stored, steps);
             torn = steps > 0;
         }
-        let later = writes[survived..].iter().filter_map(|write| write.hard_state);
+        let later = writes[survived..].iter().filter_map(|job| job.as_write()?.hard_state);
         let later: Vec<HardState> = later.collect();
         if let Some(nth) = at_most(choices, Question::LaterHardState, later.len()).checked_sub(1) {
             self.stored.hard_state = later[nth];
@@ -143,7 +232,7 @@ fn at_most(choices: &mut Choices, question: Question, limit: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Disk, DiskWrite, Stored};
+    use super::{Disk, DiskWrite, Job, Report, Stored};
     use crate::choice::Choices;
     use crate::log::{Command, Entry, Log};
     use crate::setup::DiskProfile;
@@ -163,18 +252,30 @@ mod tests {
     /// Two entries of term 1 are durable; three writes are on their way.
     fn busy(choices: &mut Choices) -> (Disk, Vec<Instant>) {
         let entries: Entries = [Run::Commands { term: Term(1), count: 2 }].into_iter().collect();
-        let stored = Stored { hard_state: hard_state(1), log: Log::invented(&entries) };
+        let stored =
+            Stored { hard_state: hard_state(1), snapshot: None, log: Log::invented(&entries) };
         let mut disk = Disk::new(DiskProfile::default(), stored);
         let writes = [
-            DiskWrite { ticket: Ticket(7), hard_state: Some(hard_state(2)), log: None },
+            DiskWrite {
+                ticket: Ticket(7),
+                hard_state: Some(hard_state(2)),
+                restart_after: None,
+                log: None,
+            },
             DiskWrite {
                 ticket: Ticket(8),
                 hard_state: None,
+                restart_after: None,
                 log: Some((LogIndex(2), vec![entry(2, 2), entry(2, 3)])),
             },
-            DiskWrite { ticket: Ticket(9), hard_state: Some(hard_state(3)), log: None },
+            DiskWrite {
+                ticket: Ticket(9),
+                hard_state: Some(hard_state(3)),
+                restart_after: None,
+                log: None,
+            },
         ];
-        let due = writes.map(|write| disk.submit(write, Instant::ZERO, choices));
+        let due = writes.map(|write| disk.submit(Job::Write(write), Instant::ZERO, choices));
         (disk, due.to_vec())
     }
 
@@ -190,8 +291,11 @@ mod tests {
             assert!(disk.complete(Instant::MAX, &mut choices).is_empty());
             disk.release();
             let reported = disk.complete(due[2], &mut choices);
-            assert_eq!(reported.last(), Some(&Ticket(9)), "the last one is never left out");
-            assert!(reported.is_sorted());
+            assert_eq!(
+                reported.last(),
+                Some(&Report::Written(Ticket(9))),
+                "the last one is never left out"
+            );
             assert_eq!(disk.stored().hard_state, hard_state(3));
             assert_eq!(disk.stored().log.last(), LogPosition::new(Term(2), LogIndex(3)));
         }
@@ -204,7 +308,7 @@ mod tests {
             let mut choices = Choices::seeded(seed);
             let (mut disk, _) = busy(&mut choices);
             disk.crash(&mut choices);
-            let Stored { hard_state, log } = disk.stored();
+            let Stored { hard_state, log, .. } = disk.stored();
             seen.insert((hard_state.current_term.get(), log.last()));
             assert!(disk.complete(Instant::MAX, &mut choices).is_empty(), "nothing comes later");
         }

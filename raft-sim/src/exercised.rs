@@ -72,6 +72,24 @@ exercised! {
     payloads_gone,
     /// Messages sent twice by the network.
     duplicates,
+    /// Logs that were cut at their start, because a snapshot covers it.
+    compactions,
+    /// Snapshots sent.
+    snapshots_sent,
+    /// Snapshots installed.
+    installs,
+    /// Installations that failed.
+    installs_failed,
+    /// Reads served without the log.
+    reads_served,
+    /// Reads refused.
+    reads_refused,
+    /// Changes of the membership that were taken.
+    membership_changes,
+    /// Transfers after which another led.
+    transfers_done,
+    /// Transfers that came to nothing.
+    transfers_failed,
     /// Steps of several inputs.
     batches,
     /// Clients' operations that returned.

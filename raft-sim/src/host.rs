@@ -3,19 +3,29 @@
 use crate::checker::View;
 use crate::choice::{Choices, Question};
 use crate::client::Request;
+use crate::clock::Clock;
 use crate::disk::{Disk, Stored};
-use crate::log::{Command, Entry, Log};
+use crate::log::{Command, Log};
+use crate::machine::Machine;
 use crate::network::Packet;
 use crate::obligation::Ledger;
-use crate::record::{NodeState, Operation};
+use crate::record::NodeState;
 use crate::setup::{NodeSetup, Setup};
-use raft_core::payload::Content;
 use raft_core::{
-    Config, Input, Instant, LogIndex, LogPosition, Membership, Node, NodeId, Recovered, Snapshot,
-    StartError, Status, Ticket, Token,
+    Config, Consistency, Input, Instant, LogIndex, LogPosition, Membership, Node, NodeId,
+    Recovered, Snapshot, StartError, Status, Ticket, Token,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// The bytes that come with an input and stay with the host.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
+pub struct Payload {
+    /// Commands.
+    pub commands: Vec<Command>,
+    /// The content of a snapshot.
+    pub machine: Option<Box<Machine>>,
+}
 
 /// What comes to a node.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -24,6 +34,8 @@ pub enum Arrival {
     Message(Packet),
     /// A completion of its disk.
     Persisted(Ticket),
+    /// A client, or the operator, wants to read a key.
+    Query(Token, u64, Consistency),
     /// Commands of a client.
     Request(Request),
     /// A wish of the operator, a report of the host, or a read: what comes without bytes.
@@ -34,44 +46,19 @@ pub enum Arrival {
 
 impl Arrival {
     /// What the core is told, and the bytes that stay with the host.
-    pub fn split(self) -> (Input, Vec<Command>) {
+    pub fn split(self) -> (Input, Payload) {
+        let bare = |input| (input, Payload::default());
         match self {
-            Self::Message(packet) => (Input::Message(packet.envelope), packet.commands),
-            Self::Persisted(ticket) => (Input::Persisted { ticket }, Vec::new()),
-            Self::Request(Request { token, commands }) => {
+            Self::Message(Packet { envelope, payload, .. }) => (Input::Message(envelope), payload),
+            Self::Persisted(ticket) => bare(Input::Persisted { ticket }),
+            Self::Query(token, _, consistency) => bare(Input::Read { token, consistency }),
+            Self::Request(Request { token, commands, .. }) => {
                 let count = u64::try_from(commands.len()).expect("a request fits into memory");
-                (Input::Propose { token, count }, commands)
+                (Input::Propose { token, count }, Payload { commands, machine: None })
             }
-            Self::Told(input) => (input, Vec::new()),
-            Self::Wake => (Input::Wake, Vec::new()),
+            Self::Told(input) => bare(input),
+            Self::Wake => bare(Input::Wake),
         }
-    }
-}
-
-/// The state machine: the last value of each key.
-#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
-pub struct Machine {
-    values: BTreeMap<u64, u64>,
-    applied: LogIndex,
-}
-
-impl Machine {
-    /// Applies the next entry. A write answers what it wrote, a read what was written last.
-    pub fn apply(&mut self, entry: &Entry) -> Option<u64> {
-        self.applied = LogIndex(self.applied.get() + 1);
-        let Content::Command(command) = &entry.content else { return None };
-        match command.operation {
-            Operation::Write { key, value } => {
-                self.values.insert(key, value);
-                Some(value)
-            }
-            Operation::Read { key } => self.values.get(&key).copied(),
-        }
-    }
-
-    /// The last index applied.
-    pub const fn applied(&self) -> LogIndex {
-        self.applied
     }
 }
 
@@ -90,6 +77,12 @@ pub struct Process {
     pub ledger: Ledger,
     /// Who waits for which position.
     pub waiting: BTreeMap<LogIndex, (LogPosition, Token)>,
+    /// What the reads under way want to know.
+    pub queries: BTreeMap<Token, u64>,
+    /// Reads that wait until an index is applied.
+    pub ready: Vec<(LogIndex, Token)>,
+    /// Whether a snapshot of its own is on its way to the disk.
+    pub takes_snapshot: bool,
     /// What has arrived and was not stepped yet.
     pub inbox: Vec<Arrival>,
     /// When the next look into a gathering inbox is due.
@@ -97,20 +90,6 @@ pub struct Process {
     /// The earliest wake-up that is on its way.
     pub wake_at: Option<Instant>,
     clock_offset: Duration,
-}
-
-impl Process {
-    /// The node's own clock.
-    pub const fn clock(&self, now: Instant) -> Instant {
-        now.saturating_add(self.clock_offset)
-    }
-
-    /// When the node's deadline is, in simulated time.
-    pub fn deadline(&self) -> Option<Instant> {
-        let origin = Instant::ZERO.saturating_add(self.clock_offset);
-        let after = self.node.deadline()?.saturating_since(origin);
-        Some(Instant::ZERO.saturating_add(after))
-    }
 }
 
 /// One host.
@@ -129,8 +108,10 @@ pub struct Host {
     pub paused: bool,
     /// Whether it is to crash in its next step.
     pub crash_in_step: bool,
-    /// How far its state machine had come when it ended last.
-    applied: LogIndex,
+    /// Its clock.
+    pub clock: Clock,
+    /// Its state machine when it ended last.
+    machine: Machine,
     /// What it would be seen by while it is down.
     last_membership: Membership,
 }
@@ -138,7 +119,8 @@ pub struct Host {
 impl Host {
     /// A host that was not started yet.
     pub fn new(setup: &Setup, node: &NodeSetup) -> Self {
-        let stored = Stored { hard_state: node.hard_state, log: Log::invented(&node.entries) };
+        let log = Log::invented(&node.entries);
+        let stored = Stored { hard_state: node.hard_state, snapshot: None, log };
         let given = node.membership.as_ref().unwrap_or(&setup.membership);
         Self {
             setup: node.clone(),
@@ -148,7 +130,8 @@ impl Host {
             disk: Disk::new(setup.disk, stored),
             paused: false,
             crash_in_step: false,
-            applied: LogIndex::ZERO,
+            clock: Clock::new(),
+            machine: Machine::default(),
             last_membership: given.clone(),
         }
     }
@@ -187,22 +170,19 @@ impl Host {
         let config = setup.config(&self.setup, choices.below(Question::NodeSeed, u64::MAX));
         let clock_offset =
             choices.duration(Question::ClockOffset, Duration::ZERO, setup.clock_offset);
+        let Stored { hard_state, snapshot, mut log } = self.disk.stored().clone();
+        let genesis = || (Snapshot::genesis(self.given.clone()), Machine::default());
+        let (snapshot, restored) = snapshot.map_or_else(genesis, |i| (i.snapshot, i.machine));
         // A state machine that is durable itself goes on where it was; another begins anew.
         let durable = choices.below(Question::DurableApplied, 2) == 1;
-        let applied = if durable { self.applied } else { LogIndex::ZERO };
-        let Stored { hard_state, log } = self.disk.stored().clone();
-        let recovered = Recovered {
-            hard_state,
-            snapshot: Snapshot::genesis(self.given.clone()),
-            prev: LogPosition::ZERO,
-            entries: log.positions(),
-            applied,
-        };
-        let node = Node::new(config.clone(), recovered, now.saturating_add(clock_offset))?;
-        let mut machine = Machine::default();
-        for (_, entry) in log.iter().take_while(|(position, _)| position.index <= applied) {
-            machine.apply(entry);
-        }
+        let ahead = self.machine.applied() > restored.applied();
+        let machine = if durable && ahead { self.machine.clone() } else { restored };
+        let (position, prev, entries) = (snapshot.position, log.start(), log.positions());
+        let recovered =
+            Recovered { hard_state, snapshot, prev, entries, applied: machine.applied() };
+        let local = Instant::from_nanos(self.clock.reading(now)).saturating_add(clock_offset);
+        let node = Node::new(config.clone(), recovered, local)?;
+        log.compact(position);
         self.life += 1;
         self.paused = false;
         self.crash_in_step = false;
@@ -213,6 +193,9 @@ impl Host {
             machine,
             ledger: Ledger::new(hard_state),
             waiting: BTreeMap::new(),
+            queries: BTreeMap::new(),
+            ready: Vec::new(),
+            takes_snapshot: false,
             inbox: Vec::new(),
             poll_at: None,
             wake_at: None,
@@ -224,13 +207,37 @@ impl Host {
     /// Ends the process. What the disk loses is the caller's to decide.
     pub fn stop(&mut self) {
         if let Some(process) = self.process.take() {
-            self.applied = process.machine.applied;
             self.last_membership = process.node.membership().clone();
+            self.machine = process.machine;
         }
     }
 
+    /// Forgets everything that it had on its disk; it must be down.
+    pub fn wipe(&mut self) {
+        self.disk.wipe();
+        self.machine = Machine::default();
+        self.last_membership = self.given.clone();
+    }
+
+    /// The time as its node is told it.
+    pub fn local(&self, now: Instant) -> Instant {
+        Instant::from_nanos(self.clock.reading(now)).saturating_add(self.clock_offset())
+    }
+
+    /// When its node's deadline is, in simulated time.
+    pub fn deadline(&self) -> Option<Instant> {
+        let deadline = self.process.as_ref()?.node.deadline()?;
+        let origin = Instant::ZERO.saturating_add(self.clock_offset());
+        let reading = deadline.saturating_since(origin);
+        Some(self.clock.when(u64::try_from(reading.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
+    fn clock_offset(&self) -> Duration {
+        self.process.as_ref().map_or(Duration::ZERO, |process| process.clock_offset)
+    }
+
     /// What is seen of it from outside.
-    pub fn view(&self) -> View<'_> {
+    pub fn view(&self, now: Instant) -> View<'_> {
         let stored = self.disk.stored();
         let process = self.process.as_ref();
         View {
@@ -240,14 +247,17 @@ impl Host {
             membership: self.membership(),
             stored,
             log: process.map_or(&stored.log, |process| &process.log),
-            clock_offset: process.map_or(Duration::ZERO, |process| process.clock_offset),
+            machine: process.map(|process| &process.machine),
+            clock: self.clock.elapsed(now),
+            clock_offset: self.clock_offset(),
+            deadline: process.and_then(|process| process.node.deadline()),
         }
     }
 
     /// What a record says of it; `None` while it is down.
     pub fn state(&self) -> Option<NodeState> {
         let Process { status, machine, .. } = self.process.as_ref()?;
-        Some(NodeState { applied: machine.applied, ..self.state_of(status) })
+        Some(NodeState { applied: machine.applied(), ..self.state_of(status) })
     }
 
     /// What a record says of a node with this status on this host.

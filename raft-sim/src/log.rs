@@ -32,9 +32,10 @@ pub struct Entry {
     pub content: Content<Command>,
 }
 
-/// The entries from index 1 on.
+/// The entries after a start: index 0, or what a snapshot covers.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
 pub struct Log {
+    start: LogPosition,
     entries: Vec<Entry>,
 }
 
@@ -55,23 +56,54 @@ impl Log {
         log
     }
 
+    /// An empty log that starts after a position.
+    pub const fn starting(start: LogPosition) -> Self {
+        Self { start, entries: Vec::new() }
+    }
+
+    /// The position before the first entry.
+    pub const fn start(&self) -> LogPosition {
+        self.start
+    }
+
     /// The last position.
     pub fn last(&self) -> LogPosition {
-        let index = u64::try_from(self.entries.len()).expect("a log fits into memory");
-        self.entries.last().map_or(LogPosition::ZERO, |e| LogPosition::new(e.term, LogIndex(index)))
+        let count = u64::try_from(self.entries.len()).expect("a log fits into memory");
+        let index = LogIndex(self.start.index.get() + count);
+        self.entries.last().map_or(self.start, |e| LogPosition::new(e.term, index))
+    }
+
+    /// Drops everything up to a position that a snapshot covers; all of it, if the log does not hold
+    /// that position.
+    pub fn compact(&mut self, position: LogPosition) {
+        if position.index <= self.start.index {
+            return;
+        }
+        if self.holds(position) {
+            let covered = position.index.get() - self.start.index.get();
+            self.entries.drain(..usize::try_from(covered).expect("a log fits into memory"));
+        } else {
+            self.entries.clear();
+        }
+        self.start = position;
+    }
+
+    /// Whether the log holds this position, or a snapshot covers its index.
+    pub fn covers(&self, position: LogPosition) -> bool {
+        position.index < self.start.index || self.holds(position)
     }
 
     /// The entry at an index.
     pub fn get(&self, index: LogIndex) -> Option<&Entry> {
-        self.entries.get(offset(index)?)
+        self.entries.get(self.offset(index)?)
     }
 
     /// The position at an index; also the one before the first entry.
     pub fn position(&self, index: LogIndex) -> Option<LogPosition> {
-        match index {
-            LogIndex::ZERO => Some(LogPosition::ZERO),
-            _ => self.get(index).map(|entry| LogPosition::new(entry.term, index)),
+        if index == self.start.index {
+            return Some(self.start);
         }
+        self.get(index).map(|entry| LogPosition::new(entry.term, index))
     }
 
     /// Whether the log holds exactly this position.
@@ -81,16 +113,17 @@ impl Log {
 
     /// The entries from an index on, with their positions.
     pub fn from(&self, first: LogIndex) -> impl DoubleEndedIterator<Item = (LogPosition, &Entry)> {
-        let start = offset(first).unwrap_or(0).min(self.entries.len());
+        let start = self.offset(first).unwrap_or(0).min(self.entries.len());
+        let before = self.start.index.get();
         self.entries[start..].iter().enumerate().map(move |(nth, entry)| {
-            let index = u64::try_from(start + nth + 1).expect("a log fits into memory");
-            (LogPosition::new(entry.term, LogIndex(index)), entry)
+            let nth = u64::try_from(start + nth + 1).expect("a log fits into memory");
+            (LogPosition::new(entry.term, LogIndex(before + nth)), entry)
         })
     }
 
     /// Every entry, with its position.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (LogPosition, &Entry)> {
-        self.from(LogIndex(1))
+        self.from(LogIndex(self.start.index.get() + 1))
     }
 
     /// The log as [`Recovered`](raft_core::Recovered) wants it.
@@ -104,7 +137,7 @@ impl Log {
 
     /// Drops everything from an index on.
     pub fn truncate(&mut self, first: LogIndex) {
-        self.entries.truncate(offset(first).unwrap_or(0));
+        self.entries.truncate(self.offset(first).unwrap_or(0));
     }
 
     /// Appends one entry.
@@ -118,7 +151,7 @@ impl Log {
     ///
     /// If that leaves a gap: the core must never ask for it.
     pub fn write(&mut self, first: LogIndex, entries: &[Entry]) {
-        assert!(first > LogIndex::ZERO && first.get() <= self.last().index.get() + 1, "a gap");
+        assert!(first > self.start.index && first.get() <= self.last().index.get() + 1, "a gap");
         self.truncate(first);
         self.entries.extend_from_slice(entries);
     }
@@ -128,10 +161,10 @@ impl Log {
         let entry = self.get(position.index).filter(|entry| entry.term == position.term)?;
         entry.content.command().copied()
     }
-}
 
-fn offset(index: LogIndex) -> Option<usize> {
-    usize::try_from(index.get().checked_sub(1)?).ok()
+    fn offset(&self, index: LogIndex) -> Option<usize> {
+        usize::try_from(index.get().checked_sub(self.start.index.get() + 1)?).ok()
+    }
 }
 
 #[cfg(test)]
@@ -158,6 +191,22 @@ mod tests {
         assert_eq!(log.command(position(2, 2)), None, "another term");
         assert_eq!(log.command(position(2, 3)), None, "no command");
         assert_eq!(log.command(position(2, 6)), None, "beyond the end");
+    }
+
+    #[test]
+    fn what_a_snapshot_covers_goes() {
+        let whole = Log::invented(&[commands(1, 3), commands(2, 2)].into_iter().collect());
+        let mut log = whole.clone();
+        log.compact(position(1, 2));
+        assert_eq!((log.start(), log.last()), (position(1, 2), position(2, 5)));
+        assert_eq!(log.get(LogIndex(3)), whole.get(LogIndex(3)));
+        assert_eq!(log.get(LogIndex(2)), None);
+        assert!(log.covers(position(1, 1)) && log.holds(position(1, 2)));
+        assert_eq!(log.iter().next().map(|(p, _)| p), Some(position(1, 3)));
+        log.compact(position(1, 1));
+        assert_eq!(log.start(), position(1, 2), "an older snapshot changes nothing");
+        log.compact(position(3, 4));
+        assert_eq!((log.start(), log.last()), (position(3, 4), position(3, 4)), "contradicted");
     }
 
     #[test]

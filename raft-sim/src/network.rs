@@ -1,7 +1,7 @@
 //! Directed links that delay, lose, duplicate and reorder messages, and that can be cut.
 
 use crate::choice::{Choices, Question};
-use crate::log::Command;
+use crate::host::Payload;
 use crate::record::DropReason;
 use crate::setup::{LinkProfile, MessageKind, Setup};
 use raft_core::{Envelope, Instant, NodeId};
@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Packet {
     /// What the core said.
     pub envelope: Envelope,
-    /// The commands that it names.
-    pub commands: Vec<Command>,
+    /// The commands that it names, or the content of the snapshot.
+    pub payload: Payload,
     /// How often the link had been cut when it left.
     cuts: u64,
 }
@@ -77,9 +77,9 @@ impl Network {
     }
 
     /// What travels.
-    pub fn packet(&self, envelope: Envelope, commands: Vec<Command>) -> Packet {
+    pub fn packet(&self, envelope: Envelope, payload: Payload) -> Packet {
         let cuts = self.links.get(&(envelope.from, envelope.to)).map_or(0, |link| link.cuts);
-        Packet { envelope, commands, cuts }
+        Packet { envelope, payload, cuts }
     }
 
     /// Whether a packet really arrives: not if the link was cut meanwhile.
@@ -158,6 +158,7 @@ impl Link {
 mod tests {
     use super::{Network, Passage};
     use crate::choice::Choices;
+    use crate::host::Payload;
     use crate::record::DropReason;
     use crate::setup::{LinkProfile, MessageKind, Setup};
     use raft_core::{
@@ -195,13 +196,13 @@ mod tests {
     #[test]
     fn a_cut_takes_what_is_on_its_way_even_if_it_is_healed_in_time() {
         let mut network = Network::new(&Setup::of_voters(2));
-        let packet = network.packet(vote(), Vec::new());
+        let packet = network.packet(vote(), Payload::default());
         assert!(network.arrives(&packet));
         network.isolate(B);
         assert!(!network.arrives(&packet));
         network.heal_all();
         assert!(!network.arrives(&packet));
-        assert!(network.arrives(&network.packet(vote(), Vec::new())));
+        assert!(network.arrives(&network.packet(vote(), Payload::default())));
     }
 
     #[test]

@@ -31,6 +31,9 @@ impl Ledger {
     pub fn take(&mut self, write: &Write) {
         self.hard_states.extend(write.hard_state.map(|state| (write.ticket, state)));
         let Some(log) = &write.log else { return };
+        if log.restart_after.is_some() {
+            self.written.clear();
+        }
         self.written.retain(|range| range.first < log.first);
         if let Some(range) = self.written.last_mut() {
             range.last = range.last.min(LogIndex(log.first.get() - 1));
@@ -39,6 +42,11 @@ impl Ledger {
         if last >= log.first {
             self.written.push(Range { first: log.first, last, ticket: write.ticket });
         }
+    }
+
+    /// The log was replaced by a snapshot.
+    pub fn installed(&mut self) {
+        self.written.clear();
     }
 
     /// The newest write of this life that had to be durable before the message left.

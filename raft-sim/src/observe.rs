@@ -88,7 +88,7 @@ pub fn name(event: &Event) -> Option<String> {
 
 impl Observer {
     /// An observer that counts from `from` on.
-    pub const fn new(from: Instant) -> Self {
+    pub fn new(from: Instant) -> Self {
         let figures = Figures {
             elections: 0,
             pre_votes: 0,

@@ -352,6 +352,13 @@ pub enum Operation {
         /// The key.
         key: u64,
     },
+    /// Reads at any node, without the log.
+    Query {
+        /// The key.
+        key: u64,
+        /// What the answer is to rest on.
+        consistency: Consistency,
+    },
 }
 
 /// Where an operation of a client stands.
@@ -363,7 +370,7 @@ pub enum Phase {
     Returned {
         /// What was read: `None` where nothing was written before. For a write, what it wrote.
         value: Option<u64>,
-        /// Where its command stands in the log.
+        /// Where its command stands in the log; for a query, what was applied when it was served.
         position: LogPosition,
     },
     /// It is given up; it may take effect yet.

@@ -122,6 +122,11 @@ pub fn in_full(scenario: &Scenario, plays: &[Played]) -> String {
             let _ = writeln!(text, "{INDENT}{style}{word:8}{style:#}{}", sentence.trim_start());
         }
     }
+    let good = plays.iter().filter(|play| play.alarmed_as_expected);
+    for alarm in good.filter_map(|play| play.violation.as_ref()) {
+        let sentence = indented(&format!("as expected: {alarm}"), &" ".repeat(10));
+        let _ = writeln!(text, "{INDENT}{BAD}{:8}{BAD:#}{}", "alarm", sentence.trim_start());
+    }
     text + &failures(scenario, plays)
 }
 

@@ -61,7 +61,7 @@ macro_rules! built_in {
 }
 
 /// The names and texts of the scenarios that come with the simulator, in the order of the report.
-const BUILT_IN: [(&str, &str); 39] = built_in![
+const BUILT_IN: [(&str, &str); 44] = built_in![
     "symmetric-partition",
     "asymmetric-partition",
     "asymmetric-partition-one-way",
@@ -98,9 +98,14 @@ const BUILT_IN: [(&str, &str); 39] = built_in![
     "transfer-refused",
     "read-index",
     "lease-read",
+    "lease-read-clients",
+    "lease-read-beyond-drift",
     "follower-read",
+    "snapshot-catch-up",
+    "snapshot-interrupted",
     "unreachable-peer",
     "long-absence",
+    "wiped-node",
 ];
 
 impl Scenario {

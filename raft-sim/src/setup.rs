@@ -41,6 +41,8 @@ pub struct Setup {
     pub links: BTreeMap<(NodeId, NodeId), LinkProfile>,
     /// Every disk.
     pub disk: DiskProfile,
+    /// When snapshots are taken, and how they travel.
+    pub snapshots: SnapshotProfile,
     /// The clients, in the order of their numbers, from 1 on.
     pub clients: Vec<ClientSetup>,
     /// How long the run lasts.
@@ -71,6 +73,7 @@ impl Setup {
             link: LinkProfile::default(),
             links: BTreeMap::new(),
             disk: DiskProfile::default(),
+            snapshots: SnapshotProfile::default(),
             clients: Vec::new(),
             duration: Duration::from_secs(10),
             timeline: Vec::new(),
@@ -123,6 +126,7 @@ impl Setup {
         Config {
             heartbeat_interval: node.heartbeat_interval.unwrap_or(self.heartbeat_interval),
             protection: node.protection.unwrap_or(self.protection),
+            snapshot_timeout: self.snapshots.timeout.unwrap_or(timeout * 60),
             ..Config::new(node.id, seed).with_election_timeout(timeout)
         }
     }
@@ -236,6 +240,26 @@ impl Default for DiskProfile {
     }
 }
 
+/// When snapshots are taken, and how they travel.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct SnapshotProfile {
+    /// A host takes one after so many applied entries; 0 for never.
+    pub every: u64,
+    /// How long one is on its way at least, besides the delay of its link.
+    pub delay: Duration,
+    /// How many of a million installations fail. If not 0, what became of a snapshot that was sent is
+    /// sometimes reported late, or never.
+    pub failure_ppm: u32,
+    /// [`Config::snapshot_timeout`]; 60 T if it is not given.
+    pub timeout: Option<Duration>,
+}
+
+impl Default for SnapshotProfile {
+    fn default() -> Self {
+        Self { every: 0, delay: Duration::from_millis(20), failure_ppm: 0, timeout: None }
+    }
+}
+
 /// One client: it does one operation at a time, and thinks in between.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ClientSetup {
@@ -245,6 +269,10 @@ pub struct ClientSetup {
     pub max_think: Duration,
     /// How many of a hundred operations are writes; the others read.
     pub write_percent: u32,
+    /// How many of a hundred reads go to any node, without the log.
+    pub query_percent: u32,
+    /// Whether half of these are lease reads.
+    pub leases: bool,
     /// How many keys it uses; at least 1.
     pub keys: u64,
     /// How long it waits for an answer before it gives the operation up, with an unknown outcome.
@@ -261,6 +289,8 @@ impl Default for ClientSetup {
             min_think: Duration::from_millis(20),
             max_think: Duration::from_millis(60),
             write_percent: 50,
+            query_percent: 0,
+            leases: false,
             keys: 3,
             patience: Duration::from_secs(2),
             start: Instant::ZERO,

@@ -7,9 +7,12 @@
 
 use crate::choice::{Choices, Question, nanos};
 use crate::record::Sink;
-use crate::setup::{ClientSetup, DiskProfile, Fault, LinkProfile, MessageKind, NodeSetup, Setup};
+use crate::setup::{
+    Change, ClientSetup, DiskProfile, Fault, LinkProfile, MessageKind, NodeSetup, Setup,
+    SnapshotProfile,
+};
 use crate::world::{Outcome, World};
-use raft_core::{Instant, Membership, NodeId, Protection};
+use raft_core::{Consistency, Instant, Membership, NodeId, Protection};
 use std::time::Duration;
 
 /// How long faults happen.
@@ -42,12 +45,18 @@ pub fn setup(choices: &mut Choices) -> Setup {
     let protection = protections[draw.index(4)];
     let ids = (1..=voters + learners).map(NodeId);
     let mut nodes: Vec<NodeSetup> = ids.clone().map(NodeSetup::new).collect();
-    if draw.one_in(8) {
+    let mixed = draw.one_in(8);
+    if mixed {
         // A rolling upgrade, or a careless operator.
         for node in &mut nodes {
             node.protection = Some(protections[draw.index(4)]);
             node.election_timeout = Some(timeout + draw.millis(0, 25));
         }
+    }
+    // Nodes that may join later know of no cluster.
+    let spare = draw.below(3);
+    for id in (1..=spare).map(|nth| NodeId(voters + learners + nth)) {
+        nodes.push(NodeSetup { membership: Some(Membership::empty()), ..NodeSetup::new(id) });
     }
     let membership =
         Membership::new((1..=voters).map(NodeId), [], (voters + 1..=voters + learners).map(NodeId));
@@ -62,14 +71,19 @@ pub fn setup(choices: &mut Choices) -> Setup {
         build_delay: draw.often(Duration::from_millis(10)),
         link: draw.link(),
         disk: DiskProfile { min_latency: Duration::ZERO, max_latency: draw.millis(0, 30) },
+        snapshots: draw.snapshots(timeout),
         clients: Vec::new(),
         duration: STORM + timeout * CALM_TIMEOUTS,
         ..Setup::of_voters(1)
     };
+    // Jumps are beyond any drift bound: they have no lease reads beside them.
+    let jumps = draw.one_in(4);
     for _ in 0..draw.index(4) {
-        setup.clients.push(draw.client(&setup));
+        setup.clients.push(draw.client(&setup, !jumps));
     }
-    draw.storm(&mut setup);
+    // A node that is removed and never hears of it is held off by the full protection only.
+    let kinds = Kinds { jumps, removals: protection == Protection::Full && !mixed };
+    draw.storm(&mut setup, kinds);
     calm(&mut setup);
     setup
 }
@@ -94,6 +108,13 @@ fn calm(setup: &mut Setup) {
             add(Fault::SetLink { from: node, to, profile });
         }
     }
+}
+
+/// Which faults a run may have besides the common ones.
+#[derive(Clone, Copy)]
+struct Kinds {
+    jumps: bool,
+    removals: bool,
 }
 
 /// What is drawn for a setup.
@@ -135,12 +156,14 @@ impl Draw<'_> {
         }
     }
 
-    fn client(&mut self, setup: &Setup) -> ClientSetup {
+    fn client(&mut self, setup: &Setup, leases: bool) -> ClientSetup {
         let min_think = self.millis(1, 20);
         ClientSetup {
             min_think,
             max_think: min_think + self.millis(0, 100),
             write_percent: 50,
+            query_percent: [0, 60][self.index(2)],
+            leases,
             keys: 1 + self.below(3),
             patience: self.millis(100, 1000),
             start: Instant::ZERO,
@@ -148,8 +171,52 @@ impl Draw<'_> {
         }
     }
 
+    fn snapshots(&mut self, timeout: Duration) -> SnapshotProfile {
+        SnapshotProfile {
+            every: [0, 4, 40][self.index(3)],
+            delay: self.millis(0, 100),
+            failure_ppm: [0, 300_000][self.index(2)],
+            timeout: Some(timeout * 8),
+        }
+    }
+
+    /// What operators and clocks do.
+    fn operation(&mut self, ids: &[NodeId], kinds: Kinds) -> Fault {
+        let nodes = u64::try_from(ids.len()).expect("a few nodes");
+        let (node, other) = (ids[self.index(nodes)], ids[self.index(nodes)]);
+        match self.below(10) {
+            0 => Fault::TakeSnapshot { node },
+            1 => Fault::Unreachable { node, peer: other },
+            2 => Fault::Read { node, consistency: Consistency::ReadIndex },
+            3 if !kinds.jumps => Fault::Read { node, consistency: Consistency::Lease },
+            4 | 5 => {
+                let to = (!self.one_in(3)).then_some(other);
+                Fault::Transfer { node: self.one_in(4).then_some(node), to }
+            }
+            6 if kinds.jumps => {
+                let millis = i64::try_from(self.below(1000)).expect("a second");
+                Fault::JumpClock { node, millis: if self.one_in(2) { -millis } else { millis } }
+            }
+            6 => {
+                let ppm = i32::try_from(self.below(2001)).expect("a small number");
+                Fault::SetClock { node, ppm: ppm - 1000 }
+            }
+            _ => Fault::ChangeMembership { node: None, change: self.change(node, other, kinds) },
+        }
+    }
+
+    fn change(&mut self, node: NodeId, other: NodeId, kinds: Kinds) -> Change {
+        match self.below(6) {
+            0 if kinds.removals => Change::Remove(node),
+            1 if kinds.removals => Change::Replace { old: node, new: other },
+            2 => Change::Demote(node),
+            3 => Change::AddLearner(node),
+            _ => Change::Promote(node),
+        }
+    }
+
     /// Faults at random moments, most of them with their end.
-    fn storm(&mut self, setup: &mut Setup) {
+    fn storm(&mut self, setup: &mut Setup, kinds: Kinds) {
         let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
         // The calm answer is the long pause.
         let longest = nanos(Duration::from_millis(1700 - 2 * self.below(800)));
@@ -160,7 +227,8 @@ impl Draw<'_> {
             let longest_outage = [1500, 300, 30][self.index(3)];
             let after = at + 1_000_000 * (1 + self.below(longest_outage));
             let time = Instant::from_nanos;
-            let (fault, repair) = self.fault(&ids);
+            let (fault, repair) =
+                if self.one_in(3) { (self.operation(&ids, kinds), None) } else { self.fault(&ids) };
             timeline.push((time(at), fault));
             timeline.extend(repair.filter(|_| after < end).map(|repair| (time(after), repair)));
             at += longest - self.below(longest - nanos(Duration::from_millis(1)));
@@ -178,7 +246,7 @@ impl Draw<'_> {
             0 => return (Fault::CrashInStep { node }, Some(Fault::Restart { node })),
             _ => (node, others[self.index(nodes - 1)]),
         };
-        let kind = MessageKind::ALL[self.index(6)];
+        let kind = MessageKind::ALL[self.index(10)];
         match self.below(14) {
             0 | 1 => (Fault::Cut { from, to }, Some(Fault::Heal { from, to })),
             2 => (Fault::Isolate { node }, Some(Fault::HealAll)),
@@ -206,7 +274,7 @@ mod tests {
 
     /// How many runs; the environment can ask for more.
     fn runs() -> u64 {
-        std::env::var("RAFT_SIM_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(200)
+        std::env::var("RAFT_SIM_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(800)
     }
 
     #[test]

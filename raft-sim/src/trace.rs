@@ -5,8 +5,9 @@ use crate::record::{
 };
 use crate::setup::Fault;
 use raft_core::{
-    AppendEntries, AppendEntriesResponse, AppendOutcome, Config, Echo, Entries, Envelope,
-    HardState, LogPosition, Membership, Message, NodeId, Probe, Run, Snapshot, Source, Write,
+    AppendEntries, AppendEntriesResponse, AppendOutcome, Config, Consistency, Echo, Entries,
+    Envelope, HardState, LogPosition, Membership, Message, NodeId, Probe, Run, Snapshot, Source,
+    Write,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -332,6 +333,8 @@ fn operated(client: u64, serial: u64, operation: Operation, phase: Phase) -> Val
     let (op, key, written) = match operation {
         Operation::Write { key, value } => ("write", key, Some(value)),
         Operation::Read { key } => ("read", key, None),
+        Operation::Query { key, consistency: Consistency::ReadIndex } => ("read_index", key, None),
+        Operation::Query { key, consistency: Consistency::Lease } => ("lease_read", key, None),
     };
     let head = json!({ "client": client, "serial": serial, "op": op, "key": key });
     let tail = match phase {

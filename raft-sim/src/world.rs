@@ -4,18 +4,20 @@ mod clients;
 mod faults;
 mod scribe;
 mod service;
+mod snapshots;
 mod step;
 
 use crate::checker::{Checkers, Happening, Sight, View};
 use crate::choice::{Choice, Choices, Question, RollingHash};
 use crate::client::{Answer, Client, Request};
 use crate::exercised::Exercised;
-use crate::host::{Arrival, Host};
+use crate::host::{Arrival, Host, Payload};
+use crate::machine::Machine;
 use crate::network::{Network, Packet, Passage};
-use crate::record::{DropReason, Event, Sink, Violation};
+use crate::record::{DropReason, Event, Operation, Phase, Sink, Violation};
 use crate::setup::{Setup, SetupError};
 use raft_core::payload::attach;
-use raft_core::{Envelope, Fate, Instant, LogPosition, Message, NodeId};
+use raft_core::{Envelope, Input, Instant, LogPosition, Message, NodeId, Outcome as Ended};
 use scribe::Scribe;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
@@ -30,7 +32,9 @@ enum Pending {
     /// A write of the host's disk is due.
     Disk { node: NodeId, life: u64 },
     /// The sender reads the commands that a message names, and sends it.
-    Build { life: u64, envelope: Envelope },
+    Build { life: u64, envelope: Envelope, machine: Option<Box<Machine>> },
+    /// The host tells its node what became of a snapshot that it sent.
+    Report { node: NodeId, life: u64, input: Input },
     /// A copy of a message arrives.
     Deliver(Packet),
     /// The host looks into its inbox.
@@ -57,7 +61,7 @@ impl Pending {
             Self::Start(_) => 0,
             Self::Fault(_) => 1,
             Self::Disk { .. } => 2,
-            Self::Build { .. } | Self::Deliver(_) | Self::Request { .. } => 3,
+            Self::Build { .. } | Self::Deliver(_) | Self::Request { .. } | Self::Report { .. } => 3,
             Self::Answer { .. } | Self::Turn { .. } | Self::Retry { .. } => 4,
             Self::GiveUp { .. } => 5,
             Self::Poll { .. } | Self::Wake { .. } => 6,
@@ -96,6 +100,12 @@ pub struct World {
     accepted: BTreeMap<NodeId, BTreeSet<LogPosition>>,
     /// The number of the operator's next request.
     operator: u64,
+    /// What the operator asked for and was not answered yet.
+    operator_asked: BTreeMap<u64, Operation>,
+    /// What it was answered.
+    operator_heard: Vec<(u64, Operation, Phase)>,
+    /// Whether every clock has kept within the drift bound so far.
+    clocks_hold: bool,
     service: Option<NodeId>,
     hash: RollingHash,
     events: u64,
@@ -125,6 +135,9 @@ impl World {
             scribe: Scribe::default(),
             accepted: BTreeMap::new(),
             operator: 0,
+            operator_asked: BTreeMap::new(),
+            operator_heard: Vec::new(),
+            clocks_hold: true,
             service: None,
             hash: RollingHash::new(),
             events: 0,
@@ -176,7 +189,7 @@ impl World {
             self.at_once = if time == self.now { self.at_once + 1 } else { 0 };
             self.now = time;
             self.events += 1;
-            let verdict = self.happen(pending);
+            let verdict = self.happen(pending).and_then(|()| self.hear_operator());
             self.observe_service();
             self.scribe.hand_over(sink);
             verdict?;
@@ -224,8 +237,9 @@ impl World {
             Pending::Start(node) => self.start(node),
             Pending::Fault(nth) => self.fault(nth),
             Pending::Disk { node, life } => self.disk(node, life),
-            Pending::Build { life, envelope } => {
-                self.build(life, envelope);
+            Pending::Report { node, life, input } => self.report(node, life, input),
+            Pending::Build { life, envelope, machine } => {
+                self.build(life, envelope, machine);
                 Ok(())
             }
             Pending::Deliver(packet) => self.deliver(packet),
@@ -298,19 +312,20 @@ impl World {
             return Ok(());
         }
         let host = self.hosts.get_mut(&id).expect("it lives");
-        let tickets = host.disk.complete(self.now, &mut self.choices);
-        for ticket in &tickets {
-            self.tell(Some(id), Event::PersistDone { ticket: *ticket });
-        }
+        let reports = host.disk.complete(self.now, &mut self.choices);
+        let arrivals: Vec<_> =
+            reports.into_iter().map(|report| self.reported(id, report)).collect();
         self.show(id, Happening::Synced)?;
-        for ticket in tickets {
-            self.arrive(id, Arrival::Persisted(ticket))?;
+        for arrival in arrivals {
+            if self.lives(id, life) {
+                self.arrive(id, arrival)?;
+            }
         }
         Ok(())
     }
 
     /// Reads the commands that a message names, and gives it to the link.
-    fn build(&mut self, life: u64, envelope: Envelope) {
+    fn build(&mut self, life: u64, envelope: Envelope, machine: Option<Box<Machine>>) {
         if !self.lives(envelope.from, life) {
             return self.drop_message(envelope, DropReason::Down);
         }
@@ -330,7 +345,7 @@ impl World {
             self.exercised.duplicates += 1;
             self.tell(None, Event::Duplicate { message: envelope.clone() });
         }
-        let packet = self.network.packet(envelope, commands);
+        let packet = self.network.packet(envelope, Payload { commands, machine });
         for time in arrivals {
             self.schedule(time, Pending::Deliver(packet.clone()));
         }
@@ -347,12 +362,14 @@ impl World {
             self.drop_message(packet.envelope, DropReason::Down);
             return Ok(());
         }
+        self.sent(&packet.envelope, Ended::Done);
         self.arrive(to, Arrival::Message(packet))
     }
 
     fn drop_message(&mut self, message: Envelope, reason: DropReason) {
         self.exercised.drops += 1;
         self.exercised.payloads_gone += u64::from(reason == DropReason::PayloadGone);
+        self.sent(&message, Ended::Failed);
         self.tell(None, Event::Drop { message, reason });
     }
 
@@ -411,7 +428,7 @@ impl World {
         if process.wake_at == Some(self.now) {
             process.wake_at = None;
         }
-        match process.deadline() {
+        match self.hosts[&id].deadline() {
             Some(deadline) if deadline <= self.now => self.arrive(id, Arrival::Wake),
             _ => {
                 self.schedule_wake(id);
@@ -425,8 +442,8 @@ impl World {
     fn schedule_wake(&mut self, id: NodeId) {
         let Some(host) = self.hosts.get_mut(&id) else { return };
         let (life, now) = (host.life, self.now);
+        let Some(deadline) = host.deadline() else { return };
         let Some(process) = &mut host.process else { return };
-        let Some(deadline) = process.deadline() else { return };
         // A deadline that stays in the past is a bug of the node: it must not stop the world.
         let at = if deadline > now { deadline } else { Instant::from_nanos(now.as_nanos() + 1) };
         if process.wake_at.is_none_or(|other| at < other) {
@@ -437,9 +454,10 @@ impl World {
 
     /// Shows an event to the checkers.
     fn show(&mut self, id: NodeId, happening: Happening<'_>) -> Result<(), Violation> {
-        let cluster: Vec<View<'_>> = self.hosts.values().map(Host::view).collect();
-        let node = self.hosts[&id].view();
-        let sight = Sight { now: self.now.as_nanos(), happening, node, cluster: &cluster };
+        let cluster: Vec<View<'_>> = self.hosts.values().map(|host| host.view(self.now)).collect();
+        let node = self.hosts[&id].view(self.now);
+        let (now, clocks_hold) = (self.now.as_nanos(), self.clocks_hold);
+        let sight = Sight { now, happening, node, cluster: &cluster, clocks_hold };
         match self.checkers.see(&sight) {
             Ok(()) => Ok(()),
             Err((checker, sentence)) => Err(self.violation(checker, sentence)),
@@ -460,22 +478,5 @@ impl World {
     fn take_into_hash(&mut self, what: &impl Hash) {
         self.hash.take(&self.now);
         self.hash.take(what);
-    }
-
-    /// Asks a node for the fate of every position that it has not told yet.
-    fn ask_fates(&mut self, id: NodeId) -> Result<(), Violation> {
-        let Some(open) = self.accepted.get(&id).filter(|open| !open.is_empty()) else {
-            return Ok(());
-        };
-        let Some(process) = &self.hosts[&id].process else { return Ok(()) };
-        let fate = |position: &LogPosition| (*position, process.node.fate(*position));
-        let told: Vec<_> = open.iter().map(fate).filter(|(_, fate)| *fate != Fate::Open).collect();
-        for (position, fate) in told {
-            self.accepted.entry(id).or_default().remove(&position);
-            self.exercised.fates_lost += u64::from(fate == Fate::Lost);
-            self.tell(Some(id), Event::Fate { position, fate });
-            self.show(id, Happening::FateTold { position, fate })?;
-        }
-        Ok(())
     }
 }

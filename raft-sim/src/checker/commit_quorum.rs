@@ -45,7 +45,7 @@ impl CommitQuorum {
                 node.id, leader.term
             ));
         }
-        let holders = sight.cluster.iter().filter(|view| view.stored.log.holds(position));
+        let holders = sight.cluster.iter().filter(|view| view.stored.covers(position));
         let holders: BTreeSet<_> = holders.map(|view| view.id).collect();
         if !is_quorum(node.membership, &holders) {
             return Err(format!(

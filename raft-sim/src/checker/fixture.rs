@@ -3,12 +3,14 @@
 use super::{Checker, Happening, Sight, View};
 use crate::disk::Stored;
 use crate::log::{Command, Entry, Log};
+use crate::machine::Machine;
 use crate::record::{Operation, Phase};
 use raft_core::payload::Content;
 use raft_core::{
     Action, AppendEntries, AppendEntriesResponse, AppendOutcome, Chunk, Echo, Entries, Envelope,
-    Fate, HardState, LogIndex, LogPosition, LogWrite, Membership, Message, NodeId, RequestVote,
-    RequestVoteResponse, RoleKind, Source, Status, Term, Ticket, Verdict, Write,
+    Fate, HardState, Instant, LogIndex, LogPosition, LogWrite, Membership, Message, NodeId,
+    RequestVote, RequestVoteResponse, RoleKind, Source, Status, Term, Ticket, Token, Verdict,
+    Write,
 };
 use std::time::Duration;
 
@@ -18,7 +20,10 @@ pub(super) struct TestNode {
     pub(super) membership: Membership,
     pub(super) stored: Stored,
     pub(super) log: Log,
+    pub(super) machine: Machine,
+    pub(super) clock: u64,
     pub(super) clock_offset: Duration,
+    pub(super) deadline: Option<Instant>,
 }
 
 impl TestNode {
@@ -70,6 +75,7 @@ impl TestNode {
 
 pub(super) struct Cluster {
     pub(super) now: u64,
+    pub(super) clocks_hold: bool,
     nodes: Vec<TestNode>,
 }
 
@@ -100,9 +106,12 @@ impl Cluster {
             membership: membership.clone(),
             stored: Stored::default(),
             log: Log::default(),
+            machine: Machine::default(),
+            clock: 0,
             clock_offset: Duration::ZERO,
+            deadline: None,
         };
-        Self { now: 0, nodes: (1..=count).map(node).collect() }
+        Self { now: 0, clocks_hold: true, nodes: (1..=count).map(node).collect() }
     }
 
     pub(super) fn node(&mut self, id: u64) -> &mut TestNode {
@@ -152,6 +161,16 @@ impl Cluster {
         self.show(checker, id, Happening::FateTold { position, fate })
     }
 
+    pub(super) fn asked(
+        &mut self,
+        checker: &mut dyn Checker,
+        id: u64,
+        token: Token,
+        within: Duration,
+    ) -> Result<(), String> {
+        self.show(checker, id, Happening::Asked { token, within })
+    }
+
     pub(super) fn client(
         &mut self,
         checker: &mut dyn Checker,
@@ -170,7 +189,8 @@ impl Cluster {
     ) -> Result<(), String> {
         let cluster: Vec<View<'_>> = self.nodes.iter().map(view_of).collect();
         let node = *cluster.iter().find(|view| view.id == NodeId(id)).expect("a member");
-        checker.see(&Sight { now: self.now, happening, node, cluster: &cluster })
+        let (now, clocks_hold) = (self.now, self.clocks_hold);
+        checker.see(&Sight { now, happening, node, cluster: &cluster, clocks_hold })
     }
 }
 
@@ -182,7 +202,10 @@ fn view_of(node: &TestNode) -> View<'_> {
         membership: &node.membership,
         stored: &node.stored,
         log: &node.log,
+        machine: Some(&node.machine),
+        clock: node.clock,
         clock_offset: node.clock_offset,
+        deadline: node.deadline,
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) struct LeaderCompleteness {
     /// By index from 1 on: what is committed, and the earliest term in which a node knew it.
     committed: BTreeMap<LogIndex, (LogPosition, Term)>,
     /// Every leader with its log at its election, as the last position of each term in it.
-    leaders: BTreeMap<Term, (NodeId, Vec<LogPosition>)>,
+    leaders: BTreeMap<Term, (NodeId, Spans)>,
 }
 
 impl Checker for LeaderCompleteness {
@@ -67,7 +67,10 @@ fn missing_in(leader: NodeId, term: Term, missing: LogPosition, known: Term) -> 
     )
 }
 
-fn last_of_each_term(log: &Log) -> Vec<LogPosition> {
+/// What a log starts after, and the last position of each term in it.
+type Spans = (LogPosition, Vec<LogPosition>);
+
+fn last_of_each_term(log: &Log) -> Spans {
     let mut spans: Vec<LogPosition> = Vec::new();
     for (position, _) in log.iter() {
         match spans.last_mut() {
@@ -75,10 +78,14 @@ fn last_of_each_term(log: &Log) -> Vec<LogPosition> {
             _ => spans.push(position),
         }
     }
-    spans
+    (log.start(), spans)
 }
 
-fn contains(spans: &[LogPosition], position: LogPosition) -> bool {
+fn contains((start, spans): &Spans, position: LogPosition) -> bool {
+    // What a snapshot covers, it holds: that is another checker's.
+    if position.index < start.index || position == *start {
+        return true;
+    }
     let span = spans.iter().find(|last| last.index >= position.index);
     span.is_some_and(|last| last.term == position.term)
 }

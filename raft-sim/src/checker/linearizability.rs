@@ -82,6 +82,35 @@ impl Linearizability {
         Ok(())
     }
 
+    /// A read without the log: it shows the state at an index, which covers all that had returned
+    /// before it began.
+    fn query(
+        &mut self,
+        operation: OperationId,
+        key: u64,
+        value: Option<u64>,
+        position: LogPosition,
+    ) -> Result<(), String> {
+        let (client, serial) = operation;
+        let floor = self.floors.remove(&operation).unwrap_or_default();
+        if position.index < floor {
+            return Err(format!(
+                "the read {serial} of client {client} shows the state at {position}, and an \
+                 operation at {floor:?} had returned before it began"
+            ));
+        }
+        self.returned = position.index.max(self.returned);
+        let upto = self.writes.get(&key).map(|writes| writes.range(..=position.index));
+        let expected = upto.and_then(|mut writes| writes.next_back()).map(|(_, value)| *value);
+        if value == expected {
+            return Ok(());
+        }
+        Err(format!(
+            "the read {serial} of client {client} at {position} returns {value:?}, and {expected:?} \
+             stands in the log"
+        ))
+    }
+
     fn returns(
         &mut self,
         operation: OperationId,
@@ -90,6 +119,9 @@ impl Linearizability {
         position: LogPosition,
     ) -> Result<(), String> {
         let (client, serial) = operation;
+        if let Operation::Query { key, .. } = what {
+            return self.query(operation, key, value, position);
+        }
         if self.applied.get(&operation) != Some(&position.index) {
             return Err(format!(
                 "operation {serial} of client {client} is said to stand at {position}, and no node \
@@ -106,9 +138,11 @@ impl Linearizability {
         self.returned = position.index.max(self.returned);
         let expected = match what {
             Operation::Write { value, .. } => Some(value),
-            Operation::Read { key } => self.writes.get(&key).and_then(|writes| {
-                writes.range(..position.index).next_back().map(|(_, value)| *value)
-            }),
+            Operation::Read { key } | Operation::Query { key, .. } => {
+                self.writes.get(&key).and_then(|writes| {
+                    writes.range(..position.index).next_back().map(|(_, value)| *value)
+                })
+            }
         };
         if value == expected {
             return Ok(());
@@ -132,8 +166,8 @@ mod tests {
     use crate::checker::fixture::{Cluster, apply, position, refused};
     use crate::log::{Command, Entry, Log};
     use crate::record::{Operation, Phase};
-    use raft_core::Term;
     use raft_core::payload::Content;
+    use raft_core::{Consistency, Term};
 
     const WRITE: Operation = Operation::Write { key: 7, value: 70 };
     const READ: Operation = Operation::Read { key: 7 };
@@ -174,6 +208,36 @@ mod tests {
             [(1, WRITE, at(1, Some(70))), (2, READ, at(2, Some(70))), (4, READ, at(4, Some(71)))];
         for (serial, what, phase) in phases {
             cluster.client(&mut checker, (1, serial), what, phase).expect("linearizable");
+        }
+    }
+
+    fn query(consistency: Consistency) -> Operation {
+        Operation::Query { key: 7, consistency }
+    }
+
+    #[test]
+    fn a_read_without_the_log_shows_what_was_applied() {
+        for consistency in [Consistency::ReadIndex, Consistency::Lease] {
+            let (mut cluster, mut checker) = applied();
+            let what = query(consistency);
+            for (serial, phase) in [(8, at(2, Some(70))), (9, at(4, Some(71)))] {
+                cluster.client(&mut checker, (2, serial), what, Phase::Invoked).expect("a call");
+                cluster.client(&mut checker, (2, serial), what, phase).expect("linearizable");
+            }
+        }
+    }
+
+    #[test]
+    fn a_read_without_the_log_that_misses_what_had_returned() {
+        for consistency in [Consistency::ReadIndex, Consistency::Lease] {
+            let (mut cluster, mut checker) = applied();
+            let what = query(consistency);
+            cluster.client(&mut checker, (1, 3), other(), at(3, Some(71))).expect("a write");
+            cluster.client(&mut checker, (2, 8), what, Phase::Invoked).expect("a call");
+            let step = cluster.client(&mut checker, (2, 8), what, at(2, Some(70)));
+            refused(step, "the state at 1/2, and an operation at i3 had returned before it began");
+            let step = cluster.client(&mut checker, (2, 9), what, at(4, Some(70)));
+            refused(step, "stands in the log");
         }
     }
 

@@ -41,12 +41,18 @@ impl Checker for LogMatching {
             self.learn(node.id, node.log, first)?;
         }
         match node.status {
-            Some(status) if sight.is_whole() && status.last != node.log.last() => Err(format!(
-                "{:?} says that its log ends at {}, and has written it up to {}",
-                node.id,
-                status.last,
-                node.log.last()
-            )),
+            Some(status)
+                if sight.is_whole()
+                    && status.installing.is_none()
+                    && status.last != node.log.last() =>
+            {
+                Err(format!(
+                    "{:?} says that its log ends at {}, and has written it up to {}",
+                    node.id,
+                    status.last,
+                    node.log.last()
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -55,7 +61,8 @@ impl Checker for LogMatching {
 impl LogMatching {
     /// Takes in the entries of a log from an index on.
     fn learn(&mut self, node: NodeId, log: &Log, first: LogIndex) -> Result<(), String> {
-        let before = LogIndex(first.get().saturating_sub(1));
+        let first = first.max(LogIndex(log.start().index.get() + 1));
+        let before = LogIndex(first.get() - 1);
         let mut term_before = log.position(before).map_or(Term::ZERO, |position| position.term);
         for (position, entry) in log.from(first) {
             if position.term < term_before {

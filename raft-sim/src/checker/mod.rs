@@ -8,18 +8,24 @@ mod election_safety;
 mod fate;
 mod leader_append_only;
 mod leader_completeness;
+mod lease_disjointness;
 mod linearizability;
 mod log_matching;
+mod membership_coherence;
 mod output_gating;
 mod promise;
+mod requests_end;
+mod snapshot_coherence;
 mod state_machine_safety;
 mod term_and_vote;
 
 use crate::disk::Stored;
 use crate::log::Log;
+use crate::machine::Machine;
 use crate::record::{Operation, Phase};
 use raft_core::{
-    Action, Envelope, Fate, LogIndex, LogPosition, Membership, NodeId, RoleKind, Status,
+    Action, Envelope, Fate, Instant, LogIndex, LogPosition, Membership, NodeId, RoleKind, Status,
+    Token,
 };
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -39,8 +45,14 @@ pub struct View<'a> {
     pub stored: &'a Stored,
     /// What its host would read: the disk's log with the writes on their way.
     pub log: &'a Log,
-    /// How far its clock is ahead of the simulated time.
+    /// Its state machine, while it runs.
+    pub machine: Option<&'a Machine>,
+    /// The time that has passed by its clock, across its lives; jumps back are left out.
+    pub clock: u64,
+    /// What its node adds to that reading, in this life.
     pub clock_offset: Duration,
+    /// Its node's deadline, by its own clock.
+    pub deadline: Option<Instant>,
 }
 
 /// What happened to the node.
@@ -69,6 +81,13 @@ pub enum Happening<'a> {
         /// The answer.
         fate: Fate,
     },
+    /// It is asked for something that must end.
+    Asked {
+        /// The name of the request.
+        token: Token,
+        /// How long it may take, by the clock of the node.
+        within: Duration,
+    },
     /// A client's operation began or ended.
     Client {
         /// The client and the number of its operation.
@@ -91,6 +110,8 @@ pub struct Sight<'a> {
     pub node: View<'a>,
     /// Everybody, the node included.
     pub cluster: &'a [View<'a>],
+    /// Whether every clock has kept within the drift bound so far.
+    pub clocks_hold: bool,
 }
 
 impl<'a> Sight<'a> {
@@ -127,7 +148,9 @@ impl<'a> Sight<'a> {
             }
             _ => (0, 0),
         };
-        (before + 1..=after).map(LogIndex)
+        // What a snapshot covers is not in the log any more.
+        let start = self.node.log.start().index.get();
+        (before.max(start.saturating_sub(1)) + 1..=after).map(LogIndex)
     }
 
     /// The status before and after a step.
@@ -161,6 +184,10 @@ pub struct Checkers {
     output_gating: output_gating::OutputGating,
     promise: promise::Promise,
     fate: fate::FateChecker,
+    snapshot_coherence: snapshot_coherence::SnapshotCoherence,
+    membership_coherence: membership_coherence::MembershipCoherence,
+    lease_disjointness: lease_disjointness::LeaseDisjointness,
+    requests_end: requests_end::RequestsEnd,
     linearizability: linearizability::Linearizability,
 }
 
@@ -171,7 +198,7 @@ impl Checkers {
     ///
     /// The name of the first checker that objects, and its sentence.
     pub fn see(&mut self, sight: &Sight<'_>) -> Result<(), (&'static str, String)> {
-        let all: [&mut dyn Checker; 11] = [
+        let all: [&mut dyn Checker; 15] = [
             &mut self.output_gating,
             &mut self.term_and_vote,
             &mut self.election_safety,
@@ -182,6 +209,10 @@ impl Checkers {
             &mut self.leader_completeness,
             &mut self.state_machine_safety,
             &mut self.fate,
+            &mut self.snapshot_coherence,
+            &mut self.membership_coherence,
+            &mut self.lease_disjointness,
+            &mut self.requests_end,
             &mut self.linearizability,
         ];
         for checker in all {

@@ -3,8 +3,8 @@
 
 use super::{Checker, Sight, View};
 use raft_core::{
-    AppendEntriesResponse, AppendOutcome, Envelope, LogIndex, Message, NodeId, RoleKind, Status,
-    Term, Verdict,
+    Action, AppendEntriesResponse, AppendOutcome, Envelope, LogIndex, Message, NodeId, RoleKind,
+    Status, Term, Verdict,
 };
 use std::collections::BTreeMap;
 
@@ -24,6 +24,18 @@ impl Checker for OutputGating {
         let disk = node.stored.hard_state;
         if let Some(candidate) = disk.voted_for {
             self.durable_votes.insert((node.id, disk.current_term), candidate);
+        }
+        for action in sight.actions() {
+            if let Action::SendSnapshot { term, at_least, .. } = action {
+                let image = node.stored.snapshot.as_ref();
+                let held = image.is_some_and(|i| i.snapshot.position.index >= at_least.index);
+                if *term > disk.current_term || !held {
+                    return Err(format!(
+                        "{:?} sends a snapshot of {at_least} in term {term}, which is not durable",
+                        node.id
+                    ));
+                }
+            }
         }
         for envelope in sight.sent() {
             if envelope.term > disk.current_term {
@@ -52,7 +64,8 @@ fn belief(node: &View<'_>, status: &Status) -> Result<(), String> {
         ));
     }
     let believed = status.durable;
-    if node.stored.log.holds(believed) {
+    // An installed snapshot has replaced the log, and the node has not been told yet.
+    if node.stored.covers(believed) || status.installing.is_some() {
         return Ok(());
     }
     let held = node.stored.log.position(believed.index);
@@ -117,6 +130,9 @@ fn acknowledgement(
 /// What is acknowledged is durable, no write on its way drops it, and it is the leader's.
 fn matched(sight: &Sight<'_>, envelope: &Envelope, index: LogIndex) -> Result<(), String> {
     let (node, id) = (&sight.node, sight.node.id);
+    if index < node.stored.log.start().index || index < node.log.start().index {
+        return Ok(());
+    }
     let Some(durable) = node.stored.log.position(index) else {
         let last = node.stored.log.last();
         return Err(format!("{id:?} acknowledges {index:?}, and its disk ends at {last}"));
@@ -127,7 +143,7 @@ fn matched(sight: &Sight<'_>, envelope: &Envelope, index: LogIndex) -> Result<()
     let leads = |status: &Status| status.role == RoleKind::Leader && status.term == envelope.term;
     let leader = sight.cluster.iter().find(|view| view.id == envelope.to);
     match leader.filter(|view| view.status.is_some_and(leads)) {
-        Some(leader) if !leader.log.holds(durable) => Err(format!(
+        Some(leader) if !leader.log.covers(durable) => Err(format!(
             "{id:?} acknowledges {durable} to {:?}, who holds {:?} there",
             leader.id,
             leader.log.position(index)

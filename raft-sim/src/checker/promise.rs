@@ -1,19 +1,19 @@
 //! A node that promised a lease to a leader votes for nobody else until it is over, its own candidacy
 //! included, whatever happens to it meanwhile.
 //!
-//! The promise is `promised` after the leader sent the probe. Simulated clocks have offsets, but run
-//! alike, so both ends of it can be put on the simulated time.
+//! The promise is `promised` after the leader sent the probe, by the clock of the node that gave it:
+//! what that clock showed at the moment of the sending is seen from outside.
 
 use super::{Checker, Sight};
 use crate::choice::nanos;
-use raft_core::{Message, NodeId, Permit, Term, Verdict};
+use raft_core::{Echo, Message, NodeId, Permit, Round, Term, Verdict};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct Promise {
-    /// How far the clock of a term's leader was ahead.
-    leader_clocks: BTreeMap<(NodeId, Term), u64>,
-    /// Until when, in simulated time, each node may vote only for whom.
+    /// What the receiver's clock showed when a probe was sent to it.
+    probes: BTreeMap<(NodeId, NodeId, Round), u64>,
+    /// Until when, by its own clock, each node may vote only for whom.
     promises: BTreeMap<(NodeId, NodeId), u64>,
     /// Which candidate of a term was told by which leader of the term before to stand.
     permits: BTreeMap<(NodeId, Term), NodeId>,
@@ -28,14 +28,17 @@ impl Checker for Promise {
         for envelope in sight.sent() {
             let (from, to, term) = (envelope.from, envelope.to, envelope.term);
             match &envelope.message {
-                Message::AppendEntries(_) => {
-                    self.leader_clocks.insert((from, term), nanos(sight.node.clock_offset));
+                Message::AppendEntries(append) => {
+                    let receiver = sight.cluster.iter().find(|view| view.id == to);
+                    if let (Some(probe), Some(receiver)) = (append.probe, receiver) {
+                        self.probes.insert((from, to, probe.round), receiver.clock);
+                    }
                 }
                 Message::AppendEntriesResponse(response) => {
-                    if let (Some(echo), Some(ahead)) =
-                        (response.echo, self.leader_clocks.get(&(to, term)))
+                    let sent = |echo: Echo| self.probes.get(&(to, from, echo.round));
+                    if let Some(echo) = response.echo
+                        && let Some(sent) = sent(echo).copied()
                     {
-                        let sent = echo.sent_at.as_nanos().saturating_sub(*ahead);
                         let until = self.promises.entry((from, to)).or_default();
                         *until = sent.saturating_add(nanos(echo.promised)).max(*until);
                     }
@@ -45,11 +48,11 @@ impl Checker for Promise {
                 }
                 Message::RequestVote(request) => {
                     self.permit(from, term, request.permit)?;
-                    self.votes(sight.now, from, from, term)?;
+                    self.votes(sight.node.clock, from, from, term)?;
                 }
                 Message::RequestVoteResponse(response) => {
                     if response.verdict == Verdict::Granted {
-                        self.votes(sight.now, from, to, term)?;
+                        self.votes(sight.node.clock, from, to, term)?;
                     }
                 }
                 Message::PreVote(_)
@@ -92,22 +95,55 @@ impl Promise {
 #[cfg(test)]
 mod tests {
     use super::Promise;
-    use crate::checker::fixture::{Cluster, append, matched, refused, request_vote, vote};
-    use raft_core::{Echo, Instant, Round, Verdict};
+    use crate::checker::fixture::{Cluster, matched, refused, request_vote, send, vote};
+    use raft_core::{
+        Action, AppendEntries, Echo, Entries, Instant, LogIndex, LogPosition, Message, NodeId,
+        Permit, Probe, RequestVote, Round, Term, Verdict,
+    };
     use std::time::Duration;
 
-    /// At 200 ms S2 answers a probe that S1 sent at 100 ms, and promises 1 s. The clock of S1 is one
-    /// hour ahead.
+    /// S1 sends a probe when the clock of S2 shows 100 ms; at 200 ms S2 answers, and promises 1 s.
     fn promised() -> (Cluster, Promise) {
         let (mut cluster, mut checker) = (Cluster::of(3), Promise::default());
-        let hour = Duration::from_secs(3600);
-        cluster.node(1).clock_offset = hour;
-        cluster.stepped(&mut checker, 1, &[append(1, 2, 1)]).expect("a heartbeat");
-        cluster.now = 200_000_000;
-        let sent_at = Instant::ZERO.saturating_add(hour + Duration::from_millis(100));
-        let echo = Echo { round: Round(1), sent_at, promised: Duration::from_secs(1) };
+        cluster.node(2).clock = 100_000_000;
+        let (round, sent_at) = (Round(1), Instant::from_nanos(77));
+        let promised = Duration::from_secs(1);
+        let heartbeat = AppendEntries {
+            prev: LogPosition::ZERO,
+            entries: Entries::new(),
+            commit: LogIndex::ZERO,
+            probe: Some(Probe { round, sent_at, lease: promised }),
+        };
+        let probe = send(1, 2, 1, Message::AppendEntries(heartbeat));
+        cluster.stepped(&mut checker, 1, &[probe]).expect("a heartbeat");
+        cluster.node(2).clock = 200_000_000;
+        let echo = Echo { round, sent_at, promised };
         cluster.stepped(&mut checker, 2, &[matched(2, 1, 1, 0, Some(echo))]).expect("a promise");
         (cluster, checker)
+    }
+
+    fn permitted(leader: u64) -> Action {
+        let permit = Some(Permit { leader: NodeId(leader), term: Term(1) });
+        send(3, 2, 2, Message::RequestVote(RequestVote { last: LogPosition::ZERO, permit }))
+    }
+
+    #[test]
+    fn a_vote_with_the_word_of_the_leader() {
+        let (mut cluster, mut checker) = promised();
+        let word = send(1, 3, 1, Message::TimeoutNow);
+        cluster.stepped(&mut checker, 1, &[word]).expect("it hands over");
+        cluster.stepped(&mut checker, 3, &[permitted(1)]).expect("as it was told");
+        let granted = [vote(2, 3, 2, Verdict::Granted)];
+        cluster.stepped(&mut checker, 2, &granted).expect("the leader itself wants it");
+    }
+
+    #[test]
+    fn a_word_that_nobody_gave() {
+        let (mut cluster, mut checker) = promised();
+        refused(cluster.stepped(&mut checker, 3, &[permitted(1)]), "which nobody gave");
+        let word = send(1, 3, 1, Message::TimeoutNow);
+        cluster.stepped(&mut checker, 1, &[word]).expect("it hands over");
+        refused(cluster.stepped(&mut checker, 3, &[permitted(2)]), "which nobody gave");
     }
 
     #[test]
@@ -117,7 +153,7 @@ mod tests {
         cluster.stepped(&mut checker, 2, &for_leader).expect("the promise was made to it");
         let refusal = [vote(2, 3, 2, Verdict::LeaderAlive)];
         cluster.stepped(&mut checker, 2, &refusal).expect("as promised");
-        cluster.now = 1_100_000_000;
+        cluster.node(2).clock = 1_100_000_000;
         cluster.stepped(&mut checker, 2, &[vote(2, 3, 2, Verdict::Granted)]).expect("it is over");
     }
 
@@ -125,7 +161,7 @@ mod tests {
     fn a_vote_within_the_promise() {
         for broken in [vote(2, 3, 2, Verdict::Granted), request_vote(2, 3, 2)] {
             let (mut cluster, mut checker) = promised();
-            cluster.now = 1_099_000_000;
+            cluster.node(2).clock = 1_099_000_000;
             let step = cluster.stepped(&mut checker, 2, &[broken]);
             refused(step, "1000 µs before its promise to S1 is over");
         }

@@ -25,6 +25,14 @@ impl Checker for StateMachineSafety {
         if let (Happening::Started, Some(status)) = (sight.happening, node.status) {
             self.last_applied.insert(node.id, status.last_applied);
         }
+        // A snapshot was installed.
+        if let Some((before, after)) = sight.step()
+            && let Some(position) = before.installing
+            && after.installing.is_none()
+            && after.log_start == position
+        {
+            self.last_applied.insert(node.id, position.index);
+        }
         for action in sight.actions() {
             if let Action::Apply { first, through } = action {
                 self.apply(node, *first, *through)?;
@@ -63,7 +71,7 @@ impl StateMachineSafety {
             let Some(entry) = node.log.get(index).filter(|entry| entry.term == through.term) else {
                 return Err(format!("{id:?} applies {position}, which it does not hold"));
             };
-            if !node.stored.log.holds(position) {
+            if !node.stored.covers(position) {
                 return Err(format!("{id:?} applies {position}, which is not durable there"));
             }
             let (known, other) = self.applied.entry(index).or_insert_with(|| (entry.clone(), id));

@@ -22,6 +22,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) disk: Disk,
     #[serde(default)]
+    pub(super) snapshots: Snapshots,
+    #[serde(default)]
     pub(super) node: Vec<Node>,
     #[serde(default)]
     pub(super) client: Vec<Spanned<Client>>,
@@ -53,6 +55,13 @@ pub(super) struct Disk {
     pub(super) latency: Option<Spanned<Text<Range<Duration>>>>,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Snapshots {
+    pub(super) every: Option<Text<u64>>,
+    pub(super) delay: Option<Text<Duration>>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Node {
@@ -73,6 +82,8 @@ pub(super) struct Node {
 pub(super) struct Client {
     pub(super) think: Option<Spanned<Text<Range<Duration>>>>,
     pub(super) write_percent: Option<Spanned<Text<u64>>>,
+    pub(super) query_percent: Option<Spanned<Text<u64>>>,
+    pub(super) leases: Option<bool>,
     pub(super) keys: Option<Spanned<Text<u64>>>,
     pub(super) patience: Option<Text<Duration>>,
     pub(super) start: Option<Text<Duration>>,

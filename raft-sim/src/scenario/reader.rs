@@ -73,6 +73,9 @@ impl Reader<'_> {
         let mut setup = self.cluster(&raw.cluster)?;
         setup.link = self.link(raw.link.delay, raw.link.loss_ppm, raw.link.duplicate_ppm)?;
         setup.disk = self.disk(raw.disk)?;
+        let snapshots = &mut setup.snapshots;
+        snapshots.every = raw.snapshots.every.map_or(snapshots.every, |every| every.0);
+        snapshots.delay = raw.snapshots.delay.map_or(snapshots.delay, |delay| delay.0);
         setup.duration = duration;
         for (nth, node) in raw.node.iter().enumerate() {
             let id = node.id.get_ref();
@@ -202,6 +205,9 @@ impl Reader<'_> {
         }
         client.write_percent =
             self.at_most(raw.write_percent, 100)?.unwrap_or(client.write_percent);
+        client.query_percent =
+            self.at_most(raw.query_percent, 100)?.unwrap_or(client.query_percent);
+        client.leases = raw.leases.unwrap_or(client.leases);
         if let Some(keys) = raw.keys {
             if keys.get_ref().0 == 0 {
                 return Err(self.error(keys.span(), "expected at least one key".to_owned()));

@@ -203,11 +203,12 @@ fn operated(client: u64, operation: Operation, phase: Phase) -> String {
     let what = match operation {
         Operation::Write { key, value } => format!("k{key} := {}", named(value)),
         Operation::Read { key } => format!("k{key}?"),
+        Operation::Query { key, consistency } => format!("k{key}? by {}", by(consistency)),
     };
     let outcome = match (phase, operation) {
         (Phase::Invoked, _) => String::new(),
         (Phase::Returned { .. }, Operation::Write { .. }) => " done".to_owned(),
-        (Phase::Returned { value, .. }, Operation::Read { .. }) => {
+        (Phase::Returned { value, .. }, Operation::Read { .. } | Operation::Query { .. }) => {
             value.map_or(" nothing".to_owned(), |value| format!(" {}", named(value)))
         }
         (Phase::Unknown, _) => " given up".to_owned(),

@@ -36,18 +36,28 @@ impl World {
     /// A request arrives at a node. One that is down refuses the connection.
     pub(super) fn request(&mut self, node: NodeId, request: Request) -> Result<(), Violation> {
         if self.hosts[&node].process.is_some() {
-            return self.arrive(node, Arrival::Request(request));
+            return self.arrive(
+                node,
+                match request.query {
+                    Some((key, how)) => Arrival::Query(request.token, key, how),
+                    None => Arrival::Request(request),
+                },
+            );
         }
         self.reply(request.token, Answer::Refused { leader: None });
         Ok(())
     }
 
-    /// A node answers; nobody waits for the operator's answers.
+    /// A node answers. The operator hears it at once.
     pub(super) fn reply(&mut self, token: Token, answer: Answer) {
         let (client, serial) = operation_of(token);
         if client != 0 {
             let at = self.on_the_way();
             self.schedule(at, Pending::Answer { client, serial, answer });
+        } else if let Some(operation) = self.operator_asked.remove(&serial)
+            && let Answer::Applied { value, position } = answer
+        {
+            self.operator_heard.push((serial, operation, Phase::Returned { value, position }));
         }
     }
 
@@ -99,7 +109,15 @@ impl World {
         Ok(())
     }
 
-    fn tell_client(
+    /// Shows the answers that the operator heard.
+    pub(super) fn hear_operator(&mut self) -> Result<(), Violation> {
+        for (serial, operation, phase) in std::mem::take(&mut self.operator_heard) {
+            self.tell_client(None, 0, serial, operation, phase)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn tell_client(
         &mut self,
         node: Option<NodeId>,
         client: u64,

@@ -4,7 +4,7 @@ use super::{Pending, World};
 use crate::client::{Request, token};
 use crate::host::{Arrival, Host};
 use crate::log::Command;
-use crate::record::{Event, Operation, Violation};
+use crate::record::{Event, Operation, Phase, Violation};
 use crate::setup::{Change, Fault};
 use raft_core::{Input, NodeId, Token};
 
@@ -31,7 +31,10 @@ impl World {
             Fault::Campaign { node } => return self.arrive(node, Arrival::Told(Input::Campaign)),
             Fault::Read { node, consistency } => {
                 let token = self.operator_token();
-                return self.arrive(node, Arrival::Told(Input::Read { token, consistency }));
+                let (serial, what) = (self.operator, Operation::Query { key: 0, consistency });
+                self.operator_asked.insert(serial, what);
+                self.tell_client(Some(node), 0, serial, what, Phase::Invoked)?;
+                return self.arrive(node, Arrival::Query(token, 0, consistency));
             }
             Fault::ChangeMembership { node, change } => return self.change(node, &change),
             Fault::Transfer { node, to } => {
@@ -43,10 +46,24 @@ impl World {
             Fault::Unreachable { node, peer } => {
                 return self.arrive(node, Arrival::Told(Input::PeerUnreachable { peer }));
             }
-            Fault::TakeSnapshot { .. }
-            | Fault::SetClock { .. }
-            | Fault::JumpClock { .. }
-            | Fault::Wipe { .. } => {}
+            Fault::TakeSnapshot { node } => self.take_snapshot(node),
+            Fault::SetClock { node, ppm } => {
+                let now = self.now;
+                self.host_mut(node).clock.set_rate(now, ppm);
+                self.clocks_hold &= ppm.unsigned_abs() <= self.drift_bound(node);
+                self.schedule_wake(node);
+            }
+            Fault::JumpClock { node, millis } => {
+                let now = self.now;
+                self.host_mut(node).clock.jump(now, millis);
+                self.clocks_hold = false;
+                self.schedule_wake(node);
+            }
+            Fault::Wipe { node } => {
+                if self.hosts[&node].process.is_none() {
+                    self.host_mut(node).wipe();
+                }
+            }
             Fault::Propose { node, count } => return self.propose(node, count),
         }
         Ok(())
@@ -54,6 +71,12 @@ impl World {
 
     fn host_mut(&mut self, node: NodeId) -> &mut Host {
         self.hosts.get_mut(&node).expect("the setup names nodes that exist")
+    }
+
+    /// By how much the clocks may be off, as far as this node knows.
+    fn drift_bound(&self, node: NodeId) -> u32 {
+        let setup = self.setup.nodes.iter().find(|setup| setup.id == node);
+        setup.map_or(0, |setup| self.setup.config(setup, 0).clock_drift_ppm)
     }
 
     /// A name for a request of the operator.
@@ -95,7 +118,11 @@ impl World {
             serial,
             operation: Operation::Write { key: 0, value: token(0, serial).get() },
         };
-        let commands = (first..first + count).map(command).collect();
-        self.arrive(node, Arrival::Request(Request { token: token(0, first), commands }))
+        let commands: Vec<Command> = (first..first + count).map(command).collect();
+        if let Some(Command { operation, .. }) = commands.first() {
+            self.operator_asked.insert(first, *operation);
+        }
+        let request = Request { token: token(0, first), commands, query: None };
+        self.arrive(node, Arrival::Request(request))
     }
 }

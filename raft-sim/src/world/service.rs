@@ -35,11 +35,20 @@ impl World {
         let reference = process(&self.hosts[&leader]).expect("it leads");
         for host in self.hosts.values() {
             let Some(process) = &host.process else { continue };
+            if !self.hosts[&leader].membership().contains(host.id()) {
+                continue;
+            }
             let status = process.status;
             let mine = (status.term, status.last, status.commit_index);
             let all = (reference.term, reference.last, reference.last.index);
             if mine != all || process.machine.applied() != reference.last.index {
                 return fails(format!("{status:?} has not caught up with {reference:?}"));
+            }
+            if status.pending_reads > 0 || !process.ready.is_empty() {
+                return fails(format!("{:?} has reads that wait", host.id()));
+            }
+            if status.transfers_to.is_some() || status.membership_changes {
+                return fails(format!("{status:?} has not finished what it was asked for"));
             }
         }
         match self.clients.iter().position(Client::is_busy) {

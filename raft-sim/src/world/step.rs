@@ -3,31 +3,39 @@
 use super::{Pending, World};
 use crate::checker::Happening;
 use crate::choice::Question;
-use crate::client::{Answer, operation_of};
-use crate::disk::DiskWrite;
-use crate::host::{Arrival, Process};
-use crate::log::{Command, Entry};
+use crate::client::Answer;
+use crate::disk::{DiskWrite, Job};
+use crate::host::{Arrival, Payload, Process};
+use crate::log::{Entry, Log};
 use crate::narrate::Step;
 use crate::record::{Event, Violation};
 use raft_core::payload::bind;
 use raft_core::{
-    Action, Envelope, LogIndex, LogPosition, LogWrite, NodeId, PayloadError, RejectReason,
-    RoleKind, Status, Token, Write,
+    Action, Envelope, Fate, Input, LogIndex, LogPosition, LogWrite, NodeId, PayloadError,
+    RejectReason, RoleKind, Status, Token, TransferOutcome, Write,
 };
 use std::time::Duration;
 
 impl World {
     pub(super) fn step(&mut self, id: NodeId, arrivals: Vec<Arrival>) -> Result<(), Violation> {
-        let (inputs, commands): (Vec<_>, Vec<_>) = arrivals.into_iter().map(Arrival::split).unzip();
+        for arrival in &arrivals {
+            if let Arrival::Query(token, key, _) = arrival {
+                self.running(id).queries.insert(*token, *key);
+            }
+        }
+        let (inputs, payloads): (Vec<_>, Vec<_>) = arrivals.into_iter().map(Arrival::split).unzip();
         self.take_into_hash(&(id, &inputs));
+        self.show_requests(id, &inputs)?;
         let now = self.now;
+        let local = self.hosts[&id].local(now);
         let process = self.running(id);
         let before = process.status;
         let mut actions = Vec::new();
-        process.node.step_all(&inputs, process.clock(now), &mut actions);
+        process.node.step_all(&inputs, local, &mut actions);
         process.status = process.node.status();
         let after = process.status;
         self.take_into_hash(&actions);
+        self.exercised.membership_changes += changes_taken(&inputs, &actions);
         self.count(&before, &after, &actions);
         if self.scribe.listens {
             let host = &self.hosts[&id];
@@ -42,17 +50,26 @@ impl World {
                 self.scribe.write(now, Some(id), event, Some(state));
             }
         }
-        self.carry_out(id, &before, &actions, &commands)?;
-        // Last, so that what is wrong is seen from outside where it can be.
-        let process = self.hosts[&id].process.as_ref();
-        if let Some(Err(broken)) = process.map(|process| process.node.check()) {
-            return Err(self.violation("invariants", format!("{id:?}: {broken}")));
-        }
+        process.node.step_all(&inputs, local, &mut actions);
         let moved = |status: &Status| (status.commit_index, status.last);
         if moved(&before) != moved(&after) {
             self.ask_fates(id)?;
         }
         self.schedule_wake(id);
+        Ok(())
+    }
+
+    /// What must end is asked for now.
+    fn show_requests(&mut self, id: NodeId, inputs: &[Input]) -> Result<(), Violation> {
+        for input in inputs {
+            let timeout = self.running(id).node.config().election_timeout;
+            let (token, within) = match input {
+                Input::Read { token, .. } => (*token, timeout * 2),
+                Input::TransferLeadership { token, .. } => (*token, timeout),
+                _ => continue,
+            };
+            self.show(id, Happening::Asked { token, within })?;
+        }
         Ok(())
     }
 
@@ -62,7 +79,7 @@ impl World {
         id: NodeId,
         before: &Status,
         actions: &[Action],
-        commands: &[Vec<Command>],
+        payloads: &[Payload],
     ) -> Result<(), Violation> {
         let host = self.hosts.get_mut(&id).expect("it runs");
         let crashes = host.crash_in_step && !actions.is_empty();
@@ -74,7 +91,7 @@ impl World {
             actions.len()
         };
         for action in &actions[..done] {
-            self.carry_out_one(id, action, commands)?;
+            self.carry_out_one(id, action, payloads)?;
         }
         self.show(id, Happening::Stepped { before, actions: &actions[..done], whole: !crashes })?;
         if crashes {
@@ -88,23 +105,29 @@ impl World {
         &mut self,
         id: NodeId,
         action: &Action,
-        commands: &[Vec<Command>],
+        payloads: &[Payload],
     ) -> Result<(), Violation> {
         match action {
             Action::Accepted { token, first, count } => self.accepted(id, *token, *first, *count),
             Action::Rejected { token, reason } => self.rejected(id, *token, *reason),
-            Action::Persist(write) => return self.persist(id, write, commands),
+            Action::Persist(write) => return self.persist(id, write, payloads),
             Action::Send(envelope) => self.send(id, envelope),
             Action::Apply { first, through } => return self.apply(id, *first, *through),
             Action::ReadReady { token, index } => {
                 self.tell(Some(id), Event::ReadReady { token: *token, index: *index });
+                self.running(id).ready.push((*index, *token));
+                self.serve(id);
             }
             Action::TransferEnded { token, outcome } => {
+                let done = *outcome == TransferOutcome::SteppedDown;
+                let seen = &mut self.exercised;
+                *(if done { &mut seen.transfers_done } else { &mut seen.transfers_failed }) += 1;
                 self.tell(Some(id), Event::TransferEnded { token: *token, outcome: *outcome });
             }
-            Action::SendSnapshot { .. } | Action::InstallSnapshot { .. } => {
-                return Err(self.violation("snapshots", format!("{id:?} needs none: {action:?}")));
+            Action::SendSnapshot { to, term, at_least } => {
+                return self.send_snapshot(id, *to, *term, *at_least);
             }
+            Action::InstallSnapshot { snapshot } => return self.install(id, snapshot, payloads),
             // Told by the narrator, from what is seen.
             Action::RoleChanged { .. } | Action::Ignored { .. } => {}
         }
@@ -123,14 +146,17 @@ impl World {
                 open.pop_first();
             }
         }
-        if operation_of(token).0 != 0 {
-            self.running(id).waiting.insert(first.index, (first, token));
-        }
+        self.running(id).waiting.insert(first.index, (first, token));
     }
 
     fn rejected(&mut self, id: NodeId, token: Token, reason: RejectReason) {
         self.exercised.rejections += 1;
-        self.tell(Some(id), Event::Rejected { token, reason });
+        if self.running(id).queries.remove(&token).is_some() {
+            self.exercised.reads_refused += 1;
+            self.tell(Some(id), Event::ReadFailed { token, reason });
+        } else {
+            self.tell(Some(id), Event::Rejected { token, reason });
+        }
         let leader = match reason {
             RejectReason::NotLeader { leader } => leader,
             _ => None,
@@ -142,22 +168,25 @@ impl World {
         &mut self,
         id: NodeId,
         write: &Write,
-        commands: &[Vec<Command>],
+        payloads: &[Payload],
     ) -> Result<(), Violation> {
         self.tell(Some(id), Event::Persist { write: write.clone() });
         let log = match &write.log {
             None => None,
-            Some(log) => match bound(log, commands) {
+            Some(log) => match bound(log, payloads) {
                 Ok(entries) => Some((log.first, entries)),
                 Err(error) => return Err(self.violation("payloads", format!("{id:?}: {error}"))),
             },
         };
-        let now = self.now;
+        let restart_after = write.log.as_ref().and_then(|log| log.restart_after);
         let process = self.running(id);
         process.ledger.take(write);
         if let Some((first, entries)) = &log {
+            if let Some(start) = restart_after {
+                process.log = Log::starting(start);
+            }
             let last = process.log.last();
-            if first.get() == 0 || first.get() > last.index.get() + 1 {
+            if *first <= process.log.start().index || first.get() > last.index.get() + 1 {
                 let sentence = format!("{id:?} writes from {first:?} on after {last}");
                 return Err(self.violation("payloads", sentence));
             }
@@ -165,11 +194,8 @@ impl World {
             process.log.write(*first, entries);
             self.exercised.truncations += u64::from(truncates);
         }
-        let write = DiskWrite { ticket: write.ticket, hard_state: write.hard_state, log };
-        let host = self.hosts.get_mut(&id).expect("it runs");
-        let due = host.disk.submit(write, now, &mut self.choices);
-        let life = host.life;
-        self.schedule(due, Pending::Disk { node: id, life });
+        let Write { ticket, hard_state, .. } = *write;
+        self.submit(id, Job::Write(DiskWrite { ticket, hard_state, restart_after, log }));
         Ok(())
     }
 
@@ -182,10 +208,10 @@ impl World {
         let later =
             self.choices.duration(Question::BuildDelay, Duration::ZERO, self.setup.build_delay);
         if later.is_zero() {
-            return self.build(life, envelope.clone());
+            return self.build(life, envelope.clone(), None);
         }
         let at = self.now.saturating_add(later);
-        self.schedule(at, Pending::Build { life, envelope: envelope.clone() });
+        self.schedule(at, Pending::Build { life, envelope: envelope.clone(), machine: None });
     }
 
     /// Gives committed entries to the state machine, and their answers to those who wait for them.
@@ -210,12 +236,30 @@ impl World {
             };
             self.reply(token, answer);
         }
+        self.serve(id);
         self.tell(Some(id), Event::Apply { first, through });
         Ok(())
     }
 
-    fn running(&mut self, id: NodeId) -> &mut Process {
+    pub(super) fn running(&mut self, id: NodeId) -> &mut Process {
         self.hosts.get_mut(&id).and_then(|host| host.process.as_mut()).expect("it runs")
+    }
+
+    /// Asks a node for the fate of every position that it has not told yet.
+    fn ask_fates(&mut self, id: NodeId) -> Result<(), Violation> {
+        let Some(open) = self.accepted.get(&id).filter(|open| !open.is_empty()) else {
+            return Ok(());
+        };
+        let Some(process) = &self.hosts[&id].process else { return Ok(()) };
+        let fate = |position: &LogPosition| (*position, process.node.fate(*position));
+        let told: Vec<_> = open.iter().map(fate).filter(|(_, fate)| *fate != Fate::Open).collect();
+        for (position, fate) in told {
+            self.accepted.entry(id).or_default().remove(&position);
+            self.exercised.fates_lost += u64::from(fate == Fate::Lost);
+            self.tell(Some(id), Event::Fate { position, fate });
+            self.show(id, Happening::FateTold { position, fate })?;
+        }
+        Ok(())
     }
 
     /// What the run has seen of what can happen.
@@ -242,9 +286,23 @@ impl World {
     }
 }
 
+/// How many changes of the membership were taken.
+fn changes_taken(inputs: &[Input], actions: &[Action]) -> u64 {
+    let taken = |name: Token| {
+        let is =
+            |action: &Action| matches!(action, Action::Accepted { token, .. } if *token == name);
+        actions.iter().any(is)
+    };
+    let changes = inputs.iter().filter(|input| match input {
+        Input::ChangeMembership { token, .. } => taken(*token),
+        _ => false,
+    });
+    u64::try_from(changes.count()).expect("a few inputs")
+}
+
 /// The entries of a write, with the commands that came with the inputs of the same call.
-fn bound(log: &LogWrite, commands: &[Vec<Command>]) -> Result<Vec<Entry>, PayloadError> {
-    let of_input = |nth: usize| commands.get(nth).map_or(&[][..], Vec::as_slice);
+fn bound(log: &LogWrite, payloads: &[Payload]) -> Result<Vec<Entry>, PayloadError> {
+    let of_input = |nth: usize| payloads.get(nth).map_or(&[][..], |payload| &payload.commands[..]);
     let entry = |(position, content): (LogPosition, _)| Entry { term: position.term, content };
     Ok(bind(log, of_input)?.into_iter().map(entry).collect())
 }
