@@ -50,7 +50,14 @@ impl World {
                 self.scribe.write(now, Some(id), event, Some(state));
             }
         }
-        process.node.step_all(&inputs, local, &mut actions);
+        self.carry_out(id, &before, &actions, &payloads)?;
+        // After the checkers, so that what is wrong is seen from outside where it can be.
+        let process = self.hosts[&id].process.as_ref();
+        if let Some(Err(broken)) = process.map(|process| process.node.check()) {
+            return Err(self.violation("invariants", format!("{id:?}: {broken}")));
+        }
+        self.compact(id);
+        self.maybe_take_snapshot(id);
         let moved = |status: &Status| (status.commit_index, status.last);
         if moved(&before) != moved(&after) {
             self.ask_fates(id)?;
