@@ -324,7 +324,9 @@ mod tests {
     fn the_rolling_hash_depends_on_order_and_is_pinned() {
         let of = |values: &[u64]| {
             let mut hash = RollingHash::new();
-            values.iter().for_each(|value| hash.take(value));
+            for value in values {
+                hash.take(value);
+            }
             hash.value()
         };
         assert_ne!(of(&[1, 2]), of(&[2, 1]));

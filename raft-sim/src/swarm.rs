@@ -219,7 +219,7 @@ impl Draw<'_> {
     fn storm(&mut self, setup: &mut Setup, kinds: Kinds) {
         let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
         // The calm answer is the long pause.
-        let longest = 2 * nanos(Duration::from_millis(850) - self.millis(0, 800));
+        let longest = 2 * nanos(Duration::from_millis(850).saturating_sub(self.millis(0, 800)));
         let end = nanos(STORM);
         let mut at = longest - self.below(longest);
         let mut timeline = Vec::new();

@@ -176,8 +176,8 @@ mod tests {
         (Cluster::of(3), OutputGating::default())
     }
 
-    fn promise(promised: Duration) -> Option<Echo> {
-        Some(Echo { round: Round(1), sent_at: Instant::ZERO, promised })
+    fn promise(promised: Duration) -> Echo {
+        Echo { round: Round(1), sent_at: Instant::ZERO, promised }
     }
 
     #[test]
@@ -235,7 +235,7 @@ mod tests {
     fn a_promise_that_is_not_durable() {
         let (mut cluster, mut checker) = fresh();
         let second = Duration::from_secs(1);
-        let ack = [matched(2, 1, 0, 0, promise(second))];
+        let ack = [matched(2, 1, 0, 0, Some(promise(second)))];
         refused(cluster.stepped(&mut checker, 2, &ack), "S2 promises 1s, and 0ns is durable");
         cluster.node(2).stored.hard_state.promised = second;
         cluster.stepped(&mut checker, 2, &ack).expect("durable now");
