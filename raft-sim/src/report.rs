@@ -152,7 +152,7 @@ pub fn measured_heading(seeds: u64, level: Protection) -> String {
          the leader does that keeps the office. *Kept*: runs in which these are one."
     );
     let columns = ["first median", "worst", "last median", "worst", "kept", "failed"];
-    let columns = columns.iter().map(|column| format!("{column:>13}")).collect::<String>();
+    let columns = columns.map(|column| format!("{column:>13}")).concat();
     format!("{}\n\n{TITLE}{:20}{columns}{TITLE:#}", indented(&text, ""), "scenario")
 }
 
@@ -167,8 +167,9 @@ pub fn measured(scenario: &Scenario, measured: &Measured) -> String {
     let (kept, all) = (measured.stable(), measured.samples.len());
     let failed = if scenario.beyond { "beyond".to_owned() } else { measured.failures.to_string() };
     let counts = [format!("{kept} of {all}"), failed];
-    let columns = first.iter().chain(&last).chain(&counts);
-    let columns = columns.map(|column| format!("{column:>13}")).collect::<String>();
+    let columns = [first, last, counts].concat();
+    let columns: Vec<_> = columns.iter().map(|column| format!("{column:>13}")).collect();
+    let columns = columns.concat();
     format!("{:20}{columns}", scenario.name)
 }
 

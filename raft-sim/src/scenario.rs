@@ -182,7 +182,10 @@ fn renamed(text: &str, name: impl Fn(u64) -> u64) -> String {
         let is_part_of_a_word = before.ends_with(|c: char| c.is_ascii_alphanumeric());
         new.push_str(before);
         match word[1..].parse() {
-            Ok(number) if !is_part_of_a_word => new.push_str(&format!("S{}", name(number))),
+            Ok(number) if !is_part_of_a_word => {
+                new.push('S');
+                new.push_str(&name(number).to_string());
+            }
             _ => new.push_str(word),
         }
         rest = behind;

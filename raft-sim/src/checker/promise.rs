@@ -7,16 +7,18 @@
 use super::{Checker, Sight};
 use crate::choice::nanos;
 use raft_core::{Echo, Message, NodeId, Permit, Round, Term, Verdict};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct Promise {
     /// What the receiver's clock showed when a probe was sent to it.
     probes: BTreeMap<(NodeId, NodeId, Round), u64>,
-    /// Until when, by its own clock, each node may vote only for whom.
-    promises: BTreeMap<(NodeId, NodeId), u64>,
+    /// Until when, by its own clock, each node may vote only for whom, and the term of that leader.
+    promises: BTreeMap<(NodeId, NodeId), (u64, Term)>,
     /// Which candidate of a term was told by which leader of the term before to stand.
     permits: BTreeMap<(NodeId, Term), NodeId>,
+    /// Who handed over in which term: it counts on no promise of that term any more.
+    handed_over: BTreeSet<(NodeId, Term)>,
 }
 
 impl Checker for Promise {
@@ -39,12 +41,14 @@ impl Checker for Promise {
                     if let Some(echo) = response.echo
                         && let Some(sent) = sent(echo).copied()
                     {
-                        let until = self.promises.entry((from, to)).or_default();
+                        let (until, of) = self.promises.entry((from, to)).or_default();
                         *until = sent.saturating_add(nanos(echo.promised)).max(*until);
+                        *of = term.max(*of);
                     }
                 }
                 Message::TimeoutNow => {
                     self.permits.insert((to, Term(term.get() + 1)), from);
+                    self.handed_over.insert((from, term));
                 }
                 Message::RequestVote(request) => {
                     self.permit(from, term, request.permit)?;
@@ -80,9 +84,13 @@ impl Promise {
     fn votes(&self, now: u64, voter: NodeId, to: NodeId, term: Term) -> Result<(), String> {
         let mut promises = self.promises.range((voter, NodeId(0))..=(voter, NodeId(u64::MAX)));
         let permitted = self.permits.get(&(to, term));
-        let bound = |leader: NodeId| leader != to && permitted != Some(&leader);
-        match promises.find(|((_, leader), until)| bound(*leader) && **until > now) {
-            Some(((_, leader), until)) => Err(format!(
+        let bound = |leader: NodeId, of: Term| {
+            // Whoever was told to stand may hand over in its turn.
+            let passed_on = term.get() > of.get() + 1 && self.handed_over.contains(&(leader, of));
+            leader != to && permitted != Some(&leader) && !passed_on
+        };
+        match promises.find(|((_, leader), (until, of))| bound(*leader, *of) && *until > now) {
+            Some(((_, leader), (until, _))) => Err(format!(
                 "{voter:?} votes for {to:?} in term {term}, {} µs before its promise to {leader:?} \
                  is over",
                 (until - now) / 1_000
