@@ -103,6 +103,7 @@ impl Node {
             lease_until: now.saturating_add(hard_state.promised),
             lease_with: None,
             clock_is_behind: false,
+            untimed: round,
             installing: None,
             ended: Vec::new(),
             commit_index: start.max(applied),
@@ -174,6 +175,9 @@ impl Node {
             }
         }
         self.settle(actions);
+        if self.core.clock_is_behind {
+            read::forget_leases(&mut self.core, &mut self.role);
+        }
         if self.standing() != before {
             let (role, term, leader) = self.standing();
             actions.push(Action::RoleChanged { role, term, leader });

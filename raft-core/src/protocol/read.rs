@@ -191,6 +191,17 @@ pub(crate) fn lease_until(core: &Core, leader: &Leader) -> Option<Instant> {
     Some(Instant::from_nanos(quorum::reached(core.membership(), promised)))
 }
 
+/// The clock has gone back: it no longer tells how much time has passed since earlier questions, not
+/// even when it has caught up.
+pub(crate) fn forget_leases(core: &mut Core, role: &mut Role) {
+    core.untimed = core.round;
+    if let Role::Leader(leader) = role {
+        for (_, peer) in &mut leader.peers {
+            peer.lease_until = Instant::ZERO;
+        }
+    }
+}
+
 /// The leader is a quorum by itself.
 const NOBODY_TO_ASK: Round = Round(u64::MAX);
 

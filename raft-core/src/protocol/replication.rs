@@ -140,9 +140,11 @@ pub(crate) fn on_append_entries_response(
     if let Some(echo) = m.echo.filter(|echo| echo.round > peer.added) {
         peer.heard_at = peer.heard_at.max(echo.sent_at);
         peer.heard = peer.heard.max(echo.round);
-        // The promise began after the probe had left, on a clock that may run fast.
-        let safe = core.config.safe_lease(echo.promised);
-        peer.lease_until = peer.lease_until.max(echo.sent_at.saturating_add(safe));
+        if echo.round > core.untimed {
+            // The promise began after the probe had left, on a clock that may run fast.
+            let safe = core.config.safe_lease(echo.promised);
+            peer.lease_until = peer.lease_until.max(echo.sent_at.saturating_add(safe));
+        }
     }
     Ok(())
 }

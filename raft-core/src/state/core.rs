@@ -40,6 +40,9 @@ pub(crate) struct Core {
     pub(crate) lease_with: Option<Permit>,
     /// The clock has run backwards and not caught up yet: no lease can be read off it.
     pub(crate) clock_is_behind: bool,
+    /// Rounds up to this one were sent before the clock was last seen behind, or while it was: since
+    /// then more time has passed than the clock tells, so their echoes prove no lease.
+    pub(crate) untimed: Round,
     pub(crate) log: Log,
     pub(crate) commit_index: LogIndex,
     /// The last index that was handed out in an `Apply`.

@@ -398,8 +398,27 @@ fn no_lease_read_is_served_while_the_clock_is_behind() {
     solo.now = Instant::from_nanos(solo.now.as_nanos() - 1);
     assert_eq!(ready(&solo.step(ask(2, LEASE))), []);
     assert_eq!(solo.status().lease_until, None);
-    let _ = solo.pass(Duration::from_nanos(1));
-    assert!(ready(&solo.step(ask(3, LEASE))).contains(&(3, 1)), "it has caught up");
+}
+
+#[test]
+fn a_clock_that_went_back_has_lost_its_leases_when_it_has_caught_up() {
+    let mut solo = Solo::leader_of(3);
+    let m = solo.time_out_heartbeat().appends_to(S2).remove(0);
+    let _ = echo(&mut solo, S2, &m);
+    let holds = |solo: &Solo| solo.status().lease_until.is_some_and(|until| until > solo.now);
+    assert!(holds(&solo));
+    // Back and on again: the promise has run for longer than the clock tells.
+    let before = solo.now;
+    solo.now = Instant::from_nanos(before.as_nanos() - 1);
+    let _ = solo.wake();
+    solo.now = before;
+    let _ = solo.wake();
+    assert!(!holds(&solo), "what was promised before");
+    let _ = echo(&mut solo, S2, &m);
+    assert!(!holds(&solo), "and what is promised late, to a question from before");
+    let m = solo.time_out_heartbeat().appends_to(S2).remove(0);
+    let _ = echo(&mut solo, S2, &m);
+    assert!(holds(&solo), "a new question, a new lease");
 }
 
 #[test]
