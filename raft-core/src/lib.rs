@@ -52,3 +52,8 @@ pub use types::{Instant, LogIndex, LogPosition, NodeId, Round, Term, Ticket, Tok
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/EMBEDDING.md")]
 struct Embedding;
+
+/// And so is the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
