@@ -55,7 +55,7 @@ impl Network {
         Self { links: pairs.filter(|(from, to)| from != to).map(link).collect() }
     }
 
-    /// Sends a message; what is to arrive must be handed to [`arrive`](Self::arrive) then.
+    /// Sends a message: says what becomes of it, and when it is to arrive.
     pub fn send(&self, envelope: &Envelope, now: Instant, choices: &mut Choices) -> Passage {
         let Some(link) = self.links.get(&(envelope.from, envelope.to)) else {
             return Passage::Lost(DropReason::Cut);
