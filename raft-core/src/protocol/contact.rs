@@ -44,9 +44,10 @@ fn promise(core: &mut Core, lease: Duration) -> Duration {
     lease
 }
 
-/// The answer to a probe.
+/// The answer to a probe. A longer promise of an earlier life is kept, not made again.
 pub(crate) fn echo(core: &Core, probe: Probe) -> Echo {
-    let kept = core.has_leases() && probe.lease <= core.hard_state.promised;
+    let longest = core.config.longest_promise.min(core.hard_state.promised);
+    let kept = core.has_leases() && probe.lease <= longest;
     let promised = if kept { probe.lease } else { Duration::ZERO };
     Echo { round: probe.round, sent_at: probe.sent_at, promised }
 }

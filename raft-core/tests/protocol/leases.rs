@@ -144,6 +144,16 @@ fn no_more_is_promised_than_the_longest_promise() {
 }
 
 #[test]
+fn a_longer_promise_of_an_earlier_life_is_not_made_again() {
+    let setup = Setup::of(voters(&[1, 2, 3])).config(|config| config.longest_promise = T);
+    let mut node = setup.hard_state(|state| state.promised = 3 * T).start();
+    let _ = node.pass(3 * T);
+    let echo = node.hears(S2, 1, ask(1, 2 * T)).echoed().expect("an echo");
+    let granted = node.pass(T).hears(S3, 1, says::pre_vote(at(1, 1))).pre_verdict();
+    assert_eq!((granted, echo.promised), (Some(Verdict::Granted), Duration::ZERO));
+}
+
+#[test]
 fn a_node_without_leases_promises_nothing() {
     let mut node = Setup::of(voters(&[1, 2, 3])).protection(Protection::PreVote).start();
     let echo = node.hears(S2, 1, ask(1, T)).echoed().expect("an echo");
