@@ -1,5 +1,6 @@
 //! The world: hosts, links, clients and what is still to happen, as one value.
 
+mod agenda;
 mod clients;
 mod faults;
 mod scribe;
@@ -7,7 +8,7 @@ mod service;
 mod snapshots;
 mod step;
 
-use crate::checker::{Checkers, Happening, Sight, View};
+use crate::checker::{Checkers, Cluster, Happening, Sight, View};
 use crate::choice::{Choice, Choices, Question, RollingHash};
 use crate::client::{Answer, Client, Request};
 use crate::exercised::Exercised;
@@ -16,6 +17,7 @@ use crate::machine::Machine;
 use crate::network::{Network, Packet, Passage};
 use crate::record::{DropReason, Event, Operation, Phase, Sink, Violation};
 use crate::setup::{Setup, SetupError};
+use agenda::Agenda;
 use raft_core::payload::attach;
 use raft_core::{Envelope, Input, Instant, LogPosition, Message, NodeId, Outcome as Ended};
 use scribe::Scribe;
@@ -88,9 +90,7 @@ pub struct World {
     setup: Setup,
     choices: Choices,
     now: Instant,
-    /// Ordered by time, rank and number.
-    pending: BTreeMap<(Instant, u8, u64), Pending>,
-    scheduled: u64,
+    agenda: Agenda,
     hosts: BTreeMap<NodeId, Host>,
     network: Network,
     clients: Vec<Client>,
@@ -114,6 +114,23 @@ pub struct World {
     exercised: Exercised,
 }
 
+/// The hosts as the checkers look at them.
+#[derive(Debug)]
+struct Hosts<'a> {
+    hosts: &'a BTreeMap<NodeId, Host>,
+    now: Instant,
+}
+
+impl Cluster for Hosts<'_> {
+    fn view(&self, id: NodeId) -> Option<View<'_>> {
+        Some(self.hosts.get(&id)?.view(self.now))
+    }
+
+    fn views(&self) -> Vec<View<'_>> {
+        self.hosts.values().map(|host| host.view(self.now)).collect()
+    }
+}
+
 impl World {
     /// The world before anything has happened.
     ///
@@ -126,8 +143,7 @@ impl World {
         let mut world = Self {
             choices,
             now: Instant::ZERO,
-            pending: BTreeMap::new(),
-            scheduled: 0,
+            agenda: Agenda::default(),
             hosts: setup.nodes.iter().map(|node| (node.id, Host::new(setup, node))).collect(),
             network: Network::new(setup),
             clients: clients.map(|(number, client)| Client::new(number, *client)).collect(),
@@ -166,8 +182,9 @@ impl World {
 
     /// What is to be said of a run that ended so.
     pub fn outcome(&self, verdict: Result<(), Violation>) -> Outcome {
-        let hash = self.hash.value();
-        Outcome { verdict, hash, events: self.events, exercised: self.exercised }
+        let (hash, mut exercised) = (self.hash.value(), self.exercised);
+        self.checkers.count(&mut exercised);
+        Outcome { verdict, hash, events: self.events, exercised }
     }
 
     /// Lets everything happen up to and including a moment.
@@ -180,12 +197,7 @@ impl World {
         if self.events == 0 {
             self.tell(None, Event::Service { leader: None });
         }
-        while let Some(entry) = self.pending.first_entry() {
-            let time = entry.key().0;
-            if time > until {
-                break;
-            }
-            let pending = entry.remove();
+        while let Some((time, pending)) = self.agenda.pop(until) {
             self.at_once = if time == self.now { self.at_once + 1 } else { 0 };
             self.now = time;
             self.events += 1;
@@ -224,8 +236,7 @@ impl World {
     }
 
     fn schedule(&mut self, time: Instant, pending: Pending) {
-        self.scheduled += 1;
-        self.pending.insert((time, pending.rank(), self.scheduled), pending);
+        self.agenda.push(time, pending);
     }
 
     fn happen(&mut self, pending: Pending) -> Result<(), Violation> {
@@ -454,7 +465,7 @@ impl World {
 
     /// Shows an event to the checkers.
     fn show(&mut self, id: NodeId, happening: Happening<'_>) -> Result<(), Violation> {
-        let cluster: Vec<View<'_>> = self.hosts.values().map(|host| host.view(self.now)).collect();
+        let cluster = Hosts { hosts: &self.hosts, now: self.now };
         let node = self.hosts[&id].view(self.now);
         let (now, clocks_hold) = (self.now.as_nanos(), self.clocks_hold);
         let sight = Sight { now, happening, node, cluster: &cluster, clocks_hold };

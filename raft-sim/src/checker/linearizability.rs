@@ -16,6 +16,7 @@ type OperationId = (u64, u64);
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct Linearizability {
+    judged: u64,
     /// Every command that some node has applied, and where it stands.
     applied: BTreeMap<OperationId, LogIndex>,
     learnt: LogIndex,
@@ -28,8 +29,8 @@ pub(super) struct Linearizability {
 }
 
 impl Checker for Linearizability {
-    fn name(&self) -> &'static str {
-        "linearizability"
+    fn judged(&self) -> u64 {
+        self.judged
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
@@ -118,6 +119,7 @@ impl Linearizability {
         value: Option<u64>,
         position: LogPosition,
     ) -> Result<(), String> {
+        self.judged += 1;
         let (client, serial) = operation;
         if let Operation::Query { key, .. } = what {
             return self.query(operation, key, value, position);

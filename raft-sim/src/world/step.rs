@@ -33,6 +33,7 @@ impl World {
         let mut actions = Vec::new();
         process.node.step_all(&inputs, local, &mut actions);
         process.status = process.node.status();
+        process.deadline = process.node.deadline();
         let after = process.status;
         self.take_into_hash(&actions);
         self.exercised.membership_changes += changes_taken(&inputs, &actions);
