@@ -13,6 +13,7 @@ use crate::choice::{Choice, Choices, Question, RollingHash};
 use crate::client::{Answer, Client, Request};
 use crate::exercised::Exercised;
 use crate::host::{Arrival, Host, Payload};
+use crate::linearizability::History;
 use crate::machine::Machine;
 use crate::network::{Network, Packet, Passage};
 use crate::record::{DropReason, Event, Operation, Phase, Sink, Violation};
@@ -95,7 +96,10 @@ pub struct World {
     network: Network,
     clients: Vec<Client>,
     checkers: Checkers,
+    /// What the clients saw.
+    history: History,
     scribe: Scribe,
+    lists: step::Lists,
     /// Positions that a leader accepted, and which nodes have not told their fate yet.
     accepted: BTreeMap<NodeId, BTreeSet<LogPosition>>,
     /// The number of the operator's next request.
@@ -148,7 +152,9 @@ impl World {
             network: Network::new(setup),
             clients: clients.map(|(number, client)| Client::new(number, *client)).collect(),
             checkers: Checkers::default(),
+            history: History::default(),
             scribe: Scribe::default(),
+            lists: step::Lists::default(),
             accepted: BTreeMap::new(),
             operator: 0,
             operator_asked: BTreeMap::new(),
@@ -176,8 +182,13 @@ impl World {
     /// Runs to the end of the setup's duration.
     pub fn run(&mut self, sink: &mut dyn Sink) -> Outcome {
         let end = Instant::ZERO.saturating_add(self.setup.duration);
-        let verdict = self.run_until(end, sink);
+        let verdict = self.run_until(end, sink).and_then(|()| self.judge_history());
         self.outcome(verdict)
+    }
+
+    /// Whether what the clients saw so far can have happened one after another.
+    fn judge_history(&self) -> Result<(), Violation> {
+        self.history.check().map_err(|sentence| self.violation("linearizability", sentence))
     }
 
     /// What is to be said of a run that ended so.
@@ -390,7 +401,7 @@ impl World {
         let Some(process) = &mut host.process else { return Ok(()) };
         let gathering = self.setup.gathering;
         if !host.paused && gathering.is_zero() {
-            return self.step(id, vec![arrival]);
+            return self.step(id, [arrival]);
         }
         process.inbox.push(arrival);
         if !host.paused && process.poll_at.is_none() {
@@ -424,7 +435,7 @@ impl World {
         }
         for arrival in gathered {
             if self.lives(id, life) {
-                self.step(id, vec![arrival])?;
+                self.step(id, [arrival])?;
             }
         }
         Ok(())
