@@ -72,6 +72,8 @@ pub struct Process {
     pub node: Node,
     /// What it said of itself after its last step.
     pub status: Status,
+    /// The deadline that it named after its last step.
+    pub deadline: Option<Instant>,
     /// The log as the host reads it: the disk's, with the writes on their way.
     pub log: Log,
     /// The state machine.
@@ -194,6 +196,7 @@ impl Host {
         self.crash_in_step = false;
         self.process = Some(Process {
             status: node.status(),
+            deadline: node.deadline(),
             node,
             log,
             machine,
@@ -232,7 +235,7 @@ impl Host {
 
     /// When its node's deadline is, in simulated time.
     pub fn deadline(&self) -> Option<Instant> {
-        let deadline = self.process.as_ref()?.node.deadline()?;
+        let deadline = self.process.as_ref()?.deadline?;
         let origin = Instant::ZERO.saturating_add(self.clock_offset());
         let reading = deadline.saturating_since(origin);
         Some(self.clock.when(u64::try_from(reading.as_nanos()).unwrap_or(u64::MAX)))
@@ -256,7 +259,7 @@ impl Host {
             machine: process.map(|process| &process.machine),
             clock: self.clock.elapsed(now),
             clock_offset: self.clock_offset(),
-            deadline: process.and_then(|process| process.node.deadline()),
+            deadline: process.and_then(|process| process.deadline),
         }
     }
 

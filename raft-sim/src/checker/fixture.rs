@@ -12,6 +12,7 @@ use raft_core::{
     RequestVote, RequestVoteResponse, RoleKind, Source, Status, Term, Ticket, Token, Verdict,
     Write,
 };
+use std::fmt;
 use std::time::Duration;
 
 pub(super) struct TestNode {
@@ -187,10 +188,25 @@ impl Cluster {
         id: u64,
         happening: Happening<'_>,
     ) -> Result<(), String> {
-        let cluster: Vec<View<'_>> = self.nodes.iter().map(view_of).collect();
-        let node = *cluster.iter().find(|view| view.id == NodeId(id)).expect("a member");
+        let node = super::Cluster::view(self, NodeId(id)).expect("a member");
         let (now, clocks_hold) = (self.now, self.clocks_hold);
-        checker.see(&Sight { now, happening, node, cluster: &cluster, clocks_hold })
+        checker.see(&Sight { now, happening, node, cluster: self, clocks_hold })
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} nodes", self.nodes.len())
+    }
+}
+
+impl super::Cluster for Cluster {
+    fn view(&self, id: NodeId) -> Option<View<'_>> {
+        self.nodes.iter().find(|node| node.status.id == id).map(view_of)
+    }
+
+    fn views(&self) -> Vec<View<'_>> {
+        self.nodes.iter().map(view_of).collect()
     }
 }
 
