@@ -19,6 +19,12 @@ pub(super) struct SnapshotCoherence {
     memberships: BTreeMap<LogIndex, Membership>,
 }
 
+impl SnapshotCoherence {
+    pub(super) fn of(machine: &Machine) -> Self {
+        Self { reference: machine.clone(), ..Self::default() }
+    }
+}
+
 impl Checker for SnapshotCoherence {
     fn judged(&self) -> u64 {
         self.judged

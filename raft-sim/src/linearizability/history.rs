@@ -23,6 +23,8 @@ impl History {
             record::Operation::Read { key } | record::Operation::Query { key, .. } => {
                 (key, What::Read(None))
             }
+            // What an embedder's own state machine means is not known here.
+            record::Operation::Apply { .. } | record::Operation::Ask { .. } => return,
         };
         let name = token(client, serial);
         match phase {
