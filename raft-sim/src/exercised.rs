@@ -114,6 +114,8 @@ exercised! {
     election_safety,
     /// Votes that `promise` judged while their voter had promised a lease.
     promise,
+    /// New terms, and candidates who had asked before, that `no_disruption` judged.
+    no_disruption,
     /// Writes of leaders that `leader_append_only` judged.
     leader_append_only,
     /// Entries of a position that was known before that `log_matching` compared.
@@ -128,12 +130,16 @@ exercised! {
     fate,
     /// State machines and snapshots that `snapshot_coherence` compared.
     snapshot_coherence,
+    /// State machines that `exactly_once` judged.
+    exactly_once,
     /// Memberships with one before them that `membership_coherence` judged.
     membership_coherence,
     /// Pairs of leaders of different terms that `lease_disjointness` judged.
     lease_disjointness,
     /// Requests whose end `requests_end` has seen.
     requests_end,
+    /// Messages with entries that `bounds` judged.
+    bounds,
     /// Operations that `linearizability` judged.
     linearizability,
 }

@@ -254,6 +254,7 @@ impl Host {
             life: self.life,
             status: process.map(|process| &process.status),
             membership: self.membership(),
+            node: process.map(|process| &process.node),
             stored,
             log: process.map_or(&stored.log, |process| &process.log),
             machine: process.map(|process| &process.machine),

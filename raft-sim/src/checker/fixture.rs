@@ -8,7 +8,7 @@ use crate::record::{Operation, Phase};
 use raft_core::payload::Content;
 use raft_core::{
     Action, AppendEntries, AppendEntriesResponse, AppendOutcome, Chunk, Echo, Entries, Envelope,
-    Fate, HardState, Instant, LogIndex, LogPosition, LogWrite, Membership, Message, NodeId,
+    Fate, HardState, Instant, LogIndex, LogPosition, LogWrite, Membership, Message, Node, NodeId,
     RequestVote, RequestVoteResponse, RoleKind, Source, Status, Term, Ticket, Token, Verdict,
     Write,
 };
@@ -19,6 +19,7 @@ pub(super) struct TestNode {
     pub(super) life: u64,
     pub(super) status: Status,
     pub(super) membership: Membership,
+    pub(super) node: Option<Node>,
     pub(super) stored: Stored,
     pub(super) log: Log,
     pub(super) machine: Machine,
@@ -105,6 +106,7 @@ impl Cluster {
                 transfers_to: None,
             },
             membership: membership.clone(),
+            node: None,
             stored: Stored::default(),
             log: Log::default(),
             machine: Machine::default(),
@@ -216,6 +218,7 @@ fn view_of(node: &TestNode) -> View<'_> {
         life: node.life,
         status: Some(&node.status),
         membership: &node.membership,
+        node: node.node.as_ref(),
         stored: &node.stored,
         log: &node.log,
         machine: Some(&node.machine),

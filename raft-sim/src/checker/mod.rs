@@ -9,8 +9,8 @@ use crate::log::Log;
 use crate::machine::Machine;
 use crate::record::{Operation, Phase};
 use raft_core::{
-    Action, Envelope, Fate, Instant, LogIndex, LogPosition, Membership, NodeId, RoleKind, Status,
-    Token,
+    Action, Envelope, Fate, Instant, LogIndex, LogPosition, Membership, Node, NodeId, RoleKind,
+    Status, Token,
 };
 use std::collections::BTreeSet;
 use std::fmt;
@@ -27,6 +27,8 @@ pub struct View<'a> {
     pub status: Option<&'a Status>,
     /// The membership by which it acts, or acted last.
     pub membership: &'a Membership,
+    /// The node, for what everybody may read: its configuration, and what it knows of its peers.
+    pub node: Option<&'a Node>,
     /// What its disk holds.
     pub stored: &'a Stored,
     /// What its host would read: the disk's log with the writes on their way.
@@ -214,6 +216,7 @@ checkers! {
     term_and_vote: TermAndVote,
     election_safety: ElectionSafety,
     promise: Promise,
+    no_disruption: NoDisruption,
     leader_append_only: LeaderAppendOnly,
     log_matching: LogMatching,
     commit_quorum: CommitQuorum,
@@ -221,9 +224,11 @@ checkers! {
     state_machine_safety: StateMachineSafety,
     fate: FateChecker,
     snapshot_coherence: SnapshotCoherence,
+    exactly_once: ExactlyOnce,
     membership_coherence: MembershipCoherence,
     lease_disjointness: LeaseDisjointness,
     requests_end: RequestsEnd,
+    bounds: Bounds,
     linearizability: Linearizability,
 }
 

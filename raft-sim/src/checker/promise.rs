@@ -65,8 +65,12 @@ impl Checker for Promise {
                         self.votes(sight.node.clock, from, to, term)?;
                     }
                 }
+                Message::PreVoteResponse(response) => {
+                    if response.verdict == Verdict::Granted {
+                        self.votes(sight.node.clock, from, to, Term(term.get() + 1))?;
+                    }
+                }
                 Message::PreVote(_)
-                | Message::PreVoteResponse(_)
                 | Message::InstallSnapshot(_)
                 | Message::ReadIndex(_)
                 | Message::ReadIndexResponse(_) => {}

@@ -23,7 +23,7 @@ impl History {
             record::Operation::Read { key } | record::Operation::Query { key, .. } => {
                 (key, What::Read(None))
             }
-            // What these do is known to the embedder's state machine alone.
+            // What an embedder's own state machine means is not known here.
             record::Operation::Apply { .. } | record::Operation::Ask { .. } => return,
         };
         let name = token(client, serial);
