@@ -381,6 +381,10 @@ fn done(fault: &Fault) -> Value {
         Fault::Cut { from, to } => link("cut", *from, *to),
         Fault::Heal { from, to } => link("heal", *from, *to),
         Fault::HealAll => json!({ "what": "heal_all" }),
+        Fault::Reach { shape } => json!({ "what": "reach", "shape": format!("{shape}") }),
+        Fault::Flap { from, to, period } => {
+            joined(link("flap", *from, *to), json!({ "period": nanos(*period) }))
+        }
         Fault::Isolate { node: id } => node("isolate", *id),
         Fault::Crash { node: id } => node("crash", *id),
         Fault::CrashInStep { node: id } => node("crash_in_step", *id),
