@@ -22,8 +22,8 @@ pub(super) struct Bands {
     writes: BTreeMap<usize, BTreeSet<Ticket>>,
     /// When the probes left that a promise may answer.
     probes: BTreeMap<(NodeId, NodeId, Round), Instant>,
-    /// Who can commit, since when.
-    service: Option<(NodeId, Instant)>,
+    /// Who can commit, or that nobody can, since when.
+    service: (Option<NodeId>, Instant),
 }
 
 impl Bands {
@@ -36,7 +36,7 @@ impl Bands {
             were_wrong: BTreeMap::new(),
             writes: BTreeMap::new(),
             probes: BTreeMap::new(),
-            service: None,
+            service: (None, Instant::ZERO),
         };
         for (lane, _) in setup.nodes.iter().enumerate() {
             bands.begin(lane, BandKind::Down, Instant::ZERO);
@@ -154,12 +154,17 @@ impl Bands {
     }
 
     fn service(&mut self, leader: Option<NodeId>, now: Instant) {
-        if let Some((leader, since)) = self.service.take() {
-            let lane = self.lane(leader);
-            let text = format!("{leader:?} can commit");
-            self.push(lane, BandKind::Service, since, now, text);
+        let (before, since) = std::mem::replace(&mut self.service, (leader, now));
+        match before {
+            Some(leader) => {
+                let (lane, text) = (self.lane(leader), format!("{leader:?} can commit"));
+                self.push(lane, BandKind::Service, since, now, text);
+            }
+            None => {
+                let text = "nobody can commit".to_owned();
+                self.push(None, BandKind::Silence, since, now, text);
+            }
         }
-        self.service = leader.map(|leader| (leader, now));
     }
 
     fn goes_wrong(&mut self, wrong: Wrong, now: Instant) {

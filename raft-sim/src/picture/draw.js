@@ -88,8 +88,9 @@ class Drawing {
     const [x1, x2] = [this.x(message.start), this.x(message.end)];
     if (!message.lost && message.ended !== null) return [x1, y1, x2, y2];
     // Lost as it left: a stub. Lost on arrival: nearly there.
-    const part = message.end > message.start ? 0.86 : 0.34;
-    return [x1, y1, message.end > message.start ? x1 + (x2 - x1) * part : x1 + 5, y1 + (y2 - y1) * part];
+    const way = down ? 1 : -1;
+    if (message.end === message.start) return [x1, y1, x1 + 4, y1 + 24 * way];
+    return [x1, y1, x2, y2 - 7 * way];
   }
 
   all() {
@@ -141,11 +142,15 @@ class Drawing {
     const right = Math.min(place.width, this.x(until));
     context.fillStyle = fill;
     context.fillRect(left, y, Math.max(1, right - left), height);
+    if (text && right - left > 3) {
+      context.fillStyle = this.colour.paper;
+      context.fillRect(left, y, 1, height);
+    }
     if (!text || right - left < 12) return;
     const room = Math.floor((right - left - 6) / 5.8);
     const fits = text.length <= room ? text : room > 5 ? `${text.slice(0, room - 1)}…` : "";
     context.fillStyle = ink;
-    context.fillText(fits, left + 4, y + height / 2 + 0.5);
+    context.fillText(fits, left + 4, y + height / 2 + 1);
   }
 
   world() {
@@ -165,8 +170,10 @@ class Drawing {
     }
     context.setLineDash([]);
     for (const band of bands) {
-      if (!this.sees(band.from, band.until) || band.kind !== "service") continue;
-      this.box(band.from, band.until, top.service, 10, colour.good, colour.paper, band.text);
+      if (!this.sees(band.from, band.until)) continue;
+      const { from, until, text } = band;
+      if (band.kind === "service") this.box(from, until, top.service, 12, colour.good, colour.paper, text);
+      if (band.kind === "silence") this.box(from, until, top.service, 12, colour.paper, colour.bad, text);
     }
     linkRows.forEach((row, nth) => row.filter((b) => this.sees(b.from, b.until)).forEach((band) => {
       this.box(band.from, band.until, top.links + 14 * nth, 12, colour.bad, colour.paper, band.text);
@@ -319,12 +326,13 @@ class Drawing {
   log(lane, y) {
     const { context, colour } = this;
     const first = lastUpTo(marks[lane], this.view.from, (mark) => mark.time) + 1;
+    const last = lastUpTo(marks[lane], this.view.until, (mark) => mark.time);
+    const crowded = last - first > this.place.width / 6;
     const free = { add: -1, commit: -1, drop: -1 };
-    for (let nth = first; nth < marks[lane].length; nth += 1) {
+    for (let nth = first; nth <= last; nth += 1) {
       const { time, mark } = marks[lane][nth];
-      if (time > this.view.until) break;
       const x = this.x(time);
-      if (x < free[mark]) continue;
+      if (x < free[mark] || (crowded && mark !== "drop")) continue;
       free[mark] = x + 4;
       context.fillStyle = mark === "drop" ? colour.bad : "#1b1f24";
       context.beginPath();

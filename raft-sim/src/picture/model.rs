@@ -177,6 +177,8 @@ pub(super) enum BandKind {
     Link,
     /// A leader can commit.
     Service,
+    /// No leader can.
+    Silence,
 }
 
 impl Model {

@@ -146,8 +146,8 @@ function card(lane, state, longest) {
   const hardState = term !== state.term || vote !== state.vote;
   box.append(
     parts([["vote", node(state.vote)], ["leader", node(state.leader)], ["last", last],
-      ["commit", state.commit], ["applied", state.applied]]),
-    parts([["on disk: log", durable, durable !== last],
+      ["commit", state.commit]]),
+    parts([["applied", state.applied], ["on disk: log", durable, durable !== last],
       ["term", term, hardState], ["vote", node(vote), hardState]]),
   );
   const lease = bandAt(lane, "lease", shown.cursor);

@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 
 const WIDTH: u64 = 960;
 const LEFT: u64 = 56;
-const RIGHT: u64 = 948;
+const RIGHT: u64 = 940;
 const ROLE: u64 = 15;
 const TERM: u64 = 10;
 /// Under the term: a lease, or a promise.
@@ -23,6 +23,17 @@ const PITCH: u64 = 58;
 const CROWD: u64 = 5;
 /// About how wide a letter is, in tenths of a point.
 const LETTER: u64 = 58;
+
+/// Classes of the style sheet, the room that each takes, and what they mean.
+const LEGEND: [(&str, u64, &str); 7] = [
+    ("m heartbeat", 112, "heartbeats"),
+    ("m append", 84, "entries"),
+    ("m prevote", 94, "pre-votes"),
+    ("m vote", 76, "votes"),
+    ("m append lost", 148, "lost, a stub (votes: ✕)"),
+    ("lease", 122, "a leader's lease"),
+    ("promise", 140, "a promise not to vote"),
+];
 
 /// Runs beneath one another, each with its heading, within a window of time.
 ///
@@ -35,8 +46,9 @@ pub fn svg(title: &str, panels: &[(&str, Picture<'_>)], window: RangeInclusive<I
     let end = models.iter().map(|(_, model, _)| model.end).max().unwrap_or(Instant::ZERO);
     let (from, until) = (window.start().as_nanos(), window.end().min(&end).as_nanos());
     let until = until.max(from + 1);
-    let mut drawing = Drawing { text: String::new(), from, until, y: 26, window };
-    drawing.words(14, 18, "title", title);
+    let mut drawing = Drawing { text: String::new(), from, until, y: 40, window };
+    drawing.words(14, 20, "title", title);
+    drawing.legend();
     for (heading, model, picture) in &models {
         drawing.panel(heading, model, picture);
     }
@@ -61,6 +73,23 @@ struct Drawing {
 }
 
 impl Drawing {
+    /// What is not written where it stands.
+    fn legend(&mut self) {
+        let mut x = LEFT;
+        for (class, width, text) in LEGEND {
+            if class.starts_with("m ") {
+                self.put(format_args!("<path class=\"{class}\" d=\"M{x} 30v12m4 0v-12\"/>"));
+            } else {
+                self.put(format_args!(
+                    "<rect class=\"{class}\" x=\"{x}\" y=\"34\" width=\"16\" height=\"{LEASE}\"/>"
+                ));
+            }
+            let gap = if class.starts_with("m ") { 10 } else { 20 };
+            self.words(x + gap, 40, "note", text);
+            x += width;
+        }
+    }
+
     fn panel(&mut self, heading: &str, model: &Model, picture: &Picture<'_>) {
         let top = self.y + 4;
         self.words(14, top + 13, "heading", heading);
@@ -72,8 +101,13 @@ impl Drawing {
             self.span("wrong", (band.from, band.until), (y, 13), &band.text);
         }
         y += if links.is_empty() { 0 } else { 15 };
-        for band in model.bands.iter().filter(|band| band.kind == BandKind::Service) {
-            self.span("serves", (band.from, band.until), (y, 13), &band.text);
+        for band in &model.bands {
+            let class = match band.kind {
+                BandKind::Service => "serves",
+                BandKind::Silence => "silent",
+                _ => continue,
+            };
+            self.span(class, (band.from, band.until), (y, 13), &band.text);
         }
         y += 27;
         let lanes: Vec<u64> = (0..).take(model.nodes.len()).map(|lane| y + PITCH * lane).collect();
@@ -121,7 +155,7 @@ impl Drawing {
                 BandKind::HungDisk => self.span("hung", time, (y + ROLE, TERM), "its disk hangs"),
                 BandKind::Lease => self.span("lease", time, (y + ROLE + TERM, LEASE), ""),
                 BandKind::Promise => self.span("promise", time, (y + ROLE + TERM, LEASE), ""),
-                BandKind::Writing | BandKind::Link | BandKind::Service => {}
+                BandKind::Writing | BandKind::Link | BandKind::Service | BandKind::Silence => {}
             }
         }
     }
@@ -129,7 +163,7 @@ impl Drawing {
     /// Each class as two paths: what arrived, and what was lost.
     fn messages(&mut self, model: &Model, lanes: &[u64]) {
         let mut paths: BTreeMap<(bool, &str), (String, String)> = BTreeMap::new();
-        let mut drawn = BTreeSet::new();
+        let (mut drawn, mut lost) = (BTreeSet::new(), String::new());
         for message in &model.messages {
             let Some(arrow) = self.arrow(model, message, lanes) else { continue };
             let (name, is_routine) = look(message.class);
@@ -143,7 +177,7 @@ impl Drawing {
                 let _ = write!(crosses, "M{x1} {y1}L{x2} {y2}");
                 if !is_routine {
                     let (left, up) = (x2 - 3, y2 - 3);
-                    let _ = write!(crosses, "M{left} {up}l6 6m0 -6l-6 6");
+                    let _ = write!(lost, "M{left} {up}l6 6m0 -6l-6 6");
                 }
             } else {
                 let _ = write!(lines, "M{x1} {y1}L{x2} {y2}");
@@ -157,6 +191,7 @@ impl Drawing {
                 }
             }
         }
+        self.put(format_args!("<path class=\"m cross\" d=\"{lost}\"/>"));
     }
 
     /// From bar to bar; what was lost as it left is a stub, what was lost on arrival is nearly there.
