@@ -50,6 +50,10 @@ exercised! {
     applied,
     /// Inputs ignored.
     ignored,
+    /// Commands that a client gave to another node before the first had answered.
+    asked_again,
+    /// Commands that came to a state machine again.
+    repeated,
     /// Proposals refused.
     rejections,
     /// Positions that a node said were lost.

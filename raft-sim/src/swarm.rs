@@ -6,6 +6,7 @@
 //! and no client may wait any more.
 
 use crate::choice::{Choices, Question, nanos};
+use crate::machine::Machine;
 use crate::record::Sink;
 use crate::setup::{
     Change, ClientSetup, DiskProfile, Fault, LinkProfile, MessageKind, NodeSetup, Setup,
@@ -28,7 +29,25 @@ pub const CALM_TIMEOUTS: u32 = 40;
 /// If the drawn setup makes no sense, which is a bug of this file.
 pub fn run(mut choices: Choices, sink: &mut dyn Sink) -> Outcome {
     let setup = setup(&mut choices);
-    let mut world = World::new(&setup, choices).expect("a drawn setup makes sense");
+    play(&Machine::default(), &setup, choices, sink)
+}
+
+/// One run with a state machine of one's own; every client speaks to it.
+///
+/// # Panics
+///
+/// If the drawn setup makes no sense, which is a bug of this file.
+pub fn run_replicating(machine: &Machine, mut choices: Choices, sink: &mut dyn Sink) -> Outcome {
+    let mut setup = setup(&mut choices);
+    for client in &mut setup.clients {
+        client.own = true;
+    }
+    play(machine, &setup, choices, sink)
+}
+
+fn play(machine: &Machine, setup: &Setup, choices: Choices, sink: &mut dyn Sink) -> Outcome {
+    let world = World::replicating(machine, setup, choices);
+    let mut world = world.expect("a drawn setup makes sense");
     let outcome = world.run(sink);
     let verdict = outcome.verdict.clone().and_then(|()| world.converged());
     Outcome { verdict, ..outcome }
@@ -164,6 +183,8 @@ impl Draw<'_> {
             write_percent: 50,
             query_percent: [0, 60][self.index(2)],
             leases,
+            own: false,
+            ask_again: self.one_in(3).then(|| self.millis(20, 200)),
             keys: 1 + self.below(3),
             patience: self.millis(100, 1000),
             start: Instant::ZERO,

@@ -337,11 +337,16 @@ fn persist(write: &Write) -> Value {
 }
 
 fn operated(client: u64, serial: u64, operation: Operation, phase: Phase) -> Value {
+    let by = |consistency| match consistency {
+        Consistency::ReadIndex => "read_index",
+        Consistency::Lease => "lease_read",
+    };
     let (op, key, written) = match operation {
         Operation::Write { key, value } => ("write", key, Some(value)),
         Operation::Read { key } => ("read", key, None),
-        Operation::Query { key, consistency: Consistency::ReadIndex } => ("read_index", key, None),
-        Operation::Query { key, consistency: Consistency::Lease } => ("lease_read", key, None),
+        Operation::Query { key, consistency } => (by(consistency), key, None),
+        Operation::Apply { command } => ("apply", command, None),
+        Operation::Ask { question, consistency } => (by(consistency), question, None),
     };
     let head = json!({ "client": client, "serial": serial, "op": op, "key": key });
     let tail = match phase {

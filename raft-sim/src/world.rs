@@ -47,6 +47,8 @@ enum Pending {
     Turn { client: u64 },
     /// A client asks again.
     Retry { client: u64, serial: u64 },
+    /// A client that has waited for an answer asks another node.
+    AskAgain { client: u64, serial: u64, attempt: u64 },
     /// A client loses patience.
     GiveUp { client: u64, serial: u64 },
     /// A node's deadline may have passed.
@@ -63,6 +65,7 @@ impl Pending {
             Self::Disk { .. } => 2,
             Self::Build { .. } | Self::Deliver(_) | Self::Request { .. } | Self::Report { .. } => 3,
             Self::Answer { .. } | Self::Turn { .. } | Self::Retry { .. } => 4,
+            Self::AskAgain { .. } => 5,
             Self::GiveUp { .. } => 5,
             Self::Poll { .. } | Self::Wake { .. } => 6,
         }
@@ -121,17 +124,32 @@ impl World {
     ///
     /// What makes no sense in the setup.
     pub fn new(setup: &Setup, choices: Choices) -> Result<Self, SetupError> {
+        Self::replicating(&Machine::default(), setup, choices)
+    }
+
+    /// The same with a state machine of one's own, as it is before the first command. Clients speak to
+    /// it if their setup [says so](crate::setup::ClientSetup::own).
+    ///
+    /// # Errors
+    ///
+    /// What makes no sense in the setup.
+    pub fn replicating(
+        machine: &Machine,
+        setup: &Setup,
+        choices: Choices,
+    ) -> Result<Self, SetupError> {
         setup.check()?;
         let clients = (1..).zip(&setup.clients);
+        let host = |node| Host::new(setup, node, machine);
         let mut world = Self {
             choices,
             now: Instant::ZERO,
             pending: BTreeMap::new(),
             scheduled: 0,
-            hosts: setup.nodes.iter().map(|node| (node.id, Host::new(setup, node))).collect(),
+            hosts: setup.nodes.iter().map(|node| (node.id, host(node))).collect(),
             network: Network::new(setup),
             clients: clients.map(|(number, client)| Client::new(number, *client)).collect(),
-            checkers: Checkers::default(),
+            checkers: Checkers::of(machine),
             scribe: Scribe::default(),
             accepted: BTreeMap::new(),
             operator: 0,
@@ -249,6 +267,10 @@ impl World {
             Pending::Turn { client } => self.turn(client),
             Pending::Retry { client, serial } => {
                 self.attempt(client, serial);
+                Ok(())
+            }
+            Pending::AskAgain { client, serial, attempt } => {
+                self.ask_again(client, serial, attempt);
                 Ok(())
             }
             Pending::GiveUp { client, serial } => self.give_up(client, serial),

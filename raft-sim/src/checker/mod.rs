@@ -192,6 +192,15 @@ pub struct Checkers {
 }
 
 impl Checkers {
+    /// All of them, for a cluster whose state machines are this one before the first command.
+    pub fn of(machine: &Machine) -> Self {
+        Self {
+            snapshot_coherence: snapshot_coherence::SnapshotCoherence::of(machine),
+            linearizability: linearizability::Linearizability::of(machine),
+            ..Self::default()
+        }
+    }
+
     /// Shows an event to each.
     ///
     /// # Errors

@@ -16,6 +16,12 @@ pub(super) struct SnapshotCoherence {
     memberships: BTreeMap<LogIndex, Membership>,
 }
 
+impl SnapshotCoherence {
+    pub(super) fn of(machine: &Machine) -> Self {
+        Self { reference: machine.clone(), ..Self::default() }
+    }
+}
+
 impl Checker for SnapshotCoherence {
     fn name(&self) -> &'static str {
         "snapshot_coherence"

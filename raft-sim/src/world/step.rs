@@ -19,8 +19,8 @@ use std::time::Duration;
 impl World {
     pub(super) fn step(&mut self, id: NodeId, arrivals: Vec<Arrival>) -> Result<(), Violation> {
         for arrival in &arrivals {
-            if let Arrival::Query(token, key, _) = arrival {
-                self.running(id).queries.insert(*token, *key);
+            if let Arrival::Query(token, question) = arrival {
+                self.running(id).queries.insert(*token, *question);
             }
         }
         let (inputs, payloads): (Vec<_>, Vec<_>) = arrivals.into_iter().map(Arrival::split).unzip();
@@ -234,10 +234,14 @@ impl World {
                 let sentence = format!("{id:?} applies {index:?}, which it does not hold");
                 return Err(self.violation("state_machine_safety", sentence));
             };
-            let value = machine.apply(entry);
-            let Some((position, token)) = waiting.remove(&index) else { continue };
+            let effect = machine.apply(entry);
+            let repeats = effect.is_some_and(|effect| effect.position.index < index);
+            let waits = waiting.remove(&index);
+            self.exercised.repeated += u64::from(repeats);
+            let Some((position, token)) = waits else { continue };
             let answer = if position.term == through.term {
-                Answer::Applied { value, position }
+                let first = effect.map_or(position, |effect| effect.position);
+                Answer::Applied { value: effect.and_then(|effect| effect.value), position: first }
             } else {
                 Answer::Lost
             };
