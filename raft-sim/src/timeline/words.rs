@@ -10,7 +10,7 @@ use raft_core::{
 };
 
 /// The words, and how they look.
-pub(super) fn of(record: &Record) -> (String, Style) {
+pub(crate) fn of(record: &Record) -> (String, Style) {
     let style = style_of(&record.event);
     let text = match &record.event {
         Event::Init { .. } => "starts".to_owned(),
