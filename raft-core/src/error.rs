@@ -14,7 +14,7 @@ pub enum ConfigError {
         /// The field.
         field: &'static str,
     },
-    /// `now` lies within 2T of the end of the clock's range.
+    /// `now` lies in the last two days of the clock's range.
     #[error("the clock is at the end of its range")]
     ClockOutOfRange,
 }
@@ -192,7 +192,7 @@ pub enum RejectReason {
         /// How many wait.
         waiting: u64,
     },
-    /// `now` lies within 2T of the end of the clock's range.
+    /// `now` lies in the last two days of the clock's range.
     #[error("the clock is at the end of its range")]
     ClockOutOfRange,
 }
@@ -269,7 +269,7 @@ pub enum IgnoreReason {
     /// `Campaign` at a node that is holding an election.
     #[error("an election is under way")]
     AlreadyCampaigning,
-    /// `now` lies within 2T of the end of the clock's range.
+    /// `now` lies in the last two days of the clock's range.
     #[error("the clock is at the end of its range")]
     ClockOutOfRange,
 }

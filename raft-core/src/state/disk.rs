@@ -96,7 +96,11 @@ impl Disk {
 
     /// The log gets a chunk after `last`, its last index so far.
     pub(crate) fn append(&mut self, last: LogIndex, chunk: Chunk) {
-        let write = self.next_write.get_or_insert(LogWrite::from(last.next()));
+        let Some(write) = &mut self.next_write else {
+            let chunks = Runs::one(chunk);
+            self.next_write = Some(LogWrite { restart_after: None, first: last.next(), chunks });
+            return;
+        };
         if let (Source::Input { nth, skip }, Some(before)) =
             (&chunk.source, write.chunks.last_mut())
             && let Source::Input { nth: same, skip: from } = &before.source
@@ -131,13 +135,15 @@ impl Disk {
         }
     }
 
-    /// The write that makes durable what has changed since the last one, if anything has.
-    pub(crate) fn issue(&mut self, hard_state: &HardState, now: Instant) -> Option<Write> {
+    /// Whether anything has changed since the last write was issued.
+    pub(crate) fn lacks(&self, hard_state: &HardState) -> bool {
+        self.next_write.is_some() || self.issued_hard_state != *hard_state
+    }
+
+    /// The write that makes durable what has changed since the last one.
+    pub(crate) fn issue(&mut self, hard_state: &HardState, now: Instant) -> Write {
         let log = self.next_write.take();
         let hard_state = (self.issued_hard_state != *hard_state).then_some(*hard_state);
-        if log.is_none() && hard_state.is_none() {
-            return None;
-        }
         let ticket = self.next;
         self.next = ticket.next();
         self.issued_hard_state = hard_state.unwrap_or(self.issued_hard_state);
@@ -151,7 +157,7 @@ impl Disk {
             write.issued_at = newest.issued_at;
         }
         self.in_flight.push_back(write);
-        Some(Write { ticket, hard_state, log })
+        Write { ticket, hard_state, log }
     }
 
     /// Every write up to `ticket` is durable. `None` if this life did not issue it.
@@ -219,7 +225,8 @@ mod tests {
     }
 
     fn issue(disk: &mut Disk) -> Write {
-        disk.issue(&HARD_STATE, Instant::ZERO).expect("something has changed")
+        assert!(disk.lacks(&HARD_STATE), "something has changed");
+        disk.issue(&HARD_STATE, Instant::ZERO)
     }
 
     #[test]
