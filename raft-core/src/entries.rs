@@ -277,6 +277,9 @@ impl Entries {
             if joins && commands && run.term() == term {
                 return Err(EntriesError::NotJoined);
             }
+            if matches!(run, Run::Membership { membership, .. } if membership.is_empty()) {
+                return Err(EntriesError::EmptyMembership);
+            }
             index = index.plus(run.count());
             if index.get() > LIMIT {
                 return Err(EntriesError::BeyondLimit);

@@ -52,6 +52,9 @@ pub enum EntriesError {
     /// A run without entries.
     #[error("a run without entries")]
     EmptyRun,
+    /// A membership to which nobody belongs: a cluster in which it is in force is lost.
+    #[error("a membership of nobody")]
+    EmptyMembership,
     /// Two neighbouring runs of commands of one term: equal entries must be equal values.
     #[error("neighbouring runs of one term")]
     NotJoined,
