@@ -163,6 +163,9 @@ impl Node {
             if let Err(refusal) = self.take(input, nth, late, actions) {
                 actions.extend(refusal.answer(input));
             }
+            if input.carries_commands() {
+                self.core.disk.passed(nth);
+            }
         }
         self.settle(actions);
         if self.core.clock_is_behind {

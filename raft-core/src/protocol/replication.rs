@@ -10,6 +10,7 @@ use crate::message::{
 use crate::protocol::contact::{echo, on_contact, respond};
 use crate::protocol::snapshot;
 use crate::state::core::Core;
+use crate::state::disk::Part;
 use crate::state::progress::{Phase, Progress};
 use crate::state::quorum;
 use crate::state::role::{Follower, Leader, Role};
@@ -43,7 +44,7 @@ pub(crate) fn on_propose(
         return Err(RejectReason::TooManyUncommitted { waiting });
     }
     let first = LogPosition::new(core.term(), core.log.last_index().next());
-    core.append_commands(core.term(), count, nth, 0);
+    core.append_commands(core.term(), count, Part { nth, skip: 0, of: count });
     Ok(first)
 }
 
@@ -245,7 +246,8 @@ fn accept(core: &mut Core, m: &AppendEntries, nth: usize) {
             match run {
                 Run::Commands { term, .. } => {
                     let known = new.since(before) - 1;
-                    core.append_commands(*term, run.count() - known, nth, skip + known);
+                    let part = Part { nth, skip: skip + known, of: m.entries.commands() };
+                    core.append_commands(*term, run.count() - known, part);
                 }
                 Run::Membership { term, membership } => {
                     core.append_membership(*term, Membership::clone(membership));

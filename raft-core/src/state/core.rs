@@ -1,12 +1,12 @@
 //! What a node knows in every role.
 
-use crate::action::{Action, Chunk};
+use crate::action::Action;
 use crate::config::{Config, Protection};
 use crate::entries::Snapshot;
 use crate::input::HardState;
 use crate::membership::Membership;
 use crate::message::{Envelope, Message, Permit};
-use crate::state::disk::Disk;
+use crate::state::disk::{Disk, Part};
 use crate::state::log::Log;
 use crate::state::rng::Rng;
 use crate::state::timers::{Deadline, Timers};
@@ -133,14 +133,14 @@ impl Core {
     }
 
     /// Appends commands to the log, and to what is to be written.
-    pub(crate) fn append_commands(&mut self, term: Term, count: u64, nth: usize, skip: u64) {
-        self.disk.append(self.log.last_index(), Chunk::of_input(term, count, nth, skip));
+    pub(crate) fn append_commands(&mut self, term: Term, count: u64, part: Part) {
+        self.disk.append_commands(self.log.last_index(), term, count, part);
         self.log.append_commands(term, count);
     }
 
     /// Appends a membership entry to the log, and to what is to be written.
     pub(crate) fn append_membership(&mut self, term: Term, membership: Membership) {
-        self.disk.append(self.log.last_index(), Chunk::of_membership(term, membership.clone()));
+        self.disk.append_membership(self.log.last_index(), term, membership.clone());
         self.log.append_membership(term, membership);
     }
 

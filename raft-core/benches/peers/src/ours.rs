@@ -156,15 +156,19 @@ impl Member {
         for chunk in write.chunks.iter() {
             match &chunk.source {
                 Source::Membership(_) => self.log.push(None),
-                Source::Input { nth, skip } => {
-                    let mut bodies = bodies.iter_mut();
-                    let (_, body) = bodies.find(|(input, _)| input == nth).expect("it came along");
-                    let count = size(chunk.count);
-                    if count == body.len() {
-                        self.log.append(body);
-                    } else {
-                        self.log.extend_from_slice(&body[size(*skip)..size(*skip) + count]);
+                Source::Inputs { first, last, skip } => {
+                    let (end, mut skip) = (self.log.len() + size(chunk.count), size(*skip));
+                    let inputs = *first..=*last;
+                    for (_, body) in bodies.iter_mut().filter(|(nth, _)| inputs.contains(nth)) {
+                        let count = (body.len() - skip).min(end - self.log.len());
+                        if count == body.len() {
+                            self.log.append(body);
+                        } else {
+                            self.log.extend_from_slice(&body[skip..skip + count]);
+                        }
+                        skip = 0;
                     }
+                    assert_eq!(self.log.len(), end, "all of it came along");
                 }
             }
         }
