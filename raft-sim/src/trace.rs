@@ -330,11 +330,16 @@ fn persist(write: &Write) -> Value {
 }
 
 fn operated(client: u64, serial: u64, operation: Operation, phase: Phase) -> Value {
+    let by = |consistency| match consistency {
+        Consistency::ReadIndex => "read_index",
+        Consistency::Lease => "lease_read",
+    };
     let (op, key, written) = match operation {
         Operation::Write { key, value } => ("write", key, Some(value)),
         Operation::Read { key } => ("read", key, None),
-        Operation::Query { key, consistency: Consistency::ReadIndex } => ("read_index", key, None),
-        Operation::Query { key, consistency: Consistency::Lease } => ("lease_read", key, None),
+        Operation::Query { key, consistency } => (by(consistency), key, None),
+        Operation::Apply { command } => ("apply", command, None),
+        Operation::Ask { question, consistency } => (by(consistency), question, None),
     };
     let head = json!({ "client": client, "serial": serial, "op": op, "key": key });
     let tail = match phase {
@@ -376,6 +381,10 @@ fn done(fault: &Fault) -> Value {
         Fault::Cut { from, to } => link("cut", *from, *to),
         Fault::Heal { from, to } => link("heal", *from, *to),
         Fault::HealAll => json!({ "what": "heal_all" }),
+        Fault::Reach { shape } => json!({ "what": "reach", "shape": format!("{shape}") }),
+        Fault::Flap { from, to, period } => {
+            joined(link("flap", *from, *to), json!({ "period": nanos(*period) }))
+        }
         Fault::Isolate { node: id } => node("isolate", *id),
         Fault::Crash { node: id } => node("crash", *id),
         Fault::CrashInStep { node: id } => node("crash_in_step", *id),
