@@ -323,7 +323,7 @@ fn persist(write: &Write) -> Value {
     let log = write.log.as_ref().map(|log| {
         let chunks = log.chunks.iter().map(|chunk| {
             let kind = match chunk.source {
-                Source::Input { .. } => "command",
+                Source::Inputs { .. } => "command",
                 Source::Membership(_) => "membership",
             };
             json!({ "term": chunk.term, "count": chunk.count, "kind": kind })
