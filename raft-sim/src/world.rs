@@ -6,6 +6,7 @@ mod scribe;
 mod service;
 mod snapshots;
 mod step;
+mod words;
 
 use crate::checker::{Checkers, Happening, Sight, View};
 use crate::choice::{Choice, Choices, Question, RollingHash};
@@ -78,6 +79,8 @@ pub struct Outcome {
     pub hash: u64,
     /// How many things happened.
     pub events: u64,
+    /// The simulated time at which it ended.
+    pub time: Instant,
     /// What the run had of what can happen.
     pub exercised: Exercised,
 }
@@ -167,7 +170,8 @@ impl World {
     /// What is to be said of a run that ended so.
     pub fn outcome(&self, verdict: Result<(), Violation>) -> Outcome {
         let hash = self.hash.value();
-        Outcome { verdict, hash, events: self.events, exercised: self.exercised }
+        let Self { now, events, exercised, .. } = *self;
+        Outcome { verdict, hash, events, time: now, exercised }
     }
 
     /// Lets everything happen up to and including a moment.
@@ -176,26 +180,34 @@ impl World {
     ///
     /// The first property that is broken; the run cannot go on after it.
     pub fn run_until(&mut self, until: Instant, sink: &mut dyn Sink) -> Result<(), Violation> {
+        while self.advance(until, sink)? {}
+        Ok(())
+    }
+
+    /// Lets the next thing happen, if it comes until a moment; else it is that moment now.
+    ///
+    /// # Errors
+    ///
+    /// The first property that is broken.
+    pub fn advance(&mut self, until: Instant, sink: &mut dyn Sink) -> Result<bool, Violation> {
         self.scribe.listens = sink.listens();
         if self.events == 0 {
             self.tell(None, Event::Service { leader: None });
         }
-        while let Some(entry) = self.pending.first_entry() {
-            let time = entry.key().0;
-            if time > until {
-                break;
-            }
-            let pending = entry.remove();
-            self.at_once = if time == self.now { self.at_once + 1 } else { 0 };
-            self.now = time;
-            self.events += 1;
-            let verdict = self.happen(pending).and_then(|()| self.hear_operator());
-            self.observe_service();
-            self.scribe.hand_over(sink);
-            verdict?;
-        }
-        self.now = until.max(self.now);
-        Ok(())
+        let next = self.pending.first_entry().filter(|entry| entry.key().0 <= until);
+        let Some(entry) = next else {
+            self.now = until.max(self.now);
+            return Ok(false);
+        };
+        let time = entry.key().0;
+        let pending = entry.remove();
+        self.at_once = if time == self.now { self.at_once + 1 } else { 0 };
+        self.now = time;
+        self.events += 1;
+        let verdict = self.happen(pending).and_then(|()| self.hear_operator());
+        self.observe_service();
+        self.scribe.hand_over(sink);
+        verdict.map(|()| true)
     }
 
     /// The simulated time.
@@ -464,8 +476,8 @@ impl World {
         }
     }
 
-    fn violation(&self, checker: &'static str, sentence: String) -> Violation {
-        Violation { checker, sentence, time: self.now, seq: self.scribe.last() }
+    pub(crate) fn violation(&self, checker: &'static str, sentence: String) -> Violation {
+        Violation { checker, sentence, time: self.now, event: self.events, seq: self.scribe.last() }
     }
 
     fn tell(&mut self, node: Option<NodeId>, event: Event) {

@@ -101,10 +101,7 @@ pub(super) fn read(
             words.group(nodes)?.into_iter().map(fault).collect()
         }
     };
-    match words.next("the end") {
-        Ok((word, span)) => Err(expected("the end of the sentence", word, span)),
-        Err(_) => Ok(faults),
-    }
+    words.end().map(|()| faults)
 }
 
 /// What an operator wants of a membership: `reach S1,S2 with S3`, `add S4`, `replace S1 S4`.
@@ -115,17 +112,26 @@ fn change(verb: &str, words: &mut Words<'_>, nodes: &[NodeId]) -> Result<Change,
         "demote" => Change::Demote(words.node(nodes)?),
         "remove" => Change::Remove(words.node(nodes)?),
         "replace" => Change::Replace { old: words.node(nodes)?, new: words.node(nodes)? },
-        _ => {
-            let start = words.at;
-            let voters = words.group(nodes)?;
-            let learners = if words.take("with") { words.group(nodes)? } else { Vec::new() };
-            let mistake = |error: MembershipError| {
-                let message = format!("expected a membership that makes sense: {error}");
-                Mistake { span: start..words.at, message }
-            };
-            Change::To(Membership::new(voters, [], learners).map_err(mistake)?)
-        }
+        _ => Change::To(words.membership(nodes)?),
     })
+}
+
+/// The membership of `S1,S2 with S3`, or `nobody`.
+pub(super) fn membership(text: &str, nodes: &[NodeId]) -> Result<Membership, Mistake> {
+    let mut words = Words { sentence: text, at: 0 };
+    if words.take("nobody") {
+        words.end().map(|()| Membership::empty())
+    } else {
+        let membership = words.membership(nodes)?;
+        words.end().map(|()| membership)
+    }
+}
+
+/// The directed links of `S1 -> S2`, `S1 <-> S2,S3` or `* -> S1`.
+pub(super) fn pairs(text: &str, nodes: &[NodeId]) -> Result<Vec<(NodeId, NodeId)>, Mistake> {
+    let mut words = Words { sentence: text, at: 0 };
+    let links = links(&mut words, nodes, |from, to| (from, to))?;
+    words.end().map(|()| links)
 }
 
 /// The nodes of `S1`, `S1,S2` or `*`.
@@ -139,11 +145,11 @@ pub(super) fn group(text: &str, nodes: &[NodeId]) -> Result<Vec<NodeId>, Mistake
 }
 
 /// A fault for each directed link of `S1 -> S2`, `S1 <-> S2,S3` or `* -> S1`.
-fn links(
+fn links<T>(
     words: &mut Words<'_>,
     nodes: &[NodeId],
-    fault: impl Fn(NodeId, NodeId) -> Fault,
-) -> Result<Vec<Fault>, Mistake> {
+    fault: impl Fn(NodeId, NodeId) -> T,
+) -> Result<Vec<T>, Mistake> {
     const ARROW: &str = "an arrow: `->` for one way, `<->` for both";
     let start = words.at;
     let from = words.group(nodes)?;
@@ -205,6 +211,26 @@ impl<'a> Words<'a> {
             start += part.len() + 1;
         }
         Ok(group)
+    }
+
+    /// Refuses whatever follows.
+    fn end(&mut self) -> Result<(), Mistake> {
+        match self.next("the end") {
+            Ok((word, span)) => Err(expected("the end of the sentence", word, span)),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// `S1,S2` or `S1,S2 with S3`.
+    fn membership(&mut self, nodes: &[NodeId]) -> Result<Membership, Mistake> {
+        let start = self.at;
+        let voters = self.group(nodes)?;
+        let learners = if self.take("with") { self.group(nodes)? } else { Vec::new() };
+        let mistake = |error: MembershipError| {
+            let message = format!("expected a membership that makes sense: {error}");
+            Mistake { span: start..self.at, message }
+        };
+        Membership::new(voters, [], learners).map_err(mistake)
     }
 
     /// Takes the next word if it is this one.
