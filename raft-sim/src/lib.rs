@@ -38,6 +38,7 @@ pub mod scenario;
 pub mod setup;
 mod style;
 pub mod swarm;
+pub mod sweep;
 pub mod tape;
 pub mod timeline;
 pub mod trace;
