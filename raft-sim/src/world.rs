@@ -7,6 +7,7 @@ mod scribe;
 mod service;
 mod snapshots;
 mod step;
+mod words;
 
 use crate::checker::{Checkers, Cluster, Happening, Sight, View};
 use crate::choice::{Choice, Choices, Question, RollingHash};
@@ -84,6 +85,8 @@ pub struct Outcome {
     pub hash: u64,
     /// How many things happened.
     pub events: u64,
+    /// The simulated time at which it ended.
+    pub time: Instant,
     /// What the run had of what can happen.
     pub exercised: Exercised,
 }
@@ -213,7 +216,7 @@ impl World {
     pub fn outcome(&self, verdict: Result<(), Violation>) -> Outcome {
         let (hash, mut exercised) = (self.hash.value(), self.exercised);
         self.checkers.count(&mut exercised);
-        Outcome { verdict, hash, events: self.events, exercised }
+        Outcome { verdict, hash, events: self.events, time: self.now, exercised }
     }
 
     /// Lets everything happen up to and including a moment.
@@ -222,21 +225,31 @@ impl World {
     ///
     /// The first property that is broken; the run cannot go on after it.
     pub fn run_until(&mut self, until: Instant, sink: &mut dyn Sink) -> Result<(), Violation> {
+        while self.advance(until, sink)? {}
+        Ok(())
+    }
+
+    /// Lets the next thing happen, if it comes until a moment; else it is that moment now.
+    ///
+    /// # Errors
+    ///
+    /// The first property that is broken.
+    pub fn advance(&mut self, until: Instant, sink: &mut dyn Sink) -> Result<bool, Violation> {
         self.scribe.listens = sink.listens();
         if self.events == 0 {
             self.tell(None, Event::Service { leader: None });
         }
-        while let Some((time, pending)) = self.agenda.pop(until) {
-            self.at_once = if time == self.now { self.at_once + 1 } else { 0 };
-            self.now = time;
-            self.events += 1;
-            let verdict = self.happen(pending).and_then(|()| self.hear_operator());
-            self.observe_service();
-            self.scribe.hand_over(sink);
-            verdict?;
-        }
-        self.now = until.max(self.now);
-        Ok(())
+        let Some((time, pending)) = self.agenda.pop(until) else {
+            self.now = until.max(self.now);
+            return Ok(false);
+        };
+        self.at_once = if time == self.now { self.at_once + 1 } else { 0 };
+        self.now = time;
+        self.events += 1;
+        let verdict = self.happen(pending).and_then(|()| self.hear_operator());
+        self.observe_service();
+        self.scribe.hand_over(sink);
+        verdict.map(|()| true)
     }
 
     /// The simulated time.
@@ -507,8 +520,8 @@ impl World {
         }
     }
 
-    fn violation(&self, checker: &'static str, sentence: String) -> Violation {
-        Violation { checker, sentence, time: self.now, seq: self.scribe.last() }
+    pub(crate) fn violation(&self, checker: &'static str, sentence: String) -> Violation {
+        Violation { checker, sentence, time: self.now, event: self.events, seq: self.scribe.last() }
     }
 
     fn tell(&mut self, node: Option<NodeId>, event: Event) {
