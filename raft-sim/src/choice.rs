@@ -50,6 +50,10 @@ pub enum Question {
     Input,
     /// Whether a snapshot is installed, and what is said of one that was sent.
     Snapshot,
+    /// Which record of a disk is damaged, and which of its bits.
+    Damage,
+    /// What a hostile message is.
+    Hostile,
     /// A property of a run whose setup is drawn.
     Setup,
 }
