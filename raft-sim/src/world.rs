@@ -3,6 +3,7 @@
 mod agenda;
 mod clients;
 mod faults;
+mod hostile;
 mod scribe;
 mod service;
 mod snapshots;
@@ -13,13 +14,14 @@ use crate::checker::{Checkers, Cluster, Happening, Sight, View};
 use crate::choice::{Choice, Choices, Question, RollingHash};
 use crate::client::{Answer, Client, Request};
 use crate::exercised::Exercised;
-use crate::host::{Arrival, Host, Payload};
+use crate::host::{Arrival, Host, Payload, Unstartable};
 use crate::linearizability::History;
 use crate::machine::Machine;
 use crate::network::{Network, Packet, Passage};
 use crate::record::{DropReason, Event, Operation, Phase, Sink, Violation};
-use crate::setup::{Setup, SetupError};
+use crate::setup::{Fault, Setup, SetupError};
 use agenda::Agenda;
+use hostile::Past;
 use raft_core::payload::attach;
 use raft_core::{Envelope, Input, Instant, LogPosition, Message, NodeId, Outcome as Ended};
 use scribe::Scribe;
@@ -106,6 +108,8 @@ pub struct World {
     history: History,
     scribe: Scribe,
     lists: step::Lists,
+    /// What was sent, if it is to be sent again.
+    past: Option<Past>,
     /// Positions that a leader accepted, and which nodes have not told their fate yet.
     accepted: BTreeMap<NodeId, BTreeSet<LogPosition>>,
     /// The number of the operator's next request.
@@ -165,6 +169,8 @@ impl World {
         setup.check()?;
         let clients = (1..).zip(&setup.clients);
         let host = |node| Host::new(setup, node, machine);
+        let hostile =
+            setup.timeline.iter().any(|(_, fault)| matches!(fault, Fault::Hostile { .. }));
         let mut world = Self {
             choices,
             now: Instant::ZERO,
@@ -176,6 +182,7 @@ impl World {
             history: History::default(),
             scribe: Scribe::default(),
             lists: step::Lists::default(),
+            past: hostile.then(Past::default),
             accepted: BTreeMap::new(),
             operator: 0,
             operator_asked: BTreeMap::new(),
@@ -326,8 +333,17 @@ impl World {
         }
         let first = host.life == 0;
         let config = match host.start(&self.setup, self.now, &mut self.choices) {
-            Ok(config) => config,
-            Err(error) => {
+            Ok((config, was_torn)) => {
+                self.exercised.torn_records += u64::from(was_torn);
+                config
+            }
+            Err(Unstartable::Damaged(damage)) => {
+                self.exercised.damaged_starts += 1;
+                self.take_into_hash(&(id, damage));
+                self.tell(Some(id), Event::Damaged { damage });
+                return Ok(());
+            }
+            Err(Unstartable::Refused(error)) => {
                 let sentence = format!("{id:?} refuses what a crash can leave behind: {error}");
                 return Err(self.violation("recovery", sentence));
             }
@@ -369,14 +385,20 @@ impl World {
             return Ok(());
         }
         let host = self.hosts.get_mut(&id).expect("it lives");
-        let reports = host.disk.complete(self.now, &mut self.choices);
+        let (reports, failed) = host.disk.complete(self.now, &mut self.choices);
         let arrivals: Vec<_> =
-            reports.into_iter().map(|report| self.reported(id, report)).collect();
+            reports.into_iter().filter_map(|report| self.reported(id, report)).collect();
         self.show(id, Happening::Synced)?;
         for arrival in arrivals {
             if self.lives(id, life) {
                 self.arrive(id, arrival)?;
             }
+        }
+        if failed && self.lives(id, life) {
+            // To go on would be to promise what cannot be kept.
+            self.exercised.writes_failed += 1;
+            self.tell(Some(id), Event::WriteFailed);
+            return self.crash(id, 0);
         }
         Ok(())
     }
@@ -403,6 +425,9 @@ impl World {
             self.tell(None, Event::Duplicate { message: envelope.clone() });
         }
         let packet = self.network.packet(envelope, Payload { commands, machine }, self.now);
+        if let Some(past) = &mut self.past {
+            past.keep(&packet);
+        }
         for time in arrivals {
             self.schedule(time, Pending::Deliver(packet.clone()));
         }
