@@ -102,12 +102,12 @@ impl Drawing {
         }
         y += if links.is_empty() { 0 } else { 15 };
         for band in &model.bands {
-            let class = match band.kind {
-                BandKind::Service => "serves",
-                BandKind::Silence => "silent",
+            let (class, text) = match band.kind {
+                BandKind::Service => ("serves", band.text.as_str()),
+                BandKind::Silence => ("silent", "nobody"),
                 _ => continue,
             };
-            self.span(class, (band.from, band.until), (y, 13), &band.text);
+            self.span(class, (band.from, band.until), (y, 13), text);
         }
         y += 27;
         let lanes: Vec<u64> = (0..).take(model.nodes.len()).map(|lane| y + PITCH * lane).collect();
