@@ -1,6 +1,6 @@
 //! The model of a picture against its records, by slower ways to the same.
 
-use super::causes::cone;
+use super::causes::causes;
 use super::model::{BandKind, Class, Fate, Model};
 use super::{Picture, svg};
 use crate::play::play;
@@ -47,6 +47,13 @@ impl Run {
 fn some() -> Vec<Run> {
     let named = ["figure-8", "snapshot-interrupted", "lease-read-beyond-drift", "hung-disk"];
     named.into_iter().map(Run::of).chain((0..12).map(Run::drawn)).collect()
+}
+
+/// Which events could have caused an event, by what the model says of it.
+fn cone(model: &Model, of: usize) -> Vec<bool> {
+    let last = causes(model, of);
+    let events = model.events.iter().enumerate();
+    events.map(|(nth, event)| event.lane.is_some_and(|lane| Some(nth) <= last[lane])).collect()
 }
 
 /// What a record says of the end of a message.

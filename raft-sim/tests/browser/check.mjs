@@ -108,6 +108,9 @@ for (const file of process.argv.slice(2)) {
       const some = Array.from({ length: 40 }, (_, nth) => Math.floor((nth * events.length) / 40));
       return some.every(closure); })()`);
     expect(same, "the causes are those of the slow way");
+    const told = await page.evaluate(() => run.violation === null || run.violation.causes.every(
+      (last, lane) => (last ?? -1) === causesOf(run.violation.event)[lane]));
+    expect(told, "the causes of the violation are those of the simulator");
     const frames = await page.evaluate(() => {
       const times = [];
       for (let nth = 0; nth < 60; nth += 1) {
