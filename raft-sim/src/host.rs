@@ -72,6 +72,8 @@ pub struct Process {
     pub node: Node,
     /// What it said of itself after its last step.
     pub status: Status,
+    /// The deadline that it named after its last step.
+    pub deadline: Option<Instant>,
     /// The log as the host reads it: the disk's, with the writes on their way.
     pub log: Log,
     /// The state machine.
@@ -194,6 +196,7 @@ impl Host {
         self.crash_in_step = false;
         self.process = Some(Process {
             status: node.status(),
+            deadline: node.deadline(),
             node,
             log,
             machine,
@@ -232,7 +235,7 @@ impl Host {
 
     /// When its node's deadline is, in simulated time.
     pub fn deadline(&self) -> Option<Instant> {
-        Some(self.simulated(self.process.as_ref()?.node.deadline()?))
+        Some(self.simulated(self.process.as_ref()?.deadline?))
     }
 
     /// The simulated time at which its node is told this time, as far as can be said now.
@@ -255,12 +258,13 @@ impl Host {
             life: self.life,
             status: process.map(|process| &process.status),
             membership: self.membership(),
+            node: process.map(|process| &process.node),
             stored,
             log: process.map_or(&stored.log, |process| &process.log),
             machine: process.map(|process| &process.machine),
             clock: self.clock.elapsed(now),
             clock_offset: self.clock_offset(),
-            deadline: process.and_then(|process| process.node.deadline()),
+            deadline: process.and_then(|process| process.deadline),
         }
     }
 

@@ -323,7 +323,7 @@ fn persist(write: &Write) -> Value {
     let log = write.log.as_ref().map(|log| {
         let chunks = log.chunks.iter().map(|chunk| {
             let kind = match chunk.source {
-                Source::Input { .. } => "command",
+                Source::Inputs { .. } => "command",
                 Source::Membership(_) => "membership",
             };
             json!({ "term": chunk.term, "count": chunk.count, "kind": kind })
@@ -388,6 +388,10 @@ fn done(fault: &Fault) -> Value {
         Fault::Cut { from, to } => link("cut", *from, *to),
         Fault::Heal { from, to } => link("heal", *from, *to),
         Fault::HealAll => json!({ "what": "heal_all" }),
+        Fault::Reach { shape } => json!({ "what": "reach", "shape": format!("{shape}") }),
+        Fault::Flap { from, to, period } => {
+            joined(link("flap", *from, *to), json!({ "period": nanos(*period) }))
+        }
         Fault::Isolate { node: id } => node("isolate", *id),
         Fault::Crash { node: id } => node("crash", *id),
         Fault::CrashInStep { node: id } => node("crash_in_step", *id),

@@ -1,5 +1,6 @@
 //! The world: hosts, links, clients and what is still to happen, as one value.
 
+mod agenda;
 mod clients;
 mod faults;
 mod scribe;
@@ -7,15 +8,17 @@ mod service;
 mod snapshots;
 mod step;
 
-use crate::checker::{Checkers, Happening, Sight, View};
+use crate::checker::{Checkers, Cluster, Happening, Sight, View};
 use crate::choice::{Choice, Choices, Question, RollingHash};
 use crate::client::{Answer, Client, Request};
 use crate::exercised::Exercised;
 use crate::host::{Arrival, Host, Payload};
+use crate::linearizability::History;
 use crate::machine::Machine;
 use crate::network::{Network, Packet, Passage};
 use crate::record::{DropReason, Event, Operation, Phase, Sink, Violation};
 use crate::setup::{Setup, SetupError};
+use agenda::Agenda;
 use raft_core::payload::attach;
 use raft_core::{Envelope, Input, Instant, LogPosition, Message, NodeId, Outcome as Ended};
 use scribe::Scribe;
@@ -91,14 +94,15 @@ pub struct World {
     setup: Setup,
     choices: Choices,
     now: Instant,
-    /// Ordered by time, rank and number.
-    pending: BTreeMap<(Instant, u8, u64), Pending>,
-    scheduled: u64,
+    agenda: Agenda,
     hosts: BTreeMap<NodeId, Host>,
     network: Network,
     clients: Vec<Client>,
     checkers: Checkers,
+    /// What the clients saw.
+    history: History,
     scribe: Scribe,
+    lists: step::Lists,
     /// Positions that a leader accepted, and which nodes have not told their fate yet.
     accepted: BTreeMap<NodeId, BTreeSet<LogPosition>>,
     /// The number of the operator's next request.
@@ -115,6 +119,23 @@ pub struct World {
     /// How many things have happened at this moment.
     at_once: u64,
     exercised: Exercised,
+}
+
+/// The hosts as the checkers look at them.
+#[derive(Debug)]
+struct Hosts<'a> {
+    hosts: &'a BTreeMap<NodeId, Host>,
+    now: Instant,
+}
+
+impl Cluster for Hosts<'_> {
+    fn view(&self, id: NodeId) -> Option<View<'_>> {
+        Some(self.hosts.get(&id)?.view(self.now))
+    }
+
+    fn views(&self) -> Vec<View<'_>> {
+        self.hosts.values().map(|host| host.view(self.now)).collect()
+    }
 }
 
 impl World {
@@ -144,13 +165,14 @@ impl World {
         let mut world = Self {
             choices,
             now: Instant::ZERO,
-            pending: BTreeMap::new(),
-            scheduled: 0,
+            agenda: Agenda::default(),
             hosts: setup.nodes.iter().map(|node| (node.id, host(node))).collect(),
             network: Network::new(setup),
             clients: clients.map(|(number, client)| Client::new(number, *client)).collect(),
             checkers: Checkers::of(machine),
+            history: History::default(),
             scribe: Scribe::default(),
+            lists: step::Lists::default(),
             accepted: BTreeMap::new(),
             operator: 0,
             operator_asked: BTreeMap::new(),
@@ -178,14 +200,20 @@ impl World {
     /// Runs to the end of the setup's duration.
     pub fn run(&mut self, sink: &mut dyn Sink) -> Outcome {
         let end = Instant::ZERO.saturating_add(self.setup.duration);
-        let verdict = self.run_until(end, sink);
+        let verdict = self.run_until(end, sink).and_then(|()| self.judge_history());
         self.outcome(verdict)
+    }
+
+    /// Whether what the clients saw so far can have happened one after another.
+    fn judge_history(&self) -> Result<(), Violation> {
+        self.history.check().map_err(|sentence| self.violation("linearizability", sentence))
     }
 
     /// What is to be said of a run that ended so.
     pub fn outcome(&self, verdict: Result<(), Violation>) -> Outcome {
-        let hash = self.hash.value();
-        Outcome { verdict, hash, events: self.events, exercised: self.exercised }
+        let (hash, mut exercised) = (self.hash.value(), self.exercised);
+        self.checkers.count(&mut exercised);
+        Outcome { verdict, hash, events: self.events, exercised }
     }
 
     /// Lets everything happen up to and including a moment.
@@ -198,12 +226,7 @@ impl World {
         if self.events == 0 {
             self.tell(None, Event::Service { leader: None });
         }
-        while let Some(entry) = self.pending.first_entry() {
-            let time = entry.key().0;
-            if time > until {
-                break;
-            }
-            let pending = entry.remove();
+        while let Some((time, pending)) = self.agenda.pop(until) {
             self.at_once = if time == self.now { self.at_once + 1 } else { 0 };
             self.now = time;
             self.events += 1;
@@ -242,8 +265,7 @@ impl World {
     }
 
     fn schedule(&mut self, time: Instant, pending: Pending) {
-        self.scheduled += 1;
-        self.pending.insert((time, pending.rank(), self.scheduled), pending);
+        self.agenda.push(time, pending);
     }
 
     fn happen(&mut self, pending: Pending) -> Result<(), Violation> {
@@ -367,7 +389,7 @@ impl World {
             self.exercised.duplicates += 1;
             self.tell(None, Event::Duplicate { message: envelope.clone() });
         }
-        let packet = self.network.packet(envelope, Payload { commands, machine });
+        let packet = self.network.packet(envelope, Payload { commands, machine }, self.now);
         for time in arrivals {
             self.schedule(time, Pending::Deliver(packet.clone()));
         }
@@ -376,7 +398,7 @@ impl World {
     fn deliver(&mut self, packet: Packet) -> Result<(), Violation> {
         let to = packet.envelope.to;
         let receives = self.hosts.get(&to).is_some_and(|host| host.process.is_some());
-        if !self.network.arrives(&packet) {
+        if !self.network.arrives(&packet, self.now) {
             self.drop_message(packet.envelope, DropReason::Cut);
             return Ok(());
         }
@@ -389,8 +411,7 @@ impl World {
     }
 
     fn drop_message(&mut self, message: Envelope, reason: DropReason) {
-        self.exercised.drops += 1;
-        self.exercised.payloads_gone += u64::from(reason == DropReason::PayloadGone);
+        self.exercised.dropped(reason);
         self.sent(&message, Ended::Failed);
         self.tell(None, Event::Drop { message, reason });
     }
@@ -401,7 +422,7 @@ impl World {
         let Some(process) = &mut host.process else { return Ok(()) };
         let gathering = self.setup.gathering;
         if !host.paused && gathering.is_zero() {
-            return self.step(id, vec![arrival]);
+            return self.step(id, [arrival]);
         }
         process.inbox.push(arrival);
         if !host.paused && process.poll_at.is_none() {
@@ -435,7 +456,7 @@ impl World {
         }
         for arrival in gathered {
             if self.lives(id, life) {
-                self.step(id, vec![arrival])?;
+                self.step(id, [arrival])?;
             }
         }
         Ok(())
@@ -476,7 +497,7 @@ impl World {
 
     /// Shows an event to the checkers.
     fn show(&mut self, id: NodeId, happening: Happening<'_>) -> Result<(), Violation> {
-        let cluster: Vec<View<'_>> = self.hosts.values().map(|host| host.view(self.now)).collect();
+        let cluster = Hosts { hosts: &self.hosts, now: self.now };
         let node = self.hosts[&id].view(self.now);
         let (now, clocks_hold) = (self.now.as_nanos(), self.clocks_hold);
         let sight = Sight { now, happening, node, cluster: &cluster, clocks_hold };

@@ -17,6 +17,7 @@ type OperationId = (u64, u64);
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct Linearizability {
+    judged: u64,
     /// Every command that some node has applied, and where it stands first.
     applied: BTreeMap<OperationId, LogIndex>,
     /// The newest serial of each client that has taken effect: an older one takes none any more.
@@ -35,8 +36,8 @@ pub(super) struct Linearizability {
 }
 
 impl Checker for Linearizability {
-    fn name(&self) -> &'static str {
-        "linearizability"
+    fn judged(&self) -> u64 {
+        self.judged
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
@@ -121,6 +122,7 @@ impl Linearizability {
         value: Option<u64>,
         position: LogPosition,
     ) -> Result<(), String> {
+        self.judged += 1;
         self.stands(operation, what, position)?;
         self.returned = position.index.max(self.returned);
         let expected = match what {

@@ -139,6 +139,7 @@ impl World {
         operation: Operation,
         phase: Phase,
     ) -> Result<(), Violation> {
+        self.history.take(client, serial, operation, phase);
         self.tell(node, Event::Client { client, serial, operation, phase });
         let first = *self.hosts.keys().next().expect("a setup has nodes");
         let what = Happening::Client { operation: (client, serial), what: operation, phase };
