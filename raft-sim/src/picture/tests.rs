@@ -8,7 +8,7 @@ use crate::record::{DropReason, Event, Phase, Record, Violation};
 use crate::scenario::{LEVELS, Scenario};
 use crate::setup::Setup;
 use crate::{Choices, World, swarm};
-use raft_core::{Envelope, Instant, LogPosition, Term};
+use raft_core::{Envelope, Instant, LogPosition, Message, NodeId, Term};
 
 struct Run {
     setup: Setup,
@@ -110,6 +110,27 @@ fn every_message_is_drawn_once_from_its_sending_to_its_end_and_a_lost_one_says_w
         let under_way = model.messages.iter().filter(|row| row.fate == Fate::UnderWay);
         assert_eq!(under_way.count(), leaving + copies - ending);
     }
+}
+
+#[test]
+fn of_two_messages_that_say_the_same_the_earlier_ends_first() {
+    let envelope =
+        Envelope { from: NodeId(1), to: NodeId(2), term: Term(1), message: Message::TimeoutNow };
+    let message = || envelope.clone();
+    let happened = [
+        (1, Event::Send { message: message(), obligation: None }),
+        (1, Event::Send { message: message(), obligation: None }),
+        (2, Event::Recv { message: message() }),
+        (2, Event::Drop { message: message(), reason: DropReason::Cut }),
+    ];
+    let record = |(seq, (node, event)): (u64, (u64, Event))| {
+        let time = Instant::from_nanos(seq);
+        Record { time, seq, node: Some(NodeId(node)), event, state: None }
+    };
+    let records = (0..).zip(happened).map(record).collect();
+    let model = Run { setup: Setup::of_voters(2), records, violation: None }.model();
+    let ends: Vec<_> = model.messages.iter().map(|row| (row.sent, row.ended, row.fate)).collect();
+    assert_eq!(ends, [(Some(0), Some(2), Fate::Received), (Some(1), Some(3), Fate::Cut)]);
 }
 
 /// Everything that is reached backwards from an event, step by step.
