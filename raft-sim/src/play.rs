@@ -1,10 +1,10 @@
 //! Plays a scenario and looks whether what is to be seen is seen.
 
+use crate::World;
 use crate::log::Log;
 use crate::observe::{Figures, Observer};
 use crate::record::{Nobody, Record, Sink, Violation};
 use crate::scenario::{Condition, NodeCondition, Range, Scenario};
-use crate::{Choices, World};
 use raft_core::{Fate, Instant, LogPosition, Node, NodeId, Protection, Status};
 use std::fmt::Display;
 use std::time::Duration;
@@ -64,7 +64,7 @@ pub fn play(scenario: &Scenario, level: Protection, seed: u64, sink: &mut dyn Si
     let setup = scenario.setup(level);
     let end = crate::scenario::instant(setup.duration);
     let mut world =
-        World::new(&setup, Choices::seeded(seed)).expect("a scenario is checked when it is read");
+        World::new(&setup, scenario.choices(seed)).expect("a scenario is checked when it is read");
     let mut both = Both { observer: Observer::new(scenario.observe_from), sink };
     let mut checks = Vec::new();
     let mut violation = None;
@@ -86,7 +86,9 @@ pub fn play(scenario: &Scenario, level: Protection, seed: u64, sink: &mut dyn Si
         checks.push(Check { that: expectation.that.clone(), line: expectation.line, failures });
     }
     if violation.is_none() {
-        violation = world.run_until(end, &mut both).err();
+        let ended = world.run_until(end, &mut both);
+        let converged = || if scenario.converges { world.converged() } else { Ok(()) };
+        violation = ended.and_then(|()| converged()).err();
     }
     let alarm = violation.as_ref().map(|violation| violation.checker);
     let alarmed_as_expected = alarm == scenario.alarm.as_deref();
@@ -158,6 +160,20 @@ impl Scene<'_> {
             NodeCondition::Applied(range) => count("applied", range, last_applied.get()),
             NodeCondition::LogStart(range) => {
                 count("log_start", range, process.status.log_start.index.get())
+            }
+            NodeCondition::PendingReads(range) => {
+                let saw = u64::try_from(process.status.pending_reads).unwrap_or(u64::MAX);
+                count("pending_reads", range, saw)
+            }
+            NodeCondition::HasLease(wanted) => {
+                let local = host.local(self.world.now());
+                let saw = process.status.lease_until.is_some_and(|until| local < until);
+                (*wanted != saw).then(|| format!("has_lease: expected {wanted}, saw {saw}"))
+            }
+            NodeCondition::Peers(phase, wanted) => {
+                let peers = process.node.peers().filter(|peer| peer.phase == *phase);
+                let saw: Vec<NodeId> = peers.map(|peer| peer.id).collect();
+                (*wanted != saw).then(|| format!("{phase:?}: expected {wanted:?}, saw {saw:?}"))
             }
             NodeCondition::Voters(wanted) => {
                 let membership = process.node.membership();

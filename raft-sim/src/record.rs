@@ -1,5 +1,6 @@
 //! What happens in a run, as data: what the trace, the timeline and the report are made of.
 
+use crate::disk::Damage;
 use crate::setup::Fault;
 use raft_core::{
     Config, Consistency, Envelope, Fate, HardState, IgnoreReason, Instant, LogIndex, LogPosition,
@@ -70,6 +71,13 @@ pub enum Event {
         /// What is lost with it.
         lost: Lost,
     },
+    /// A host finds its disk damaged, and does not start its node.
+    Damaged {
+        /// What is damaged.
+        damage: Damage,
+    },
+    /// There was no room for a write: the host ends the process.
+    WriteFailed,
     /// A pre-vote starts.
     PreCandidate {
         /// Its round, where the node has named one to anybody.
@@ -414,14 +422,16 @@ pub struct Violation {
     pub sentence: String,
     /// When.
     pub time: Instant,
-    /// The number of the last record before it; what follows in the run is not run.
-    pub seq: u64,
+    /// The number of the event at which it was seen, from 1 on; what would follow is not run.
+    pub event: u64,
+    /// The number of the last record before it; `None` if nobody listened.
+    pub seq: Option<u64>,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let micros = self.time.as_nanos() / 1_000;
-        write!(f, "{} at {micros} µs (record {}): {}", self.checker, self.seq, self.sentence)
+        write!(f, "{} at {micros} µs (event {}): {}", self.checker, self.event, self.sentence)
     }
 }
 

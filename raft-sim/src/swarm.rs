@@ -49,7 +49,12 @@ pub fn run_replicating(machine: &Machine, mut choices: Choices, sink: &mut dyn S
 fn play(machine: &Machine, setup: &Setup, choices: Choices, sink: &mut dyn Sink) -> Outcome {
     let world = World::replicating(machine, setup, choices);
     let mut world = world.expect("a drawn setup makes sense");
-    let outcome = world.run(sink);
+    let mut outcome = world.run(sink);
+    if world.is_beyond_repair() {
+        // It could not come right: that it did not says nothing.
+        outcome.exercised.beyond_repair += 1;
+        return outcome;
+    }
     let verdict = outcome.verdict.clone().and_then(|()| world.converged());
     Outcome { verdict, ..outcome }
 }
@@ -87,6 +92,7 @@ pub fn setup(choices: &mut Choices) -> Setup {
         election_timeout: timeout,
         heartbeat_interval,
         clock_offset: draw.often(Duration::from_secs(3600)),
+        limits: draw.limits(),
         gathering: draw.often(Duration::from_millis(2)),
         build_delay: draw.often(Duration::from_millis(10)),
         link: draw.link(),
@@ -102,7 +108,12 @@ pub fn setup(choices: &mut Choices) -> Setup {
         setup.clients.push(draw.client(&setup, !jumps));
     }
     // A node that is removed and never hears of it is held off by the full protection only.
-    let kinds = Kinds { jumps, removals: protection == Protection::Full && !mixed };
+    let kinds = Kinds {
+        jumps,
+        removals: protection == Protection::Full && !mixed,
+        hostile: draw.one_in(3),
+        drift_ppm: setup.config(&setup.nodes[0], 0).clock_drift_ppm,
+    };
     draw.storm(&mut setup, kinds);
     calm(&mut setup);
     setup
@@ -117,11 +128,15 @@ fn calm(setup: &mut Setup) {
         loss_ppm: 0,
         duplicate_ppm: 0,
     };
+    let disk =
+        DiskProfile { min_latency: Duration::ZERO, max_latency: setup.election_timeout / 20 };
     let at = Instant::ZERO.saturating_add(STORM);
     let mut add = |fault| setup.timeline.push((at, fault));
     add(Fault::HealAll);
     for node in ids.iter().copied() {
         add(Fault::ReleaseDisk { node });
+        add(Fault::FreeDisk { node });
+        add(Fault::SetDisk { node, profile: disk });
         add(Fault::Resume { node });
         add(Fault::Restart { node });
         for to in ids.iter().copied().filter(|to| *to != node) {

@@ -1,5 +1,6 @@
 //! A run as NDJSON, one event a line: the format is documented in `docs/TRACE.md`.
 
+use crate::disk::{Damage, Part};
 use crate::record::{
     DropReason, EntryKind, Event, Lost, NodeState, Operation, Phase, Record, Sink,
 };
@@ -126,6 +127,8 @@ fn event(event: &Event) -> (&'static str, Map<String, Value>) {
         }
         Event::Restart { config } => ("restart", json!({ "config": tunables(config) })),
         Event::Crash { lost } => ("crash", json!({ "lost": losses(lost) })),
+        Event::Damaged { damage } => ("damaged", damaged(*damage)),
+        Event::WriteFailed => ("write_failed", json!({})),
         Event::PreCandidate { round } => ("pre_candidate", json!({ "round": round })),
         Event::BecomeCandidate => ("become_candidate", json!({})),
         Event::BecomeLeader => ("become_leader", json!({})),
@@ -206,6 +209,24 @@ fn event(event: &Event) -> (&'static str, Map<String, Value>) {
     match value {
         Value::Object(more) => (name, more),
         _ => unreachable!("each arm above makes an object"),
+    }
+}
+
+fn damaged(damage: Damage) -> Value {
+    match damage {
+        Damage::HardState => json!({ "part": "hard_state" }),
+        Damage::Snapshot => json!({ "part": "snapshot" }),
+        Damage::Entry { at } => json!({ "part": "entry", "index": at }),
+        Damage::Gone => json!({ "part": "everything" }),
+    }
+}
+
+const fn part(part: Part) -> &'static str {
+    match part {
+        Part::HardState => "hard_state",
+        Part::Snapshot => "snapshot",
+        Part::Entry => "entry",
+        Part::Everything => "everything",
     }
 }
 
@@ -400,6 +421,24 @@ fn done(fault: &Fault) -> Value {
         Fault::Resume { node: id } => node("resume", *id),
         Fault::HangDisk { node: id } => node("hang_disk", *id),
         Fault::ReleaseDisk { node: id } => node("release_disk", *id),
+        Fault::FillDisk { node: id, room } => {
+            joined(node("fill_disk", *id), json!({ "room": room }))
+        }
+        Fault::FreeDisk { node: id } => node("free_disk", *id),
+        Fault::SetDisk { node: id, profile } => joined(
+            node("set_disk", *id),
+            json!({
+                "min_latency": nanos(profile.min_latency),
+                "max_latency": nanos(profile.max_latency),
+            }),
+        ),
+        Fault::Damage { node: id, part: what } => {
+            joined(node("damage", *id), json!({ "part": part(*what) }))
+        }
+        Fault::Destroy { node: id } => node("destroy", *id),
+        Fault::Hostile { node: id, what } => {
+            joined(node("hostile", *id), json!({ "message": what.name() }))
+        }
         Fault::Campaign { node: id } => node("campaign", *id),
         Fault::Propose { node: id, count } => {
             joined(node("propose", *id), json!({ "count": count }))
@@ -438,7 +477,11 @@ fn tunables(config: &Config) -> Value {
         "longest_promise": nanos(config.longest_promise),
         "max_entries_per_message": config.max_entries_per_message,
         "max_messages_in_flight": config.max_messages_in_flight,
+        "max_entries_in_flight": config.max_entries_in_flight,
         "max_uncommitted": config.max_uncommitted,
+        "max_pending_reads": config.max_pending_reads,
+        "clock_drift_ppm": config.clock_drift_ppm,
+        "disk_timeout": nanos(config.disk_timeout),
         "seed": config.seed,
     })
 }

@@ -3,22 +3,25 @@
 mod agenda;
 mod clients;
 mod faults;
+mod hostile;
 mod scribe;
 mod service;
 mod snapshots;
 mod step;
+mod words;
 
 use crate::checker::{Checkers, Cluster, Happening, Sight, View};
 use crate::choice::{Choice, Choices, Question, RollingHash};
 use crate::client::{Answer, Client, Request};
 use crate::exercised::Exercised;
-use crate::host::{Arrival, Host, Payload};
+use crate::host::{Arrival, Host, Payload, Unstartable};
 use crate::linearizability::History;
 use crate::machine::Machine;
 use crate::network::{Network, Packet, Passage};
 use crate::record::{DropReason, Event, Operation, Phase, Sink, Violation};
-use crate::setup::{Setup, SetupError};
+use crate::setup::{Fault, Setup, SetupError};
 use agenda::Agenda;
+use hostile::Past;
 use raft_core::payload::attach;
 use raft_core::{Envelope, Input, Instant, LogPosition, Message, NodeId, Outcome as Ended};
 use scribe::Scribe;
@@ -84,6 +87,8 @@ pub struct Outcome {
     pub hash: u64,
     /// How many things happened.
     pub events: u64,
+    /// The simulated time at which it ended.
+    pub time: Instant,
     /// What the run had of what can happen.
     pub exercised: Exercised,
 }
@@ -103,6 +108,8 @@ pub struct World {
     history: History,
     scribe: Scribe,
     lists: step::Lists,
+    /// What was sent, if it is to be sent again.
+    past: Option<Past>,
     /// Positions that a leader accepted, and which nodes have not told their fate yet.
     accepted: BTreeMap<NodeId, BTreeSet<LogPosition>>,
     /// The number of the operator's next request.
@@ -162,6 +169,8 @@ impl World {
         setup.check()?;
         let clients = (1..).zip(&setup.clients);
         let host = |node| Host::new(setup, node, machine);
+        let hostile =
+            setup.timeline.iter().any(|(_, fault)| matches!(fault, Fault::Hostile { .. }));
         let mut world = Self {
             choices,
             now: Instant::ZERO,
@@ -173,6 +182,7 @@ impl World {
             history: History::default(),
             scribe: Scribe::default(),
             lists: step::Lists::default(),
+            past: hostile.then(Past::default),
             accepted: BTreeMap::new(),
             operator: 0,
             operator_asked: BTreeMap::new(),
@@ -213,7 +223,7 @@ impl World {
     pub fn outcome(&self, verdict: Result<(), Violation>) -> Outcome {
         let (hash, mut exercised) = (self.hash.value(), self.exercised);
         self.checkers.count(&mut exercised);
-        Outcome { verdict, hash, events: self.events, exercised }
+        Outcome { verdict, hash, events: self.events, time: self.now, exercised }
     }
 
     /// Lets everything happen up to and including a moment.
@@ -222,21 +232,31 @@ impl World {
     ///
     /// The first property that is broken; the run cannot go on after it.
     pub fn run_until(&mut self, until: Instant, sink: &mut dyn Sink) -> Result<(), Violation> {
+        while self.advance(until, sink)? {}
+        Ok(())
+    }
+
+    /// Lets the next thing happen, if it comes until a moment; else it is that moment now.
+    ///
+    /// # Errors
+    ///
+    /// The first property that is broken.
+    pub fn advance(&mut self, until: Instant, sink: &mut dyn Sink) -> Result<bool, Violation> {
         self.scribe.listens = sink.listens();
         if self.events == 0 {
             self.tell(None, Event::Service { leader: None });
         }
-        while let Some((time, pending)) = self.agenda.pop(until) {
-            self.at_once = if time == self.now { self.at_once + 1 } else { 0 };
-            self.now = time;
-            self.events += 1;
-            let verdict = self.happen(pending).and_then(|()| self.hear_operator());
-            self.observe_service();
-            self.scribe.hand_over(sink);
-            verdict?;
-        }
-        self.now = until.max(self.now);
-        Ok(())
+        let Some((time, pending)) = self.agenda.pop(until) else {
+            self.now = until.max(self.now);
+            return Ok(false);
+        };
+        self.at_once = if time == self.now { self.at_once + 1 } else { 0 };
+        self.now = time;
+        self.events += 1;
+        let verdict = self.happen(pending).and_then(|()| self.hear_operator());
+        self.observe_service();
+        self.scribe.hand_over(sink);
+        verdict.map(|()| true)
     }
 
     /// The simulated time.
@@ -313,8 +333,17 @@ impl World {
         }
         let first = host.life == 0;
         let config = match host.start(&self.setup, self.now, &mut self.choices) {
-            Ok(config) => config,
-            Err(error) => {
+            Ok((config, was_torn)) => {
+                self.exercised.torn_records += u64::from(was_torn);
+                config
+            }
+            Err(Unstartable::Damaged(damage)) => {
+                self.exercised.damaged_starts += 1;
+                self.take_into_hash(&(id, damage));
+                self.tell(Some(id), Event::Damaged { damage });
+                return Ok(());
+            }
+            Err(Unstartable::Refused(error)) => {
                 let sentence = format!("{id:?} refuses what a crash can leave behind: {error}");
                 return Err(self.violation("recovery", sentence));
             }
@@ -356,14 +385,20 @@ impl World {
             return Ok(());
         }
         let host = self.hosts.get_mut(&id).expect("it lives");
-        let reports = host.disk.complete(self.now, &mut self.choices);
+        let (reports, failed) = host.disk.complete(self.now, &mut self.choices);
         let arrivals: Vec<_> =
-            reports.into_iter().map(|report| self.reported(id, report)).collect();
+            reports.into_iter().filter_map(|report| self.reported(id, report)).collect();
         self.show(id, Happening::Synced)?;
         for arrival in arrivals {
             if self.lives(id, life) {
                 self.arrive(id, arrival)?;
             }
+        }
+        if failed && self.lives(id, life) {
+            // To go on would be to promise what cannot be kept.
+            self.exercised.writes_failed += 1;
+            self.tell(Some(id), Event::WriteFailed);
+            return self.crash(id, 0);
         }
         Ok(())
     }
@@ -390,6 +425,9 @@ impl World {
             self.tell(None, Event::Duplicate { message: envelope.clone() });
         }
         let packet = self.network.packet(envelope, Payload { commands, machine }, self.now);
+        if let Some(past) = &mut self.past {
+            past.keep(&packet);
+        }
         for time in arrivals {
             self.schedule(time, Pending::Deliver(packet.clone()));
         }
@@ -507,8 +545,8 @@ impl World {
         }
     }
 
-    fn violation(&self, checker: &'static str, sentence: String) -> Violation {
-        Violation { checker, sentence, time: self.now, seq: self.scribe.last() }
+    pub(crate) fn violation(&self, checker: &'static str, sentence: String) -> Violation {
+        Violation { checker, sentence, time: self.now, event: self.events, seq: self.scribe.last() }
     }
 
     fn tell(&mut self, node: Option<NodeId>, event: Event) {

@@ -1,6 +1,6 @@
 //! The tables and keys of a scenario file. What they mean: `docs/SCENARIOS.md`.
 
-use super::text::{LogRun, Range, Text};
+use super::text::{LogRun, Number, Range, Text};
 use raft_core::{LogPosition, NodeId, Protection, RoleKind};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -24,10 +24,13 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) snapshots: Snapshots,
     #[serde(default)]
+    pub(super) limits: Limits,
+    #[serde(default)]
     pub(super) node: Vec<Node>,
     #[serde(default)]
     pub(super) client: Vec<Spanned<Client>>,
     pub(super) run: Run,
+    #[serde(default)]
     pub(super) expect: Vec<Spanned<Expect>>,
 }
 
@@ -35,15 +38,29 @@ pub(super) struct File {
 #[serde(deny_unknown_fields)]
 pub(super) struct Cluster {
     pub(super) voters: Spanned<Text<u64>>,
+    pub(super) learners: Option<Spanned<Text<u64>>>,
     pub(super) spare: Option<Spanned<Text<u64>>>,
     pub(super) election_timeout: Spanned<Text<Duration>>,
     pub(super) heartbeat_interval: Option<Spanned<Text<Duration>>>,
     pub(super) clock_offset: Option<Text<Duration>>,
+    pub(super) gathering: Option<Text<Duration>>,
+    pub(super) build_delay: Option<Text<Duration>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Link {
+    pub(super) delay: Option<Spanned<Text<Range<Duration>>>>,
+    pub(super) loss_ppm: Option<Spanned<Text<u64>>>,
+    pub(super) duplicate_ppm: Option<Spanned<Text<u64>>>,
+    #[serde(default)]
+    pub(super) except: Vec<Except>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Except {
+    pub(super) links: Spanned<String>,
     pub(super) delay: Option<Spanned<Text<Range<Duration>>>>,
     pub(super) loss_ppm: Option<Spanned<Text<u64>>>,
     pub(super) duplicate_ppm: Option<Spanned<Text<u64>>>,
@@ -60,12 +77,28 @@ pub(super) struct Disk {
 pub(super) struct Snapshots {
     pub(super) every: Option<Text<u64>>,
     pub(super) delay: Option<Text<Duration>>,
+    pub(super) failure_ppm: Option<Spanned<Text<u64>>>,
+    pub(super) failures_until: Option<Text<Duration>>,
+    pub(super) timeout: Option<Text<Duration>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) max_entries_per_message: Option<Spanned<Text<u64>>>,
+    pub(super) max_messages_in_flight: Option<Spanned<Text<u64>>>,
+    pub(super) max_entries_in_flight: Option<Spanned<Text<u64>>>,
+    pub(super) max_uncommitted: Option<Spanned<Text<u64>>>,
+    pub(super) max_pending_reads: Option<Spanned<Text<u64>>>,
+    pub(super) clock_drift_ppm: Option<Spanned<Text<u64>>>,
+    pub(super) disk_timeout: Option<Spanned<Text<Duration>>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Node {
     pub(super) id: Spanned<Text<NodeId>>,
+    pub(super) membership: Option<Spanned<String>>,
     pub(super) election_timeout: Option<Spanned<Text<Duration>>>,
     pub(super) heartbeat_interval: Option<Spanned<Text<Duration>>>,
     pub(super) protection: Option<Text<Protection>>,
@@ -86,6 +119,7 @@ pub(super) struct Client {
     pub(super) leases: Option<bool>,
     pub(super) keys: Option<Spanned<Text<u64>>>,
     pub(super) patience: Option<Text<Duration>>,
+    pub(super) own: Option<bool>,
     pub(super) ask_again: Option<Text<Duration>>,
     pub(super) start: Option<Text<Duration>>,
     pub(super) stop: Option<Text<Duration>>,
@@ -103,8 +137,21 @@ pub(super) struct Run {
     pub(super) beyond: bool,
     pub(super) alarm: Option<String>,
     pub(super) settled_by: Option<Spanned<Text<Duration>>>,
+    pub(super) seed: Option<Spanned<Text<u64>>>,
+    pub(super) choices: Option<Vec<Answer>>,
+    #[serde(default)]
+    pub(super) converges: bool,
+    pub(super) broke: Option<String>,
     #[serde(default)]
     pub(super) timeline: Vec<Happening>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Answer {
+    pub(super) of: Spanned<String>,
+    pub(super) nth: Text<u64>,
+    pub(super) answer: Text<Number>,
 }
 
 #[derive(Deserialize)]
@@ -118,6 +165,7 @@ pub(super) struct Happening {
     pub(super) delay: Option<Spanned<Text<Range<Duration>>>>,
     pub(super) loss_ppm: Option<Spanned<Text<u64>>>,
     pub(super) duplicate_ppm: Option<Spanned<Text<u64>>>,
+    pub(super) latency: Option<Spanned<Text<Range<Duration>>>>,
 }
 
 #[derive(Deserialize)]
@@ -153,4 +201,9 @@ pub(super) struct Expect {
     pub(super) voters: Option<Spanned<String>>,
     pub(super) learners: Option<Spanned<String>>,
     pub(super) log_start: Option<Spanned<Text<Range<u64>>>>,
+    pub(super) pending_reads: Option<Spanned<Text<Range<u64>>>>,
+    pub(super) has_lease: Option<Spanned<bool>>,
+    pub(super) probes: Option<Spanned<String>>,
+    pub(super) replicates_to: Option<Spanned<String>>,
+    pub(super) sends_snapshot_to: Option<Spanned<String>>,
 }

@@ -35,6 +35,12 @@ impl Agenda {
         self.heap.push(Reverse(Key { time, rank, number, slot }));
     }
 
+    /// What comes next.
+    pub(super) fn peek(&self) -> Option<(Instant, &Pending)> {
+        let Reverse(Key { time, slot, .. }) = *self.heap.peek()?;
+        Some((time, self.slots[slot].as_ref()?))
+    }
+
     /// Takes out what comes next, unless it comes after `until`.
     pub(super) fn pop(&mut self, until: Instant) -> Option<(Instant, Pending)> {
         let Reverse(Key { time, slot, .. }) =

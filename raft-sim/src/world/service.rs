@@ -6,6 +6,7 @@ use crate::client::Client;
 use crate::host::Host;
 use crate::record::{Event, Violation};
 use raft_core::{NodeId, RoleKind};
+use std::collections::BTreeSet;
 
 impl World {
     /// Writes down a change; asked for after every event.
@@ -55,6 +56,15 @@ impl World {
             Some(nth) => fails(format!("client {} still waits", nth + 1)),
             None => Ok(()),
         }
+    }
+
+    /// Whether so many nodes are gone for ever that nobody can be elected in some membership that is,
+    /// or was last, in force somewhere. To be asked after a time without faults: who is down then, stays so.
+    pub fn is_beyond_repair(&self) -> bool {
+        let up: BTreeSet<NodeId> =
+            self.hosts.values().filter(|host| host.process.is_some()).map(Host::id).collect();
+        let mut memberships = self.hosts.values().map(Host::membership).filter(|m| !m.is_empty());
+        up.len() < self.setup.nodes.len() && !memberships.all(|m| is_quorum(m, &up))
     }
 
     pub(super) fn find_service(&self) -> Option<NodeId> {
