@@ -47,7 +47,7 @@ pub struct NodeState {
     /// The hard state on the disk.
     pub durable: HardState,
     /// Until when a leader may serve reads by its lease, unless it is prolonged: the moment of the
-    /// simulated time at which its own clock ends it.
+    /// simulated time at which its own clock ends it; in the past if it holds none.
     pub lease_until: Option<Instant>,
 }
 
