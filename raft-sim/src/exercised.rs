@@ -1,5 +1,6 @@
 //! What a run has seen of what can happen. A sweep that never exercised what it claims to test, fails.
 
+use crate::record::DropReason;
 use raft_core::{AppendOutcome, Message, Verdict};
 
 macro_rules! exercised {
@@ -50,6 +51,10 @@ exercised! {
     applied,
     /// Inputs ignored.
     ignored,
+    /// Commands that a client gave to another node before the first had answered.
+    asked_again,
+    /// Commands that came to a state machine again.
+    repeated,
     /// Proposals refused.
     rejections,
     /// Positions that a node said were lost.
@@ -68,8 +73,16 @@ exercised! {
     restarts,
     /// Messages lost.
     drops,
+    /// Those among them on a link that was cut.
+    drops_cut,
+    /// Those among them whose kind the link lost.
+    drops_kind,
     /// Those among them whose commands were gone when they were to be read.
     payloads_gone,
+    /// Changes of who reaches whom, by a shape.
+    shapes,
+    /// Links that began to flap.
+    flaps,
     /// Messages sent twice by the network.
     duplicates,
     /// Logs that were cut at their start, because a snapshot covers it.
@@ -102,6 +115,42 @@ exercised! {
     highest_term,
     /// The highest commit index of any node.
     highest_commit,
+    /// Messages that the checker `output_gating` judged.
+    output_gating,
+    /// Terms, votes and promises that `term_and_vote` judged.
+    term_and_vote,
+    /// Leaders of a term that `election_safety` judged.
+    election_safety,
+    /// Votes that `promise` judged while their voter had promised a lease.
+    promise,
+    /// New terms, and candidates who had asked before, that `no_disruption` judged.
+    no_disruption,
+    /// Writes of leaders that `leader_append_only` judged.
+    leader_append_only,
+    /// Entries of a position that was known before that `log_matching` compared.
+    log_matching,
+    /// Commits that `commit_quorum` judged.
+    commit_quorum,
+    /// Pairs of a leader and a commit of an earlier term that `leader_completeness` judged.
+    leader_completeness,
+    /// Entries that another had applied before that `state_machine_safety` compared.
+    state_machine_safety,
+    /// Fates that `fate` judged.
+    fate,
+    /// State machines and snapshots that `snapshot_coherence` compared.
+    snapshot_coherence,
+    /// State machines that `exactly_once` judged.
+    exactly_once,
+    /// Memberships with one before them that `membership_coherence` judged.
+    membership_coherence,
+    /// Pairs of leaders of different terms that `lease_disjointness` judged.
+    lease_disjointness,
+    /// Requests whose end `requests_end` has seen.
+    requests_end,
+    /// Messages with entries that `bounds` judged.
+    bounds,
+    /// Operations that `linearizability` judged.
+    linearizability,
 }
 
 impl Exercised {
@@ -123,6 +172,16 @@ impl Exercised {
             | Message::TimeoutNow
             | Message::ReadIndex(_)
             | Message::ReadIndexResponse(_) => {}
+        }
+    }
+
+    pub(crate) fn dropped(&mut self, reason: DropReason) {
+        self.drops += 1;
+        match reason {
+            DropReason::Cut => self.drops_cut += 1,
+            DropReason::Kind => self.drops_kind += 1,
+            DropReason::PayloadGone => self.payloads_gone += 1,
+            DropReason::Loss | DropReason::Down => {}
         }
     }
 

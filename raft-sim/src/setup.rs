@@ -2,9 +2,11 @@
 
 mod change;
 mod fault;
+mod shape;
 
 pub use change::Change;
 pub use fault::{Fault, MessageKind};
+pub use shape::{Shape, Whom};
 
 use raft_core::{
     Config, Entries, HardState, Instant, LogPosition, Membership, Node, NodeId, Protection,
@@ -110,6 +112,13 @@ impl Setup {
             _ => None,
         });
         let mut profiles = self.links.values().chain([&self.link]).chain(set);
+        let periods = self.timeline.iter().filter_map(|(_, fault)| match fault {
+            Fault::Flap { period, .. } => Some(period),
+            _ => None,
+        });
+        if periods.into_iter().any(Duration::is_zero) {
+            return Err(SetupError::Range);
+        }
         let thinks = self.clients.iter().all(|client| client.min_think <= client.max_think);
         if !thinks
             || self.disk.min_latency > self.disk.max_latency
@@ -152,8 +161,8 @@ pub enum SetupError {
         /// The node.
         node: NodeId,
     },
-    /// A range whose end is below its start.
-    #[error("a delay, a latency or a pause ends before it begins")]
+    /// A range whose end is below its start, or a period of zero.
+    #[error("a delay, a latency or a pause ends before it begins, or a period is zero")]
     Range,
 }
 
@@ -250,13 +259,28 @@ pub struct SnapshotProfile {
     /// How many of a million installations fail. If not 0, what became of a snapshot that was sent is
     /// sometimes reported late, or never.
     pub failure_ppm: u32,
+    /// From then on none fails, and each report comes.
+    pub failures_until: Instant,
     /// [`Config::snapshot_timeout`]; 60 T if it is not given.
     pub timeout: Option<Duration>,
 }
 
+impl SnapshotProfile {
+    /// How many of a million installations fail that begin now.
+    pub fn failing(&self, now: Instant) -> u32 {
+        if now < self.failures_until { self.failure_ppm } else { 0 }
+    }
+}
+
 impl Default for SnapshotProfile {
     fn default() -> Self {
-        Self { every: 0, delay: Duration::from_millis(20), failure_ppm: 0, timeout: None }
+        Self {
+            every: 0,
+            delay: Duration::from_millis(20),
+            failure_ppm: 0,
+            failures_until: Instant::MAX,
+            timeout: None,
+        }
     }
 }
 
@@ -273,8 +297,14 @@ pub struct ClientSetup {
     pub query_percent: u32,
     /// Whether half of these are lease reads.
     pub leases: bool,
-    /// How many keys it uses; at least 1.
+    /// How many keys it uses, or how many commands and questions of a state machine that is not the
+    /// simulator's own; at least 1.
     pub keys: u64,
+    /// Whether it speaks to such a state machine:
+    /// [`Operation::Apply`](crate::record::Operation::Apply) instead of writes and reads.
+    pub own: bool,
+    /// How long it waits until it gives the same command to another node; `None` if it never does.
+    pub ask_again: Option<Duration>,
     /// How long it waits for an answer before it gives the operation up, with an unknown outcome.
     pub patience: Duration,
     /// When it begins.
@@ -292,6 +322,8 @@ impl Default for ClientSetup {
             query_percent: 0,
             leases: false,
             keys: 3,
+            own: false,
+            ask_again: None,
             patience: Duration::from_secs(2),
             start: Instant::ZERO,
             stop: Instant::MAX,

@@ -1,5 +1,6 @@
 //! The world: hosts, links, clients and what is still to happen, as one value.
 
+mod agenda;
 mod clients;
 mod faults;
 mod scribe;
@@ -8,15 +9,17 @@ mod snapshots;
 mod step;
 mod words;
 
-use crate::checker::{Checkers, Happening, Sight, View};
+use crate::checker::{Checkers, Cluster, Happening, Sight, View};
 use crate::choice::{Choice, Choices, Question, RollingHash};
 use crate::client::{Answer, Client, Request};
 use crate::exercised::Exercised;
 use crate::host::{Arrival, Host, Payload};
+use crate::linearizability::History;
 use crate::machine::Machine;
 use crate::network::{Network, Packet, Passage};
 use crate::record::{DropReason, Event, Operation, Phase, Sink, Violation};
 use crate::setup::{Setup, SetupError};
+use agenda::Agenda;
 use raft_core::payload::attach;
 use raft_core::{Envelope, Input, Instant, LogPosition, Message, NodeId, Outcome as Ended};
 use scribe::Scribe;
@@ -48,6 +51,8 @@ enum Pending {
     Turn { client: u64 },
     /// A client asks again.
     Retry { client: u64, serial: u64 },
+    /// A client that has waited for an answer asks another node.
+    AskAgain { client: u64, serial: u64, attempt: u64 },
     /// A client loses patience.
     GiveUp { client: u64, serial: u64 },
     /// A node's deadline may have passed.
@@ -64,6 +69,7 @@ impl Pending {
             Self::Disk { .. } => 2,
             Self::Build { .. } | Self::Deliver(_) | Self::Request { .. } | Self::Report { .. } => 3,
             Self::Answer { .. } | Self::Turn { .. } | Self::Retry { .. } => 4,
+            Self::AskAgain { .. } => 5,
             Self::GiveUp { .. } => 5,
             Self::Poll { .. } | Self::Wake { .. } => 6,
         }
@@ -91,14 +97,15 @@ pub struct World {
     setup: Setup,
     choices: Choices,
     now: Instant,
-    /// Ordered by time, rank and number.
-    pending: BTreeMap<(Instant, u8, u64), Pending>,
-    scheduled: u64,
+    agenda: Agenda,
     hosts: BTreeMap<NodeId, Host>,
     network: Network,
     clients: Vec<Client>,
     checkers: Checkers,
+    /// What the clients saw.
+    history: History,
     scribe: Scribe,
+    lists: step::Lists,
     /// Positions that a leader accepted, and which nodes have not told their fate yet.
     accepted: BTreeMap<NodeId, BTreeSet<LogPosition>>,
     /// The number of the operator's next request.
@@ -117,6 +124,23 @@ pub struct World {
     exercised: Exercised,
 }
 
+/// The hosts as the checkers look at them.
+#[derive(Debug)]
+struct Hosts<'a> {
+    hosts: &'a BTreeMap<NodeId, Host>,
+    now: Instant,
+}
+
+impl Cluster for Hosts<'_> {
+    fn view(&self, id: NodeId) -> Option<View<'_>> {
+        Some(self.hosts.get(&id)?.view(self.now))
+    }
+
+    fn views(&self) -> Vec<View<'_>> {
+        self.hosts.values().map(|host| host.view(self.now)).collect()
+    }
+}
+
 impl World {
     /// The world before anything has happened.
     ///
@@ -124,18 +148,34 @@ impl World {
     ///
     /// What makes no sense in the setup.
     pub fn new(setup: &Setup, choices: Choices) -> Result<Self, SetupError> {
+        Self::replicating(&Machine::default(), setup, choices)
+    }
+
+    /// The same with a state machine of one's own, as it is before the first command. Clients speak to
+    /// it if their setup [says so](crate::setup::ClientSetup::own).
+    ///
+    /// # Errors
+    ///
+    /// What makes no sense in the setup.
+    pub fn replicating(
+        machine: &Machine,
+        setup: &Setup,
+        choices: Choices,
+    ) -> Result<Self, SetupError> {
         setup.check()?;
         let clients = (1..).zip(&setup.clients);
+        let host = |node| Host::new(setup, node, machine);
         let mut world = Self {
             choices,
             now: Instant::ZERO,
-            pending: BTreeMap::new(),
-            scheduled: 0,
-            hosts: setup.nodes.iter().map(|node| (node.id, Host::new(setup, node))).collect(),
+            agenda: Agenda::default(),
+            hosts: setup.nodes.iter().map(|node| (node.id, host(node))).collect(),
             network: Network::new(setup),
             clients: clients.map(|(number, client)| Client::new(number, *client)).collect(),
-            checkers: Checkers::default(),
+            checkers: Checkers::of(machine),
+            history: History::default(),
             scribe: Scribe::default(),
+            lists: step::Lists::default(),
             accepted: BTreeMap::new(),
             operator: 0,
             operator_asked: BTreeMap::new(),
@@ -163,15 +203,20 @@ impl World {
     /// Runs to the end of the setup's duration.
     pub fn run(&mut self, sink: &mut dyn Sink) -> Outcome {
         let end = Instant::ZERO.saturating_add(self.setup.duration);
-        let verdict = self.run_until(end, sink);
+        let verdict = self.run_until(end, sink).and_then(|()| self.judge_history());
         self.outcome(verdict)
+    }
+
+    /// Whether what the clients saw so far can have happened one after another.
+    fn judge_history(&self) -> Result<(), Violation> {
+        self.history.check().map_err(|sentence| self.violation("linearizability", sentence))
     }
 
     /// What is to be said of a run that ended so.
     pub fn outcome(&self, verdict: Result<(), Violation>) -> Outcome {
-        let hash = self.hash.value();
-        let Self { now, events, exercised, .. } = *self;
-        Outcome { verdict, hash, events, time: now, exercised }
+        let (hash, mut exercised) = (self.hash.value(), self.exercised);
+        self.checkers.count(&mut exercised);
+        Outcome { verdict, hash, events: self.events, time: self.now, exercised }
     }
 
     /// Lets everything happen up to and including a moment.
@@ -194,13 +239,10 @@ impl World {
         if self.events == 0 {
             self.tell(None, Event::Service { leader: None });
         }
-        let next = self.pending.first_entry().filter(|entry| entry.key().0 <= until);
-        let Some(entry) = next else {
+        let Some((time, pending)) = self.agenda.pop(until) else {
             self.now = until.max(self.now);
             return Ok(false);
         };
-        let time = entry.key().0;
-        let pending = entry.remove();
         self.at_once = if time == self.now { self.at_once + 1 } else { 0 };
         self.now = time;
         self.events += 1;
@@ -236,8 +278,7 @@ impl World {
     }
 
     fn schedule(&mut self, time: Instant, pending: Pending) {
-        self.scheduled += 1;
-        self.pending.insert((time, pending.rank(), self.scheduled), pending);
+        self.agenda.push(time, pending);
     }
 
     fn happen(&mut self, pending: Pending) -> Result<(), Violation> {
@@ -261,6 +302,10 @@ impl World {
             Pending::Turn { client } => self.turn(client),
             Pending::Retry { client, serial } => {
                 self.attempt(client, serial);
+                Ok(())
+            }
+            Pending::AskAgain { client, serial, attempt } => {
+                self.ask_again(client, serial, attempt);
                 Ok(())
             }
             Pending::GiveUp { client, serial } => self.give_up(client, serial),
@@ -357,7 +402,7 @@ impl World {
             self.exercised.duplicates += 1;
             self.tell(None, Event::Duplicate { message: envelope.clone() });
         }
-        let packet = self.network.packet(envelope, Payload { commands, machine });
+        let packet = self.network.packet(envelope, Payload { commands, machine }, self.now);
         for time in arrivals {
             self.schedule(time, Pending::Deliver(packet.clone()));
         }
@@ -366,7 +411,7 @@ impl World {
     fn deliver(&mut self, packet: Packet) -> Result<(), Violation> {
         let to = packet.envelope.to;
         let receives = self.hosts.get(&to).is_some_and(|host| host.process.is_some());
-        if !self.network.arrives(&packet) {
+        if !self.network.arrives(&packet, self.now) {
             self.drop_message(packet.envelope, DropReason::Cut);
             return Ok(());
         }
@@ -379,8 +424,7 @@ impl World {
     }
 
     fn drop_message(&mut self, message: Envelope, reason: DropReason) {
-        self.exercised.drops += 1;
-        self.exercised.payloads_gone += u64::from(reason == DropReason::PayloadGone);
+        self.exercised.dropped(reason);
         self.sent(&message, Ended::Failed);
         self.tell(None, Event::Drop { message, reason });
     }
@@ -391,7 +435,7 @@ impl World {
         let Some(process) = &mut host.process else { return Ok(()) };
         let gathering = self.setup.gathering;
         if !host.paused && gathering.is_zero() {
-            return self.step(id, vec![arrival]);
+            return self.step(id, [arrival]);
         }
         process.inbox.push(arrival);
         if !host.paused && process.poll_at.is_none() {
@@ -425,7 +469,7 @@ impl World {
         }
         for arrival in gathered {
             if self.lives(id, life) {
-                self.step(id, vec![arrival])?;
+                self.step(id, [arrival])?;
             }
         }
         Ok(())
@@ -466,7 +510,7 @@ impl World {
 
     /// Shows an event to the checkers.
     fn show(&mut self, id: NodeId, happening: Happening<'_>) -> Result<(), Violation> {
-        let cluster: Vec<View<'_>> = self.hosts.values().map(|host| host.view(self.now)).collect();
+        let cluster = Hosts { hosts: &self.hosts, now: self.now };
         let node = self.hosts[&id].view(self.now);
         let (now, clocks_hold) = (self.now.as_nanos(), self.clocks_hold);
         let sight = Sight { now, happening, node, cluster: &cluster, clocks_hold };

@@ -76,6 +76,7 @@ pub(super) struct Snapshots {
     pub(super) every: Option<Text<u64>>,
     pub(super) delay: Option<Text<Duration>>,
     pub(super) failure_ppm: Option<Spanned<Text<u64>>>,
+    pub(super) failures_until: Option<Text<Duration>>,
     pub(super) timeout: Option<Text<Duration>>,
 }
 
@@ -104,6 +105,8 @@ pub(super) struct Client {
     pub(super) leases: Option<bool>,
     pub(super) keys: Option<Spanned<Text<u64>>>,
     pub(super) patience: Option<Text<Duration>>,
+    pub(super) own: Option<bool>,
+    pub(super) ask_again: Option<Text<Duration>>,
     pub(super) start: Option<Text<Duration>>,
     pub(super) stop: Option<Text<Duration>>,
 }

@@ -165,6 +165,9 @@ impl Reader<'_> {
             every: raw.every.map_or(default.every, |every| every.0),
             delay: raw.delay.map_or(default.delay, |delay| delay.0),
             failure_ppm: self.at_most(raw.failure_ppm, 1_000_000)?.unwrap_or(default.failure_ppm),
+            failures_until: raw
+                .failures_until
+                .map_or(default.failures_until, |until| instant(until.0)),
             timeout: raw.timeout.map(|timeout| timeout.0),
         })
     }
@@ -272,6 +275,8 @@ impl Reader<'_> {
             client.keys = keys.into_inner().0;
         }
         client.patience = raw.patience.map_or(client.patience, |patience| patience.0);
+        client.own = raw.own.unwrap_or(client.own);
+        client.ask_again = raw.ask_again.map(|pause| pause.0);
         client.start = raw.start.map_or(client.start, |start| instant(start.0));
         client.stop = raw.stop.map_or(client.stop, |stop| instant(stop.0));
         Ok(client)

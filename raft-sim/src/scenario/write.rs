@@ -4,7 +4,8 @@ use super::text::level_name;
 use super::{Script, instant};
 use crate::choice::{Answers, Question};
 use crate::setup::{
-    Change, ClientSetup, DiskProfile, Fault, LinkProfile, NodeSetup, Setup, SnapshotProfile,
+    Change, ClientSetup, DiskProfile, Fault, LinkProfile, NodeSetup, Setup, Shape, SnapshotProfile,
+    Whom,
 };
 use raft_core::{Consistency, HardState, Instant, Membership, NodeId, Run};
 use std::fmt::{Arguments, Display, Write as _};
@@ -232,7 +233,7 @@ impl File {
     }
 
     fn snapshots(&mut self, snapshots: &SnapshotProfile) {
-        let SnapshotProfile { every, delay, failure_ppm, timeout } = *snapshots;
+        let SnapshotProfile { every, delay, failure_ppm, failures_until, timeout } = *snapshots;
         let default = SnapshotProfile::default();
         if *snapshots == default {
             return;
@@ -241,6 +242,9 @@ impl File {
         self.unless(every == default.every, "every", || every);
         self.unless(delay == default.delay, "delay", || quoted(time(delay)));
         self.unless(failure_ppm == default.failure_ppm, "failure_ppm", || failure_ppm);
+        self.unless(failures_until == default.failures_until, "failures_until", || {
+            quoted(moment(failures_until))
+        });
         if let Some(timeout) = timeout {
             self.key("timeout", quoted(time(timeout)));
         }
@@ -254,6 +258,8 @@ impl File {
             query_percent,
             leases,
             keys,
+            own,
+            ask_again,
             patience,
             start,
             stop,
@@ -266,6 +272,10 @@ impl File {
         self.unless(query_percent == default.query_percent, "query_percent", || query_percent);
         self.unless(leases == default.leases, "leases", || leases);
         self.unless(keys == default.keys, "keys", || keys);
+        self.unless(own == default.own, "own", || own);
+        if let Some(pause) = ask_again {
+            self.key("ask_again", quoted(time(pause)));
+        }
         self.unless(patience == default.patience, "patience", || quoted(time(patience)));
         self.unless(start == default.start, "start", || quoted(moment(start)));
         self.unless(stop == default.stop, "stop", || quoted(moment(stop)));
@@ -343,6 +353,10 @@ fn sentence(fault: &Fault) -> String {
         Fault::Cut { from, to } => format!("cut {from:?} -> {to:?}"),
         Fault::Heal { from, to } => format!("heal {from:?} -> {to:?}"),
         Fault::HealAll => "heal all".to_owned(),
+        Fault::Reach { shape } => shape_of(shape),
+        Fault::Flap { from, to, period } => {
+            format!("flap {} {from:?} -> {to:?}", time(*period).replace(' ', ""))
+        }
         Fault::Isolate { node } => format!("isolate {node:?}"),
         Fault::Crash { node } => format!("crash {node:?}"),
         Fault::CrashInStep { node } => format!("crash-in-step {node:?}"),
@@ -371,6 +385,42 @@ fn sentence(fault: &Fault) -> String {
     }
 }
 
+fn shape_of(shape: &Shape) -> String {
+    let whom = |whom: &Whom| match whom {
+        Whom::Node(node) => format!("{node:?}"),
+        Whom::Leader => "leader".to_owned(),
+    };
+    match shape {
+        Shape::Only(links) => {
+            let links: Vec<_> =
+                links.iter().map(|(from, to)| format!("{from:?} -> {to:?}")).collect();
+            format!("only {}", if links.is_empty() { "-".to_owned() } else { links.join(" and ") })
+        }
+        Shape::Isolated(node) => format!("isolate {}", whom(node)),
+        Shape::Deaf(node) => format!("deafen {}", whom(node)),
+        Shape::Mute(node) => format!("mute {}", whom(node)),
+        Shape::Split(groups) => {
+            let groups: Vec<_> = groups.iter().map(|nodes| part(nodes)).collect();
+            format!("split {}", groups.join(" "))
+        }
+        Shape::Bridge { over, halves: [one, other] } => {
+            format!("bridge {over:?} {} {}", part(one), part(other))
+        }
+        Shape::Ring(order) => format!("ring {}", group(order)),
+        Shape::Chain(order) => format!("chain {}", group(order)),
+    }
+}
+
+/// A group that may be empty.
+fn part(nodes: &[NodeId]) -> String {
+    if nodes.is_empty() { "-".to_owned() } else { group(nodes) }
+}
+
+fn group(nodes: &[NodeId]) -> String {
+    let names: Vec<_> = nodes.iter().map(|node| format!("{node:?}")).collect();
+    names.join(",")
+}
+
 fn wish(change: &Change) -> String {
     match change {
         // One without voters cannot be asked for.
@@ -384,10 +434,6 @@ fn wish(change: &Change) -> String {
 }
 
 fn membership(membership: &Membership) -> Result<String, Unwritable> {
-    let group = |nodes: &[NodeId]| {
-        let names: Vec<_> = nodes.iter().map(|node| format!("{node:?}")).collect();
-        names.join(",")
-    };
     if membership.is_joint() {
         return Err(Unwritable("a node that starts between two memberships"));
     }

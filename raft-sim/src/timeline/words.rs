@@ -10,7 +10,7 @@ use raft_core::{
 };
 
 /// The words, and how they look.
-pub(super) fn of(record: &Record) -> (String, Style) {
+pub(crate) fn of(record: &Record) -> (String, Style) {
     let style = style_of(&record.event);
     let text = match &record.event {
         Event::Init { .. } => "starts".to_owned(),
@@ -204,12 +204,19 @@ fn operated(client: u64, operation: Operation, phase: Phase) -> String {
         Operation::Write { key, value } => format!("k{key} := {}", named(value)),
         Operation::Read { key } => format!("k{key}?"),
         Operation::Query { key, consistency } => format!("k{key}? by {}", by(consistency)),
+        Operation::Apply { command } => format!("command {command}"),
+        Operation::Ask { question, consistency } => {
+            format!("question {question} by {}", by(consistency))
+        }
     };
     let outcome = match (phase, operation) {
         (Phase::Invoked, _) => String::new(),
         (Phase::Returned { .. }, Operation::Write { .. }) => " done".to_owned(),
         (Phase::Returned { value, .. }, Operation::Read { .. } | Operation::Query { .. }) => {
             value.map_or(" nothing".to_owned(), |value| format!(" {}", named(value)))
+        }
+        (Phase::Returned { value, .. }, Operation::Apply { .. } | Operation::Ask { .. }) => {
+            value.map_or(" done".to_owned(), |value| format!(" {value}"))
         }
         (Phase::Unknown, _) => " given up".to_owned(),
         (Phase::Failed, _) => " failed".to_owned(),
@@ -241,6 +248,10 @@ fn fault_of(fault: &Fault) -> String {
         Fault::Cut { from, to } => format!("cut {}", link(from, to)),
         Fault::Heal { from, to } => format!("heal {}", link(from, to)),
         Fault::HealAll => "heal every link".to_owned(),
+        Fault::Reach { shape } => format!("{shape}"),
+        Fault::Flap { from, to, period } => {
+            format!("flap {}, {} ms each", link(from, to), period.as_millis())
+        }
         Fault::Isolate { node } => format!("isolate {node:?}"),
         Fault::Crash { node } => format!("crash {node:?}"),
         Fault::CrashInStep { node } => format!("crash {node:?} in its next step"),

@@ -7,12 +7,12 @@ use std::fmt;
 impl World {
     /// When the next thing happens, and what it is.
     pub fn next(&self) -> Option<(Instant, String)> {
-        let ((time, ..), pending) = self.pending.first_key_value()?;
+        let (time, pending) = self.agenda.peek()?;
         let words = match pending {
             Pending::Fault(nth) => format!("fault {:?}", self.setup.timeline[*nth].1),
             pending => pending.to_string(),
         };
-        Some((*time, words))
+        Some((time, words))
     }
 
     /// The hash of everything so far that went into the nodes and came out of them, with its time.
@@ -47,6 +47,9 @@ impl fmt::Display for Pending {
             Self::Answer { client, serial, .. } => write!(f, "answer {serial} to client {client}"),
             Self::Turn { client } => write!(f, "turn of client {client}"),
             Self::Retry { client, serial } => write!(f, "client {client} asks {serial} again"),
+            Self::AskAgain { client, serial, .. } => {
+                write!(f, "client {client} is tired of waiting for {serial}")
+            }
             Self::GiveUp { client, serial } => write!(f, "client {client} gives {serial} up"),
             Self::Wake { node, .. } => write!(f, "wake {node:?}"),
         }
