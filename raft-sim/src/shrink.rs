@@ -215,7 +215,7 @@ impl Search<'_> {
 
     /// Sets whatever is left to something plainer.
     fn simplify(&mut self) {
-        for edit in simplify::edits(&self.found.case.setup) {
+        for edit in simplify::edits(&self.found.case.setup, self.found.case.converges) {
             if self.is_over() {
                 return;
             }
@@ -223,11 +223,12 @@ impl Search<'_> {
             edit(&mut setup);
             self.attempt_setup(setup);
         }
-        for nth in (0..self.found.case.setup.timeline.len()).rev() {
+        for nth in (0..self.found.case.faults()).rev() {
             self.first_of(|case| simplify::fault(&case.setup, nth));
         }
         for nth in 0..self.found.case.setup.clients.len() {
-            for setup in simplify::client(&self.found.case.setup, nth) {
+            let Case { setup, converges, .. } = &self.found.case;
+            for setup in simplify::client(setup, nth, *converges) {
                 self.attempt_setup(setup);
             }
         }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// Shrinks a failure to a short script from which nothing can be left out.
 ///
 /// The script is a scenario file: `raft-sim replay` plays it. In raft-sim/regressions/ it becomes a
-/// test that holds once the bug is gone.
+/// test that holds once the bug is gone. A picture of it, for a browser, is written beside it.
 #[derive(clap::Args, Debug)]
 pub(super) struct ShrinkArguments {
     /// A tape of `sweep`, or a script
@@ -48,6 +48,9 @@ pub(super) fn command(what: &ShrinkArguments, out: &mut impl Write) -> Result<bo
         if beside == what.file { what.file.with_extension("shrunk.toml") } else { beside }
     });
     file(&path, fs::write(&path, text))?;
+    let page = path.with_extension("html");
+    let played = load(&path)?.picture(&path)?;
+    file(&page, fs::write(&page, played))?;
     writeln!(out, "{BAD}violated{BAD:#}: {}", shrunk.violation)?;
     writeln!(out, "{}", sizes(&shrunk.before, &shrunk.after))?;
     let minimal = if shrunk.minimal {
@@ -57,5 +60,6 @@ pub(super) fn command(what: &ShrinkArguments, out: &mut impl Write) -> Result<bo
     };
     writeln!(out, "{DIM}{} runs; {minimal}{DIM:#}", thousands(shrunk.runs))?;
     writeln!(out, "    raft-sim replay {} --timeline", path.display())?;
+    writeln!(out, "    the picture: {}", page.display())?;
     Ok(false)
 }

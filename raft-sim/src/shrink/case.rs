@@ -1,7 +1,7 @@
 //! A run as something from which parts can be left out.
 
 use crate::choice::Answers;
-use crate::setup::{Change, Fault, Setup};
+use crate::setup::{Change, Fault, Setup, Shape, Whom};
 use raft_core::{Instant, Membership, NodeId};
 use std::ops::Range;
 use std::time::Duration;
@@ -150,6 +150,10 @@ fn renamed_fault(fault: Fault, name: &impl Fn(NodeId) -> Option<NodeId>) -> Opti
         Fault::Heal { from, to } => Fault::Heal { from: name(from)?, to: name(to)? },
         Fault::HealAll => Fault::HealAll,
         Fault::Isolate { node } => Fault::Isolate { node: name(node)? },
+        Fault::Reach { shape } => Fault::Reach { shape: renamed_shape(shape, name)? },
+        Fault::Flap { from, to, period } => {
+            Fault::Flap { from: name(from)?, to: name(to)?, period }
+        }
         Fault::Crash { node } => Fault::Crash { node: name(node)? },
         Fault::CrashInStep { node } => Fault::CrashInStep { node: name(node)? },
         Fault::Restart { node } => Fault::Restart { node: name(node)? },
@@ -193,17 +197,54 @@ fn renamed_fault(fault: Fault, name: &impl Fn(NodeId) -> Option<NodeId>) -> Opti
     })
 }
 
+/// A shape without those who are gone; `None` if it was about one of them alone.
+fn renamed_shape(shape: Shape, name: &impl Fn(NodeId) -> Option<NodeId>) -> Option<Shape> {
+    let group = |nodes: Vec<NodeId>| nodes.into_iter().filter_map(name).collect::<Vec<_>>();
+    let whom = |whom: Whom| match whom {
+        Whom::Node(node) => name(node).map(Whom::Node),
+        Whom::Leader => Some(Whom::Leader),
+    };
+    Some(match shape {
+        Shape::Only(links) => {
+            let links = links.into_iter();
+            Shape::Only(links.filter_map(|(a, b)| Some((name(a)?, name(b)?))).collect())
+        }
+        Shape::Isolated(node) => Shape::Isolated(whom(node)?),
+        Shape::Deaf(node) => Shape::Deaf(whom(node)?),
+        Shape::Mute(node) => Shape::Mute(whom(node)?),
+        Shape::Split(groups) => {
+            let groups = groups.into_iter().map(group).filter(|group| !group.is_empty());
+            Shape::Split(groups.collect())
+        }
+        Shape::Bridge { over, halves } => {
+            Shape::Bridge { over: name(over)?, halves: halves.map(group) }
+        }
+        Shape::Ring(order) => Shape::Ring(group(order)),
+        Shape::Chain(order) => Shape::Chain(group(order)),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::Case;
     use crate::choice::{Answers, Choices};
-    use crate::setup::{Change, Fault};
+    use crate::scenario::{Scenario, Script, Words, write};
+    use crate::setup::{Change, Fault, Setup};
     use crate::swarm;
     use raft_core::{Instant, Membership, NodeId};
 
     fn case(seed: u64) -> Case {
         let setup = swarm::setup(&mut Choices::seeded(seed));
         Case { setup, answers: Answers::default(), converges: false }
+    }
+
+    /// Writes and reads.
+    fn there_and_back(setup: &Setup) -> Setup {
+        let calm = Script::Answers(Answers::default());
+        let text = write(Words::default(), setup, &calm, false).expect("it has words");
+        let read = Scenario::read("x", "x.toml", &text);
+        let scenario = read.unwrap_or_else(|error| panic!("{error}"));
+        scenario.setup(setup.protection)
     }
 
     #[test]
@@ -221,7 +262,9 @@ mod tests {
                 assert!((1..).zip(&ids).all(|(id, name)| id == *name), "{ids:?}");
                 let named = |(_, fault): &&(_, Fault)| fault.nodes().contains(&id);
                 let named = case.setup.timeline.iter().filter(named).count();
-                assert_eq!(less.setup.timeline.len(), case.setup.timeline.len() - named);
+                let left = case.setup.timeline.len() - named;
+                assert!((left..left + named).contains(&less.setup.timeline.len()));
+                assert_eq!(there_and_back(&less.setup), less.setup);
             }
         }
     }
@@ -229,7 +272,7 @@ mod tests {
     #[test]
     fn who_is_left_keeps_its_part() {
         let mut case = case(0);
-        case.setup = crate::Setup::of_voters(4);
+        case.setup = Setup::of_voters(4);
         let target = Membership::new([2, 4].map(NodeId), [], [NodeId(3)]).expect("valid");
         let change = Fault::ChangeMembership { node: Some(NodeId(4)), change: Change::To(target) };
         let lost = Fault::Transfer { node: None, to: Some(NodeId(3)) };

@@ -1,15 +1,18 @@
 //! Plainer values: what a run has beyond its parts, and round numbers.
 
 use crate::choice::Question;
-use crate::setup::{ClientSetup, DiskProfile, Fault, LinkProfile, Setup, SnapshotProfile};
+use crate::setup::{
+    ClientSetup, DiskProfile, Fault, LinkProfile, Setup, Shape, SnapshotProfile, Whom,
+};
 use raft_core::Instant;
 use std::time::Duration;
 
 /// An edit of a setup.
 pub(super) type Edit = Box<dyn Fn(&mut Setup)>;
 
-/// What might be plainer in a setup, the greatest simplification first.
-pub(super) fn edits(setup: &Setup) -> Vec<Edit> {
+/// What might be plainer in a setup, the greatest simplification first. Where everything must come
+/// right at the end, nothing may need more time for it than before.
+pub(super) fn edits(setup: &Setup, converges: bool) -> Vec<Edit> {
     let plain: [fn(&mut Setup); 14] = [
         |setup| setup.snapshots = SnapshotProfile::default(),
         |setup| setup.snapshots.failure_ppm = 0,
@@ -35,7 +38,7 @@ pub(super) fn edits(setup: &Setup) -> Vec<Edit> {
         edits.push(Box::new(move |setup| setup.nodes[nth].protection = None));
     }
     // T keeps its proportion to the heartbeats.
-    for millis in [1_000, 500, 200, 100] {
+    for millis in [1_000, 500, 200, 100].into_iter().filter(|_| !converges) {
         edits.push(Box::new(move |setup| {
             let beats = setup.election_timeout.as_nanos() / setup.heartbeat_interval.as_nanos();
             let beats = u32::try_from(beats).unwrap_or(2).max(2);
@@ -71,6 +74,9 @@ pub(super) fn fault(setup: &Setup, nth: usize) -> Vec<Setup> {
         }
     }
     let plainer = match fault {
+        Fault::Reach { shape: Shape::Isolated(Whom::Node(node)) } => {
+            Some(Fault::Isolate { node: *node })
+        }
         Fault::Propose { node, count: 2.. } => Some(Fault::Propose { node: *node, count: 1 }),
         Fault::CrashInStep { node } => Some(Fault::Crash { node: *node }),
         Fault::SetLink { from, to, profile } if *profile != LinkProfile::default() => {
@@ -91,14 +97,17 @@ pub(super) fn fault(setup: &Setup, nth: usize) -> Vec<Setup> {
     at_once.chain(alone).chain(moved).collect()
 }
 
-/// The nth client, plainer, one property after the other.
-pub(super) fn client(setup: &Setup, nth: usize) -> Vec<Setup> {
+/// The nth client, plainer, one property after the other. Where everything must come right at the
+/// end, it stops when it did.
+pub(super) fn client(setup: &Setup, nth: usize, converges: bool) -> Vec<Setup> {
     let default = ClientSetup::default();
-    let plain: [fn(&mut ClientSetup); 8] = [
+    let plain: [fn(&mut ClientSetup); 10] = [
         |client| client.leases = false,
         |client| client.query_percent = 0,
         |client| client.write_percent = 100,
         |client| client.keys = 1,
+        |client| client.own = false,
+        |client| client.ask_again = None,
         |client| client.max_think = client.min_think,
         |client| client.patience = Duration::from_secs(1),
         |client| client.stop = Instant::MAX,
@@ -107,12 +116,13 @@ pub(super) fn client(setup: &Setup, nth: usize) -> Vec<Setup> {
             client.max_think = up(client.max_think, UNITS[1]).max(client.min_think);
         },
     ];
-    let with = |client: ClientSetup| {
+    let Some(client) = setup.clients.get(nth) else { return Vec::new() };
+    let with = |edited: ClientSetup| {
         let mut setup = setup.clone();
-        setup.clients[nth] = client;
+        let stop = if converges { client.stop } else { edited.stop };
+        setup.clients[nth] = ClientSetup { stop, ..edited };
         setup
     };
-    let Some(client) = setup.clients.get(nth) else { return Vec::new() };
     let edited = plain.iter().map(|edit| {
         let mut client = *client;
         edit(&mut client);
@@ -153,7 +163,7 @@ mod tests {
         for seed in 0..100 {
             let drawn = swarm::setup(&mut Choices::seeded(seed));
             let faults = (0..drawn.timeline.len()).flat_map(|nth| fault(&drawn, nth));
-            let clients = (0..drawn.clients.len()).flat_map(|nth| client(&drawn, nth));
+            let clients = (0..drawn.clients.len()).flat_map(|nth| client(&drawn, nth, false));
             for setup in faults.chain(clients) {
                 assert_eq!(setup.check(), Ok(()), "seed {seed}");
                 assert!(setup.timeline.is_sorted_by_key(|(at, _)| *at), "seed {seed}");
@@ -168,7 +178,7 @@ mod tests {
         for seed in 0..100 {
             let drawn = swarm::setup(&mut Choices::seeded(seed));
             let own = drawn.nodes.iter().any(|node| node.election_timeout.is_some());
-            for edit in edits(&drawn) {
+            for edit in edits(&drawn, false) {
                 let mut setup: Setup = drawn.clone();
                 edit(&mut setup);
                 match setup.check() {
