@@ -214,13 +214,13 @@ fn renamed_shape(shape: Shape, name: &impl Fn(NodeId) -> Option<NodeId>) -> Opti
         Shape::Mute(node) => Shape::Mute(whom(node)?),
         Shape::Split(groups) => {
             let groups = groups.into_iter().map(group).filter(|group| !group.is_empty());
-            Shape::Split(groups.collect())
+            Shape::Split(Some(groups.collect::<Vec<_>>()).filter(|groups| groups.len() > 1)?)
         }
         Shape::Bridge { over, halves } => {
             Shape::Bridge { over: name(over)?, halves: halves.map(group) }
         }
-        Shape::Ring(order) => Shape::Ring(group(order)),
-        Shape::Chain(order) => Shape::Chain(group(order)),
+        Shape::Ring(order) => Shape::Ring(Some(group(order)).filter(|order| order.len() > 1)?),
+        Shape::Chain(order) => Shape::Chain(Some(group(order)).filter(|order| order.len() > 1)?),
     })
 }
 
