@@ -1,8 +1,10 @@
-//! Clients: each does one operation at a time, asks the node that it takes for the leader, and asks
-//! another only when it is certain that the last one did not take its command.
+//! Clients: each does one operation at a time and asks the node that it takes for the leader.
 //!
-//! So a command is in the log at most once, without sessions. Between clients and nodes nothing is
-//! lost; a node that is down is known to be, and one that dies with the command says nothing.
+//! Between clients and nodes nothing is lost; a node that is down is known to be, and one that dies
+//! with a command says nothing. A client that [asks again](ClientSetup::ask_again) does not wait for
+//! it: it gives the same command to another node, so that it may stand in the log several times, and
+//! rests on its session in the [state machine](crate::machine::Machine). Any other client asks again
+//! only when it is certain that the last node did not take its command.
 
 use crate::choice::{Choices, Question};
 use crate::log::Command;
@@ -17,8 +19,8 @@ pub struct Request {
     pub token: Token,
     /// What is to be replicated.
     pub commands: Vec<Command>,
-    /// What is to be read without the log instead, and how.
-    pub query: Option<(u64, Consistency)>,
+    /// What is to be read without the log instead.
+    pub query: Option<Operation>,
 }
 
 /// What a node answers.
@@ -43,8 +45,8 @@ pub enum Answer {
 /// What the world is to do for a client.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Wish {
-    /// Hand the request to a node.
-    Ask(NodeId, Request),
+    /// Hand the request to a node, the attempt of this number.
+    Ask(NodeId, Request, u64),
     /// Try again a little later.
     Retry,
     /// Write down where the operation stands, and give the client its next turn.
@@ -76,8 +78,12 @@ pub struct Client {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Current {
     operation: Operation,
-    /// Whether a node has the command and has not answered yet.
+    /// Whether a node was asked and the client waits for what it says.
     asked: bool,
+    /// How often nodes were asked.
+    attempts: u64,
+    /// How many of them have not answered.
+    unanswered: u64,
 }
 
 impl Client {
@@ -102,16 +108,16 @@ impl Client {
         let value = token(self.number, self.serial).get();
         let percent = u64::from(self.setup.query_percent);
         let queries = !writes && percent > 0 && choices.below(Question::Operation, 100) < percent;
-        let operation = if writes {
-            Operation::Write { key, value }
-        } else if queries {
-            let lease = self.setup.leases && choices.below(Question::Operation, 2) == 1;
-            let consistency = if lease { Consistency::Lease } else { Consistency::ReadIndex };
-            Operation::Query { key, consistency }
-        } else {
-            Operation::Read { key }
+        let leases = queries && self.setup.leases && choices.below(Question::Operation, 2) == 1;
+        let consistency = if leases { Consistency::Lease } else { Consistency::ReadIndex };
+        let operation = match (self.setup.own, queries, writes) {
+            (false, false, true) => Operation::Write { key, value },
+            (false, false, false) => Operation::Read { key },
+            (false, true, _) => Operation::Query { key, consistency },
+            (true, false, _) => Operation::Apply { command: key },
+            (true, true, _) => Operation::Ask { question: key, consistency },
         };
-        self.current = Some(Current { operation, asked: false });
+        self.current = Some(Current { operation, asked: false, attempts: 0, unanswered: 0 });
         Some((self.serial, operation))
     }
 
@@ -124,10 +130,10 @@ impl Client {
     ) -> Option<Wish> {
         let current = self.current.as_mut().filter(|now| self.serial == serial && !now.asked)?;
         current.asked = true;
-        let query = match current.operation {
-            Operation::Query { key, consistency } => Some((key, consistency)),
-            Operation::Write { .. } | Operation::Read { .. } => None,
-        };
+        current.attempts += 1;
+        current.unanswered += 1;
+        let attempt = current.attempts;
+        let query = Some(current.operation).filter(|what| what.past_the_log().is_some());
         // Half of the queries go to anybody.
         let anybody = query.is_some() && choices.below(Question::Target, 2) == 1;
         let target = self.leader.filter(|_| !anybody).unwrap_or_else(|| {
@@ -138,30 +144,44 @@ impl Client {
         let command = Command { client: self.number, serial, operation: current.operation };
         let commands = if query.is_some() { Vec::new() } else { vec![command] };
         let request = Request { token: token(self.number, serial), commands, query };
-        Some(Wish::Ask(target, request))
+        Some(Wish::Ask(target, request, attempt))
+    }
+
+    /// Has waited for the answer to an attempt for as long as it [does](ClientSetup::ask_again). `true`
+    /// if it is to ask again.
+    pub fn is_tired_of(&mut self, serial: u64, attempt: u64) -> bool {
+        let waits = |now: &&mut Current| now.asked && now.attempts == attempt;
+        let Some(current) = self.current.as_mut().filter(|_| self.serial == serial).filter(waits)
+        else {
+            return false;
+        };
+        current.asked = false;
+        self.leader = None;
+        true
     }
 
     /// Hears an answer; one that comes after it gave up says nothing.
     pub fn answer(&mut self, serial: u64, answer: Answer) -> Option<Wish> {
         let current = self.current.as_mut().filter(|_| self.serial == serial)?;
-        let phase = match answer {
+        current.unanswered = current.unanswered.saturating_sub(1);
+        match answer {
+            Answer::Applied { value, position } => self.finish(Phase::Returned { value, position }),
+            Answer::Lost if current.unanswered == 0 => self.finish(Phase::Failed),
             Answer::Refused { leader } => {
-                current.asked = false;
                 self.leader = leader;
-                return Some(Wish::Retry);
+                // Otherwise it has asked again, or will.
+                std::mem::take(&mut current.asked).then_some(Wish::Retry)
             }
-            Answer::Applied { value, position } => Phase::Returned { value, position },
-            Answer::Lost => Phase::Failed,
-        };
-        self.finish(phase)
+            Answer::Lost => None,
+        }
     }
 
     /// Loses patience. If a node still has the command, nobody knows what will become of it.
     pub fn give_up(&mut self, serial: u64) -> Option<Wish> {
         let current = self.current.filter(|_| self.serial == serial)?;
         self.leader = None;
-        let query = matches!(current.operation, Operation::Query { .. });
-        self.finish(if current.asked && !query { Phase::Unknown } else { Phase::Failed })
+        let may_take_effect = current.unanswered > 0 && current.operation.past_the_log().is_none();
+        self.finish(if may_take_effect { Phase::Unknown } else { Phase::Failed })
     }
 
     /// Whether an operation is under way.
@@ -186,7 +206,7 @@ mod tests {
 
     fn asked(client: &mut Client, choices: &mut Choices) -> NodeId {
         match client.attempt(1, &NODES, choices) {
-            Some(Wish::Ask(node, request)) => {
+            Some(Wish::Ask(node, request, _)) => {
                 assert_eq!(operation_of(request.token), (4, 1));
                 node
             }
@@ -226,6 +246,24 @@ mod tests {
             assert!(!client.is_busy());
             assert_eq!(client.give_up(1), None);
         }
+    }
+
+    #[test]
+    fn one_that_is_tired_of_waiting_asks_again_and_knows_how_many_may_have_its_command() {
+        let mut choices = Choices::seeded(1);
+        let mut client = Client::new(4, ClientSetup::default());
+        let (_, operation) = client.begin(Instant::ZERO, &mut choices).expect("idle");
+        asked(&mut client, &mut choices);
+        assert!(!client.is_tired_of(1, 2), "there was no second attempt");
+        assert!(client.is_tired_of(1, 1) && !client.is_tired_of(1, 1));
+        asked(&mut client, &mut choices);
+        assert_eq!(client.answer(1, Answer::Lost), None, "another node may have it");
+        assert!(client.is_tired_of(1, 2));
+        asked(&mut client, &mut choices);
+        assert_eq!(client.answer(1, Answer::Refused { leader: None }), Some(Wish::Retry));
+        let mut patient = client.clone();
+        assert_eq!(patient.answer(1, Answer::Lost), Some(Wish::Finish(operation, Phase::Failed)));
+        assert_eq!(client.give_up(1), Some(Wish::Finish(operation, Phase::Unknown)));
     }
 
     #[test]

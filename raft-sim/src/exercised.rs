@@ -51,6 +51,10 @@ exercised! {
     applied,
     /// Inputs ignored.
     ignored,
+    /// Commands that a client gave to another node before the first had answered.
+    asked_again,
+    /// Commands that came to a state machine again.
+    repeated,
     /// Proposals refused.
     rejections,
     /// Positions that a node said were lost.
@@ -135,6 +139,42 @@ exercised! {
     highest_term,
     /// The highest commit index of any node.
     highest_commit,
+    /// Messages that the checker `output_gating` judged.
+    output_gating,
+    /// Terms, votes and promises that `term_and_vote` judged.
+    term_and_vote,
+    /// Leaders of a term that `election_safety` judged.
+    election_safety,
+    /// Votes that `promise` judged while their voter had promised a lease.
+    promise,
+    /// New terms, and candidates who had asked before, that `no_disruption` judged.
+    no_disruption,
+    /// Writes of leaders that `leader_append_only` judged.
+    leader_append_only,
+    /// Entries of a position that was known before that `log_matching` compared.
+    log_matching,
+    /// Commits that `commit_quorum` judged.
+    commit_quorum,
+    /// Pairs of a leader and a commit of an earlier term that `leader_completeness` judged.
+    leader_completeness,
+    /// Entries that another had applied before that `state_machine_safety` compared.
+    state_machine_safety,
+    /// Fates that `fate` judged.
+    fate,
+    /// State machines and snapshots that `snapshot_coherence` compared.
+    snapshot_coherence,
+    /// State machines that `exactly_once` judged.
+    exactly_once,
+    /// Memberships with one before them that `membership_coherence` judged.
+    membership_coherence,
+    /// Pairs of leaders of different terms that `lease_disjointness` judged.
+    lease_disjointness,
+    /// Requests whose end `requests_end` has seen.
+    requests_end,
+    /// Messages with entries that `bounds` judged.
+    bounds,
+    /// Operations that `linearizability` judged.
+    linearizability,
 }
 
 impl Exercised {

@@ -9,7 +9,7 @@ use crate::log::{Command, Log};
 use crate::machine::Machine;
 use crate::network::Packet;
 use crate::obligation::Ledger;
-use crate::record::NodeState;
+use crate::record::{NodeState, Operation};
 use crate::setup::{NodeSetup, Setup};
 use raft_core::{
     Config, Consistency, Input, Instant, LogIndex, LogPosition, Membership, Node, NodeId,
@@ -34,8 +34,8 @@ pub enum Arrival {
     Message(Packet),
     /// A completion of its disk.
     Persisted(Ticket),
-    /// A client, or the operator, wants to read a key.
-    Query(Token, u64, Consistency),
+    /// A client, or the operator, asks past the log.
+    Query(Token, Operation),
     /// Commands of a client.
     Request(Request),
     /// A wish of the operator, a report of the host, or a read: what comes without bytes.
@@ -51,7 +51,10 @@ impl Arrival {
         match self {
             Self::Message(Packet { envelope, payload, .. }) => (Input::Message(envelope), payload),
             Self::Persisted(ticket) => bare(Input::Persisted { ticket }),
-            Self::Query(token, _, consistency) => bare(Input::Read { token, consistency }),
+            Self::Query(token, question) => {
+                let consistency = question.past_the_log().unwrap_or(Consistency::ReadIndex);
+                bare(Input::Read { token, consistency })
+            }
             Self::Request(Request { token, commands, .. }) => {
                 let count = u64::try_from(commands.len()).expect("a request fits into memory");
                 (Input::Propose { token, count }, Payload { commands, machine: None })
@@ -69,6 +72,8 @@ pub struct Process {
     pub node: Node,
     /// What it said of itself after its last step.
     pub status: Status,
+    /// The deadline that it named after its last step.
+    pub deadline: Option<Instant>,
     /// The log as the host reads it: the disk's, with the writes on their way.
     pub log: Log,
     /// The state machine.
@@ -78,7 +83,7 @@ pub struct Process {
     /// Who waits for which position.
     pub waiting: BTreeMap<LogIndex, (LogPosition, Token)>,
     /// What the reads under way want to know.
-    pub queries: BTreeMap<Token, u64>,
+    pub queries: BTreeMap<Token, Operation>,
     /// Reads that wait until an index is applied.
     pub ready: Vec<(LogIndex, Token)>,
     /// Whether a snapshot of its own is on its way to the disk.
@@ -121,6 +126,8 @@ pub struct Host {
     pub crash_in_step: bool,
     /// Its clock.
     pub clock: Clock,
+    /// Its state machine before the first command.
+    genesis: Machine,
     /// Its state machine when it ended last.
     machine: Machine,
     /// What it would be seen by while it is down.
@@ -129,7 +136,7 @@ pub struct Host {
 
 impl Host {
     /// A host that was not started yet.
-    pub fn new(setup: &Setup, node: &NodeSetup) -> Self {
+    pub fn new(setup: &Setup, node: &NodeSetup, machine: &Machine) -> Self {
         let log = Log::invented(&node.entries);
         let stored = Stored { hard_state: node.hard_state, snapshot: None, log };
         let given = node.membership.as_ref().unwrap_or(&setup.membership);
@@ -142,7 +149,8 @@ impl Host {
             paused: false,
             crash_in_step: false,
             clock: Clock::new(),
-            machine: Machine::default(),
+            genesis: machine.clone(),
+            machine: machine.clone(),
             last_membership: given.clone(),
         }
     }
@@ -185,7 +193,7 @@ impl Host {
         let clock_offset =
             choices.duration(Question::ClockOffset, Duration::ZERO, setup.clock_offset);
         let Stored { hard_state, snapshot, mut log } = self.disk.stored().clone();
-        let genesis = || (Snapshot::genesis(self.given.clone()), Machine::default());
+        let genesis = || (Snapshot::genesis(self.given.clone()), self.genesis.clone());
         let (snapshot, restored) = snapshot.map_or_else(genesis, |i| (i.snapshot, i.machine));
         // A state machine that is durable itself goes on where it was; another begins anew.
         let durable = choices.below(Question::DurableApplied, 2) == 1;
@@ -202,6 +210,7 @@ impl Host {
         self.crash_in_step = false;
         self.process = Some(Process {
             status: node.status(),
+            deadline: node.deadline(),
             node,
             log,
             machine,
@@ -229,7 +238,7 @@ impl Host {
     /// Forgets everything that it had on its disk; it must be down.
     pub fn wipe(&mut self) {
         self.disk.wipe();
-        self.machine = Machine::default();
+        self.machine = self.genesis.clone();
         self.last_membership = self.given.clone();
     }
 
@@ -240,7 +249,7 @@ impl Host {
 
     /// When its node's deadline is, in simulated time.
     pub fn deadline(&self) -> Option<Instant> {
-        let deadline = self.process.as_ref()?.node.deadline()?;
+        let deadline = self.process.as_ref()?.deadline?;
         let origin = Instant::ZERO.saturating_add(self.clock_offset());
         let reading = deadline.saturating_since(origin);
         Some(self.clock.when(u64::try_from(reading.as_nanos()).unwrap_or(u64::MAX)))
@@ -259,12 +268,13 @@ impl Host {
             life: self.life,
             status: process.map(|process| &process.status),
             membership: self.membership(),
+            node: process.map(|process| &process.node),
             stored,
             log: process.map_or(&stored.log, |process| &process.log),
             machine: process.map(|process| &process.machine),
             clock: self.clock.elapsed(now),
             clock_offset: self.clock_offset(),
-            deadline: process.and_then(|process| process.node.deadline()),
+            deadline: process.and_then(|process| process.deadline),
         }
     }
 

@@ -23,6 +23,7 @@ pub mod disk;
 pub mod exercised;
 pub mod fuzz;
 pub mod host;
+pub mod linearizability;
 pub mod log;
 pub mod machine;
 pub mod measure;

@@ -34,7 +34,9 @@ impl Ledger {
         if log.restart_after.is_some() {
             self.written.clear();
         }
-        self.written.retain(|range| range.first < log.first);
+        while self.written.last().is_some_and(|range| range.first >= log.first) {
+            self.written.pop();
+        }
         if let Some(range) = self.written.last_mut() {
             range.last = range.last.min(LogIndex(log.first.get() - 1));
         }
@@ -86,8 +88,8 @@ impl Ledger {
     }
 
     fn writer(&self, index: LogIndex) -> Option<Ticket> {
-        let covers = |range: &&Range| range.first <= index && index <= range.last;
-        self.written.iter().find(covers).map(|range| range.ticket)
+        let range = self.written.get(self.written.partition_point(|range| range.last < index))?;
+        (range.first <= index).then_some(range.ticket)
     }
 }
 

@@ -367,6 +367,29 @@ pub enum Operation {
         /// What the answer is to rest on.
         consistency: Consistency,
     },
+    /// Gives a command to a [`StateMachine`](crate::machine::StateMachine) that is not the
+    /// simulator's own.
+    Apply {
+        /// The command, as a number: what it means is for the state machine to say.
+        command: u64,
+    },
+    /// Asks such a state machine at any node, without the log.
+    Ask {
+        /// The question, as a number.
+        question: u64,
+        /// What the answer is to rest on.
+        consistency: Consistency,
+    },
+}
+
+impl Operation {
+    /// What the answer rests on, if the operation goes past the log.
+    pub const fn past_the_log(&self) -> Option<Consistency> {
+        match self {
+            Self::Query { consistency, .. } | Self::Ask { consistency, .. } => Some(*consistency),
+            Self::Write { .. } | Self::Read { .. } | Self::Apply { .. } => None,
+        }
+    }
 }
 
 /// Where an operation of a client stands.

@@ -307,8 +307,14 @@ pub struct ClientSetup {
     pub query_percent: u32,
     /// Whether half of these are lease reads.
     pub leases: bool,
-    /// How many keys it uses; at least 1.
+    /// How many keys it uses, or how many commands and questions of a state machine that is not the
+    /// simulator's own; at least 1.
     pub keys: u64,
+    /// Whether it speaks to such a state machine:
+    /// [`Operation::Apply`](crate::record::Operation::Apply) instead of writes and reads.
+    pub own: bool,
+    /// How long it waits until it gives the same command to another node; `None` if it never does.
+    pub ask_again: Option<Duration>,
     /// How long it waits for an answer before it gives the operation up, with an unknown outcome.
     pub patience: Duration,
     /// When it begins.
@@ -326,6 +332,8 @@ impl Default for ClientSetup {
             query_percent: 0,
             leases: false,
             keys: 3,
+            own: false,
+            ask_again: None,
             patience: Duration::from_secs(2),
             start: Instant::ZERO,
             stop: Instant::MAX,

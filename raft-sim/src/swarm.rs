@@ -9,6 +9,7 @@ mod draw;
 mod network;
 
 use crate::choice::Choices;
+use crate::machine::Machine;
 use crate::record::Sink;
 use crate::setup::{DiskProfile, Fault, LinkProfile, NodeSetup, Setup};
 use crate::world::{Outcome, World};
@@ -29,7 +30,35 @@ pub const CALM_TIMEOUTS: u32 = 40;
 /// If the drawn setup makes no sense, which is a bug of this file.
 pub fn run(mut choices: Choices, sink: &mut dyn Sink) -> Outcome {
     let setup = setup(&mut choices);
-    let mut world = World::new(&setup, choices).expect("a drawn setup makes sense");
+    play(&Machine::default(), &setup, choices, sink)
+}
+
+/// As [`run`], with faults for another time than [`STORM`].
+///
+/// # Panics
+///
+/// If the drawn setup makes no sense, which is a bug of this file.
+pub fn run_storm(mut choices: Choices, storm: Duration, sink: &mut dyn Sink) -> Outcome {
+    let setup = setup_of_storm(&mut choices, storm);
+    play(&Machine::default(), &setup, choices, sink)
+}
+
+/// One run with a state machine of one's own; every client speaks to it.
+///
+/// # Panics
+///
+/// If the drawn setup makes no sense, which is a bug of this file.
+pub fn run_replicating(machine: &Machine, mut choices: Choices, sink: &mut dyn Sink) -> Outcome {
+    let mut setup = setup(&mut choices);
+    for client in &mut setup.clients {
+        client.own = true;
+    }
+    play(machine, &setup, choices, sink)
+}
+
+fn play(machine: &Machine, setup: &Setup, choices: Choices, sink: &mut dyn Sink) -> Outcome {
+    let world = World::replicating(machine, setup, choices);
+    let mut world = world.expect("a drawn setup makes sense");
     let mut outcome = world.run(sink);
     if world.is_beyond_repair() {
         // It could not come right: that it did not says nothing.
@@ -42,7 +71,11 @@ pub fn run(mut choices: Choices, sink: &mut dyn Sink) -> Outcome {
 
 /// Draws a setup.
 pub fn setup(choices: &mut Choices) -> Setup {
-    let mut draw = Draw { choices };
+    setup_of_storm(choices, STORM)
+}
+
+fn setup_of_storm(choices: &mut Choices, storm: Duration) -> Setup {
+    let mut draw = Draw { choices, storm };
     let voters = [3, 3, 5, 2, 4, 1][draw.index(6)];
     let learners = u64::from(draw.one_in(5));
     let protections = [Protection::Full, Protection::PreVote, Protection::Plain, Protection::Full];
@@ -80,7 +113,7 @@ pub fn setup(choices: &mut Choices) -> Setup {
         disk: DiskProfile { min_latency: Duration::ZERO, max_latency: draw.millis(0, 30) },
         snapshots: draw.snapshots(timeout),
         clients: Vec::new(),
-        duration: STORM + timeout * CALM_TIMEOUTS,
+        duration: storm + timeout * CALM_TIMEOUTS,
         ..Setup::of_voters(1)
     };
     // Jumps are beyond any drift bound: they have no lease reads beside them.
@@ -96,12 +129,12 @@ pub fn setup(choices: &mut Choices) -> Setup {
         drift_ppm: setup.config(&setup.nodes[0], 0).clock_drift_ppm,
     };
     draw.storm(&mut setup, kinds);
-    calm(&mut setup);
+    calm(&mut setup, Instant::ZERO.saturating_add(storm));
     setup
 }
 
 /// Ends every fault.
-fn calm(setup: &mut Setup) {
+fn calm(setup: &mut Setup, at: Instant) {
     let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
     let profile = LinkProfile {
         min_delay: Duration::from_micros(100),
@@ -111,7 +144,6 @@ fn calm(setup: &mut Setup) {
     };
     let disk =
         DiskProfile { min_latency: Duration::ZERO, max_latency: setup.election_timeout / 20 };
-    let at = Instant::ZERO.saturating_add(STORM);
     let mut add = |fault| setup.timeline.push((at, fault));
     add(Fault::HealAll);
     for node in ids.iter().copied() {

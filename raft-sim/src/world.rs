@@ -1,22 +1,26 @@
 //! The world: hosts, links, clients and what is still to happen, as one value.
 
+mod agenda;
 mod clients;
 mod faults;
 mod hostile;
+mod inbox;
 mod scribe;
 mod service;
 mod snapshots;
 mod step;
 
-use crate::checker::{Checkers, Happening, Sight, View};
-use crate::choice::{Choice, Choices, Question, RollingHash};
+use crate::checker::{Checkers, Cluster, Happening, Sight, View};
+use crate::choice::{Choice, Choices, RollingHash};
 use crate::client::{Answer, Client, Request};
 use crate::exercised::Exercised;
 use crate::host::{Arrival, Host, Payload, Unstartable};
+use crate::linearizability::History;
 use crate::machine::Machine;
 use crate::network::{Network, Packet, Passage};
 use crate::record::{DropReason, Event, Operation, Phase, Sink, Violation};
 use crate::setup::{Fault, Setup, SetupError};
+use agenda::Agenda;
 use hostile::Past;
 use raft_core::payload::attach;
 use raft_core::{Envelope, Input, Instant, LogPosition, Message, NodeId, Outcome as Ended};
@@ -49,6 +53,8 @@ enum Pending {
     Turn { client: u64 },
     /// A client asks again.
     Retry { client: u64, serial: u64 },
+    /// A client that has waited for an answer asks another node.
+    AskAgain { client: u64, serial: u64, attempt: u64 },
     /// A client loses patience.
     GiveUp { client: u64, serial: u64 },
     /// A node's deadline may have passed.
@@ -65,6 +71,7 @@ impl Pending {
             Self::Disk { .. } => 2,
             Self::Build { .. } | Self::Deliver(_) | Self::Request { .. } | Self::Report { .. } => 3,
             Self::Answer { .. } | Self::Turn { .. } | Self::Retry { .. } => 4,
+            Self::AskAgain { .. } => 5,
             Self::GiveUp { .. } => 5,
             Self::Poll { .. } | Self::Wake { .. } => 6,
         }
@@ -90,16 +97,17 @@ pub struct World {
     setup: Setup,
     choices: Choices,
     now: Instant,
-    /// Ordered by time, rank and number.
-    pending: BTreeMap<(Instant, u8, u64), Pending>,
-    scheduled: u64,
+    agenda: Agenda,
     hosts: BTreeMap<NodeId, Host>,
     network: Network,
     clients: Vec<Client>,
     checkers: Checkers,
+    /// What the clients saw.
+    history: History,
     scribe: Scribe,
     /// What was sent, if it is to be sent again.
     past: Option<Past>,
+    lists: step::Lists,
     /// Positions that a leader accepted, and which nodes have not told their fate yet.
     accepted: BTreeMap<NodeId, BTreeSet<LogPosition>>,
     /// The number of the operator's next request.
@@ -118,6 +126,23 @@ pub struct World {
     exercised: Exercised,
 }
 
+/// The hosts as the checkers look at them.
+#[derive(Debug)]
+struct Hosts<'a> {
+    hosts: &'a BTreeMap<NodeId, Host>,
+    now: Instant,
+}
+
+impl Cluster for Hosts<'_> {
+    fn view(&self, id: NodeId) -> Option<View<'_>> {
+        Some(self.hosts.get(&id)?.view(self.now))
+    }
+
+    fn views(&self) -> Vec<View<'_>> {
+        self.hosts.values().map(|host| host.view(self.now)).collect()
+    }
+}
+
 impl World {
     /// The world before anything has happened.
     ///
@@ -125,21 +150,37 @@ impl World {
     ///
     /// What makes no sense in the setup.
     pub fn new(setup: &Setup, choices: Choices) -> Result<Self, SetupError> {
+        Self::replicating(&Machine::default(), setup, choices)
+    }
+
+    /// The same with a state machine of one's own, as it is before the first command. Clients speak to
+    /// it if their setup [says so](crate::setup::ClientSetup::own).
+    ///
+    /// # Errors
+    ///
+    /// What makes no sense in the setup.
+    pub fn replicating(
+        machine: &Machine,
+        setup: &Setup,
+        choices: Choices,
+    ) -> Result<Self, SetupError> {
         setup.check()?;
         let clients = (1..).zip(&setup.clients);
         let hostile =
             setup.timeline.iter().any(|(_, fault)| matches!(fault, Fault::Hostile { .. }));
+        let host = |node| Host::new(setup, node, machine);
         let mut world = Self {
             choices,
             now: Instant::ZERO,
-            pending: BTreeMap::new(),
-            scheduled: 0,
-            hosts: setup.nodes.iter().map(|node| (node.id, Host::new(setup, node))).collect(),
+            agenda: Agenda::default(),
+            hosts: setup.nodes.iter().map(|node| (node.id, host(node))).collect(),
             network: Network::new(setup),
             clients: clients.map(|(number, client)| Client::new(number, *client)).collect(),
-            checkers: Checkers::default(),
+            checkers: Checkers::of(machine),
+            history: History::default(),
             scribe: Scribe::default(),
             past: hostile.then(Past::default),
+            lists: step::Lists::default(),
             accepted: BTreeMap::new(),
             operator: 0,
             operator_asked: BTreeMap::new(),
@@ -167,14 +208,20 @@ impl World {
     /// Runs to the end of the setup's duration.
     pub fn run(&mut self, sink: &mut dyn Sink) -> Outcome {
         let end = Instant::ZERO.saturating_add(self.setup.duration);
-        let verdict = self.run_until(end, sink);
+        let verdict = self.run_until(end, sink).and_then(|()| self.judge_history());
         self.outcome(verdict)
+    }
+
+    /// Whether what the clients saw so far can have happened one after another.
+    fn judge_history(&self) -> Result<(), Violation> {
+        self.history.check().map_err(|sentence| self.violation("linearizability", sentence))
     }
 
     /// What is to be said of a run that ended so.
     pub fn outcome(&self, verdict: Result<(), Violation>) -> Outcome {
-        let hash = self.hash.value();
-        Outcome { verdict, hash, events: self.events, exercised: self.exercised }
+        let (hash, mut exercised) = (self.hash.value(), self.exercised);
+        self.checkers.count(&mut exercised);
+        Outcome { verdict, hash, events: self.events, exercised }
     }
 
     /// Lets everything happen up to and including a moment.
@@ -187,12 +234,7 @@ impl World {
         if self.events == 0 {
             self.tell(None, Event::Service { leader: None });
         }
-        while let Some(entry) = self.pending.first_entry() {
-            let time = entry.key().0;
-            if time > until {
-                break;
-            }
-            let pending = entry.remove();
+        while let Some((time, pending)) = self.agenda.pop(until) {
             self.at_once = if time == self.now { self.at_once + 1 } else { 0 };
             self.now = time;
             self.events += 1;
@@ -231,8 +273,7 @@ impl World {
     }
 
     fn schedule(&mut self, time: Instant, pending: Pending) {
-        self.scheduled += 1;
-        self.pending.insert((time, pending.rank(), self.scheduled), pending);
+        self.agenda.push(time, pending);
     }
 
     fn happen(&mut self, pending: Pending) -> Result<(), Violation> {
@@ -256,6 +297,10 @@ impl World {
             Pending::Turn { client } => self.turn(client),
             Pending::Retry { client, serial } => {
                 self.attempt(client, serial);
+                Ok(())
+            }
+            Pending::AskAgain { client, serial, attempt } => {
+                self.ask_again(client, serial, attempt);
                 Ok(())
             }
             Pending::GiveUp { client, serial } => self.give_up(client, serial),
@@ -397,88 +442,9 @@ impl World {
         self.tell(None, Event::Drop { message, reason });
     }
 
-    /// Something comes to a running node: it is stepped at once, or lies in the inbox.
-    fn arrive(&mut self, id: NodeId, arrival: Arrival) -> Result<(), Violation> {
-        let Some(host) = self.hosts.get_mut(&id) else { return Ok(()) };
-        let Some(process) = &mut host.process else { return Ok(()) };
-        let gathering = self.setup.gathering;
-        if !host.paused && gathering.is_zero() {
-            return self.step(id, vec![arrival]);
-        }
-        process.inbox.push(arrival);
-        if !host.paused && process.poll_at.is_none() {
-            let pause =
-                self.choices.duration(Question::Gathering, std::time::Duration::ZERO, gathering);
-            let at = self.now.saturating_add(pause);
-            process.poll_at = Some(at);
-            let life = host.life;
-            self.schedule(at, Pending::Poll { node: id, life });
-        }
-        Ok(())
-    }
-
-    /// Steps what has gathered: all as one where the setup lets inputs gather, else one by one.
-    fn poll(&mut self, id: NodeId, life: u64) -> Result<(), Violation> {
-        if !self.lives(id, life) || self.hosts[&id].paused {
-            return Ok(());
-        }
-        let host = self.hosts.get_mut(&id).expect("it lives");
-        let process = host.process.as_mut().expect("it lives");
-        process.poll_at = None;
-        let mut gathered = std::mem::take(&mut process.inbox);
-        // Waiting messages first: a heartbeat in the inbox must not lose to the timer it puts off.
-        gathered.sort_by_key(|arrival| *arrival == Arrival::Wake);
-        if gathered.is_empty() {
-            return Ok(());
-        }
-        if !self.setup.gathering.is_zero() {
-            self.exercised.batches += u64::from(gathered.len() > 1);
-            return self.step(id, gathered);
-        }
-        for arrival in gathered {
-            if self.lives(id, life) {
-                self.step(id, vec![arrival])?;
-            }
-        }
-        Ok(())
-    }
-
-    fn wake(&mut self, id: NodeId, life: u64) -> Result<(), Violation> {
-        if !self.lives(id, life) {
-            return Ok(());
-        }
-        let process = self.hosts.get_mut(&id).and_then(|host| host.process.as_mut());
-        let process = process.expect("it lives");
-        if process.wake_at == Some(self.now) {
-            process.wake_at = None;
-        }
-        match self.hosts[&id].deadline() {
-            Some(deadline) if deadline <= self.now => self.arrive(id, Arrival::Wake),
-            _ => {
-                self.schedule_wake(id);
-                Ok(())
-            }
-        }
-    }
-
-    /// Sees to it that the node is woken at its deadline. A wake-up that is on its way and comes
-    /// earlier will look again.
-    fn schedule_wake(&mut self, id: NodeId) {
-        let Some(host) = self.hosts.get_mut(&id) else { return };
-        let (life, now) = (host.life, self.now);
-        let Some(deadline) = host.deadline() else { return };
-        let Some(process) = &mut host.process else { return };
-        // A deadline that stays in the past is a bug of the node: it must not stop the world.
-        let at = if deadline > now { deadline } else { Instant::from_nanos(now.as_nanos() + 1) };
-        if process.wake_at.is_none_or(|other| at < other) {
-            process.wake_at = Some(at);
-            self.schedule(at, Pending::Wake { node: id, life });
-        }
-    }
-
     /// Shows an event to the checkers.
     fn show(&mut self, id: NodeId, happening: Happening<'_>) -> Result<(), Violation> {
-        let cluster: Vec<View<'_>> = self.hosts.values().map(|host| host.view(self.now)).collect();
+        let cluster = Hosts { hosts: &self.hosts, now: self.now };
         let node = self.hosts[&id].view(self.now);
         let (now, clocks_hold) = (self.now.as_nanos(), self.clocks_hold);
         let sight = Sight { now, happening, node, cluster: &cluster, clocks_hold };

@@ -7,13 +7,14 @@ use std::collections::BTreeSet;
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct CommitQuorum {
+    judged: u64,
     /// What leaders have committed, from index 1 on.
     committed: Vec<LogPosition>,
 }
 
 impl Checker for CommitQuorum {
-    fn name(&self) -> &'static str {
-        "commit_quorum"
+    fn judged(&self) -> u64 {
+        self.judged
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
@@ -45,7 +46,9 @@ impl CommitQuorum {
                 node.id, leader.term
             ));
         }
-        let holders = sight.cluster.iter().filter(|view| view.stored.covers(position));
+        self.judged += 1;
+        let views = sight.cluster.views().into_iter();
+        let holders = views.filter(|view| view.stored.covers(position));
         let holders: BTreeSet<_> = holders.map(|view| view.id).collect();
         if !is_quorum(node.membership, &holders) {
             return Err(format!(

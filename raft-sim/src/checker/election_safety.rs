@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct ElectionSafety {
+    judged: u64,
     /// Who led a term, and in which of its lives: leadership does not survive a restart.
     leaders: BTreeMap<Term, (NodeId, u64)>,
     /// Who voted for whom, as the disks had it at any time.
@@ -14,24 +15,28 @@ pub(super) struct ElectionSafety {
 }
 
 impl Checker for ElectionSafety {
-    fn name(&self) -> &'static str {
-        "election_safety"
+    fn judged(&self) -> u64 {
+        self.judged
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
         let node = &sight.node;
         let hard_state = node.stored.hard_state;
-        if let Some(candidate) = hard_state.voted_for {
+        if sight.shows_disk()
+            && let Some(candidate) = hard_state.voted_for
+        {
             let votes = self.votes.entry(hard_state.current_term).or_default();
             votes.entry(node.id).or_insert(candidate);
         }
         let leads = node.status.filter(|status| status.role == RoleKind::Leader);
-        let speaks = |message: &Message| matches!(message, Message::AppendEntries(_));
-        let spoken = sight.sent().filter(|envelope| speaks(&envelope.message));
-        for term in leads.map(|status| status.term).into_iter().chain(spoken.map(|e| e.term)) {
+        let leads = leads.map(|status| status.term);
+        if let Some(term) = leads {
             self.leads(sight, term)?;
         }
-        Ok(())
+        let speaks = |message: &Message| matches!(message, Message::AppendEntries(_));
+        let spoken = sight.sent().filter(|envelope| speaks(&envelope.message));
+        let mut others = spoken.filter(|envelope| Some(envelope.term) != leads);
+        others.try_for_each(|envelope| self.leads(sight, envelope.term))
     }
 }
 
@@ -48,6 +53,7 @@ impl ElectionSafety {
             }
             None => {}
         }
+        self.judged += 1;
         self.leaders.insert(term, (node.id, node.life));
         let votes = self.votes.get(&term).into_iter().flatten();
         let given = votes.filter(|(_, candidate)| **candidate == node.id);

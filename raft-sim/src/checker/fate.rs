@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct FateChecker {
+    judged: u64,
     /// What any node counts as committed.
     committed: BTreeMap<LogIndex, LogPosition>,
     /// What was told to be lost, and by whom.
@@ -14,8 +15,8 @@ pub(super) struct FateChecker {
 }
 
 impl Checker for FateChecker {
-    fn name(&self) -> &'static str {
-        "fate"
+    fn judged(&self) -> u64 {
+        self.judged
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
@@ -35,6 +36,7 @@ impl Checker for FateChecker {
 
 impl FateChecker {
     fn told(&mut self, node: NodeId, position: LogPosition, fate: Fate) -> Result<(), String> {
+        self.judged += 1;
         let here = self.committed.get(&position.index);
         match fate {
             Fate::Committed if here != Some(&position) => {
@@ -45,8 +47,8 @@ impl FateChecker {
             }
             Fate::Lost => {
                 // Another entry stands there, or a greater term below: no log can hold both.
-                let mut up_to = self.committed.range(..=position.index).rev();
-                let proven = here.is_some() || up_to.any(|(_, known)| known.term > position.term);
+                let below = self.committed.range(..position.index).next_back();
+                let proven = here.is_some() || below.is_some_and(|(_, p)| p.term > position.term);
                 self.lost.insert(position, node);
                 let doubt = "and nothing that is committed rules it out";
                 if proven {

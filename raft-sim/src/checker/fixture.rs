@@ -8,16 +8,18 @@ use crate::record::{Operation, Phase};
 use raft_core::payload::Content;
 use raft_core::{
     Action, AppendEntries, AppendEntriesResponse, AppendOutcome, Chunk, Echo, Entries, Envelope,
-    Fate, HardState, Instant, LogIndex, LogPosition, LogWrite, Membership, Message, NodeId,
+    Fate, HardState, Instant, LogIndex, LogPosition, LogWrite, Membership, Message, Node, NodeId,
     RequestVote, RequestVoteResponse, RoleKind, Source, Status, Term, Ticket, Token, Verdict,
     Write,
 };
+use std::fmt;
 use std::time::Duration;
 
 pub(super) struct TestNode {
     pub(super) life: u64,
     pub(super) status: Status,
     pub(super) membership: Membership,
+    pub(super) node: Option<Node>,
     pub(super) stored: Stored,
     pub(super) log: Log,
     pub(super) machine: Machine,
@@ -104,6 +106,7 @@ impl Cluster {
                 transfers_to: None,
             },
             membership: membership.clone(),
+            node: None,
             stored: Stored::default(),
             log: Log::default(),
             machine: Machine::default(),
@@ -187,10 +190,25 @@ impl Cluster {
         id: u64,
         happening: Happening<'_>,
     ) -> Result<(), String> {
-        let cluster: Vec<View<'_>> = self.nodes.iter().map(view_of).collect();
-        let node = *cluster.iter().find(|view| view.id == NodeId(id)).expect("a member");
+        let node = super::Cluster::view(self, NodeId(id)).expect("a member");
         let (now, clocks_hold) = (self.now, self.clocks_hold);
-        checker.see(&Sight { now, happening, node, cluster: &cluster, clocks_hold })
+        checker.see(&Sight { now, happening, node, cluster: self, clocks_hold })
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} nodes", self.nodes.len())
+    }
+}
+
+impl super::Cluster for Cluster {
+    fn view(&self, id: NodeId) -> Option<View<'_>> {
+        self.nodes.iter().find(|node| node.status.id == id).map(view_of)
+    }
+
+    fn views(&self) -> Vec<View<'_>> {
+        self.nodes.iter().map(view_of).collect()
     }
 }
 
@@ -200,6 +218,7 @@ fn view_of(node: &TestNode) -> View<'_> {
         life: node.life,
         status: Some(&node.status),
         membership: &node.membership,
+        node: node.node.as_ref(),
         stored: &node.stored,
         log: &node.log,
         machine: Some(&node.machine),

@@ -7,21 +7,23 @@
 
 use super::{Checker, Sight};
 use crate::log::Log;
-use raft_core::{LogIndex, LogPosition, NodeId, RoleKind, Term};
+use raft_core::{LogPosition, NodeId, RoleKind, Term};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct LeaderCompleteness {
-    /// By index from 1 on: what is committed, and the earliest term in which a node knew it.
-    committed: BTreeMap<LogIndex, (LogPosition, Term)>,
+    judged: u64,
+    /// The last position that a node of each term knew to be committed. As logs match, it stands for
+    /// all before it.
+    committed: BTreeMap<Term, LogPosition>,
     /// Every leader with its log at its election, as the last position of each term in it.
     leaders: BTreeMap<Term, (NodeId, Spans)>,
 }
 
 impl Checker for LeaderCompleteness {
-    fn name(&self) -> &'static str {
-        "leader_completeness"
+    fn judged(&self) -> u64 {
+        self.judged
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
@@ -29,20 +31,20 @@ impl Checker for LeaderCompleteness {
         if status.role == RoleKind::Leader && !self.leaders.contains_key(&status.term) {
             self.elected(sight.node.id, status.term, sight.node.log)?;
         }
-        for index in sight.committed() {
-            if let Some(position) = sight.node.log.position(index) {
-                self.committed(position, status.term)?;
-            }
+        let last = sight.committed().next_back();
+        match last.and_then(|index| sight.node.log.position(index)) {
+            Some(position) => self.committed(position, status.term),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
 impl LeaderCompleteness {
     fn elected(&mut self, leader: NodeId, term: Term, log: &Log) -> Result<(), String> {
         let spans = last_of_each_term(log);
-        let earlier = self.committed.values().filter(|(_, known)| *known < term);
-        if let Some((missing, known)) = earlier.rev().find(|(p, _)| !contains(&spans, *p)) {
+        let earlier = self.committed.range(..term);
+        self.judged += u64::from(earlier.clone().next().is_some());
+        if let Some((known, missing)) = earlier.rev().find(|(_, p)| !contains(&spans, **p)) {
             return Err(missing_in(leader, term, *missing, *known));
         }
         self.leaders.insert(term, (leader, spans));
@@ -50,12 +52,13 @@ impl LeaderCompleteness {
     }
 
     fn committed(&mut self, position: LogPosition, term: Term) -> Result<(), String> {
-        let (held, known) = self.committed.entry(position.index).or_insert((position, term));
-        *known = term.min(*known);
-        let (held, known) = (*held, *known);
-        let later = self.leaders.range((Bound::Excluded(known), Bound::Unbounded));
-        match later.into_iter().find(|(_, (_, spans))| !contains(spans, held)) {
-            Some((later, (leader, _))) => Err(missing_in(*leader, *later, held, known)),
+        let last = self.committed.entry(term).or_insert(position);
+        if position.index > last.index {
+            *last = position;
+        }
+        let mut later = self.leaders.range((Bound::Excluded(term), Bound::Unbounded));
+        match later.find(|(_, (_, spans))| !contains(spans, position)) {
+            Some((later, (leader, _))) => Err(missing_in(*leader, *later, position, term)),
             None => Ok(()),
         }
     }

@@ -1,11 +1,12 @@
-//! Clients' operations take effect once each, at one moment between their call and their return, in
+//! Clients' operations take effect once each, however often their commands stand in the log, at one moment between their call and their return, in
 //! one order: the order of the log, whose indices are the witnesses.
 //!
 //! An operation whose outcome its client never learnt may take effect at any time, or never; one that
 //! is said to have failed, never.
 
 use super::{Checker, Happening, Sight};
-use crate::log::Log;
+use crate::log::{Command, Log};
+use crate::machine::Machine;
 use crate::record::{Operation, Phase};
 use raft_core::payload::Content;
 use raft_core::{Action, LogIndex, LogPosition};
@@ -16,8 +17,15 @@ type OperationId = (u64, u64);
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct Linearizability {
-    /// Every command that some node has applied, and where it stands.
+    judged: u64,
+    /// Every command that some node has applied, and where it stands first.
     applied: BTreeMap<OperationId, LogIndex>,
+    /// The newest serial of each client that has taken effect: an older one takes none any more.
+    newest: BTreeMap<u64, u64>,
+    /// A state machine of the embedder that applies each command once, in the order of the log.
+    reference: Machine,
+    /// What it answered.
+    answers: BTreeMap<OperationId, Option<u64>>,
     learnt: LogIndex,
     /// The writes of each key among them.
     writes: BTreeMap<u64, BTreeMap<LogIndex, u64>>,
@@ -28,8 +36,8 @@ pub(super) struct Linearizability {
 }
 
 impl Checker for Linearizability {
-    fn name(&self) -> &'static str {
-        "linearizability"
+    fn judged(&self) -> u64 {
+        self.judged
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
@@ -58,6 +66,10 @@ impl Checker for Linearizability {
 }
 
 impl Linearizability {
+    pub(super) fn of(machine: &Machine) -> Self {
+        Self { reference: machine.clone(), ..Self::default() }
+    }
+
     /// Takes in what is applied for the first time anywhere.
     fn learn(&mut self, log: &Log, through: LogIndex) -> Result<(), String> {
         let first = LogIndex(self.learnt.get() + 1);
@@ -68,47 +80,39 @@ impl Linearizability {
             if self.failed.contains(&operation) {
                 return Err(took_effect(operation, position.index));
             }
-            if let Some(first) = self.applied.insert(operation, position.index) {
-                let (client, serial) = operation;
-                return Err(format!(
-                    "operation {serial} of client {client} takes effect at {first:?} and at {:?}",
-                    position.index
-                ));
-            }
-            if let Operation::Write { key, value } = command.operation {
-                self.writes.entry(key).or_default().insert(position.index, value);
+            if self.takes_effect(*command) {
+                self.applied.insert(operation, position.index);
+                match command.operation {
+                    Operation::Write { key, value } => {
+                        self.writes.entry(key).or_default().insert(position.index, value);
+                    }
+                    Operation::Apply { .. } => {
+                        let answer = self.reference.apply(entry).and_then(|effect| effect.value);
+                        self.answers.insert(operation, answer);
+                    }
+                    Operation::Read { .. } | Operation::Query { .. } | Operation::Ask { .. } => {}
+                }
             }
         }
         Ok(())
     }
 
-    /// A read without the log: it shows the state at an index, which covers all that had returned
-    /// before it began.
-    fn query(
-        &mut self,
-        operation: OperationId,
-        key: u64,
-        value: Option<u64>,
-        position: LogPosition,
-    ) -> Result<(), String> {
-        let (client, serial) = operation;
-        let floor = self.floors.remove(&operation).unwrap_or_default();
-        if position.index < floor {
-            return Err(format!(
-                "the read {serial} of client {client} shows the state at {position}, and an \
-                 operation at {floor:?} had returned before it began"
-            ));
+    /// Whether a command takes effect that comes next in the log: not if its client has come as far
+    /// before. The operator waits for nothing, so its commands come in any order, each once.
+    fn takes_effect(&mut self, Command { client, serial, .. }: Command) -> bool {
+        if client == 0 {
+            return true;
         }
-        self.returned = position.index.max(self.returned);
-        let upto = self.writes.get(&key).map(|writes| writes.range(..=position.index));
-        let expected = upto.and_then(|mut writes| writes.next_back()).map(|(_, value)| *value);
-        if value == expected {
-            return Ok(());
-        }
-        Err(format!(
-            "the read {serial} of client {client} at {position} returns {value:?}, and {expected:?} \
-             stands in the log"
-        ))
+        let newest = self.newest.entry(client).or_default();
+        let is_news = serial > *newest;
+        *newest = serial.max(*newest);
+        is_news
+    }
+
+    /// What stands in the log for a key, up to and including an index.
+    fn value_at(&self, key: u64, index: LogIndex) -> Option<u64> {
+        let writes = self.writes.get(&key)?.range(..=index).next_back();
+        writes.map(|(_, value)| *value)
     }
 
     fn returns(
@@ -118,39 +122,59 @@ impl Linearizability {
         value: Option<u64>,
         position: LogPosition,
     ) -> Result<(), String> {
-        let (client, serial) = operation;
-        if let Operation::Query { key, .. } = what {
-            return self.query(operation, key, value, position);
+        self.judged += 1;
+        self.stands(operation, what, position)?;
+        self.returned = position.index.max(self.returned);
+        let expected = match what {
+            Operation::Write { value, .. } => Some(value),
+            Operation::Read { key } | Operation::Query { key, .. } => {
+                self.value_at(key, position.index)
+            }
+            Operation::Apply { .. } => self.answers.remove(&operation).flatten(),
+            Operation::Ask { .. } if position.index == self.learnt => self.reference.read(what),
+            // What the state machine is at an older index is held to the log by its hash.
+            Operation::Ask { .. } => value,
+        };
+        if value == expected {
+            return Ok(());
         }
-        if self.applied.get(&operation) != Some(&position.index) {
+        let (client, serial) = operation;
+        Err(format!(
+            "operation {serial} of client {client} at {position} returns {value:?}, and {expected:?} \
+             stands in the log"
+        ))
+    }
+
+    /// The moment at which an operation takes effect lies after its call. For a read that goes past
+    /// the log it is the state that it shows.
+    fn stands(
+        &mut self,
+        operation: OperationId,
+        what: Operation,
+        position: LogPosition,
+    ) -> Result<(), String> {
+        let (client, serial) = operation;
+        let past_the_log = what.past_the_log().is_some();
+        if !past_the_log && self.applied.get(&operation) != Some(&position.index) {
             return Err(format!(
                 "operation {serial} of client {client} is said to stand at {position}, and no node \
                  has applied it there"
             ));
         }
         let floor = self.floors.remove(&operation).unwrap_or_default();
-        if position.index <= floor {
+        if past_the_log && position.index < floor {
+            return Err(format!(
+                "the read {serial} of client {client} shows the state at {position}, and an \
+                 operation at {floor:?} had returned before it began"
+            ));
+        }
+        if !past_the_log && position.index <= floor {
             return Err(format!(
                 "operation {serial} of client {client} stands at {position}, and one at {floor:?} \
                  had returned before it began"
             ));
         }
-        self.returned = position.index.max(self.returned);
-        let expected = match what {
-            Operation::Write { value, .. } => Some(value),
-            Operation::Read { key } | Operation::Query { key, .. } => {
-                self.writes.get(&key).and_then(|writes| {
-                    writes.range(..position.index).next_back().map(|(_, value)| *value)
-                })
-            }
-        };
-        if value == expected {
-            return Ok(());
-        }
-        Err(format!(
-            "operation {serial} of client {client} at {position} returns {value:?}, and {expected:?} \
-             stands in the log"
-        ))
+        Ok(())
     }
 }
 
@@ -165,6 +189,7 @@ mod tests {
     use super::Linearizability;
     use crate::checker::fixture::{Cluster, apply, position, refused};
     use crate::log::{Command, Entry, Log};
+    use crate::machine::{Machine, StateMachine};
     use crate::record::{Operation, Phase};
     use raft_core::payload::Content;
     use raft_core::{Consistency, Term};
@@ -241,6 +266,39 @@ mod tests {
         }
     }
 
+    /// Adds what it is given.
+    #[derive(Clone, Hash, Debug)]
+    struct Sum(u64);
+
+    impl StateMachine for Sum {
+        fn apply(&mut self, command: u64) -> u64 {
+            self.0 += command;
+            self.0
+        }
+
+        fn read(&self, question: u64) -> u64 {
+            self.0 + question
+        }
+    }
+
+    #[test]
+    fn an_embedders_state_machine_answers_as_one_that_applies_the_log_in_order() {
+        let add = |command| Operation::Apply { command };
+        let ask = Operation::Ask { question: 100, consistency: Consistency::ReadIndex };
+        let mut cluster = Cluster::of(1);
+        let mut checker = Linearizability::of(&Machine::of(Sum(0)));
+        cluster.node(1).log = history(&[(1, add(5)), (1, add(5)), (2, add(3))]);
+        cluster.stepped(&mut checker, 1, &[apply(1, position(1, 3))]).expect("applies");
+        let mut answers = |serial, what, index, value| {
+            cluster.client(&mut checker.clone(), (1, serial), what, at(index, Some(value)))
+        };
+        answers(1, add(5), 1, 5).expect("what the log gives");
+        answers(2, add(3), 3, 8).expect("the repeat is nothing");
+        answers(3, ask, 3, 108).expect("the state at i3");
+        refused(answers(2, add(3), 3, 13), "returns Some(13), and Some(8) stands in the log");
+        refused(answers(3, ask, 3, 107), "returns Some(107), and Some(108) stands in the log");
+    }
+
     #[test]
     fn a_read_of_an_old_or_invented_value() {
         for (index, value) in [(2, Some(71)), (4, Some(70)), (4, None), (4, Some(9))] {
@@ -282,10 +340,17 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_takes_effect_twice() {
+    fn a_command_that_stands_twice_takes_effect_once() {
         let (mut cluster, mut checker) = (Cluster::of(1), Linearizability::default());
-        cluster.node(1).log = history(&[(1, WRITE), (1, WRITE)]);
-        let step = cluster.stepped(&mut checker, 1, &[apply(1, position(1, 2))]);
-        refused(step, "takes effect at i1 and at i2");
+        cluster.node(1).log = history(&[(1, WRITE), (2, other()), (1, WRITE), (3, READ)]);
+        for (serial, what) in [(1, WRITE), (2, other()), (3, READ)] {
+            cluster.client(&mut checker, (1, serial), what, Phase::Invoked).expect("a call");
+        }
+        cluster.stepped(&mut checker, 1, &[apply(1, position(1, 4))]).expect("once each");
+        let step = cluster.client(&mut checker.clone(), (1, 1), WRITE, at(3, Some(70)));
+        refused(step, "no node has applied it there");
+        let step = cluster.client(&mut checker.clone(), (1, 3), READ, at(4, Some(70)));
+        refused(step, "returns Some(70), and Some(71) stands in the log");
+        cluster.client(&mut checker, (1, 3), READ, at(4, Some(71))).expect("the repeat is nothing");
     }
 }

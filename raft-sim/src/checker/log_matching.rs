@@ -5,15 +5,19 @@
 //! before it. Two entries of one position must agree in both; that is the property, by induction. So
 //! the cost is that of what was written, whatever the length of the logs.
 
-use super::{Checker, Happening, Sight};
+use super::{Checker, FORGET_EACH, Happening, Sight};
 use crate::log::{Command, Log};
 use raft_core::payload::Content;
 use raft_core::{Action, LogIndex, LogPosition, NodeId, Term};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct LogMatching {
+    judged: u64,
     entries: BTreeMap<LogPosition, Known>,
+    /// How often something was written.
+    learnt: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -24,8 +28,8 @@ struct Known {
 }
 
 impl Checker for LogMatching {
-    fn name(&self) -> &'static str {
-        "log_matching"
+    fn judged(&self) -> u64 {
+        self.judged
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
@@ -39,6 +43,11 @@ impl Checker for LogMatching {
         };
         if let Some(first) = sight.actions().iter().filter_map(first_written).min() {
             self.learn(node.id, node.log, first)?;
+            self.learnt += 1;
+            if self.learnt.is_multiple_of(FORGET_EACH) {
+                let forgotten = sight.forgotten();
+                self.entries.retain(|position, _| position.index > forgotten);
+            }
         }
         match node.status {
             Some(status)
@@ -68,11 +77,16 @@ impl LogMatching {
             if position.term < term_before {
                 return Err(format!("{node:?} holds {position} after an entry of {term_before:?}"));
             }
-            let known = self.entries.entry(position).or_insert_with(|| Known {
-                term_before,
-                content: entry.content.clone(),
-                first_seen: node,
-            });
+            let known = match self.entries.entry(position) {
+                Entry::Vacant(new) => {
+                    let content = entry.content.clone();
+                    new.insert(Known { term_before, content, first_seen: node });
+                    term_before = position.term;
+                    continue;
+                }
+                Entry::Occupied(known) => known.into_mut(),
+            };
+            self.judged += 1;
             let other = known.first_seen;
             if known.term_before != term_before {
                 return Err(format!(

@@ -5,69 +5,92 @@
 
 use super::{Checker, Happening, Sight};
 use raft_core::payload::Content;
-use raft_core::{Action, LogIndex, LogPosition, Membership, RoleKind};
-use std::collections::BTreeMap;
+use raft_core::{Action, LogIndex, LogPosition, Membership, NodeId, RoleKind};
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct MembershipCoherence {
-    /// Every membership entry that was ever seen.
-    seen: BTreeMap<LogPosition, Membership>,
+    judged: u64,
+    /// The membership entries of each log, and where that log started.
+    logs: BTreeMap<NodeId, (LogPosition, Vec<(LogPosition, Membership)>)>,
+    /// Every membership entry that was ever judged.
+    seen: BTreeSet<LogPosition>,
 }
 
 impl Checker for MembershipCoherence {
-    fn name(&self) -> &'static str {
-        "membership_coherence"
+    fn judged(&self) -> u64 {
+        self.judged
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
-        let wrote = sight.actions().iter().any(|action| match action {
-            Action::Persist(write) => write.log.is_some(),
-            _ => false,
+        let written = sight.actions().iter().filter_map(|action| match action {
+            Action::Persist(write) => write.log.as_ref().map(|log| log.first),
+            _ => None,
         });
-        if !wrote && !matches!(sight.happening, Happening::Started) {
-            return Ok(());
+        let first = match sight.happening {
+            Happening::Started => Some(LogIndex(1)),
+            _ => written.min(),
+        };
+        let Some(first) = first else { return Ok(()) };
+        let last = self.learn(sight, first)?;
+        match last {
+            Some(last) if last != *sight.node.membership && sight.is_whole() => Err(format!(
+                "{:?} acts by {:?}, and the last one in its log is {last:?}",
+                sight.node.id, sight.node.membership
+            )),
+            _ => self.open_changes(sight),
         }
+    }
+}
+
+impl MembershipCoherence {
+    /// Takes in what a log holds from an index on; returns its last membership.
+    fn learn(&mut self, sight: &Sight<'_>, first: LogIndex) -> Result<Option<Membership>, String> {
         let (id, log) = (sight.node.id, sight.node.log);
-        let image = sight.node.stored.snapshot.as_ref().filter(|_| log.start().index.get() > 0);
-        let mut before = image
-            .filter(|image| image.snapshot.position == log.start())
-            .map(|image| image.snapshot.membership.clone());
-        let mut entries = Vec::new();
-        for (position, entry) in log.iter() {
+        let (start, entries) = self.logs.entry(id).or_default();
+        // A log that starts elsewhere is read as a whole.
+        let first = if *start == log.start() { first } else { LogIndex(1) };
+        *start = log.start();
+        entries.retain(|(position, _)| position.index < first);
+        let image = sight.node.stored.snapshot.as_ref();
+        let image = image.filter(|image| {
+            log.start().index.get() > 0 && image.snapshot.position == log.start()
+        });
+        let covered = || image.map(|image| image.snapshot.membership.clone());
+        for (position, entry) in log.from(first) {
             let Content::Membership(membership) = &entry.content else { continue };
-            entries.push(position.index);
-            let known = self.seen.insert(position, (**membership).clone()).is_some();
-            if let Some(before) = before.filter(|before| !known && !follows(before, membership)) {
+            let before = entries.last().map(|(_, last)| last.clone()).or_else(covered);
+            entries.push((position, (**membership).clone()));
+            if !self.seen.insert(position) {
+                continue;
+            }
+            let Some(before) = before else { continue };
+            self.judged += 1;
+            if !follows(&before, membership) {
                 return Err(format!(
                     "{id:?} holds {membership:?} at {position}, straight after {before:?}"
                 ));
             }
-            before = Some((**membership).clone());
         }
-        match before {
-            Some(last) if last != *sight.node.membership && sight.is_whole() => Err(format!(
-                "{id:?} acts by {:?}, and the last one in its log is {last:?}",
-                sight.node.membership
-            )),
-            _ => open_changes(sight, &entries),
-        }
+        Ok(entries.last().map(|(_, last)| last.clone()).or_else(covered))
     }
-}
 
-/// A leader appends no membership while one of its term is not committed.
-fn open_changes(sight: &Sight<'_>, entries: &[LogIndex]) -> Result<(), String> {
-    let log = sight.node.log;
-    let leads = sight.node.status.filter(|status| status.role == RoleKind::Leader);
-    let Some(leader) = leads else { return Ok(()) };
-    let own = |index: LogIndex| log.position(index).is_some_and(|p| p.term == leader.term);
-    let open = entries.iter().filter(|index| **index > leader.commit_index && own(**index));
-    if open.count() <= 1 {
-        return Ok(());
+    /// A leader appends no membership while one of its term is not committed.
+    fn open_changes(&self, sight: &Sight<'_>) -> Result<(), String> {
+        let leads = sight.node.status.filter(|status| status.role == RoleKind::Leader);
+        let Some(leader) = leads else { return Ok(()) };
+        let (_, entries) = &self.logs[&sight.node.id];
+        let open = entries.iter().filter(|(position, _)| {
+            position.index > leader.commit_index && position.term == leader.term
+        });
+        if open.count() <= 1 {
+            return Ok(());
+        }
+        Err(format!(
+            "{:?} has two membership entries of its term that are not committed",
+            sight.node.id
+        ))
     }
-    Err(format!(
-        "{:?} has two membership entries of its term that are not committed",
-        sight.node.id
-    ))
 }
 
 fn follows(before: &Membership, after: &Membership) -> bool {

@@ -3,31 +3,17 @@
 //! The checkers look from outside, after every event: at what the node handed out, at what lies on the
 //! host's disk, and at [`Status`]. None of them asks the core whether the core is right.
 
-mod commit_quorum;
-mod election_safety;
-mod fate;
-mod leader_append_only;
-mod leader_completeness;
-mod lease_disjointness;
-mod linearizability;
-mod log_matching;
-mod membership_coherence;
-mod output_gating;
-mod promise;
-mod requests_end;
-mod snapshot_coherence;
-mod state_machine_safety;
-mod term_and_vote;
-
 use crate::disk::Stored;
+use crate::exercised::Exercised;
 use crate::log::Log;
 use crate::machine::Machine;
 use crate::record::{Operation, Phase};
 use raft_core::{
-    Action, Envelope, Fate, Instant, LogIndex, LogPosition, Membership, NodeId, RoleKind, Status,
-    Token,
+    Action, Envelope, Fate, Instant, LogIndex, LogPosition, Membership, Node, NodeId, RoleKind,
+    Status, Token,
 };
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 /// What can be seen of one node from outside.
@@ -41,6 +27,8 @@ pub struct View<'a> {
     pub status: Option<&'a Status>,
     /// The membership by which it acts, or acted last.
     pub membership: &'a Membership,
+    /// The node, for what everybody may read: its configuration, and what it knows of its peers.
+    pub node: Option<&'a Node>,
     /// What its disk holds.
     pub stored: &'a Stored,
     /// What its host would read: the disk's log with the writes on their way.
@@ -99,6 +87,15 @@ pub enum Happening<'a> {
     },
 }
 
+/// All nodes, for those who need to look further than at the one to which something happened.
+pub trait Cluster: fmt::Debug {
+    /// One node.
+    fn view(&self, id: NodeId) -> Option<View<'_>>;
+
+    /// Every node, in the order of the ids.
+    fn views(&self) -> Vec<View<'_>>;
+}
+
 /// One event as the checkers see it.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight<'a> {
@@ -109,7 +106,7 @@ pub struct Sight<'a> {
     /// To whom.
     pub node: View<'a>,
     /// Everybody, the node included.
-    pub cluster: &'a [View<'a>],
+    pub cluster: &'a dyn Cluster,
     /// Whether every clock has kept within the drift bound so far.
     pub clocks_hold: bool,
 }
@@ -131,6 +128,19 @@ impl<'a> Sight<'a> {
         })
     }
 
+    /// Whether its disk may hold another hard state than it did at the last event: only what the disk
+    /// completes, loses or is started with changes that.
+    const fn shows_disk(&self) -> bool {
+        matches!(self.happening, Happening::Synced | Happening::Crashed | Happening::Started)
+    }
+
+    /// Up to here no node can be at work any more: every disk has dropped its log so far, because a
+    /// snapshot covers it.
+    fn forgotten(&self) -> LogIndex {
+        let starts = self.cluster.views().into_iter().map(|view| view.stored.log.start().index);
+        starts.min().unwrap_or_default()
+    }
+
     /// Whether the host has done all that the node has handed out.
     fn is_whole(&self) -> bool {
         !matches!(self.happening, Happening::Stepped { whole: false, .. })
@@ -138,7 +148,7 @@ impl<'a> Sight<'a> {
 
     /// The indices that the node came to count as committed. Where a crash came before the write of
     /// what a follower took, its log is not the one that it counted in.
-    fn committed(&self) -> impl Iterator<Item = LogIndex> + use<> {
+    fn committed(&self) -> impl DoubleEndedIterator<Item = LogIndex> + use<> {
         let (before, after) = match (self.happening, self.node.status) {
             (Happening::Started, Some(status)) => (0, status.commit_index.get()),
             (Happening::Stepped { before, whole, .. }, Some(after))
@@ -164,63 +174,77 @@ impl<'a> Sight<'a> {
 
 /// One property.
 trait Checker {
-    /// Its name, as its file has it.
-    fn name(&self) -> &'static str;
+    /// How often it had something to judge. One that never had proves nothing.
+    fn judged(&self) -> u64;
 
     /// Looks at an event; `Err` says what is wrong, as a sentence.
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String>;
 }
 
-/// All of them.
-#[derive(Clone, Default, Debug)]
-pub struct Checkers {
-    election_safety: election_safety::ElectionSafety,
-    leader_append_only: leader_append_only::LeaderAppendOnly,
-    log_matching: log_matching::LogMatching,
-    leader_completeness: leader_completeness::LeaderCompleteness,
-    state_machine_safety: state_machine_safety::StateMachineSafety,
-    commit_quorum: commit_quorum::CommitQuorum,
-    term_and_vote: term_and_vote::TermAndVote,
-    output_gating: output_gating::OutputGating,
-    promise: promise::Promise,
-    fate: fate::FateChecker,
-    snapshot_coherence: snapshot_coherence::SnapshotCoherence,
-    membership_coherence: membership_coherence::MembershipCoherence,
-    lease_disjointness: lease_disjointness::LeaseDisjointness,
-    requests_end: requests_end::RequestsEnd,
-    linearizability: linearizability::Linearizability,
+/// The files of this folder, each with its checker, in the order in which they look.
+macro_rules! checkers {
+    ($($name:ident: $checker:ident,)*) => {
+        $(mod $name;)*
+
+        /// All of them.
+        #[derive(Clone, Default, Debug)]
+        pub struct Checkers {
+            $($name: $name::$checker,)*
+        }
+
+        impl Checkers {
+            /// Shows an event to each.
+            ///
+            /// # Errors
+            ///
+            /// The name of the first checker that objects, and its sentence.
+            pub fn see(&mut self, sight: &Sight<'_>) -> Result<(), (&'static str, String)> {
+                $(self.$name.see(sight).map_err(|sentence| (stringify!($name), sentence))?;)*
+                Ok(())
+            }
+
+            /// Writes down how often each had something to judge.
+            pub fn count(&self, exercised: &mut Exercised) {
+                $(exercised.$name = self.$name.judged();)*
+            }
+        }
+    };
+}
+
+checkers! {
+    output_gating: OutputGating,
+    term_and_vote: TermAndVote,
+    election_safety: ElectionSafety,
+    promise: Promise,
+    no_disruption: NoDisruption,
+    leader_append_only: LeaderAppendOnly,
+    log_matching: LogMatching,
+    commit_quorum: CommitQuorum,
+    leader_completeness: LeaderCompleteness,
+    state_machine_safety: StateMachineSafety,
+    fate: FateChecker,
+    snapshot_coherence: SnapshotCoherence,
+    exactly_once: ExactlyOnce,
+    membership_coherence: MembershipCoherence,
+    lease_disjointness: LeaseDisjointness,
+    requests_end: RequestsEnd,
+    bounds: Bounds,
+    linearizability: Linearizability,
 }
 
 impl Checkers {
-    /// Shows an event to each.
-    ///
-    /// # Errors
-    ///
-    /// The name of the first checker that objects, and its sentence.
-    pub fn see(&mut self, sight: &Sight<'_>) -> Result<(), (&'static str, String)> {
-        let all: [&mut dyn Checker; 15] = [
-            &mut self.output_gating,
-            &mut self.term_and_vote,
-            &mut self.election_safety,
-            &mut self.promise,
-            &mut self.leader_append_only,
-            &mut self.log_matching,
-            &mut self.commit_quorum,
-            &mut self.leader_completeness,
-            &mut self.state_machine_safety,
-            &mut self.fate,
-            &mut self.snapshot_coherence,
-            &mut self.membership_coherence,
-            &mut self.lease_disjointness,
-            &mut self.requests_end,
-            &mut self.linearizability,
-        ];
-        for checker in all {
-            checker.see(sight).map_err(|sentence| (checker.name(), sentence))?;
+    /// All of them, for a cluster whose state machines are this one before the first command.
+    pub fn of(machine: &Machine) -> Self {
+        Self {
+            snapshot_coherence: snapshot_coherence::SnapshotCoherence::of(machine),
+            linearizability: linearizability::Linearizability::of(machine),
+            ..Self::default()
         }
-        Ok(())
     }
 }
+
+/// How often a checker that remembers much looks for what it may forget: once in so many judgements.
+const FORGET_EACH: u64 = 1024;
 
 /// Whether `yes` is a majority of each half of a membership: written anew here, so that the core is
 /// not checked with its own arithmetic.

@@ -10,19 +10,22 @@ use std::collections::BTreeMap;
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct OutputGating {
+    judged: u64,
     /// The votes that each disk held at any time.
     durable_votes: BTreeMap<(NodeId, Term), NodeId>,
 }
 
 impl Checker for OutputGating {
-    fn name(&self) -> &'static str {
-        "output_gating"
+    fn judged(&self) -> u64 {
+        self.judged
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
         let node = &sight.node;
         let disk = node.stored.hard_state;
-        if let Some(candidate) = disk.voted_for {
+        if sight.shows_disk()
+            && let Some(candidate) = disk.voted_for
+        {
             self.durable_votes.insert((node.id, disk.current_term), candidate);
         }
         for action in sight.actions() {
@@ -38,6 +41,7 @@ impl Checker for OutputGating {
             }
         }
         for envelope in sight.sent() {
+            self.judged += 1;
             if envelope.term > disk.current_term {
                 return Err(format!(
                     "{:?} sends {} of term {}, and term {} is durable",
@@ -141,7 +145,7 @@ fn matched(sight: &Sight<'_>, envelope: &Envelope, index: LogIndex) -> Result<()
         return Err(format!("{id:?} acknowledges {durable}, which a write on its way drops"));
     }
     let leads = |status: &Status| status.role == RoleKind::Leader && status.term == envelope.term;
-    let leader = sight.cluster.iter().find(|view| view.id == envelope.to);
+    let leader = sight.cluster.view(envelope.to);
     match leader.filter(|view| view.status.is_some_and(leads)) {
         Some(leader) if !leader.log.covers(durable) => Err(format!(
             "{id:?} acknowledges {durable} to {:?}, who holds {:?} there",
@@ -201,6 +205,7 @@ mod tests {
         let step = cluster.stepped(&mut checker, 1, &[request_vote(1, 2, 1)]);
         refused(step, "its vote for S1 is not durable");
         cluster.node(1).vote(1, 2);
+        cluster.synced(&mut checker, 1).expect("a vote");
         cluster.stepped(&mut checker, 1, &granted).expect("durable now");
         cluster.stepped(&mut checker, 1, &[vote(1, 3, 1, Verdict::StaleLog)]).expect("no vote");
     }

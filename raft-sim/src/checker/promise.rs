@@ -6,13 +6,17 @@
 
 use super::{Checker, Sight};
 use crate::choice::nanos;
-use raft_core::{Echo, Message, NodeId, Permit, Round, Term, Verdict};
-use std::collections::{BTreeMap, BTreeSet};
+use raft_core::{Message, NodeId, Permit, Round, Term, Verdict};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct Promise {
+    judged: u64,
     /// What the receiver's clock showed when a probe was sent to it.
-    probes: BTreeMap<(NodeId, NodeId, Round), u64>,
+    probes: BTreeMap<(NodeId, NodeId), VecDeque<(Round, u64)>>,
+    /// The longest lease that anybody ever asked for or promised.
+    longest: Duration,
     /// Until when, by its own clock, each node may vote only for whom, and the term of that leader.
     promises: BTreeMap<(NodeId, NodeId), (u64, Term)>,
     /// Which candidate of a term was told by which leader of the term before to stand.
@@ -22,8 +26,8 @@ pub(super) struct Promise {
 }
 
 impl Checker for Promise {
-    fn name(&self) -> &'static str {
-        "promise"
+    fn judged(&self) -> u64 {
+        self.judged
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
@@ -31,16 +35,18 @@ impl Checker for Promise {
             let (from, to, term) = (envelope.from, envelope.to, envelope.term);
             match &envelope.message {
                 Message::AppendEntries(append) => {
-                    let receiver = sight.cluster.iter().find(|view| view.id == to);
-                    if let (Some(probe), Some(receiver)) = (append.probe, receiver) {
-                        self.probes.insert((from, to, probe.round), receiver.clock);
+                    if let Some(probe) = append.probe
+                        && let Some(receiver) = sight.cluster.view(to)
+                    {
+                        self.longest = self.longest.max(probe.lease);
+                        self.probe((from, to), probe.round, receiver.clock);
                     }
                 }
                 Message::AppendEntriesResponse(response) => {
-                    let sent = |echo: Echo| self.probes.get(&(to, from, echo.round));
                     if let Some(echo) = response.echo
-                        && let Some(sent) = sent(echo).copied()
+                        && let Some(sent) = self.sent_at((to, from), echo.round)
                     {
+                        self.longest = self.longest.max(echo.promised);
                         let (until, of) = self.promises.entry((from, to)).or_default();
                         *until = sent.saturating_add(nanos(echo.promised)).max(*until);
                         *of = term.max(*of);
@@ -59,8 +65,12 @@ impl Checker for Promise {
                         self.votes(sight.node.clock, from, to, term)?;
                     }
                 }
+                Message::PreVoteResponse(response) => {
+                    if response.verdict == Verdict::Granted {
+                        self.votes(sight.node.clock, from, to, Term(term.get() + 1))?;
+                    }
+                }
                 Message::PreVote(_)
-                | Message::PreVoteResponse(_)
                 | Message::InstallSnapshot(_)
                 | Message::ReadIndex(_)
                 | Message::ReadIndexResponse(_) => {}
@@ -71,6 +81,22 @@ impl Checker for Promise {
 }
 
 impl Promise {
+    /// Remembers a probe, and forgets those whose promise would be over by now.
+    fn probe(&mut self, link: (NodeId, NodeId), round: Round, clock: u64) {
+        let probes = self.probes.entry(link).or_default();
+        let over = |sent: u64| sent.saturating_add(nanos(self.longest)) < clock;
+        while probes.front().is_some_and(|(_, sent)| over(*sent)) {
+            probes.pop_front();
+        }
+        probes.push_back((round, clock));
+    }
+
+    /// What the receiver's clock showed when the probe was sent, if it matters still.
+    fn sent_at(&self, link: (NodeId, NodeId), round: Round) -> Option<u64> {
+        let probes = self.probes.get(&link)?.iter().rev();
+        probes.into_iter().find(|(known, _)| *known == round).map(|(_, sent)| *sent)
+    }
+
     /// A permit is the word of the leader that it names.
     fn permit(&self, from: NodeId, term: Term, permit: Option<Permit>) -> Result<(), String> {
         let Some(permit) = permit else { return Ok(()) };
@@ -81,9 +107,10 @@ impl Promise {
         Err(format!("{from:?} asks for votes of term {term} with {permit:?}, which nobody gave"))
     }
 
-    fn votes(&self, now: u64, voter: NodeId, to: NodeId, term: Term) -> Result<(), String> {
+    fn votes(&mut self, now: u64, voter: NodeId, to: NodeId, term: Term) -> Result<(), String> {
         let mut promises = self.promises.range((voter, NodeId(0))..=(voter, NodeId(u64::MAX)));
         let permitted = self.permits.get(&(to, term));
+        self.judged += u64::from(promises.clone().any(|(_, (until, _))| *until > now));
         let bound = |leader: NodeId, of: Term| {
             // Whoever was told to stand may hand over in its turn.
             let passed_on = term.get() > of.get() + 1 && self.handed_over.contains(&(leader, of));

@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct RequestsEnd {
+    judged: u64,
     /// What each node was asked, and when it must have ended, by its clock.
     open: BTreeMap<(NodeId, Token), Instant>,
 }
 
 impl Checker for RequestsEnd {
-    fn name(&self) -> &'static str {
-        "requests_end"
+    fn judged(&self) -> u64 {
+        self.judged
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
@@ -45,18 +46,24 @@ impl RequestsEnd {
             Action::TransferEnded { token, .. } => (token, "a transfer"),
             Action::Rejected { token, .. } => {
                 // Proposals and changes are answered at once, and not followed here.
-                self.open.remove(&(id, *token));
+                self.judged += u64::from(self.open.remove(&(id, *token)).is_some());
                 return Ok(());
             }
             _ => return Ok(()),
         };
         match self.open.remove(&(id, *token)) {
-            Some(_) => Ok(()),
+            Some(_) => {
+                self.judged += 1;
+                Ok(())
+            }
             None => Err(format!("{id:?} ends {what} {token:?} that is not under way")),
         }
     }
 
     fn overdue(&self, sight: &Sight<'_>) -> Result<(), String> {
+        if self.open.is_empty() {
+            return Ok(());
+        }
         let (id, now) = (sight.node.id, local(sight));
         // It will be woken at once, and end it then.
         if sight.node.deadline.is_some_and(|deadline| deadline <= now) {

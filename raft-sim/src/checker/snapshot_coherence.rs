@@ -1,29 +1,44 @@
 //! A state machine that was restored from a snapshot is the one that applied the log, and a snapshot
 //! carries the membership that was in force at its position.
 
-use super::{Checker, Sight};
+use super::{Checker, FORGET_EACH, Sight};
 use crate::machine::Machine;
 use raft_core::payload::Content;
-use raft_core::{LogIndex, Membership};
+use raft_core::{LogIndex, Membership, NodeId};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct SnapshotCoherence {
+    judged: u64,
     /// A state machine that applies everything in order, and its hash at each index.
     reference: Machine,
     hashes: BTreeMap<LogIndex, u64>,
+    /// In which life, and at which indices, each node's machine and snapshot were judged last.
+    seen: BTreeMap<NodeId, (u64, (LogIndex, Option<LogIndex>))>,
     /// Each membership with the index from which on it was in force.
     memberships: BTreeMap<LogIndex, Membership>,
 }
 
+impl SnapshotCoherence {
+    pub(super) fn of(machine: &Machine) -> Self {
+        Self { reference: machine.clone(), ..Self::default() }
+    }
+}
+
 impl Checker for SnapshotCoherence {
-    fn name(&self) -> &'static str {
-        "snapshot_coherence"
+    fn judged(&self) -> u64 {
+        self.judged
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
         let (id, node) = (sight.node.id, &sight.node);
         let Some(machine) = node.machine else { return Ok(()) };
+        let image = node.stored.snapshot.as_ref();
+        let held = (machine.applied(), image.map(|image| image.snapshot.position.index));
+        if self.seen.insert(id, (node.life, held)) == Some((node.life, held)) {
+            return Ok(());
+        }
+        self.judged += 1;
         let next = LogIndex(self.reference.applied().get() + 1);
         for (position, entry) in node.log.from(next) {
             if position.index > machine.applied() || position.index < next {
@@ -35,6 +50,10 @@ impl Checker for SnapshotCoherence {
                 self.memberships.insert(position.index, (**membership).clone());
             }
         }
+        if self.judged.is_multiple_of(FORGET_EACH) {
+            // Every node holds a snapshot from there on: no machine starts below it any more.
+            self.hashes = self.hashes.split_off(&sight.forgotten());
+        }
         let known = self.hashes.get(&machine.applied());
         if machine.applied() > LogIndex::ZERO && known != Some(&machine.hash()) {
             return Err(format!(
@@ -42,7 +61,7 @@ impl Checker for SnapshotCoherence {
                 machine.applied()
             ));
         }
-        let Some(image) = &node.stored.snapshot else { return Ok(()) };
+        let Some(image) = image else { return Ok(()) };
         let index = image.snapshot.position.index;
         if self.hashes.get(&index) != Some(&image.machine.hash()) {
             return Err(format!("the snapshot of {id:?} at {index:?} is not what the log gives"));

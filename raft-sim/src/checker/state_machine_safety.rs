@@ -2,22 +2,25 @@
 //! apply a different entry for the same index (Raft paper, figure 3). And each node applies in order,
 //! without a gap, what is committed and durable where it is applied.
 
-use super::{Checker, Happening, Sight, View};
+use super::{Checker, FORGET_EACH, Happening, Sight, View};
 use crate::log::Entry;
 use raft_core::{Action, LogIndex, LogPosition, NodeId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map as map};
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct StateMachineSafety {
+    judged: u64,
     /// By index: what was applied there, and who was the first.
     applied: BTreeMap<LogIndex, (Entry, NodeId)>,
+    /// How often something was applied.
+    learnt: u64,
     /// How far each node has applied in this life.
     last_applied: BTreeMap<NodeId, LogIndex>,
 }
 
 impl Checker for StateMachineSafety {
-    fn name(&self) -> &'static str {
-        "state_machine_safety"
+    fn judged(&self) -> u64 {
+        self.judged
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
@@ -36,6 +39,10 @@ impl Checker for StateMachineSafety {
         for action in sight.actions() {
             if let Action::Apply { first, through } = action {
                 self.apply(node, *first, *through)?;
+                self.learnt += 1;
+                if self.learnt.is_multiple_of(FORGET_EACH) {
+                    self.applied = self.applied.split_off(&sight.forgotten());
+                }
             }
         }
         let last = self.last_applied.get(&node.id).copied().unwrap_or_default();
@@ -74,7 +81,14 @@ impl StateMachineSafety {
             if !node.stored.covers(position) {
                 return Err(format!("{id:?} applies {position}, which is not durable there"));
             }
-            let (known, other) = self.applied.entry(index).or_insert_with(|| (entry.clone(), id));
+            let (known, other) = match self.applied.entry(index) {
+                map::Entry::Vacant(new) => {
+                    new.insert((entry.clone(), id));
+                    continue;
+                }
+                map::Entry::Occupied(known) => known.into_mut(),
+            };
+            self.judged += 1;
             if known != entry {
                 return Err(format!(
                     "{id:?} applies {position}, but {other:?} has applied an entry of {:?} there, \

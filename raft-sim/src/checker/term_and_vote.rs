@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct TermAndVote {
+    judged: u64,
     /// What each disk held last.
     durable: BTreeMap<NodeId, HardState>,
     /// The greatest term that each node has sent.
@@ -19,12 +20,14 @@ pub(super) struct TermAndVote {
 }
 
 impl Checker for TermAndVote {
-    fn name(&self) -> &'static str {
-        "term_and_vote"
+    fn judged(&self) -> u64 {
+        self.judged
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
-        self.disk(sight)?;
+        if sight.shows_disk() {
+            self.disk(sight)?;
+        }
         if let (Happening::Started, Some(status)) = (sight.happening, sight.node.status) {
             self.recovered(sight, status)?;
         }
@@ -53,6 +56,7 @@ fn memory(before: &Status, after: &Status) -> Result<(), String> {
 impl TermAndVote {
     fn disk(&mut self, sight: &Sight<'_>) -> Result<(), String> {
         let (id, now) = (sight.node.id, sight.node.stored.hard_state);
+        self.judged += 1;
         let before = self.durable.insert(id, now).unwrap_or_default();
         if now.current_term < before.current_term {
             let (from, to) = (before.current_term, now.current_term);
@@ -90,14 +94,13 @@ impl TermAndVote {
     }
 
     fn messages(&mut self, sight: &Sight<'_>) -> Result<(), String> {
-        let id = sight.node.id;
+        let (id, mut newest) = (sight.node.id, Term::ZERO);
         for envelope in sight.sent() {
             let term = envelope.term;
             if envelope.from != id {
                 return Err(format!("{id:?} sends in the name of {:?}", envelope.from));
             }
-            let spoken = self.spoken.entry(id).or_default();
-            *spoken = term.max(*spoken);
+            newest = term.max(newest);
             let candidate = match &envelope.message {
                 Message::RequestVote(_) => id,
                 Message::RequestVoteResponse(m) if m.verdict == Verdict::Granted => envelope.to,
@@ -107,6 +110,10 @@ impl TermAndVote {
             if given != candidate {
                 return Err(format!("{id:?} votes for {given:?} and {candidate:?} in term {term}"));
             }
+        }
+        if newest > Term::ZERO {
+            let spoken = self.spoken.entry(id).or_default();
+            *spoken = newest.max(*spoken);
         }
         Ok(())
     }

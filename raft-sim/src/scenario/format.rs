@@ -100,6 +100,7 @@ pub(super) struct Client {
     pub(super) leases: Option<bool>,
     pub(super) keys: Option<Spanned<Text<u64>>>,
     pub(super) patience: Option<Text<Duration>>,
+    pub(super) ask_again: Option<Text<Duration>>,
     pub(super) start: Option<Text<Duration>>,
     pub(super) stop: Option<Text<Duration>>,
 }

@@ -248,6 +248,7 @@ impl Reader<'_> {
             client.keys = keys.into_inner().0;
         }
         client.patience = raw.patience.map_or(client.patience, |patience| patience.0);
+        client.ask_again = raw.ask_again.map(|pause| pause.0);
         client.start = raw.start.map_or(client.start, |start| instant(start.0));
         client.stop = raw.stop.map_or(client.stop, |stop| instant(stop.0));
         Ok(client)

@@ -209,12 +209,19 @@ fn operated(client: u64, operation: Operation, phase: Phase) -> String {
         Operation::Write { key, value } => format!("k{key} := {}", named(value)),
         Operation::Read { key } => format!("k{key}?"),
         Operation::Query { key, consistency } => format!("k{key}? by {}", by(consistency)),
+        Operation::Apply { command } => format!("command {command}"),
+        Operation::Ask { question, consistency } => {
+            format!("question {question} by {}", by(consistency))
+        }
     };
     let outcome = match (phase, operation) {
         (Phase::Invoked, _) => String::new(),
         (Phase::Returned { .. }, Operation::Write { .. }) => " done".to_owned(),
         (Phase::Returned { value, .. }, Operation::Read { .. } | Operation::Query { .. }) => {
             value.map_or(" nothing".to_owned(), |value| format!(" {}", named(value)))
+        }
+        (Phase::Returned { value, .. }, Operation::Apply { .. } | Operation::Ask { .. }) => {
+            value.map_or(" done".to_owned(), |value| format!(" {value}"))
         }
         (Phase::Unknown, _) => " given up".to_owned(),
         (Phase::Failed, _) => " failed".to_owned(),

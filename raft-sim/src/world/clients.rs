@@ -27,9 +27,23 @@ impl World {
     pub(super) fn attempt(&mut self, number: u64, serial: u64) {
         let nodes: Vec<NodeId> = self.hosts.keys().copied().collect();
         let (client, choices) = client_of(&mut self.clients, &mut self.choices, number);
-        if let Some(Wish::Ask(node, request)) = client.attempt(serial, &nodes, choices) {
+        let tired_after = client.setup().ask_again;
+        if let Some(Wish::Ask(node, request, attempt)) = client.attempt(serial, &nodes, choices) {
+            if let Some(pause) = tired_after.filter(|_| request.query.is_none()) {
+                let at = self.now.saturating_add(pause);
+                self.schedule(at, Pending::AskAgain { client: number, serial, attempt });
+            }
             let at = self.on_the_way();
             self.schedule(at, Pending::Request { node, request });
+        }
+    }
+
+    /// No answer has come in time.
+    pub(super) fn ask_again(&mut self, number: u64, serial: u64, attempt: u64) {
+        let (client, _) = client_of(&mut self.clients, &mut self.choices, number);
+        if client.is_tired_of(serial, attempt) {
+            self.exercised.asked_again += 1;
+            self.attempt(number, serial);
         }
     }
 
@@ -39,7 +53,7 @@ impl World {
             return self.arrive(
                 node,
                 match request.query {
-                    Some((key, how)) => Arrival::Query(request.token, key, how),
+                    Some(question) => Arrival::Query(request.token, question),
                     None => Arrival::Request(request),
                 },
             );
@@ -125,6 +139,7 @@ impl World {
         operation: Operation,
         phase: Phase,
     ) -> Result<(), Violation> {
+        self.history.take(client, serial, operation, phase);
         self.tell(node, Event::Client { client, serial, operation, phase });
         let first = *self.hosts.keys().next().expect("a setup has nodes");
         let what = Happening::Client { operation: (client, serial), what: operation, phase };

@@ -32,7 +32,7 @@ impl World {
                 let (serial, what) = (self.operator, Operation::Query { key: 0, consistency });
                 self.operator_asked.insert(serial, what);
                 self.tell_client(Some(node), 0, serial, what, Phase::Invoked)?;
-                self.arrive(node, Arrival::Query(token, 0, consistency))
+                self.arrive(node, Arrival::Query(token, what))
             }
             Fault::ChangeMembership { node, change } => self.change(node, &change),
             Fault::Transfer { node, to } => {

@@ -171,8 +171,8 @@ impl World {
         let ready: Vec<_> = process.ready.extract_if(.., |(index, _)| *index <= applied).collect();
         for (_, token) in ready {
             let process = self.running(id);
-            let key = process.queries.remove(&token).unwrap_or_default();
-            let value = process.machine.read(key);
+            let question = process.queries.remove(&token);
+            let value = question.and_then(|question| process.machine.read(question));
             let position = process.log.position(applied).expect("what is applied is held");
             self.exercised.reads_served += 1;
             self.reply(token, crate::client::Answer::Applied { value, position });

@@ -16,41 +16,72 @@ use raft_core::{
 };
 use std::time::Duration;
 
+/// What goes into a step and comes out of it.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Lists {
+    inputs: Vec<Input>,
+    payloads: Vec<Payload>,
+    actions: Vec<Action>,
+}
+
+impl Lists {
+    fn clear(&mut self) {
+        self.inputs.clear();
+        self.payloads.clear();
+        self.actions.clear();
+    }
+}
+
 impl World {
-    pub(super) fn step(&mut self, id: NodeId, arrivals: Vec<Arrival>) -> Result<(), Violation> {
-        for arrival in &arrivals {
-            if let Arrival::Query(token, key, _) = arrival {
-                self.running(id).queries.insert(*token, *key);
+    /// Steps a node with what has arrived. The lists are kept from step to step, for their memory.
+    pub(super) fn step(
+        &mut self,
+        id: NodeId,
+        arrivals: impl IntoIterator<Item = Arrival>,
+    ) -> Result<(), Violation> {
+        let mut lists = std::mem::take(&mut self.lists);
+        let done = self.step_in(id, arrivals, &mut lists);
+        lists.clear();
+        self.lists = lists;
+        done
+    }
+
+    fn step_in(
+        &mut self,
+        id: NodeId,
+        arrivals: impl IntoIterator<Item = Arrival>,
+        Lists { inputs, payloads, actions }: &mut Lists,
+    ) -> Result<(), Violation> {
+        for arrival in arrivals {
+            if let Arrival::Query(token, question) = &arrival {
+                self.running(id).queries.insert(*token, *question);
             }
+            let (input, payload) = arrival.split();
+            inputs.push(input);
+            payloads.push(payload);
         }
-        let (inputs, payloads): (Vec<_>, Vec<_>) = arrivals.into_iter().map(Arrival::split).unzip();
-        self.take_into_hash(&(id, &inputs));
-        self.show_requests(id, &inputs)?;
+        self.take_into_hash(&(id, &*inputs));
+        self.show_requests(id, inputs)?;
         let now = self.now;
         let local = self.hosts[&id].local(now);
         let process = self.running(id);
         let before = process.status;
-        let mut actions = Vec::new();
-        process.node.step_all(&inputs, local, &mut actions);
+        process.node.step_all(inputs.iter(), local, actions);
         process.status = process.node.status();
+        process.deadline = process.node.deadline();
         let after = process.status;
-        self.take_into_hash(&actions);
-        self.exercised.membership_changes += changes_taken(&inputs, &actions);
-        self.count(&before, &after, &actions);
+        self.take_into_hash(actions);
+        self.exercised.membership_changes += changes_taken(inputs, actions);
+        self.count(&before, &after, actions);
         if self.scribe.listens {
             let host = &self.hosts[&id];
             let state = |status| host.state_of(status);
-            let step = Step {
-                inputs: &inputs,
-                actions: &actions,
-                before: state(&before),
-                after: state(&after),
-            };
+            let step = Step { inputs, actions, before: state(&before), after: state(&after) };
             for (event, state) in step.prologue() {
                 self.scribe.write(now, Some(id), event, Some(state));
             }
         }
-        self.carry_out(id, &before, &actions, &payloads)?;
+        self.carry_out(id, &before, actions, payloads)?;
         // After the checkers, so that what is wrong is seen from outside where it can be.
         let process = self.hosts[&id].process.as_ref();
         if let Some(Err(broken)) = process.map(|process| process.node.check()) {
@@ -239,10 +270,14 @@ impl World {
                 let sentence = format!("{id:?} applies {index:?}, which it does not hold");
                 return Err(self.violation("state_machine_safety", sentence));
             };
-            let value = machine.apply(entry);
-            let Some((position, token)) = waiting.remove(&index) else { continue };
+            let effect = machine.apply(entry);
+            let repeats = effect.is_some_and(|effect| effect.position.index < index);
+            let waits = waiting.remove(&index);
+            self.exercised.repeated += u64::from(repeats);
+            let Some((position, token)) = waits else { continue };
             let answer = if position.term == through.term {
-                Answer::Applied { value, position }
+                let first = effect.map_or(position, |effect| effect.position);
+                Answer::Applied { value: effect.and_then(|effect| effect.value), position: first }
             } else {
                 Answer::Lost
             };

@@ -1,0 +1,140 @@
+//! What a node holds in memory is bounded by its configuration: what is on the way to a peer, what
+//! one message carries, the reads that wait, and the entries of its own that wait for their commit.
+
+use super::{Checker, Happening, Sight};
+use raft_core::{Config, LogIndex, Message, Node, NodeId, RoleKind, Status, Term};
+use std::collections::BTreeMap;
+
+#[derive(Clone, Default, Debug)]
+pub(super) struct Bounds {
+    judged: u64,
+    /// Where the log of each leader ended when it was elected.
+    elected: BTreeMap<NodeId, (Term, LogIndex)>,
+}
+
+impl Checker for Bounds {
+    fn judged(&self) -> u64 {
+        self.judged
+    }
+
+    fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
+        let Happening::Stepped { before, .. } = sight.happening else { return Ok(()) };
+        let (Some(status), Some(node)) = (sight.node.status, sight.node.node) else {
+            return Ok(());
+        };
+        let (id, config) = (status.id, node.config());
+        if status.pending_reads > config.max_pending_reads {
+            let (reads, limit) = (status.pending_reads, config.max_pending_reads);
+            return Err(format!("{reads} reads wait at {id:?}, which allows {limit}"));
+        }
+        if status.role != RoleKind::Leader {
+            return Ok(());
+        }
+        self.uncommitted(before, status, config)?;
+        for envelope in sight.sent() {
+            if let Message::AppendEntries(append) = &envelope.message
+                && !append.entries.is_empty()
+            {
+                self.judged += 1;
+                let (count, limit) = (append.entries.count(), config.max_entries_per_message);
+                if count > limit {
+                    return Err(format!("{id:?} sends {count} entries at once; {limit} is allowed"));
+                }
+                on_the_way(node, envelope.to)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is on the way to one peer.
+fn on_the_way(node: &Node, to: NodeId) -> Result<(), String> {
+    let Some(peer) = node.peers().find(|peer| peer.id == to) else { return Ok(()) };
+    let (messages, limit) = (peer.messages_in_flight, node.config().max_messages_in_flight);
+    if messages > limit {
+        return Err(format!("{messages} messages are on their way to {to:?}; {limit} is allowed"));
+    }
+    Ok(())
+}
+
+impl Bounds {
+    /// What the leader took in its term, and is not committed. Its own entries, by which it begins its
+    /// term and changes the membership, are not refused to anybody.
+    fn uncommitted(
+        &mut self,
+        before: &Status,
+        leader: &Status,
+        config: &Config,
+    ) -> Result<(), String> {
+        const OWN: u64 = 4;
+        let elected = self.elected.entry(leader.id).or_default();
+        if elected.0 != leader.term {
+            *elected = (leader.term, before.last.index);
+        }
+        let from = elected.1.max(leader.commit_index).get();
+        let (open, limit) = (leader.last.index.get().saturating_sub(from), config.max_uncommitted);
+        if open <= limit.saturating_add(OWN) {
+            return Ok(());
+        }
+        Err(format!("{open} entries of {:?} wait for their commit; {limit} is allowed", leader.id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bounds;
+    use crate::checker::fixture::{Cluster, position, refused, send};
+    use raft_core::{
+        AppendEntries, Config, Entries, Instant, LogIndex, Membership, Message, Node, NodeId,
+        Recovered, Run, Term,
+    };
+
+    /// S1 leads term 1, and keeps to small limits.
+    fn small() -> Cluster {
+        let config = Config {
+            max_pending_reads: 2,
+            max_entries_per_message: 3,
+            max_uncommitted: 5,
+            ..Config::new(NodeId(1), 1)
+        };
+        let membership = Membership::of_voters((1..=3).map(NodeId)).expect("voters");
+        let node = Node::new(config, Recovered::fresh(membership), Instant::ZERO);
+        let mut cluster = Cluster::of(3);
+        cluster.node(1).leads(1).node = Some(node.expect("a node"));
+        cluster
+    }
+
+    #[test]
+    fn reads_that_wait() {
+        let (mut cluster, mut checker) = (small(), Bounds::default());
+        cluster.node(1).status.pending_reads = 2;
+        cluster.stepped(&mut checker, 1, &[]).expect("two");
+        cluster.node(1).status.pending_reads = 3;
+        refused(cluster.stepped(&mut checker, 1, &[]), "3 reads wait at S1, which allows 2");
+    }
+
+    #[test]
+    fn entries_in_a_message() {
+        let (mut cluster, mut checker) = (small(), Bounds::default());
+        let message = |count| {
+            let entries: Entries = [Run::Commands { term: Term(1), count }].into_iter().collect();
+            let prev = position(0, 0);
+            let append = AppendEntries { prev, entries, commit: LogIndex(0), probe: None };
+            [send(1, 2, 1, Message::AppendEntries(append))]
+        };
+        cluster.stepped(&mut checker, 1, &message(3)).expect("three");
+        refused(cluster.stepped(&mut checker, 1, &message(4)), "sends 4 entries at once");
+    }
+
+    #[test]
+    fn entries_that_wait_for_their_commit() {
+        let (mut cluster, mut checker) = (small(), Bounds::default());
+        cluster.stepped(&mut checker, 1, &[]).expect("elected");
+        cluster.node(1).fill(&[1; 9]);
+        cluster.stepped(&mut checker, 1, &[]).expect("five, and its own");
+        cluster.node(1).fill(&[1; 10]);
+        refused(cluster.stepped(&mut checker, 1, &[]), "10 entries of S1 wait for their commit");
+        cluster.node(1).commits(3);
+        cluster.stepped(&mut checker, 1, &[]).expect("less");
+    }
+}

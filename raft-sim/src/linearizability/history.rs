@@ -1,0 +1,151 @@
+//! What the clients of a run saw.
+
+use super::{Operation, Verdict, What, judge};
+use crate::client::{operation_of, token};
+use crate::record::{self, Phase};
+use raft_core::Token;
+use std::collections::{BTreeMap, btree_map::Entry};
+
+/// The operations of a run, taken down as they begin and end.
+#[derive(Clone, Default, Debug)]
+pub struct History {
+    /// The number of the last call or return.
+    moment: u64,
+    operations: BTreeMap<Token, (u64, Operation)>,
+}
+
+impl History {
+    /// Takes down where an operation of a client stands.
+    pub fn take(&mut self, client: u64, serial: u64, what: record::Operation, phase: Phase) {
+        self.moment += 1;
+        let (key, what) = match what {
+            record::Operation::Write { key, value } => (key, What::Write(value)),
+            record::Operation::Read { key } | record::Operation::Query { key, .. } => {
+                (key, What::Read(None))
+            }
+            // What an embedder's own state machine means is not known here.
+            record::Operation::Apply { .. } | record::Operation::Ask { .. } => return,
+        };
+        let name = token(client, serial);
+        match phase {
+            Phase::Invoked => {
+                let operation = Operation { called: self.moment, returned: None, what };
+                self.operations.insert(name, (key, operation));
+            }
+            Phase::Returned { value, .. } => {
+                let Entry::Occupied(mut known) = self.operations.entry(name) else { return };
+                let (_, operation) = known.get_mut();
+                operation.returned = Some(self.moment);
+                if let What::Read(seen) = &mut operation.what {
+                    *seen = value;
+                }
+            }
+            Phase::Failed => {
+                self.operations.remove(&name);
+            }
+            Phase::Unknown => {}
+        }
+    }
+
+    /// How many operations there are.
+    pub fn len(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    /// The operations on each key.
+    pub fn by_key(&self) -> BTreeMap<u64, Vec<Operation>> {
+        let mut keys: BTreeMap<u64, Vec<Operation>> = BTreeMap::new();
+        for (key, operation) in self.operations.values() {
+            keys.entry(*key).or_default().push(*operation);
+        }
+        for operations in keys.values_mut() {
+            let of_operator = operations.iter().filter_map(|operation| match operation.what {
+                What::Read(Some(value)) if operation_of(Token(value)).0 == 0 => Some(value),
+                _ => None,
+            });
+            let mut values: Vec<u64> = of_operator.collect();
+            values.sort_unstable();
+            values.dedup();
+            values.retain(|value| operations.iter().all(|o| o.what != What::Write(*value)));
+            // The operator's writes are not taken down, as it waits for no answer: whatever they
+            // wrote may have been written at any time.
+            let write = |value| Operation { called: 0, returned: None, what: What::Write(value) };
+            operations.extend(values.into_iter().map(write));
+        }
+        keys
+    }
+
+    /// Judges what was seen, key by key.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no order for the operations on some key.
+    pub fn check(&self) -> Result<(), String> {
+        const BUDGET: usize = 100_000;
+        for (key, operations) in self.by_key() {
+            if let Verdict::Broken(sentence) = judge(&operations, BUDGET) {
+                return Err(format!("on key {key}, by what the clients saw: {sentence}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::History;
+    use crate::client::token;
+    use crate::record::{Operation, Phase};
+    use raft_core::LogPosition;
+
+    const READ: Operation = Operation::Read { key: 3 };
+    const WRITE: Operation = Operation::Write { key: 3, value: token(1, 1).get() };
+
+    fn told(value: Option<u64>) -> Phase {
+        Phase::Returned { value, position: LogPosition::ZERO }
+    }
+
+    fn written(phase: Phase) -> History {
+        let mut history = History::default();
+        history.take(1, 1, WRITE, Phase::Invoked);
+        history.take(1, 1, WRITE, phase);
+        history.take(2, 1, READ, Phase::Invoked);
+        history
+    }
+
+    #[test]
+    fn a_read_that_is_told_of_a_write_that_failed() {
+        let value = Some(token(1, 1).get());
+        for (phase, fine) in [(told(value), true), (Phase::Unknown, true), (Phase::Failed, false)] {
+            let mut history = written(phase);
+            history.take(2, 1, READ, told(value));
+            assert_eq!(history.check().is_ok(), fine, "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn a_read_that_is_not_told_of_a_write_that_returned() {
+        let value = Some(token(1, 1).get());
+        for (phase, fine) in [(told(value), false), (Phase::Unknown, true), (Phase::Failed, true)] {
+            let mut history = written(phase);
+            history.take(2, 1, READ, told(None));
+            assert_eq!(history.check().is_ok(), fine, "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_operator_wrote_may_be_read() {
+        let mut history = History::default();
+        history.take(2, 1, READ, Phase::Invoked);
+        history.take(2, 1, READ, told(Some(token(0, 9).get())));
+        history.take(2, 2, READ, Phase::Invoked);
+        history.take(2, 2, READ, told(Some(token(5, 9).get())));
+        let sentence = history.check().expect_err("client 5 wrote nothing");
+        assert!(sentence.contains("on key 3") && sentence.contains("before anybody writes it"));
+    }
+}
