@@ -22,6 +22,7 @@ use agenda::Agenda;
 use raft_core::payload::attach;
 use raft_core::{Envelope, Input, Instant, LogPosition, Message, NodeId, Outcome as Ended};
 use scribe::Scribe;
+pub use service::Service;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 
@@ -252,6 +253,12 @@ impl World {
     /// Every host, in the order of the ids.
     pub fn hosts(&self) -> impl Iterator<Item = &Host> {
         self.hosts.values()
+    }
+
+    /// Everything that is shown to the checkers is kept, too.
+    #[cfg(test)]
+    pub(crate) fn checkers(&mut self) -> &mut Checkers {
+        &mut self.checkers
     }
 
     /// What the choices were, if they were [recorded](Choices::recorded).
