@@ -130,8 +130,14 @@ pub(crate) fn on_append_entries_response(
             if !is_news(peer, m.echo.map(|echo| echo.round), *rejected) {
                 return Err(IgnoreReason::Stale);
             }
-            let agreed = core.log.agreement(hint).min(rejected.index.prev());
-            peer.mismatched(agreed, core.round);
+            if rejected.index <= peer.match_index {
+                // It has lost what it acknowledged, which must not be: ask it at the pace of the
+                // heartbeats, for the answer will be the same each time.
+                peer.lost(core.round);
+            } else {
+                let agreed = core.log.agreement(hint).min(rejected.index.prev());
+                peer.mismatched(agreed, core.round);
+            }
         }
         AppendOutcome::Installing => {}
         // It is said of a lower term than the sender's only, so never in this very term.

@@ -68,6 +68,18 @@ fn a_peer_that_is_probed_gets_one_message_at_a_time() {
 }
 
 #[test]
+fn a_peer_that_lost_what_it_acknowledged_is_asked_at_the_pace_of_the_heartbeats() {
+    let mut solo = leader(|_| ());
+    let _ = (solo.propose(3), unreachable(&mut solo, S2));
+    for _ in 0..3 {
+        let beat = solo.time_out_heartbeat().appends_to(S2).remove(0);
+        assert_eq!(beat.prev, at(1, 1), "the leader goes on from what was acknowledged");
+        let answer = says::mismatched(at(1, 1), &[], says::echo(&beat));
+        assert!(solo.hears(S2, 1, answer).appends_to(S2).is_empty());
+    }
+}
+
+#[test]
 fn acknowledgements_that_are_stale_change_nothing() {
     let mut solo = leader(|_| ());
     let _ = solo.propose(5);
