@@ -7,8 +7,9 @@ mod scribe;
 mod service;
 mod snapshots;
 mod step;
+mod witness;
 
-use crate::checker::{Checkers, Cluster, Happening, Sight, View};
+use crate::checker::{Checkers, Happening};
 use crate::choice::{Choice, Choices, Question, RollingHash};
 use crate::client::{Answer, Client, Request};
 use crate::exercised::Exercised;
@@ -122,23 +123,6 @@ pub struct World {
     exercised: Exercised,
 }
 
-/// The hosts as the checkers look at them.
-#[derive(Debug)]
-struct Hosts<'a> {
-    hosts: &'a BTreeMap<NodeId, Host>,
-    now: Instant,
-}
-
-impl Cluster for Hosts<'_> {
-    fn view(&self, id: NodeId) -> Option<View<'_>> {
-        Some(self.hosts.get(&id)?.view(self.now))
-    }
-
-    fn views(&self) -> Vec<View<'_>> {
-        self.hosts.values().map(|host| host.view(self.now)).collect()
-    }
-}
-
 impl World {
     /// The world before anything has happened.
     ///
@@ -203,11 +187,6 @@ impl World {
         let end = Instant::ZERO.saturating_add(self.setup.duration);
         let verdict = self.run_until(end, sink).and_then(|()| self.judge_history());
         self.outcome(verdict)
-    }
-
-    /// Whether what the clients saw so far can have happened one after another.
-    fn judge_history(&self) -> Result<(), Violation> {
-        self.history.check().map_err(|sentence| self.violation("linearizability", sentence))
     }
 
     /// What is to be said of a run that ended so.
@@ -501,22 +480,6 @@ impl World {
             process.wake_at = Some(at);
             self.schedule(at, Pending::Wake { node: id, life });
         }
-    }
-
-    /// Shows an event to the checkers.
-    fn show(&mut self, id: NodeId, happening: Happening<'_>) -> Result<(), Violation> {
-        let cluster = Hosts { hosts: &self.hosts, now: self.now };
-        let node = self.hosts[&id].view(self.now);
-        let (now, clocks_hold) = (self.now.as_nanos(), self.clocks_hold);
-        let sight = Sight { now, happening, node, cluster: &cluster, clocks_hold };
-        match self.checkers.see(&sight) {
-            Ok(()) => Ok(()),
-            Err((checker, sentence)) => Err(self.violation(checker, sentence)),
-        }
-    }
-
-    fn violation(&self, checker: &'static str, sentence: String) -> Violation {
-        Violation { checker, sentence, time: self.now, seq: self.scribe.last() }
     }
 
     fn tell(&mut self, node: Option<NodeId>, event: Event) {

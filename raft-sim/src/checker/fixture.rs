@@ -114,23 +114,23 @@ impl TestNode {
 /// What a node says of itself that has never run.
 fn blank(id: NodeId) -> Status {
     Status {
-                id,
-                role: RoleKind::Follower,
-                term: Term::ZERO,
-                voted_for: None,
-                leader: None,
-                last: LogPosition::ZERO,
-                commit_index: LogIndex::ZERO,
-                last_applied: LogIndex::ZERO,
-                durable: LogPosition::ZERO,
-                durable_hard_state: HardState::default(),
-                log_start: LogPosition::ZERO,
-                installing: None,
-                lease_until: None,
-                pending_reads: 0,
-                membership_changes: false,
-                transfers_to: None,
-            }
+        id,
+        role: RoleKind::Follower,
+        term: Term::ZERO,
+        voted_for: None,
+        leader: None,
+        last: LogPosition::ZERO,
+        commit_index: LogIndex::ZERO,
+        last_applied: LogIndex::ZERO,
+        durable: LogPosition::ZERO,
+        durable_hard_state: HardState::default(),
+        log_start: LogPosition::ZERO,
+        installing: None,
+        lease_until: None,
+        pending_reads: 0,
+        membership_changes: false,
+        transfers_to: None,
+    }
 }
 
 pub(super) struct Cluster {

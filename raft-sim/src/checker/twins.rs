@@ -3,6 +3,7 @@
 
 mod definitions;
 mod history;
+mod messages;
 
 use super::{Checker, Sight};
 use crate::choice::{Choices, Question};
@@ -81,25 +82,28 @@ fn agree<C: Checker + Default>(name: &str, holds: Definition, least_bad: u64) {
 }
 
 macro_rules! twins {
-    ($($name:ident: $checker:ident, $least_bad:literal;)*) => {
+    ($($name:ident: $checker:ident, $twin:ident, $least_bad:literal;)*) => {
         $(#[test]
         fn $name() {
-            agree::<super::$name::$checker>(stringify!($name), definitions::$name, $least_bad);
+            agree::<super::$name::$checker>(stringify!($name), $twin::$name, $least_bad);
         })*
     };
 }
 
 twins! {
-    election_safety: ElectionSafety, 20;
-    leader_append_only: LeaderAppendOnly, 3;
-    log_matching: LogMatching, 20;
-    commit_quorum: CommitQuorum, 20;
-    leader_completeness: LeaderCompleteness, 10;
-    state_machine_safety: StateMachineSafety, 20;
-    term_and_vote: TermAndVote, 20;
-    lease_disjointness: LeaseDisjointness, 3;
-    fate: FateChecker, 3;
-    exactly_once: ExactlyOnce, 10;
-    no_disruption: NoDisruption, 3;
-    linearizability: Linearizability, 10;
+    election_safety: ElectionSafety, definitions, 20;
+    leader_append_only: LeaderAppendOnly, definitions, 3;
+    log_matching: LogMatching, definitions, 20;
+    commit_quorum: CommitQuorum, definitions, 20;
+    leader_completeness: LeaderCompleteness, definitions, 10;
+    state_machine_safety: StateMachineSafety, definitions, 20;
+    term_and_vote: TermAndVote, definitions, 20;
+    lease_disjointness: LeaseDisjointness, messages, 3;
+    fate: FateChecker, definitions, 3;
+    exactly_once: ExactlyOnce, definitions, 10;
+    no_disruption: NoDisruption, messages, 3;
+    linearizability: Linearizability, definitions, 10;
+    requests_end: RequestsEnd, messages, 3;
+    promise: Promise, messages, 3;
+    output_gating: OutputGating, messages, 20;
 }

@@ -175,7 +175,7 @@ mod tests {
         let (mut served, mut could_not) = (0, 0);
         for (nodes, busy) in [(3, false), (3, true), (5, false), (5, true)] {
             for (name, whole) in patterns(nodes) {
-                for seed in 0..6 {
+                for seed in 0..3 {
                     let setup = settled(nodes, &whole, busy);
                     let mut world = World::new(&setup, Choices::seeded(seed)).expect("sense");
                     let what = format!("{name}, {nodes} nodes, seed {seed}");
@@ -194,13 +194,13 @@ mod tests {
                 }
             }
         }
-        assert!(served > 150 && could_not > 40, "{served} served, {could_not} could not");
+        assert!(served > 75 && could_not > 20, "{served} served, {could_not} could not");
     }
 
     #[test]
     fn an_idle_group_comes_right_by_itself() {
         let cut = [(1, 1)];
-        for seed in 0..20 {
+        for seed in 0..10 {
             let mut setup = settled(5, &cut, false);
             setup.timeline.push((Instant::from_nanos(5_000_000_000), Fault::HealAll));
             let mut world = World::new(&setup, Choices::seeded(seed)).expect("sense");

@@ -7,15 +7,15 @@ use crate::log::{Command, Entry, Log};
 use crate::record::{Operation, Phase};
 use raft_core::payload::Content;
 use raft_core::{
-    Action, Fate, LogIndex, LogPosition, Membership, Message, NodeId, RoleKind, Status, Term,
-    Verdict,
+    Action, Envelope, Fate, LogIndex, LogPosition, Membership, Message, NodeId, RoleKind, Status,
+    Term, Verdict,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether a property holds of an event that comes after others.
 pub(super) type Definition = fn(&[Seen], &Seen) -> bool;
 
-fn majority(membership: &Membership, yes: impl Fn(NodeId) -> bool) -> bool {
+pub(super) fn majority(membership: &Membership, yes: impl Fn(NodeId) -> bool) -> bool {
     [membership.voters(), membership.outgoing()].into_iter().enumerate().all(|(nth, half)| {
         let (for_it, against): (Vec<&NodeId>, Vec<&NodeId>) = half.iter().partition(|id| yes(**id));
         for_it.len() > against.len() || nth == 1 && half.is_empty()
@@ -30,14 +30,14 @@ fn entries(log: &Log) -> Vec<(LogPosition, Entry)> {
     held.map(|(index, entry)| (LogPosition::new(entry.term, LogIndex(index)), entry)).collect()
 }
 
-fn term_at(log: &Log, index: u64) -> Option<Term> {
+pub(super) fn term_at(log: &Log, index: u64) -> Option<Term> {
     if index == log.start().index.get() {
         return Some(log.start().term);
     }
     log.get(LogIndex(index)).map(|entry| entry.term)
 }
 
-fn stands_on(node: &TestNode, position: LogPosition) -> bool {
+pub(super) fn stands_on(node: &TestNode, position: LogPosition) -> bool {
     let stored = &node.stored;
     let image = stored.snapshot.as_ref().map_or(LogPosition::ZERO, |image| image.snapshot.position);
     position.index < image.index
@@ -46,7 +46,7 @@ fn stands_on(node: &TestNode, position: LogPosition) -> bool {
         || term_at(&stored.log, position.index.get()) == Some(position.term)
 }
 
-fn step(seen: &Seen) -> Option<(&Status, &Status)> {
+pub(super) fn step(seen: &Seen) -> Option<(&Status, &Status)> {
     match &seen.what {
         What::Stepped { before, .. } => Some((before, seen.status()?)),
         _ => None,
@@ -128,10 +128,10 @@ pub(super) fn log_matching(past: &[Seen], now: &Seen) -> bool {
     let known: Vec<_> = past.iter().flat_map(learnt).collect();
     let ascend = new.iter().all(|(position, _, before)| position.term >= *before);
     let agree = new.iter().all(|a| known.iter().all(|b| a.0 != b.0 || a == b));
-    let knows = now.status().is_none_or(|status| {
+    let own_end = now.status().is_none_or(|status| {
         !now.is_whole() || status.installing.is_some() || status.last == now.node().log.last()
     });
-    ascend && agree && knows
+    ascend && agree && own_end
 }
 
 /// "Only log entries from the leader's current term are committed by counting replicas", and only
@@ -256,11 +256,23 @@ pub(super) fn state_machine_safety(past: &[Seen], now: &Seen) -> bool {
             && stands_on(now.node(), LogPosition::new(term, LogIndex(index)))
             && others.all(|other| other.as_ref() == Some(&mine))
     });
-    let knows = now.status().is_none_or(|status| {
+    let own_end = now.status().is_none_or(|status| {
         let says = !now.is_whole() || status.last_applied.get() == last;
         says && status.commit_index.get() >= last
     });
-    right && knows
+    right && own_end
+}
+
+/// The votes that a node gave by message.
+fn votes(seen: &Seen) -> Vec<(Term, NodeId)> {
+    let vote = |envelope: &Envelope| match &envelope.message {
+        Message::RequestVote(_) => Some((envelope.term, seen.id)),
+        Message::RequestVoteResponse(m) if m.verdict == Verdict::Granted => {
+            Some((envelope.term, envelope.to))
+        }
+        _ => None,
+    };
+    seen.sent().filter_map(vote).collect()
 }
 
 /// "Each server will vote for at most one candidate in a given term", and terms never decrease.
@@ -291,41 +303,9 @@ pub(super) fn term_and_vote(past: &[Seen], now: &Seen) -> bool {
             return false;
         }
     }
-    fn votes(seen: &Seen) -> Vec<(Term, NodeId)> {
-        let vote = |envelope: &raft_core::Envelope| match &envelope.message {
-            Message::RequestVote(_) => Some((envelope.term, seen.id)),
-            Message::RequestVoteResponse(m) if m.verdict == Verdict::Granted => {
-                Some((envelope.term, envelope.to))
-            }
-            _ => None,
-        };
-        seen.sent().filter_map(vote).collect()
-    }
     let all: Vec<_> = mine().chain([now]).flat_map(votes).collect();
     let once = votes(now).iter().all(|(term, to)| all.iter().all(|(t, c)| t != term || c == to));
     once && now.sent().all(|envelope| envelope.from == now.id)
-}
-
-/// "While a node holds a lease, nobody leads a later term."
-pub(super) fn lease_disjointness(past: &[Seen], now: &Seen) -> bool {
-    let Some(me) = now.status().filter(|status| status.role == RoleKind::Leader) else {
-        return true;
-    };
-    let was_seen_to_lead = |id: NodeId| {
-        let last = past.iter().rfind(|seen| seen.id == id);
-        last.is_some_and(|seen| seen.status().is_some_and(|s| s.role == RoleKind::Leader))
-    };
-    let holds = |node: &TestNode, id: NodeId| {
-        let offset = u64::try_from(node.clock_offset.as_nanos()).unwrap_or(u64::MAX);
-        let local = now.clocks[&id].saturating_add(offset);
-        node.status.lease_until.is_some_and(|until| local < until.as_nanos())
-    };
-    let others = now.nodes.iter().filter(|(id, node)| **id != now.id && node.running);
-    !now.clocks_hold
-        || others.filter(|(id, _)| was_seen_to_lead(**id)).all(|(id, node)| {
-            let other = node.status.term;
-            !(other < me.term && holds(node, *id) || other > me.term && holds(now.node(), now.id))
-        })
 }
 
 /// What is said of a position is true, and certain when it is said.
@@ -374,7 +354,8 @@ fn effects(past: &[Seen], now: &Seen, upto: LogIndex) -> Vec<(LogIndex, Command)
     });
     let all: Vec<_> = commands.collect();
     let counts = |(index, command): &(LogIndex, Command)| {
-        let mine = |other: &&(LogIndex, Command)| other.0 < *index && other.1.client == command.client;
+        let mine =
+            |other: &&(LogIndex, Command)| other.0 < *index && other.1.client == command.client;
         command.client == 0 || all.iter().filter(mine).all(|o| o.1.serial < command.serial)
     };
     all.iter().filter(|one| one.0 <= upto && counts(one)).copied().collect()
@@ -404,58 +385,6 @@ pub(super) fn exactly_once(past: &[Seen], now: &Seen) -> bool {
     }
     let held = |key: u64| now.node().machine.read(Operation::Read { key });
     registers.iter().all(|(key, value)| held(*key) == *value)
-}
-
-/// "A node asks before it stands, and a new term begins with a candidate."
-pub(super) fn no_disruption(past: &[Seen], now: &Seen) -> bool {
-    let Some((before, after)) = step(now).filter(|(b, a)| a.term > b.term) else { return true };
-    let made = |seen: &Seen| {
-        let known = matches!(seen.what, What::Started | What::Stepped { .. });
-        seen.status().filter(|_| known).map(|status| status.term)
-    };
-    // What rose within a step was either made there or came from somebody who had it.
-    let rose = |seen: &&Seen| {
-        matches!(seen.what, What::Started) || step(seen).is_some_and(|(b, a)| a.term > b.term)
-    };
-    let highest = past.iter().filter(rose).filter_map(made).max().unwrap_or_default();
-    if after.term > highest && after.voted_for != Some(after.id) {
-        return false;
-    }
-    let stands = before.role == RoleKind::PreCandidate
-        && matches!(after.role, RoleKind::Candidate | RoleKind::Leader);
-    let told = past.iter().flat_map(Seen::sent).any(|envelope| {
-        let next = envelope.term.get() + 1 == after.term.get();
-        matches!(envelope.message, Message::TimeoutNow) && envelope.to == after.id && next
-    });
-    if !stands || told {
-        return true;
-    }
-    let all: Vec<_> = past.iter().flat_map(Seen::sent).collect();
-    let asked = all.iter().enumerate().rev().find_map(|(nth, e)| match &e.message {
-        Message::PreVote(m) if e.from == after.id => Some((nth, m.round)),
-        _ => None,
-    });
-    let Some((_, round)) = asked else { return majority(&now.node().membership, |id| id == after.id) };
-    // The round began when the node asked in it for the first time without a pause.
-    let other = all.iter().rposition(|e| match &e.message {
-        Message::PreVote(m) => e.from == after.id && m.round != round,
-        _ => false,
-    });
-    let began = other.map_or(0, |nth| nth + 1);
-    let first = all.iter().skip(began).position(|e| {
-        matches!(&e.message, Message::PreVote(_)) && e.from == after.id
-    });
-    let since = began + first.expect("it asked");
-    majority(&now.node().membership, |voter| {
-        voter == after.id
-            || all[since..].iter().any(|e| match &e.message {
-                Message::PreVoteResponse(m) => {
-                    (e.from, e.to, m.round, m.verdict)
-                        == (voter, after.id, round, Verdict::Granted)
-                }
-                _ => false,
-            })
-    })
 }
 
 /// The order of the log explains what clients are told.
@@ -515,9 +444,8 @@ pub(super) fn linearizability(past: &[Seen], now: &Seen) -> bool {
                 matches!(client(&past[*nth]), Some((_, _, Phase::Invoked | Phase::Unknown)))
             });
             let invoked = called.and_then(|_| {
-                past.iter().rposition(|s| {
-                    mine(s) && matches!(client(s), Some((_, _, Phase::Invoked)))
-                })
+                past.iter()
+                    .rposition(|s| mine(s) && matches!(client(s), Some((_, _, Phase::Invoked))))
             });
             let returned = |seen: &Seen| match client(seen) {
                 Some((_, _, Phase::Returned { position, .. })) => Some(position.index.get()),
@@ -534,11 +462,11 @@ pub(super) fn linearizability(past: &[Seen], now: &Seen) -> bool {
                 Operation::Apply { .. } | Operation::Ask { .. } => return true,
             };
             let writes = log.range(..=index).filter(|(at, _)| takes_effect(**at));
-            let written = writes.filter_map(|(_, command)| match command.operation {
-                Operation::Write { key: other, value } if other == key => Some(value),
+            let written = writes.filter_map(|(at, command)| match command.operation {
+                Operation::Write { key: other, value } if other == key => Some((at, value)),
                 _ => None,
             });
-            value == written.last()
+            value == written.max_by_key(|(at, _)| *at).map(|(_, value)| value)
         }
         Phase::Invoked | Phase::Unknown => true,
     }

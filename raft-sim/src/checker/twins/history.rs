@@ -1,13 +1,13 @@
 //! A run as data that can be kept, changed and shown again.
 
-use crate::checker::fixture::TestNode;
+use crate::checker::fixture::{TestNode, entry};
 use crate::checker::{Checker, Cluster, Happening, Sight, View};
 use crate::choice::{Choices, Question};
 use crate::machine::Machine;
 use crate::record::{Operation, Phase};
 use raft_core::{
-    Action, AppendOutcome, Envelope, Fate, Instant, LogIndex, LogPosition, Message, NodeId, RoleKind,
-    Status, Term, Token, Verdict,
+    Action, AppendOutcome, Envelope, Fate, Instant, LogIndex, LogPosition, Message, NodeId,
+    RoleKind, Status, Term, Token, Verdict,
 };
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -109,9 +109,7 @@ impl Seen {
             Happening::Crashed => What::Crashed,
             Happening::FateTold { position, fate } => What::FateTold { position, fate },
             Happening::Asked { token, within } => What::Asked { token, within },
-            Happening::Client { operation, what, phase } => {
-                What::Client { operation, what, phase }
-            }
+            Happening::Client { operation, what, phase } => What::Client { operation, what, phase },
         };
         let (id, clocks_hold) = (sight.node.id, sight.clocks_hold);
         let known = |other: NodeId| before.filter(|_| other != id)?.nodes.get(&other);
@@ -223,7 +221,7 @@ fn spoil_what(what: &mut What, [kind, near_by, nth]: [usize; 3]) {
 
 fn spoil_action(action: &mut Action, kind: usize, near_by: usize) {
     match action {
-        Action::Apply { first, through } if kind % 2 == 0 => {
+        Action::Apply { first, through } if kind.is_multiple_of(2) => {
             *first = LogIndex(near(first.get(), near_by));
             through.index = through.index.max(*first);
         }
@@ -257,9 +255,10 @@ fn spoil_action(action: &mut Action, kind: usize, near_by: usize) {
 
 fn spoil_node(node: &mut TestNode, [kind, near_by, nth]: [usize; 3]) {
     let held = usize::try_from(node.log.last().index.get() - node.log.start().index.get());
-    let index = held.ok().filter(|held| *held > 0).map(|held| {
-        LogIndex(node.log.start().index.get() + 1 + small(nth % held))
-    });
+    let index = held
+        .ok()
+        .filter(|held| *held > 0)
+        .map(|held| LogIndex(node.log.start().index.get() + 1 + small(nth % held)));
     let status = &mut node.status;
     match kind {
         0..=2 => {
@@ -292,10 +291,15 @@ fn spoil_node(node: &mut TestNode, [kind, near_by, nth]: [usize; 3]) {
         }
         11 => node.stored.hard_state.promised /= 2,
         12 => node.stored.log.truncate(index.unwrap_or(LogIndex(1))),
-        13 => node.machine = Machine::default(),
+        13 if near_by == 0 => node.machine = Machine::default(),
+        13 => {
+            // It applies something that stands in no log.
+            let _ = node.machine.apply(&entry(1, small(nth)));
+        }
         14 => node.life += 1,
         _ => {
             status.role = RoleKind::Leader;
+            status.term = Term(near(status.term.get(), near_by));
             status.lease_until = Some(Instant::MAX);
         }
     }
