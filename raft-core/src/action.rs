@@ -162,12 +162,15 @@ pub struct Chunk {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Source {
-    /// They came with the `nth` input of this very call, counted from 0, after `skip` of its
-    /// commands.
-    Input {
-        /// The input.
-        nth: usize,
-        /// How many of its commands come before.
+    /// They came with the inputs of this very call from `first` to `last`, counted from 0: all the
+    /// commands of all of these, one input after the other, but for the first `skip`. An input between
+    /// them that was refused, or is not needed, carries no commands.
+    Inputs {
+        /// The first of the inputs.
+        first: usize,
+        /// The last one; mostly the same.
+        last: usize,
+        /// How many commands of the first one come before.
         skip: u64,
     },
     /// There are none: it is the core's own entry, with this content.

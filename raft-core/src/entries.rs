@@ -31,6 +31,11 @@ impl<T> Runs<T> {
         Self(Items::None)
     }
 
+    /// The list of one element.
+    pub(crate) const fn one(item: T) -> Self {
+        Self(Items::One(item))
+    }
+
     /// Appends at the end.
     pub fn push(&mut self, item: T) {
         match &mut self.0 {
@@ -206,6 +211,11 @@ impl Entries {
         Self { runs: Runs::new() }
     }
 
+    /// Commands of one term; at least 1.
+    pub(crate) const fn of_commands(term: Term, count: u64) -> Self {
+        Self { runs: Runs::one(Run::Commands { term, count }) }
+    }
+
     /// Appends a run, joined with the last one where both are commands of one term.
     pub fn push(&mut self, run: Run) {
         if let Run::Commands { term, count } = run
@@ -266,6 +276,9 @@ impl Entries {
             }
             if joins && commands && run.term() == term {
                 return Err(EntriesError::NotJoined);
+            }
+            if matches!(run, Run::Membership { membership, .. } if membership.is_empty()) {
+                return Err(EntriesError::EmptyMembership);
             }
             index = index.plus(run.count());
             if index.get() > LIMIT {

@@ -14,7 +14,7 @@ pub enum ConfigError {
         /// The field.
         field: &'static str,
     },
-    /// `now` lies within 2T of the end of the clock's range.
+    /// `now` lies in the last two days of the clock's range.
     #[error("the clock is at the end of its range")]
     ClockOutOfRange,
 }
@@ -52,6 +52,9 @@ pub enum EntriesError {
     /// A run without entries.
     #[error("a run without entries")]
     EmptyRun,
+    /// A membership to which nobody belongs: a cluster in which it is in force is lost.
+    #[error("a membership of nobody")]
+    EmptyMembership,
     /// Two neighbouring runs of commands of one term: equal entries must be equal values.
     #[error("neighbouring runs of one term")]
     NotJoined,
@@ -192,7 +195,7 @@ pub enum RejectReason {
         /// How many wait.
         waiting: u64,
     },
-    /// `now` lies within 2T of the end of the clock's range.
+    /// `now` lies in the last two days of the clock's range.
     #[error("the clock is at the end of its range")]
     ClockOutOfRange,
 }
@@ -269,7 +272,7 @@ pub enum IgnoreReason {
     /// `Campaign` at a node that is holding an election.
     #[error("an election is under way")]
     AlreadyCampaigning,
-    /// `now` lies within 2T of the end of the clock's range.
+    /// `now` lies in the last two days of the clock's range.
     #[error("the clock is at the end of its range")]
     ClockOutOfRange,
 }

@@ -2,7 +2,7 @@
 
 use crate::entries::{Entries, Snapshot};
 use crate::membership::Membership;
-use crate::message::Envelope;
+use crate::message::{Envelope, Message};
 use crate::types::{LogIndex, LogPosition, NodeId, Term, Ticket, Token};
 use core::time::Duration;
 
@@ -125,6 +125,17 @@ pub enum Outcome {
 }
 
 impl Input {
+    /// Whether the runtime holds bytes that came with it.
+    pub(crate) fn carries_commands(&self) -> bool {
+        match self {
+            Self::Propose { .. } => true,
+            Self::Message(Envelope { message: Message::AppendEntries(m), .. }) => {
+                !m.entries.is_empty()
+            }
+            _ => false,
+        }
+    }
+
     /// The caller's name for it, if it is a request that is answered under a name.
     pub(crate) const fn token(&self) -> Option<Token> {
         match self {

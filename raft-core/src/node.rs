@@ -1,6 +1,6 @@
 //! The node: `step` = admit → dispatch → settle → check.
 
-use crate::action::{Action, Fate, RoleKind};
+use crate::action::{Action, Fate};
 use crate::config::Config;
 use crate::entries::Snapshot;
 use crate::error::{ConfigError, IgnoreReason, RecoveryError, RejectReason, StartError};
@@ -18,8 +18,8 @@ use crate::state::disk::Disk;
 use crate::state::rng::Rng;
 use crate::state::role::{Follower, Role};
 use crate::state::timers::{Deadline, Timers};
-use crate::status::{self, PeerStatus, Status};
-use crate::types::{Instant, LIMIT, LogIndex, LogPosition, NodeId, Round, Term, Ticket};
+use crate::status::{PeerStatus, Standing, Status};
+use crate::types::{Instant, LIMIT, LogIndex, LogPosition, Round, Ticket};
 use alloc::vec::Vec;
 use core::borrow::Borrow;
 
@@ -67,6 +67,8 @@ use core::borrow::Borrow;
 pub struct Node {
     core: Core,
     role: Role,
+    /// What the last [`Action::RoleChanged`] has told.
+    told: Standing,
 }
 
 impl Node {
@@ -78,7 +80,7 @@ impl Node {
     /// panics; a node that is refused must not be started from something else under the same id.
     pub fn new(config: Config, recovered: Recovered, now: Instant) -> Result<Self, StartError> {
         config.check()?;
-        if out_of_range(&config, now) {
+        if now > LAST_MOMENT {
             return Err(ConfigError::ClockOutOfRange.into());
         }
         let found = recovered.entries.last_position(recovered.prev);
@@ -124,13 +126,14 @@ impl Node {
         let mut role = Role::Follower(Follower::default());
         let term = core.term();
         become_follower(&mut core, &mut role, term, None);
-        Ok(Self { core, role })
+        let told = Standing::of(&core, &role);
+        Ok(Self { core, role, told })
     }
 
     /// Tells the node one thing, and returns what is to be done.
     ///
     /// `now` is read after the input arrived. A clock that runs backwards counts as standing still;
-    /// one within 2T of the end of its range is refused.
+    /// one in the last two days of its range is refused.
     pub fn step(&mut self, input: impl Into<Input>, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         self.step_into(input, now, &mut actions);
@@ -150,36 +153,28 @@ impl Node {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        let late = out_of_range(&self.core.config, now);
+        let late = now > LAST_MOMENT;
         if !late {
             self.core.clock_is_behind = now < self.core.now;
             self.core.now = self.core.now.max(now);
         }
-        let before = self.standing();
         for (nth, input) in inputs.into_iter().enumerate() {
             let input: &Input = input.borrow();
-            let from = match input {
-                Input::Message(envelope) => Some(envelope.from),
-                _ => None,
-            };
-            let token = input.token();
-            let refusal = match self.take(input, nth, late, actions) {
-                Ok(()) => None,
-                Err(Refusal::Ignored(reason)) => Some(Action::Ignored { from, reason }),
-                Err(Refusal::Rejected(reason)) => {
-                    token.map(|token| Action::Rejected { token, reason })
-                }
-            };
-            if let Some(refusal) = refusal {
-                actions.push(refusal);
+            if let Err(refusal) = self.take(input, nth, late, actions) {
+                actions.extend(refusal.answer(input));
+            }
+            if input.carries_commands() {
+                self.core.disk.passed(nth);
             }
         }
         self.settle(actions);
         if self.core.clock_is_behind {
             read::forget_leases(&mut self.core, &mut self.role);
         }
-        if self.standing() != before {
-            let (role, term, leader) = self.standing();
+        let standing = Standing::of(&self.core, &self.role);
+        if standing != self.told {
+            self.told = standing;
+            let Standing { role, term, leader } = standing;
             actions.push(Action::RoleChanged { role, term, leader });
         }
         debug_assert_eq!(self.check(), Ok(()), "a bug of raft-core");
@@ -252,11 +247,6 @@ impl Node {
     /// Names the first invariant that does not hold.
     pub fn check(&self) -> Result<(), Broken> {
         invariants::check(&self.core, &self.role)
-    }
-
-    /// What [`Action::RoleChanged`] tells.
-    fn standing(&self) -> (RoleKind, Term, Option<NodeId>) {
-        (self.role.kind(), self.core.term(), status::leader(&self.core, &self.role))
     }
 
     /// One input. An `Err` has changed nothing.
@@ -429,42 +419,42 @@ impl Node {
         let (core, role) = (&mut self.core, &mut self.role);
         election::settle_votes(core, role);
         let mut asks = false;
+        if let Role::Leader(leader) = role {
+            replication::settle_commit(core, leader);
+            reconfiguration::settle(core, leader);
+            transfer::settle(core, leader, actions);
+            asks = read::settle_leader(core, leader, actions);
+            leader.heartbeat_due |= asks;
+        }
+        if core.disk.lacks(&core.hard_state) {
+            actions.push(Action::Persist(core.disk.issue(&core.hard_state, core.now)));
+        }
         match role {
             Role::Leader(leader) => {
-                replication::settle_commit(core, leader);
-                reconfiguration::settle(core, leader);
-                transfer::settle(core, leader, actions);
-                asks = read::settle_leader(core, leader, actions);
-                leader.heartbeat_due |= asks;
+                replication::settle_sends(core, leader, actions);
+                if asks {
+                    read::asked(core, leader);
+                }
             }
             Role::Follower(follower) => {
-                replication::settle_answer(core, follower);
+                replication::settle_answer(core, follower, actions);
                 read::settle_follower(core, follower);
             }
             Role::PreCandidate(_) | Role::Candidate(_) => {}
         }
-        if let Some(write) = core.disk.issue(&core.hard_state, core.now) {
-            actions.push(Action::Persist(write));
-        }
-        if let Role::Leader(leader) = role {
-            replication::settle_sends(core, leader, actions);
-            if asks {
-                read::asked(core, leader);
-            }
-        }
-        if !core.outbox.is_empty() && core.is_open() {
-            let (from, term) = (core.id(), core.term());
-            let waiting = core.outbox.drain(..);
-            actions.extend(
-                waiting.map(|(to, message)| Action::Send(Envelope { from, to, term, message })),
-            );
-        }
+        core.hand_out_messages(actions);
         core.hand_out_applies(actions);
-        actions.append(&mut core.ended);
+        if !core.ended.is_empty() {
+            actions.append(&mut core.ended);
+        }
         core.timers.set(Deadline::Read, read::deadline(core, role));
         core.timers.set(Deadline::Disk, transfer::disk_deadline(core, role));
     }
 }
+
+/// Deadlines must not run over the end of the clock: T is at most a day, and the last moment of an
+/// election lies less than 2T ahead.
+const LAST_MOMENT: Instant = Instant::from_nanos(u64::MAX - 2 * 24 * 60 * 60 * 1_000_000_000);
 
 /// Why an input was refused, by the rules for requests or for everything else.
 enum Refusal {
@@ -473,6 +463,19 @@ enum Refusal {
 }
 
 impl Refusal {
+    /// What the runtime hears of it.
+    fn answer(self, input: &Input) -> Option<Action> {
+        match (self, input) {
+            (Self::Ignored(reason), Input::Message(envelope)) => {
+                Some(Action::Ignored { from: Some(envelope.from), reason })
+            }
+            (Self::Ignored(reason), _) => Some(Action::Ignored { from: None, reason }),
+            (Self::Rejected(reason), _) => {
+                input.token().map(|token| Action::Rejected { token, reason })
+            }
+        }
+    }
+
     fn of_late(input: &Input) -> Self {
         match input.token() {
             Some(_) => Self::Rejected(RejectReason::ClockOutOfRange),
@@ -491,9 +494,4 @@ impl From<RejectReason> for Refusal {
     fn from(reason: RejectReason) -> Self {
         Self::Rejected(reason)
     }
-}
-
-/// Deadlines must not run over the end of the clock.
-fn out_of_range(config: &Config, now: Instant) -> bool {
-    now.as_nanos() >= u64::MAX - 2 * config.timeout_nanos()
 }

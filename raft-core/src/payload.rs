@@ -58,15 +58,22 @@ pub fn bind<'a, P: Clone + 'a>(
                     Content::Membership(membership.clone()),
                 ));
             }
-            Source::Input { nth, skip } => {
-                let found = payloads(*nth);
-                let needed = skip.saturating_add(chunk.count);
-                let slice = range_of(*skip, needed).and_then(|range| found.get(range)).ok_or(
-                    PayloadError::MissingPayloads { nth: *nth, found: found.len(), needed },
-                )?;
-                let positions =
-                    (index.get()..).map(|at| LogPosition::new(chunk.term, LogIndex(at)));
-                bound.extend(positions.zip(slice.iter().cloned().map(Content::Command)));
+            Source::Inputs { first, last, skip } => {
+                let (mut skip, mut at) = (*skip, index);
+                for nth in *first..=*last {
+                    let found = payloads(nth);
+                    let left = index.plus(chunk.count).since(at);
+                    let is_last = nth == *last;
+                    let count = if is_last { left } else { left.min(rest_of(found, skip)) };
+                    let needed = skip.saturating_add(count);
+                    let slice = range_of(skip, needed)
+                        .and_then(|range| found.get(range))
+                        .ok_or(PayloadError::MissingPayloads { nth, found: found.len(), needed })?;
+                    let positions =
+                        (at.get()..).map(|at| LogPosition::new(chunk.term, LogIndex(at)));
+                    bound.extend(positions.zip(slice.iter().cloned().map(Content::Command)));
+                    (skip, at) = (0, at.plus(count));
+                }
             }
         }
         index = index.plus(chunk.count);
@@ -238,6 +245,10 @@ impl<P: Clone> PayloadLog<P> {
     }
 }
 
+fn rest_of<P>(found: &[P], skip: u64) -> u64 {
+    u64::try_from(found.len()).map_or(u64::MAX, |count| count.saturating_sub(skip))
+}
+
 fn range_of(from: u64, to: u64) -> Option<core::ops::Range<usize>> {
     Some(usize::try_from(from).ok()?..usize::try_from(to).ok()?)
 }
@@ -245,13 +256,13 @@ fn range_of(from: u64, to: u64) -> Option<core::ops::Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::{Content, PayloadLog, bind};
-    use crate::action::{Chunk, LogWrite};
+    use crate::action::{Chunk, LogWrite, Source};
     use crate::entries::{Entries, Run};
     use crate::error::PayloadError;
     use crate::membership::Membership;
     use crate::message::AppendEntries;
     use crate::types::{LogIndex, LogPosition, Term};
-    use alloc::vec::Vec;
+    use alloc::{vec, vec::Vec};
     use quickcheck::quickcheck;
 
     fn position(term: u64, index: u64) -> LogPosition {
@@ -265,6 +276,25 @@ mod tests {
 
     fn commands(term: u64, count: u64, nth: usize, skip: u64) -> Chunk {
         Chunk::of_input(Term(term), count, nth, skip)
+    }
+
+    #[test]
+    fn a_chunk_takes_the_commands_of_several_inputs_one_after_the_other() {
+        let inputs: [&[char]; 4] = [&['a', 'b'], &[], &['c'], &['d', 'e']];
+        let bind_all = |count, skip, last| {
+            let source = Source::Inputs { first: 0, last, skip };
+            let w = write(1, [Chunk { term: Term(1), count, source }]);
+            let bound = bind(&w, |nth| inputs[nth])?;
+            assert!(bound.iter().zip(1..).all(|((at, _), index)| *at == position(1, index)));
+            Ok(bound.iter().filter_map(|(_, content)| content.command().copied()).collect())
+        };
+        assert_eq!(bind_all(5, 0, 3), Ok(vec!['a', 'b', 'c', 'd', 'e']));
+        assert_eq!(bind_all(3, 1, 3), Ok(vec!['b', 'c', 'd']), "the end of the last was dropped");
+        assert_eq!(bind_all(2, 1, 2), Ok(vec!['b', 'c']));
+        let missing =
+            |nth, found, needed| Err(PayloadError::MissingPayloads { nth, found, needed });
+        assert_eq!(bind_all(6, 0, 3), missing(3, 2, 3));
+        assert_eq!(bind_all(1, 3, 2), missing(0, 2, 3));
     }
 
     /// Positions 1/1 a, 1/2 membership, 2/3 b, 2/4 c.

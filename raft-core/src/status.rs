@@ -135,8 +135,23 @@ impl PeerStatus {
     }
 }
 
+/// What an [`Action::RoleChanged`](crate::Action::RoleChanged) tells.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Standing {
+    pub(crate) role: RoleKind,
+    pub(crate) term: Term,
+    pub(crate) leader: Option<NodeId>,
+}
+
+impl Standing {
+    pub(crate) fn of(core: &Core, role: &Role) -> Self {
+        Self { role: role.kind(), term: core.term(), leader: leader(core, role) }
+    }
+}
+
 /// The leader of this term, if this node follows or is it.
-pub(crate) fn leader(core: &Core, role: &Role) -> Option<NodeId> {
+fn leader(core: &Core, role: &Role) -> Option<NodeId> {
     match role {
         Role::Leader(_) => Some(core.id()),
         Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => role.leader(),

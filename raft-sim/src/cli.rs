@@ -1,13 +1,14 @@
 //! The command line.
 
 use crate::measure::measure;
+use crate::picture::{self, Picture};
 use crate::play::{Played, play, play_rotations};
-use crate::record::{Nobody, Sink};
+use crate::record::{Nobody, Record, Sink};
 use crate::report;
 use crate::scenario::{LEVELS, Scenario, duration, instant, level_name};
 use crate::timeline::Timeline;
 use crate::trace::Trace;
-use clap::{Parser, Subcommand};
+use clap::{ArgGroup, Parser, Subcommand};
 use raft_core::{Instant, Protection};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -55,6 +56,7 @@ struct MeasureArguments {
 }
 
 #[derive(clap::Args, Debug)]
+#[command(group = ArgGroup::new("window").args(["timeline", "svg"]).multiple(true))]
 struct RunArguments {
     /// The name of a scenario, see `list`, or the path of a scenario file
     scenario: String,
@@ -65,21 +67,27 @@ struct RunArguments {
     #[arg(long, default_value_t = 0, value_name = "PLACES")]
     rotation: u64,
     /// How a node protects a working leader: plain, pre-vote or full [default: each that the
-    /// scenario names; with --timeline or --trace the last of them]
+    /// scenario names; with --timeline, --trace or --html the last of them]
     #[arg(long, value_parser = protection)]
     protection: Option<Protection>,
     /// Print what happens, one line an event, the nodes in columns
     #[arg(long)]
     timeline: bool,
-    /// The moment at which the timeline begins, such as 1.9s
-    #[arg(long, value_parser = duration, requires = "timeline", value_name = "TIME")]
+    /// The moment at which the timeline or the SVG begins, such as 1.9s
+    #[arg(long, value_parser = duration, requires = "window", value_name = "TIME")]
     from: Option<Duration>,
-    /// The moment at which the timeline ends
-    #[arg(long, value_parser = duration, requires = "timeline", value_name = "TIME")]
+    /// The moment at which it ends
+    #[arg(long, value_parser = duration, requires = "window", value_name = "TIME")]
     to: Option<Duration>,
     /// Write what happens as NDJSON, one line an event
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Write the run as a page for a browser: one file, without network
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Draw the run as SVG, a panel for each protection level
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 /// Carries out the command line; its exit code.
@@ -169,6 +177,7 @@ fn one(run: &RunArguments, out: &mut impl Write) -> Result<bool, Failure> {
     for play in &mut plays {
         play.rotation = run.rotation;
     }
+    pictures(&scenario, &plays, run)?;
     write!(out, "{}", report::in_full(&scenario, &plays))?;
     Ok(plays.iter().all(Played::is_good))
 }
@@ -188,7 +197,7 @@ fn shown(
         Some(path) => Some((path, Trace::new(BufWriter::new(file(path, File::create(path))?)))),
         None => None,
     };
-    let mut tell = |record: crate::record::Record| {
+    let mut tell = |record: Record| {
         if let Some((_, trace)) = &mut trace {
             trace.record(record.clone());
         }
@@ -205,6 +214,50 @@ fn shown(
         file(path, trace.finish())?;
     }
     Ok(played)
+}
+
+/// Draws what was played. The same run is played again: it is the same.
+fn pictures(scenario: &Scenario, plays: &[Played], run: &RunArguments) -> Result<(), Failure> {
+    if run.html.is_none() && run.svg.is_none() {
+        return Ok(());
+    }
+    let mut runs = Vec::new();
+    for played in plays {
+        let mut records: Vec<Record> = Vec::new();
+        let played = play(scenario, played.level, run.seed, &mut records);
+        runs.push((scenario.setup(played.level), records, played));
+    }
+    let Scenario { name, source, .. } = scenario;
+    let headings: Vec<_> = plays.iter().map(|played| level_name(played.level)).collect();
+    let title = format!("{name}: {}", scenario.title);
+    let notes = headings.iter().map(|level| {
+        format!(
+            "raft-sim run {source} --seed {} --rotation {} --protection {level}",
+            run.seed, run.rotation
+        )
+    });
+    let notes: Vec<_> = notes.collect();
+    let panels: Vec<_> = runs
+        .iter()
+        .zip(&notes)
+        .map(|((setup, records, played), notes)| Picture {
+            title: &title,
+            notes,
+            setup,
+            records,
+            violation: played.violation.as_ref(),
+        })
+        .collect();
+    if let Some(path) = &run.html {
+        let page = panels.last().map(Picture::html).unwrap_or_default();
+        file(path, fs::write(path, page))?;
+    }
+    if let Some(path) = &run.svg {
+        let panels: Vec<_> = headings.into_iter().zip(panels).collect();
+        let window = run.from.map_or(Instant::ZERO, instant)..=run.to.map_or(Instant::MAX, instant);
+        file(path, fs::write(path, picture::svg(&title, &panels, window)))?;
+    }
+    Ok(())
 }
 
 fn measured(what: &MeasureArguments, out: &mut impl Write) -> Result<bool, Failure> {
@@ -248,7 +301,7 @@ fn levels(scenario: &Scenario, run: &RunArguments) -> Result<Vec<Protection>, Fa
     match run.protection {
         Some(level) if made_for.contains(&level) => Ok(vec![level]),
         Some(level) => Err(not_made_for(scenario, level)),
-        None if run.timeline || run.trace.is_some() => {
+        None if run.timeline || run.trace.is_some() || run.html.is_some() => {
             Ok(made_for.last().copied().into_iter().collect())
         }
         None => Ok(made_for.clone()),

@@ -1,5 +1,6 @@
 //! What a run has seen of what can happen. A sweep that never exercised what it claims to test, fails.
 
+use crate::record::DropReason;
 use raft_core::{AppendOutcome, Message, Verdict};
 
 macro_rules! exercised {
@@ -72,8 +73,16 @@ exercised! {
     restarts,
     /// Messages lost.
     drops,
+    /// Those among them on a link that was cut.
+    drops_cut,
+    /// Those among them whose kind the link lost.
+    drops_kind,
     /// Those among them whose commands were gone when they were to be read.
     payloads_gone,
+    /// Changes of who reaches whom, by a shape.
+    shapes,
+    /// Links that began to flap.
+    flaps,
     /// Messages sent twice by the network.
     duplicates,
     /// Logs that were cut at their start, because a snapshot covers it.
@@ -163,6 +172,16 @@ impl Exercised {
             | Message::TimeoutNow
             | Message::ReadIndex(_)
             | Message::ReadIndexResponse(_) => {}
+        }
+    }
+
+    pub(crate) fn dropped(&mut self, reason: DropReason) {
+        self.drops += 1;
+        match reason {
+            DropReason::Cut => self.drops_cut += 1,
+            DropReason::Kind => self.drops_kind += 1,
+            DropReason::PayloadGone => self.payloads_gone += 1,
+            DropReason::Loss | DropReason::Down => {}
         }
     }
 

@@ -235,10 +235,14 @@ impl Host {
 
     /// When its node's deadline is, in simulated time.
     pub fn deadline(&self) -> Option<Instant> {
-        let deadline = self.process.as_ref()?.deadline?;
+        Some(self.simulated(self.process.as_ref()?.deadline?))
+    }
+
+    /// The simulated time at which its node is told this time, as far as can be said now.
+    fn simulated(&self, local: Instant) -> Instant {
         let origin = Instant::ZERO.saturating_add(self.clock_offset());
-        let reading = deadline.saturating_since(origin);
-        Some(self.clock.when(u64::try_from(reading.as_nanos()).unwrap_or(u64::MAX)))
+        let reading = local.saturating_since(origin);
+        self.clock.when(u64::try_from(reading.as_nanos()).unwrap_or(u64::MAX))
     }
 
     fn clock_offset(&self) -> Duration {
@@ -283,6 +287,7 @@ impl Host {
             applied: status.last_applied,
             durable_last: stored.log.last(),
             durable: stored.hard_state,
+            lease_until: status.lease_until.map(|local| self.simulated(local)),
         }
     }
 }

@@ -31,6 +31,7 @@ mod narrate;
 pub mod network;
 pub mod obligation;
 pub mod observe;
+pub mod picture;
 pub mod play;
 pub mod record;
 pub mod report;

@@ -164,7 +164,7 @@ fn appended(log: &LogWrite) -> impl Iterator<Item = Event> {
         let first = LogPosition::new(chunk.term, index);
         index.0 += chunk.count;
         let kind = match chunk.source {
-            Source::Input { .. } => EntryKind::Command,
+            Source::Inputs { .. } => EntryKind::Command,
             Source::Membership(_) => EntryKind::Membership,
         };
         Event::Append { first, count: chunk.count, kind }

@@ -1,11 +1,12 @@
 //! Directed links that delay, lose, duplicate and reorder messages, and that can be cut.
 
-use crate::choice::{Choices, Question};
+use crate::choice::{Choices, Question, nanos};
 use crate::host::Payload;
 use crate::record::DropReason;
-use crate::setup::{LinkProfile, MessageKind, Setup};
+use crate::setup::{LinkProfile, MessageKind, Setup, Shape};
 use raft_core::{Envelope, Instant, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// A message on its way, with the bytes of its commands.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -34,6 +35,8 @@ struct Link {
     cut: bool,
     /// How often it was cut so far.
     cuts: u64,
+    /// Since when it flaps, and how long it is cut or works at a time.
+    flaps: Option<(Instant, Duration)>,
     lost_kinds: BTreeSet<MessageKind>,
 }
 
@@ -61,7 +64,7 @@ impl Network {
             return Passage::Lost(DropReason::Cut);
         };
         let LinkProfile { min_delay, max_delay, loss_ppm, duplicate_ppm } = link.profile;
-        if link.cut {
+        if link.is_cut(now) {
             return Passage::Lost(DropReason::Cut);
         }
         if link.lost_kinds.contains(&MessageKind::of(&envelope.message)) {
@@ -77,24 +80,25 @@ impl Network {
     }
 
     /// What travels.
-    pub fn packet(&self, envelope: Envelope, payload: Payload) -> Packet {
-        let cuts = self.links.get(&(envelope.from, envelope.to)).map_or(0, |link| link.cuts);
+    pub fn packet(&self, envelope: Envelope, payload: Payload, now: Instant) -> Packet {
+        let link = self.links.get(&(envelope.from, envelope.to));
+        let cuts = link.map_or(0, |link| link.cuts(now));
         Packet { envelope, payload, cuts }
     }
 
     /// Whether a packet really arrives: not if the link was cut meanwhile.
-    pub fn arrives(&self, packet: &Packet) -> bool {
+    pub fn arrives(&self, packet: &Packet, now: Instant) -> bool {
         self.links
             .get(&(packet.envelope.from, packet.envelope.to))
-            .is_some_and(|link| !link.cut && link.cuts == packet.cuts)
+            .is_some_and(|link| !link.is_cut(now) && link.cuts(now) == packet.cuts)
     }
 
     /// Whether both directions between two nodes are whole, and let appends and answers through.
-    pub fn joins(&self, a: NodeId, b: NodeId) -> bool {
+    pub fn joins(&self, a: NodeId, b: NodeId, now: Instant) -> bool {
         let whole = |from, to| {
             let needed = [MessageKind::AppendEntries, MessageKind::AppendEntriesResponse];
             self.links.get(&(from, to)).is_some_and(|link| {
-                !link.cut && !needed.iter().any(|kind| link.lost_kinds.contains(kind))
+                !link.is_cut(now) && !needed.iter().any(|kind| link.lost_kinds.contains(kind))
             })
         };
         a == b || whole(a, b) && whole(b, a)
@@ -106,14 +110,33 @@ impl Network {
     }
 
     /// Makes one direction whole again.
-    pub fn heal(&mut self, from: NodeId, to: NodeId) {
-        self.change(from, to, |link| link.cut = false);
+    pub fn heal(&mut self, from: NodeId, to: NodeId, now: Instant) {
+        self.change(from, to, |link| link.heal(now));
+    }
+
+    /// Cuts one direction for a period, heals it for a period, and so on.
+    pub fn flap(&mut self, from: NodeId, to: NodeId, period: Duration, now: Instant) {
+        self.change(from, to, |link| {
+            link.heal(now);
+            link.flaps = Some((now, period));
+        });
+    }
+
+    /// Makes links whole, and cuts others, as a shape says.
+    pub fn reach(&mut self, shape: &Shape, leader: Option<NodeId>, now: Instant) {
+        for ((from, to), link) in &mut self.links {
+            match shape.joins(*from, *to, leader) {
+                Some(true) => link.heal(now),
+                Some(false) => link.cut(),
+                None => {}
+            }
+        }
     }
 
     /// Makes every link whole, for every kind of message.
-    pub fn heal_all(&mut self) {
+    pub fn heal_all(&mut self, now: Instant) {
         for link in self.links.values_mut() {
-            link.cut = false;
+            link.heal(now);
             link.lost_kinds.clear();
         }
     }
@@ -152,6 +175,26 @@ impl Link {
         self.cut = true;
         self.cuts += 1;
     }
+
+    fn heal(&mut self, now: Instant) {
+        self.cuts = self.cuts(now);
+        self.cut = false;
+        self.flaps = None;
+    }
+
+    fn is_cut(&self, now: Instant) -> bool {
+        self.cut || self.flapped(now).is_some_and(|times| times % 2 == 1)
+    }
+
+    fn cuts(&self, now: Instant) -> u64 {
+        self.cuts + self.flapped(now).map_or(0, |times| times.div_ceil(2))
+    }
+
+    /// How often it has changed since it flaps; the first change cuts it.
+    fn flapped(&self, now: Instant) -> Option<u64> {
+        let (since, period) = self.flaps?;
+        Some(1 + nanos(now.saturating_since(since)) / nanos(period).max(1))
+    }
 }
 
 #[cfg(test)]
@@ -160,7 +203,7 @@ mod tests {
     use crate::choice::Choices;
     use crate::host::Payload;
     use crate::record::DropReason;
-    use crate::setup::{LinkProfile, MessageKind, Setup};
+    use crate::setup::{LinkProfile, MessageKind, Setup, Shape, Whom};
     use raft_core::{
         Envelope, Instant, LogPosition, Message, NodeId, PreVote, RequestVote, Round, Term,
     };
@@ -168,6 +211,7 @@ mod tests {
 
     const A: NodeId = NodeId(1);
     const B: NodeId = NodeId(2);
+    const NOW: Instant = Instant::ZERO;
 
     fn envelope(message: Message) -> Envelope {
         Envelope { from: A, to: B, term: Term(1), message }
@@ -188,21 +232,47 @@ mod tests {
         assert_eq!(passage(&network, &vote()), Passage::Lost(DropReason::Cut));
         let back = Envelope { from: B, to: A, ..vote() };
         assert!(matches!(passage(&network, &back), Passage::Arrives(_)));
-        assert!(!network.joins(A, B) && network.joins(A, NodeId(3)));
-        network.heal(A, B);
-        assert!(network.joins(A, B));
+        assert!(!network.joins(A, B, NOW) && network.joins(A, NodeId(3), NOW));
+        network.heal(A, B, NOW);
+        assert!(network.joins(A, B, NOW));
     }
 
     #[test]
     fn a_cut_takes_what_is_on_its_way_even_if_it_is_healed_in_time() {
         let mut network = Network::new(&Setup::of_voters(2));
-        let packet = network.packet(vote(), Payload::default());
-        assert!(network.arrives(&packet));
+        let packet = network.packet(vote(), Payload::default(), NOW);
+        assert!(network.arrives(&packet, NOW));
         network.isolate(B);
-        assert!(!network.arrives(&packet));
-        network.heal_all();
-        assert!(!network.arrives(&packet));
-        assert!(network.arrives(&network.packet(vote(), Payload::default())));
+        assert!(!network.arrives(&packet, NOW));
+        network.heal_all(NOW);
+        assert!(!network.arrives(&packet, NOW));
+        assert!(network.arrives(&network.packet(vote(), Payload::default(), NOW), NOW));
+    }
+
+    #[test]
+    fn a_flapping_link_is_cut_first_and_takes_what_is_on_its_way_each_time() {
+        let mut network = Network::new(&Setup::of_voters(2));
+        let at = |millis: u64| Instant::from_nanos(millis * 1_000_000);
+        network.flap(A, B, Duration::from_millis(10), at(100));
+        let joined = [100, 109, 110, 119, 120, 130].map(|millis| network.joins(A, B, at(millis)));
+        assert_eq!(joined, [false, false, true, true, false, true]);
+        let packet = network.packet(vote(), Payload::default(), at(112));
+        assert!(network.arrives(&packet, at(119)));
+        assert!(!network.arrives(&packet, at(120)) && !network.arrives(&packet, at(135)));
+        let packet = network.packet(vote(), Payload::default(), at(132));
+        network.heal(A, B, at(136));
+        assert!(network.arrives(&packet, at(500)), "it was not cut since");
+    }
+
+    #[test]
+    fn a_shape_cuts_and_heals() {
+        let mut network = Network::new(&Setup::of_voters(4));
+        network.isolate(A);
+        let order = [1, 2, 3, 4].map(NodeId).to_vec();
+        network.reach(&Shape::Chain(order), None, NOW);
+        assert!(network.joins(A, B, NOW) && !network.joins(A, NodeId(3), NOW));
+        network.reach(&Shape::Deaf(Whom::Leader), Some(A), NOW);
+        assert!(!network.joins(A, B, NOW) && network.joins(B, NodeId(3), NOW));
     }
 
     #[test]

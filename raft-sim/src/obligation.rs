@@ -109,7 +109,7 @@ mod tests {
 
     fn write(ticket: u64, hard_state: Option<HardState>, log: Option<(u64, u64)>) -> Write {
         let log = log.map(|(first, count)| {
-            let source = Source::Input { nth: 0, skip: 0 };
+            let source = Source::Inputs { first: 0, last: 0, skip: 0 };
             let chunks = vec![Chunk { term: Term(2), count, source }].into();
             LogWrite { restart_after: None, first: LogIndex(first), chunks }
         });

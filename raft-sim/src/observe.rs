@@ -201,6 +201,7 @@ mod tests {
             applied: LogIndex::ZERO,
             durable_last: LogPosition::ZERO,
             durable: HardState::default(),
+            lease_until: None,
         };
         let (node, state) =
             if node == 0 { (None, None) } else { (Some(NodeId(node)), Some(state)) };

@@ -45,6 +45,9 @@ pub struct NodeState {
     pub durable_last: LogPosition,
     /// The hard state on the disk.
     pub durable: HardState,
+    /// Until when a leader may serve reads by its lease, unless it is prolonged: the moment of the
+    /// simulated time at which its own clock ends it.
+    pub lease_until: Option<Instant>,
 }
 
 /// What happened. The order within one step is that of `docs/TRACE.md`.

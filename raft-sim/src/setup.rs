@@ -2,9 +2,11 @@
 
 mod change;
 mod fault;
+mod shape;
 
 pub use change::Change;
 pub use fault::{Fault, MessageKind};
+pub use shape::{Shape, Whom};
 
 use raft_core::{
     Config, Entries, HardState, Instant, LogPosition, Membership, Node, NodeId, Protection,
@@ -110,6 +112,13 @@ impl Setup {
             _ => None,
         });
         let mut profiles = self.links.values().chain([&self.link]).chain(set);
+        let periods = self.timeline.iter().filter_map(|(_, fault)| match fault {
+            Fault::Flap { period, .. } => Some(period),
+            _ => None,
+        });
+        if periods.into_iter().any(Duration::is_zero) {
+            return Err(SetupError::Range);
+        }
         let thinks = self.clients.iter().all(|client| client.min_think <= client.max_think);
         if !thinks
             || self.disk.min_latency > self.disk.max_latency
@@ -152,8 +161,8 @@ pub enum SetupError {
         /// The node.
         node: NodeId,
     },
-    /// A range whose end is below its start.
-    #[error("a delay, a latency or a pause ends before it begins")]
+    /// A range whose end is below its start, or a period of zero.
+    #[error("a delay, a latency or a pause ends before it begins, or a period is zero")]
     Range,
 }
 
@@ -250,13 +259,28 @@ pub struct SnapshotProfile {
     /// How many of a million installations fail. If not 0, what became of a snapshot that was sent is
     /// sometimes reported late, or never.
     pub failure_ppm: u32,
+    /// From then on none fails, and each report comes.
+    pub failures_until: Instant,
     /// [`Config::snapshot_timeout`]; 60 T if it is not given.
     pub timeout: Option<Duration>,
 }
 
+impl SnapshotProfile {
+    /// How many of a million installations fail that begin now.
+    pub fn failing(&self, now: Instant) -> u32 {
+        if now < self.failures_until { self.failure_ppm } else { 0 }
+    }
+}
+
 impl Default for SnapshotProfile {
     fn default() -> Self {
-        Self { every: 0, delay: Duration::from_millis(20), failure_ppm: 0, timeout: None }
+        Self {
+            every: 0,
+            delay: Duration::from_millis(20),
+            failure_ppm: 0,
+            failures_until: Instant::MAX,
+            timeout: None,
+        }
     }
 }
 

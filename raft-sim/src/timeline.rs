@@ -3,7 +3,7 @@
 //! Heartbeats that say nothing new, and the answers to them, are counted and not shown; the trace
 //! has them all.
 
-mod words;
+pub(crate) mod words;
 
 use crate::record::{DropReason, Event, NodeState, Record, Sink};
 use crate::report::{WIDTH, wrapped};

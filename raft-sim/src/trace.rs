@@ -6,8 +6,8 @@ use crate::record::{
 use crate::setup::Fault;
 use raft_core::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, Config, Consistency, Echo, Entries,
-    Envelope, HardState, LogPosition, Membership, Message, NodeId, Probe, Run, Snapshot, Source,
-    Write,
+    Envelope, HardState, Instant, LogPosition, Membership, Message, NodeId, Probe, Run, Snapshot,
+    Source, Write,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -64,6 +64,11 @@ pub fn line(record: &Record) -> String {
     serde_json::to_string(&line).expect("numbers, texts and string keys only")
 }
 
+/// The name of an event.
+pub(crate) fn name(of: &Event) -> &'static str {
+    event(of).0
+}
+
 /// The order of the keys on a line.
 #[derive(Serialize)]
 struct Line {
@@ -91,6 +96,7 @@ struct State {
     durable_last_term: u64,
     durable_term: u64,
     durable_vote: Option<NodeId>,
+    lease_until: Option<Instant>,
 }
 
 impl State {
@@ -107,6 +113,7 @@ impl State {
             durable_last_term: state.durable_last.term.get(),
             durable_term: state.durable.current_term.get(),
             durable_vote: state.durable.voted_for,
+            lease_until: state.lease_until,
         }
     }
 }
@@ -316,7 +323,7 @@ fn persist(write: &Write) -> Value {
     let log = write.log.as_ref().map(|log| {
         let chunks = log.chunks.iter().map(|chunk| {
             let kind = match chunk.source {
-                Source::Input { .. } => "command",
+                Source::Inputs { .. } => "command",
                 Source::Membership(_) => "membership",
             };
             json!({ "term": chunk.term, "count": chunk.count, "kind": kind })
@@ -381,6 +388,10 @@ fn done(fault: &Fault) -> Value {
         Fault::Cut { from, to } => link("cut", *from, *to),
         Fault::Heal { from, to } => link("heal", *from, *to),
         Fault::HealAll => json!({ "what": "heal_all" }),
+        Fault::Reach { shape } => json!({ "what": "reach", "shape": format!("{shape}") }),
+        Fault::Flap { from, to, period } => {
+            joined(link("flap", *from, *to), json!({ "period": nanos(*period) }))
+        }
         Fault::Isolate { node: id } => node("isolate", *id),
         Fault::Crash { node: id } => node("crash", *id),
         Fault::CrashInStep { node: id } => node("crash_in_step", *id),

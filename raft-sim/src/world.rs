@@ -375,7 +375,7 @@ impl World {
             self.exercised.duplicates += 1;
             self.tell(None, Event::Duplicate { message: envelope.clone() });
         }
-        let packet = self.network.packet(envelope, Payload { commands, machine });
+        let packet = self.network.packet(envelope, Payload { commands, machine }, self.now);
         for time in arrivals {
             self.schedule(time, Pending::Deliver(packet.clone()));
         }
@@ -384,7 +384,7 @@ impl World {
     fn deliver(&mut self, packet: Packet) -> Result<(), Violation> {
         let to = packet.envelope.to;
         let receives = self.hosts.get(&to).is_some_and(|host| host.process.is_some());
-        if !self.network.arrives(&packet) {
+        if !self.network.arrives(&packet, self.now) {
             self.drop_message(packet.envelope, DropReason::Cut);
             return Ok(());
         }
@@ -397,8 +397,7 @@ impl World {
     }
 
     fn drop_message(&mut self, message: Envelope, reason: DropReason) {
-        self.exercised.drops += 1;
-        self.exercised.payloads_gone += u64::from(reason == DropReason::PayloadGone);
+        self.exercised.dropped(reason);
         self.sent(&message, Ended::Failed);
         self.tell(None, Event::Drop { message, reason });
     }

@@ -212,10 +212,6 @@ fn up_to_date(core: &Core, last: LogPosition) -> Verdict {
 /// The moment at which a quorum was surely heard: the quorum-th newest send time that was
 /// acknowledged. The leader hears itself now.
 fn quorum_heard_at(core: &Core, leader: &Leader) -> Instant {
-    let heard = |id| match leader.peer(id) {
-        Some(progress) => progress.heard_at.as_nanos(),
-        None if id == core.id() => core.now.as_nanos(),
-        None => 0,
-    };
+    let heard = leader.of_each(core.id(), core.now.as_nanos(), |peer| peer.heard_at.as_nanos());
     Instant::from_nanos(quorum::reached(core.membership(), heard))
 }

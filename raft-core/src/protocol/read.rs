@@ -182,12 +182,8 @@ pub(crate) fn lease_until(core: &Core, leader: &Leader) -> Option<Instant> {
     if !core.has_leases() || leader.lease_void || core.clock_is_behind {
         return None;
     }
-    let promised = |id| match leader.peer(id) {
-        Some(peer) => peer.lease_until.as_nanos(),
-        // The leader itself votes for nobody else while it leads.
-        None if id == core.id() => u64::MAX,
-        None => 0,
-    };
+    // The leader itself votes for nobody else while it leads.
+    let promised = leader.of_each(core.id(), u64::MAX, |peer| peer.lease_until.as_nanos());
     Some(Instant::from_nanos(quorum::reached(core.membership(), promised)))
 }
 
@@ -207,11 +203,7 @@ const NOBODY_TO_ASK: Round = Round(u64::MAX);
 
 /// The newest round that a quorum has acknowledged.
 fn confirmed_round(core: &Core, leader: &Leader) -> Round {
-    let heard = |id| match leader.peer(id) {
-        Some(peer) => peer.heard.get(),
-        None if id == core.id() => NOBODY_TO_ASK.get(),
-        None => 0,
-    };
+    let heard = leader.of_each(core.id(), NOBODY_TO_ASK.get(), |peer| peer.heard.get());
     Round(quorum::reached(core.membership(), heard))
 }
 

@@ -10,6 +10,7 @@ use crate::message::{
 use crate::protocol::contact::{echo, on_contact, respond};
 use crate::protocol::snapshot;
 use crate::state::core::Core;
+use crate::state::disk::Part;
 use crate::state::progress::{Phase, Progress};
 use crate::state::quorum;
 use crate::state::role::{Follower, Leader, Role};
@@ -43,7 +44,7 @@ pub(crate) fn on_propose(
         return Err(RejectReason::TooManyUncommitted { waiting });
     }
     let first = LogPosition::new(core.term(), core.log.last_index().next());
-    core.append_commands(core.term(), count, nth, 0);
+    core.append_commands(core.term(), count, Part { nth, skip: 0, of: count });
     Ok(first)
 }
 
@@ -88,7 +89,7 @@ pub(crate) fn refuse_stale_leader(core: &mut Core, from: NodeId) {
 
 /// Answers the leader once for all that it said: at once where nothing has to be written, and again
 /// when more of its entries are durable.
-pub(crate) fn settle_answer(core: &mut Core, follower: &mut Follower) {
+pub(crate) fn settle_answer(core: &mut Core, follower: &mut Follower, actions: &mut Vec<Action>) {
     let Some(leader) = follower.leader else { return };
     if !core.is_open() {
         // It could not leave yet, and a later one would take its place without its echo.
@@ -101,7 +102,14 @@ pub(crate) fn settle_answer(core: &mut Core, follower: &mut Follower) {
     follower.answer_now = false;
     follower.acknowledged = follower.acknowledged.max(match_index);
     let echo = follower.probe.take().map(|probe| echo(core, probe));
-    respond(core, leader, AppendOutcome::Matched { match_index }, echo);
+    let outcome = AppendOutcome::Matched { match_index };
+    if core.outbox.is_empty() {
+        let message = Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo });
+        let (from, term) = (core.id(), core.term());
+        actions.push(Action::Send(Envelope { from, to: leader, term, message }));
+    } else {
+        respond(core, leader, outcome, echo);
+    }
 }
 
 /// A follower answers (Raft paper, 5.3).
@@ -179,11 +187,11 @@ pub(crate) fn on_heartbeat_timeout(core: &mut Core, leader: &mut Leader) {
 /// Commits what a quorum holds durably, if it is of the leader's own term: an entry of an earlier
 /// term may still be replaced, however many hold it (Raft paper, 5.4.2, figure 8).
 pub(crate) fn settle_commit(core: &mut Core, leader: &Leader) {
-    let durable = |id| match leader.peer(id) {
-        Some(progress) => progress.match_index.get(),
-        None if id == core.id() => core.disk.durable_index().get(),
-        None => 0,
-    };
+    if core.commit_index == core.log.last_index() {
+        return;
+    }
+    let own = core.disk.durable_index().get();
+    let durable = leader.of_each(core.id(), own, |peer| peer.match_index.get());
     let index = LogIndex(quorum::reached(core.membership(), durable));
     if index > core.commit_index && core.log.term_at(index) == Some(core.term()) {
         core.advance_commit(index);
@@ -197,6 +205,11 @@ pub(crate) fn settle_sends(core: &mut Core, leader: &mut Leader, actions: &mut V
     let mut round = None;
     let heartbeat = core::mem::take(&mut leader.heartbeat_due);
     for (id, peer) in &mut leader.peers {
+        let is_level =
+            peer.next_index > core.log.last_index() && peer.announced >= core.commit_index;
+        if is_level && !heartbeat {
+            continue;
+        }
         if snapshot::is_needed(core, peer) {
             actions.push(snapshot::ask_for(core, *id, peer));
         }
@@ -239,7 +252,8 @@ fn accept(core: &mut Core, m: &AppendEntries, nth: usize) {
             match run {
                 Run::Commands { term, .. } => {
                     let known = new.since(before) - 1;
-                    core.append_commands(*term, run.count() - known, nth, skip + known);
+                    let part = Part { nth, skip: skip + known, of: m.entries.commands() };
+                    core.append_commands(*term, run.count() - known, part);
                 }
                 Run::Membership { term, membership } => {
                     core.append_membership(*term, Membership::clone(membership));

@@ -86,7 +86,9 @@ pub(crate) fn on_install(
         follower.answer_now = true;
     } else {
         // What was decided before must be carried out before.
-        actions.extend(core.disk.issue(&core.hard_state, core.now).map(Action::Persist));
+        if core.disk.lacks(&core.hard_state) {
+            actions.push(Action::Persist(core.disk.issue(&core.hard_state, core.now)));
+        }
         core.hand_out_applies(actions);
         core.installing = Some(m.snapshot.clone());
         actions.push(Action::InstallSnapshot { snapshot: m.snapshot.clone() });

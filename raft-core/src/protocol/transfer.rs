@@ -98,10 +98,9 @@ pub(crate) fn on_timeout_now(
 /// When the leader's oldest write will have waited too long. A lone voter has nobody to hand over to,
 /// and holds up nobody.
 pub(crate) fn disk_deadline(core: &Core, role: &Role) -> Option<Instant> {
-    let keeps_others_waiting =
-        matches!(role, Role::Leader(_)) && !core.membership().is_lone_voter(core.id());
-    let since = core.disk.waiting_since().filter(|_| keeps_others_waiting)?;
-    Some(since.saturating_add(core.config.disk_timeout))
+    let since = core.disk.waiting_since().filter(|_| matches!(role, Role::Leader(_)))?;
+    let keeps_others_waiting = !core.membership().is_lone_voter(core.id());
+    keeps_others_waiting.then(|| since.saturating_add(core.config.disk_timeout))
 }
 
 /// The oldest write has waited too long: a leader with a hung disk must not keep the office. It hands

@@ -1,12 +1,12 @@
 //! What a node knows in every role.
 
-use crate::action::{Action, Chunk};
+use crate::action::Action;
 use crate::config::{Config, Protection};
 use crate::entries::Snapshot;
 use crate::input::HardState;
 use crate::membership::Membership;
-use crate::message::{Message, Permit};
-use crate::state::disk::Disk;
+use crate::message::{Envelope, Message, Permit};
+use crate::state::disk::{Disk, Part};
 use crate::state::log::Log;
 use crate::state::rng::Rng;
 use crate::state::timers::{Deadline, Timers};
@@ -75,8 +75,8 @@ impl Core {
     /// Whether this node has a say in elections: it is a voter in the membership in force or in the
     /// newest committed one.
     pub(crate) fn has_a_vote(&self) -> bool {
-        let committed = self.log.membership_at(self.commit_index);
-        self.membership().is_voter(self.id()) || committed.is_voter(self.id())
+        let votes_in = |membership: &Membership| membership.is_voter(self.id());
+        votes_in(self.membership()) || votes_in(self.log.membership_at(self.commit_index))
     }
 
     /// Whether this node may hold an election: it has a vote, and neither the terms nor the log have
@@ -133,14 +133,14 @@ impl Core {
     }
 
     /// Appends commands to the log, and to what is to be written.
-    pub(crate) fn append_commands(&mut self, term: Term, count: u64, nth: usize, skip: u64) {
-        self.disk.append(self.log.last_index(), Chunk::of_input(term, count, nth, skip));
+    pub(crate) fn append_commands(&mut self, term: Term, count: u64, part: Part) {
+        self.disk.append_commands(self.log.last_index(), term, count, part);
         self.log.append_commands(term, count);
     }
 
     /// Appends a membership entry to the log, and to what is to be written.
     pub(crate) fn append_membership(&mut self, term: Term, membership: Membership) {
-        self.disk.append(self.log.last_index(), Chunk::of_membership(term, membership.clone()));
+        self.disk.append_membership(self.log.last_index(), term, membership.clone());
         self.log.append_membership(term, membership);
     }
 
@@ -161,10 +161,23 @@ impl Core {
         self.last_applied = index;
     }
 
+    /// Hands out what waits in the outbox, if its door is open.
+    pub(crate) fn hand_out_messages(&mut self, actions: &mut Vec<Action>) {
+        if self.outbox.is_empty() || !self.is_open() {
+            return;
+        }
+        let (from, term) = (self.id(), self.term());
+        let envelope = |(to, message)| Action::Send(Envelope { from, to, term, message });
+        actions.extend(self.outbox.drain(..).map(envelope));
+    }
+
     /// Hands out what is committed and durable here, one term at a time.
     pub(crate) fn hand_out_applies(&mut self, actions: &mut Vec<Action>) {
+        if self.last_applied == self.commit_index || self.installing.is_some() {
+            return;
+        }
         let end = self.commit_index.min(self.disk.durable_index());
-        while self.last_applied < end && self.installing.is_none() {
+        while self.last_applied < end {
             let first = self.last_applied.next();
             let through = self.log.end_of_term(first, end);
             let through = through.expect("what is committed is in the log");

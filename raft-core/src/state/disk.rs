@@ -34,6 +34,17 @@ pub(crate) struct Disk {
     /// The log up to here is durable as it stands.
     durable_index: LogIndex,
     next_write: Option<LogWrite>,
+    /// The input with whose last command `next_write` ends. Commands of a later input may join the
+    /// chunk; an input whose commands were not taken closes it.
+    ends_with: Option<usize>,
+}
+
+/// Which commands: the input `nth` of this call carries `of` of them, and these come after `skip`.
+#[derive(Clone, Copy)]
+pub(crate) struct Part {
+    pub(crate) nth: usize,
+    pub(crate) skip: u64,
+    pub(crate) of: u64,
 }
 
 /// A write that was handed out.
@@ -57,6 +68,7 @@ impl Disk {
             issued_hard_state: hard_state,
             durable_index,
             next_write: None,
+            ends_with: None,
         }
     }
 
@@ -94,24 +106,49 @@ impl Disk {
         self.next_write = Some(LogWrite { restart_after, ..LogWrite::from(start.index.next()) });
     }
 
-    /// The log gets a chunk after `last`, its last index so far.
-    pub(crate) fn append(&mut self, last: LogIndex, chunk: Chunk) {
-        let write = self.next_write.get_or_insert(LogWrite::from(last.next()));
-        if let (Source::Input { nth, skip }, Some(before)) =
-            (&chunk.source, write.chunks.last_mut())
-            && let Source::Input { nth: same, skip: from } = &before.source
-            && (nth, *skip, chunk.term) == (same, from + before.count, before.term)
-        {
-            before.count += chunk.count;
-            return;
+    /// The log gets a membership after `last`, its last index so far.
+    pub(crate) fn append_membership(&mut self, last: LogIndex, term: Term, entry: Membership) {
+        self.push(last, Chunk::of_membership(term, entry));
+        self.ends_with = None;
+    }
+
+    /// The log gets `count` commands after `last`, its last index so far. All that several inputs
+    /// bring in one term is one chunk.
+    pub(crate) fn append_commands(&mut self, last: LogIndex, term: Term, count: u64, part: Part) {
+        let Part { nth, skip, of } = part;
+        let joins = skip == 0 && self.ends_with.is_some();
+        self.ends_with = (skip + count == of).then_some(nth);
+        let newest = self.next_write.as_mut().and_then(|write| write.chunks.last_mut());
+        match newest {
+            Some(Chunk { term: same, count: so_far, source: Source::Inputs { last, .. } })
+                if joins && *same == term =>
+            {
+                (*last, *so_far) = (nth, *so_far + count);
+            }
+            _ => self.push(last, Chunk::of_input(term, count, nth, skip)),
         }
-        write.chunks.push(chunk);
+    }
+
+    /// The input `nth` carries commands. If they were not taken, no later ones join those before.
+    pub(crate) fn passed(&mut self, nth: usize) {
+        self.ends_with = self.ends_with.filter(|end| *end == nth);
+    }
+
+    fn push(&mut self, last: LogIndex, chunk: Chunk) {
+        match &mut self.next_write {
+            Some(write) => write.chunks.push(chunk),
+            None => {
+                let (first, chunks) = (last.next(), Runs::one(chunk));
+                self.next_write = Some(LogWrite { restart_after: None, first, chunks });
+            }
+        }
     }
 
     /// The log loses everything from `index` on. A write that is on its way proves nothing any more
     /// about what it wrote there: a later ticket drops it.
     pub(crate) fn truncate_from(&mut self, index: LogIndex) {
         let kept = index.prev();
+        self.ends_with = None;
         self.durable_index = self.durable_index.min(kept);
         for write in &mut self.in_flight {
             write.through = write.through.map(|through| through.min(kept));
@@ -131,13 +168,16 @@ impl Disk {
         }
     }
 
-    /// The write that makes durable what has changed since the last one, if anything has.
-    pub(crate) fn issue(&mut self, hard_state: &HardState, now: Instant) -> Option<Write> {
+    /// Whether anything has changed since the last write was issued.
+    pub(crate) fn lacks(&self, hard_state: &HardState) -> bool {
+        self.next_write.is_some() || self.issued_hard_state != *hard_state
+    }
+
+    /// The write that makes durable what has changed since the last one.
+    pub(crate) fn issue(&mut self, hard_state: &HardState, now: Instant) -> Write {
         let log = self.next_write.take();
+        self.ends_with = None;
         let hard_state = (self.issued_hard_state != *hard_state).then_some(*hard_state);
-        if log.is_none() && hard_state.is_none() {
-            return None;
-        }
         let ticket = self.next;
         self.next = ticket.next();
         self.issued_hard_state = hard_state.unwrap_or(self.issued_hard_state);
@@ -151,7 +191,7 @@ impl Disk {
             write.issued_at = newest.issued_at;
         }
         self.in_flight.push_back(write);
-        Some(Write { ticket, hard_state, log })
+        Write { ticket, hard_state, log }
     }
 
     /// Every write up to `ticket` is durable. `None` if this life did not issue it.
@@ -177,6 +217,7 @@ impl Disk {
             && self.in_flight.iter().all(|write| write.through.is_none_or(|index| index <= last))
             && self.durable_index <= last
             && self.next_write.as_ref().is_none_or(|write| write.restart_after.is_some())
+            && self.ends_with.is_none()
     }
 }
 
@@ -190,7 +231,7 @@ impl LogWrite {
 impl Chunk {
     /// `count` commands of the input `nth` of this call, after `skip` of them.
     pub(crate) const fn of_input(term: Term, count: u64, nth: usize, skip: u64) -> Self {
-        Self { term, count, source: Source::Input { nth, skip } }
+        Self { term, count, source: Source::Inputs { first: nth, last: nth, skip } }
     }
 
     /// A membership entry.
@@ -201,8 +242,8 @@ impl Chunk {
 
 #[cfg(test)]
 mod tests {
-    use super::{Disk, MAX_IN_FLIGHT};
-    use crate::action::{Chunk, Write};
+    use super::{Disk, MAX_IN_FLIGHT, Part};
+    use crate::action::Write;
     use crate::input::HardState;
     use crate::types::{Instant, LogIndex, Term, Ticket};
     use core::time::Duration;
@@ -215,11 +256,12 @@ mod tests {
     }
 
     fn commands(disk: &mut Disk, after: u64, count: u64) {
-        disk.append(LogIndex(after), Chunk::of_input(Term(1), count, 0, 0));
+        disk.append_commands(LogIndex(after), Term(1), count, Part { nth: 0, skip: 0, of: count });
     }
 
     fn issue(disk: &mut Disk) -> Write {
-        disk.issue(&HARD_STATE, Instant::ZERO).expect("something has changed")
+        assert!(disk.lacks(&HARD_STATE), "something has changed");
+        disk.issue(&HARD_STATE, Instant::ZERO)
     }
 
     #[test]
@@ -241,7 +283,7 @@ mod tests {
         let mut disk = disk();
         commands(&mut disk, 9, 5);
         disk.truncate_from(LogIndex(12));
-        disk.append(LogIndex(11), Chunk::of_input(Term(2), 1, 1, 0));
+        disk.append_commands(LogIndex(11), Term(2), 1, Part { nth: 1, skip: 0, of: 1 });
         let log = issue(&mut disk).log.expect("a change of the log");
         assert_eq!((log.first, log.last_index()), (LogIndex(10), LogIndex(12)));
         let counts: alloc::vec::Vec<_> = log.chunks.iter().map(|c| (c.term, c.count)).collect();

@@ -131,6 +131,12 @@ impl Log {
     /// carries. `first` lies in the log, or right after it.
     pub(crate) fn entries(&self, first: LogIndex, count: u64) -> Entries {
         let end = LogIndex(self.last.get().min(first.prev().plus(count).get()));
+        if let Some(run) = self.runs.last()
+            && (run.first.max(self.membership_index().next())..=end).contains(&first)
+        {
+            // Nearly every message: commands of the newest term, after the newest membership.
+            return Entries::of_commands(run.term, end.since(first.prev()));
+        }
         let mut entries = Entries::new();
         let mut memberships = {
             let from = self.memberships.partition_point(|(index, _)| *index < first);

@@ -15,11 +15,11 @@ pub(crate) fn has_quorum(membership: &Membership, says_yes: impl Fn(NodeId) -> b
 ///
 /// With the match indices it is the index that may be committed; with the send times of what was
 /// acknowledged, the moment at which a quorum was surely heard.
-pub(crate) fn reached(membership: &Membership, value: impl Fn(NodeId) -> u64) -> u64 {
-    let half = |voters: &[NodeId]| match voters.len() {
+pub(crate) fn reached(membership: &Membership, mut value: impl FnMut(NodeId) -> u64) -> u64 {
+    let mut half = |voters: &[NodeId]| match voters.len() {
         // Nearly every cluster: no page of zeros to be cleared for three numbers.
-        0..=8 => reached_in(voters, &value, &mut [0; 8]),
-        _ => reached_in(voters, &value, &mut [0; Membership::MAX_VOTERS]),
+        0..=8 => reached_in(voters, &mut value, &mut [0; 8]),
+        _ => reached_in(voters, &mut value, &mut [0; Membership::MAX_VOTERS]),
     };
     match (half(membership.voters()), half(membership.outgoing())) {
         (Some(new), Some(old)) => new.min(old),
@@ -29,7 +29,11 @@ pub(crate) fn reached(membership: &Membership, value: impl Fn(NodeId) -> u64) ->
 }
 
 /// The greatest value that a majority of one half has reached.
-fn reached_in(voters: &[NodeId], value: impl Fn(NodeId) -> u64, values: &mut [u64]) -> Option<u64> {
+fn reached_in(
+    voters: &[NodeId],
+    mut value: impl FnMut(NodeId) -> u64,
+    values: &mut [u64],
+) -> Option<u64> {
     let values = &mut values[..voters.len()];
     for (slot, id) in values.iter_mut().zip(voters) {
         *slot = value(*id);

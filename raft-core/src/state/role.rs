@@ -115,6 +115,33 @@ impl Leader {
         Some(&self.peers[at].1)
     }
 
+    /// A number of each node: of a peer as `of_peer` says, of the leader itself `own`, of a stranger 0.
+    /// Asked in the order of ids, as a [`quorum`](crate::state::quorum) asks, it walks along the peers
+    /// once.
+    pub(crate) fn of_each(
+        &self,
+        id: NodeId,
+        own: u64,
+        of_peer: impl Fn(&Progress) -> u64,
+    ) -> impl FnMut(NodeId) -> u64 {
+        let (mut rest, mut before) = (&self.peers[..], None);
+        move |asked| {
+            if before.replace(asked) >= Some(asked) {
+                rest = &self.peers;
+            }
+            while let [(peer, _), others @ ..] = rest
+                && *peer < asked
+            {
+                rest = others;
+            }
+            match rest.first() {
+                Some((peer, progress)) if *peer == asked => of_peer(progress),
+                _ if asked == id => own,
+                _ => 0,
+            }
+        }
+    }
+
     pub(crate) fn peer_mut(&mut self, id: NodeId) -> Option<&mut Progress> {
         let at = self.peers.binary_search_by_key(&id, |(peer, _)| *peer).ok()?;
         Some(&mut self.peers[at].1)

@@ -110,7 +110,7 @@ fn push_chunks(entries: &mut Entries, log: &LogWrite) {
     for chunk in log.chunks.iter() {
         let term = chunk.term;
         entries.push(match &chunk.source {
-            Source::Input { .. } => Run::Commands { term, count: chunk.count },
+            Source::Inputs { .. } => Run::Commands { term, count: chunk.count },
             Source::Membership(membership) => {
                 Run::Membership { term, membership: membership.clone() }
             }

@@ -2,8 +2,8 @@
 
 use crate::common::{Actions, S1, S2, S3, Setup, Solo, T, at, ms, says, voters};
 use raft_core::{
-    AppendEntries, AppendOutcome, Envelope, IgnoreReason, Input, LogIndex, Message, Protection,
-    RoleKind, Source, Term, Ticket, Token, Verdict,
+    AppendEntries, AppendOutcome, Envelope, IgnoreReason, Input, LogIndex, LogWrite, Message,
+    Protection, RejectReason, RoleKind, Source, Term, Ticket, Token, Verdict,
 };
 
 /// S1 of three in term 1, whose disk answers when the test says so. Its promise is durable already,
@@ -233,10 +233,27 @@ fn a_write_names_where_the_bytes_of_its_commands_are() {
     let propose = |count| Input::Propose { token: Token(0), count };
     let log = leader.step_all([propose(2), Input::Wake, propose(3)]).writes()[0].log.clone();
     let log = log.expect("a change of the log");
-    let sources: Vec<_> = log.chunks.iter().map(|c| (c.count, c.source.clone())).collect();
-    let first = (2, Source::Input { nth: 0, skip: 0 });
-    let second = (3, Source::Input { nth: 2, skip: 0 });
-    assert_eq!((log.first, sources), (LogIndex(2), vec![first, second]));
+    assert_eq!((log.first, sources(&log)), (LogIndex(2), vec![(5, from_inputs(0, 2, 0))]));
+}
+
+#[test]
+fn commands_that_are_not_taken_part_those_before_from_those_after() {
+    let mut leader = slow_leader();
+    let propose = |count| Input::Propose { token: Token(0), count };
+    let step = leader.step_all([propose(2), propose(0), propose(3), propose(1)]);
+    assert_eq!(step.rejected(), [RejectReason::BadCount { count: 0 }]);
+    let log = step.writes()[0].log.clone().expect("a change of the log");
+    assert_eq!(sources(&log), [(2, from_inputs(0, 0, 0)), (4, from_inputs(2, 3, 0))]);
+
+    let mut node = slow_node();
+    let append = |round, prev, terms: &[u64]| {
+        let message = says::appends(round, prev, terms);
+        Input::Message(Envelope { from: S2, to: S1, term: Term(1), message })
+    };
+    let first = append(1, says::START, &[1, 1]);
+    let step = node.step_all([first.clone(), first, append(2, at(1, 2), &[1])]);
+    let log = step.writes()[0].log.clone().expect("a change of the log");
+    assert_eq!(sources(&log), [(2, from_inputs(0, 0, 0)), (1, from_inputs(2, 2, 0))]);
 }
 
 #[test]
@@ -249,10 +266,8 @@ fn a_write_skips_the_commands_that_it_has_already() {
     };
     let both = [append(2, at(0, 0), &[1, 1, 1]), append(3, at(1, 2), &[1, 1, 1])];
     let log = node.step_all(both).writes()[0].log.clone().expect("a change of the log");
-    let sources: Vec<_> = log.chunks.iter().map(|c| (c.count, c.source.clone())).collect();
-    let first = (1, Source::Input { nth: 0, skip: 2 });
-    let second = (2, Source::Input { nth: 1, skip: 1 });
-    assert_eq!((log.first, sources), (LogIndex(3), vec![first, second]));
+    let expected = vec![(1, from_inputs(0, 0, 2)), (2, from_inputs(1, 1, 1))];
+    assert_eq!((log.first, sources(&log)), (LogIndex(3), expected));
 }
 
 #[test]
@@ -265,13 +280,9 @@ fn a_membership_entry_has_no_bytes_and_is_not_counted_among_those_of_a_message()
     let m = AppendEntries { entries, ..says::append(1, says::START, &[]) };
     let log =
         node.hears(S2, 1, Message::AppendEntries(m)).writes()[0].log.clone().expect("entries");
-    let sources: Vec<_> = log.chunks.iter().map(|c| (c.count, c.source.clone())).collect();
-    let expected = [
-        (2, Source::Input { nth: 0, skip: 0 }),
-        (1, Source::Membership(membership)),
-        (3, Source::Input { nth: 0, skip: 2 }),
-    ];
-    assert_eq!(sources, expected);
+    let expected =
+        [(2, from_inputs(0, 0, 0)), (1, Source::Membership(membership)), (3, from_inputs(0, 0, 2))];
+    assert_eq!(sources(&log), expected);
 }
 
 #[test]
@@ -282,6 +293,14 @@ fn the_hard_state_is_written_once_and_not_with_every_entry() {
         let heard = node.pass(ms(10)).hears(S2, 1, says::appends(round, prev, &[1]));
         assert_eq!(heard.writes()[0].hard_state, None);
     }
+}
+
+fn from_inputs(first: usize, last: usize, skip: u64) -> Source {
+    Source::Inputs { first, last, skip }
+}
+
+fn sources(log: &LogWrite) -> Vec<(u64, Source)> {
+    log.chunks.iter().map(|chunk| (chunk.count, chunk.source.clone())).collect()
 }
 
 fn match_index(actions: &Actions) -> Option<u64> {

@@ -2,8 +2,8 @@
 
 use crate::common::{Actions, S1, S2, S3, Setup, Solo, at, commands, joint, says, voters};
 use raft_core::{
-    AppendEntries, Entries, EntriesError, Envelope, IgnoreReason, LogIndex, LogPosition, Message,
-    NodeId, Round, Run, Term, Verdict,
+    AppendEntries, Entries, EntriesError, Envelope, IgnoreReason, LogIndex, LogPosition,
+    Membership, Message, NodeId, Round, Run, Term, Verdict,
 };
 
 const BEYOND: u64 = (1 << 62) + 1;
@@ -143,11 +143,13 @@ fn entries_that_no_log_can_hold_are_refused_by_name() {
         halves.into_iter().collect()
     };
     assert_eq!(unjoined.check(says::START, Term(4)), Ok(()), "a membership may stand between");
-    let cases: [(Entries, EntriesError); 5] = [
+    let nobody = Run::Membership { term: Term(4), membership: Box::new(Membership::empty()) };
+    let cases: [(Entries, EntriesError); 6] = [
         (commands(&[4, 3]), EntriesError::DecreasingTerm { after: LogIndex(1) }),
         (commands(&[0]), EntriesError::DecreasingTerm { after: LogIndex(0) }),
         (commands(&[9, 10]), EntriesError::TermAboveCurrent { term: Term(10), current: Term(9) }),
         ([run(4, 0)].into_iter().collect(), EntriesError::EmptyRun),
+        ([nobody].into_iter().collect(), EntriesError::EmptyMembership),
         ([run(4, u64::MAX)].into_iter().collect(), EntriesError::BeyondLimit),
     ];
     for mut node in in_every_role() {

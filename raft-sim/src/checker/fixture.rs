@@ -305,7 +305,7 @@ pub(super) fn write(first: u64, terms: &[u64]) -> Action {
     let chunk = |term: &u64| Chunk {
         term: Term(*term),
         count: 1,
-        source: Source::Input { nth: 0, skip: 0 },
+        source: Source::Inputs { first: 0, last: 0, skip: 0 },
     };
     let chunks = terms.iter().map(chunk).collect();
     let log = Some(LogWrite { restart_after: None, first: LogIndex(first), chunks });

@@ -1,9 +1,11 @@
 //! The timeline's sentences: `isolate S2`, `cut S1,S2 <-> S4`, `drop append_entries S1 -> *`.
 
 use super::text::Word;
-use crate::setup::{Change, Fault, LinkProfile, MessageKind};
+use crate::setup::{Change, Fault, LinkProfile, MessageKind, Shape, Whom};
 use raft_core::{Consistency, Membership, MembershipError, NodeId};
+use std::collections::BTreeSet;
 use std::ops::Range;
+use std::time::Duration;
 
 /// A sentence that cannot be read: which of its bytes, and what is wrong with them.
 #[derive(Debug)]
@@ -14,8 +16,7 @@ pub(super) struct Mistake {
 
 type ByNode = fn(NodeId) -> Fault;
 
-const NODE_VERBS: [(&str, ByNode); 13] = [
-    ("isolate", |node| Fault::Isolate { node }),
+const NODE_VERBS: [(&str, ByNode); 12] = [
     ("crash", |node| Fault::Crash { node }),
     ("crash-in-step", |node| Fault::CrashInStep { node }),
     ("restart", |node| Fault::Restart { node }),
@@ -30,7 +31,8 @@ const NODE_VERBS: [(&str, ByNode); 13] = [
     ("lease-read", |node| Fault::Read { node, consistency: Consistency::Lease }),
 ];
 
-const VERBS: &str = "one of isolate, cut, heal, drop, pass, set, crash, crash-in-step, restart, \
+const VERBS: &str = "one of isolate, deafen, mute, split, bridge, ring, chain, only, cut, heal, \
+                     flap, drop, pass, set, crash, crash-in-step, restart, \
                      pause, resume, hang-disk, release-disk, wipe, clock, jump, campaign, propose, \
                      read, lease-read, snapshot, unreachable, transfer, reach, add, promote, \
                      demote, remove, replace";
@@ -54,6 +56,18 @@ pub(super) fn read(
             vec![Fault::HealAll]
         }
         "heal" => links(&mut words, nodes, |from, to| Fault::Heal { from, to })?,
+        "flap" => {
+            const WANTED: &str =
+                "how long the links are cut at a time, as in `flap 300ms S1 <-> S2`";
+            let (word, span) = words.next(WANTED)?;
+            let period = <Duration as Word>::read(word).filter(|period| !period.is_zero());
+            let period = period.ok_or_else(|| expected(WANTED, word, span))?;
+            links(&mut words, nodes, |from, to| Fault::Flap { from, to, period })?
+        }
+        "isolate" | "deafen" | "mute" => aimed(verb, &mut words, nodes)?,
+        "split" | "bridge" | "ring" | "chain" | "only" => {
+            vec![Fault::Reach { shape: shape(verb, &mut words, nodes)? }]
+        }
         "drop" => {
             let kind = words.kind()?;
             links(&mut words, nodes, |from, to| Fault::DropKind { from, to, kind })?
@@ -128,6 +142,49 @@ fn change(verb: &str, words: &mut Words<'_>, nodes: &[NodeId]) -> Result<Change,
     })
 }
 
+/// What cuts some nodes off, or whoever leads: `isolate S1`, `deafen leader`.
+fn aimed(verb: &str, words: &mut Words<'_>, nodes: &[NodeId]) -> Result<Vec<Fault>, Mistake> {
+    let whom = if words.take("leader") {
+        vec![Whom::Leader]
+    } else {
+        words.group(nodes)?.into_iter().map(Whom::Node).collect()
+    };
+    let fault = |whom| match (verb, whom) {
+        ("isolate", Whom::Node(node)) => Fault::Isolate { node },
+        ("isolate", Whom::Leader) => Fault::Reach { shape: Shape::Isolated(whom) },
+        ("deafen", _) => Fault::Reach { shape: Shape::Deaf(whom) },
+        _ => Fault::Reach { shape: Shape::Mute(whom) },
+    };
+    Ok(whom.into_iter().map(fault).collect())
+}
+
+/// Who reaches whom: `split S1 S2,S3`, `bridge S3 S1,S2 S4,S5`, `ring S1,S2,S3`, `chain S1,S2,S3`,
+/// `only S1 <-> S2 and S2 -> S3`.
+fn shape(verb: &str, words: &mut Words<'_>, nodes: &[NodeId]) -> Result<Shape, Mistake> {
+    Ok(match verb {
+        "ring" => Shape::Ring(words.group(nodes)?),
+        "chain" => Shape::Chain(words.group(nodes)?),
+        "bridge" => {
+            let over = words.node(nodes)?;
+            Shape::Bridge { over, halves: [words.group(nodes)?, words.group(nodes)?] }
+        }
+        "split" => {
+            let mut groups = vec![words.group(nodes)?, words.group(nodes)?];
+            while !words.rest().is_empty() {
+                groups.push(words.group(nodes)?);
+            }
+            Shape::Split(groups)
+        }
+        _ => {
+            let mut links: BTreeSet<_> = pairs(words, nodes)?.into_iter().collect();
+            while words.take("and") {
+                links.extend(pairs(words, nodes)?);
+            }
+            Shape::Only(links)
+        }
+    })
+}
+
 /// The nodes of `S1`, `S1,S2` or `*`.
 pub(super) fn group(text: &str, nodes: &[NodeId]) -> Result<Vec<NodeId>, Mistake> {
     let mut words = Words { sentence: text, at: 0 };
@@ -144,6 +201,10 @@ fn links(
     nodes: &[NodeId],
     fault: impl Fn(NodeId, NodeId) -> Fault,
 ) -> Result<Vec<Fault>, Mistake> {
+    Ok(pairs(words, nodes)?.into_iter().map(|(from, to)| fault(from, to)).collect())
+}
+
+fn pairs(words: &mut Words<'_>, nodes: &[NodeId]) -> Result<Vec<(NodeId, NodeId)>, Mistake> {
     const ARROW: &str = "an arrow: `->` for one way, `<->` for both";
     let start = words.at;
     let from = words.group(nodes)?;
@@ -164,7 +225,7 @@ fn links(
         let message = "expected a link between two nodes".to_owned();
         return Err(Mistake { span: start..words.at, message });
     }
-    Ok(links.into_iter().map(|(from, to)| fault(from, to)).collect())
+    Ok(links)
 }
 
 struct Words<'a> {
@@ -320,10 +381,40 @@ mod tests {
     }
 
     #[test]
+    fn who_reaches_whom_has_names() {
+        let said = |sentence| match &read(sentence, &NODES, None).expect("a sentence")[..] {
+            [Fault::Reach { shape }] => shape.to_string(),
+            other => panic!("not one shape: {other:?}"),
+        };
+        for sentence in [
+            "isolate leader",
+            "deafen leader",
+            "deafen S2",
+            "mute S3",
+            "split S1 S2,S3",
+            "bridge S2 S1 S3",
+            "ring S3,S1,S2",
+            "chain S3,S1,S2",
+            "only S1 -> S2 and S2 -> S3",
+        ] {
+            assert_eq!(said(sentence), sentence);
+        }
+        assert_eq!(
+            said("only S1 <-> S2,S3"),
+            "only S1 -> S2 and S1 -> S3 and S2 -> S1 and S3 -> S1"
+        );
+        let flap = read("flap 300ms S1 -> S2", &NODES, None).expect("a sentence");
+        let period = std::time::Duration::from_millis(300);
+        assert_eq!(flap, [Fault::Flap { from: NodeId(1), to: NodeId(2), period }]);
+    }
+
+    #[test]
     fn a_mistake_names_the_word_and_what_was_expected() {
         let cases = [
-            ("", 0..0, "expected one of isolate, cut"),
-            ("sever S1", 0..5, "expected one of isolate, cut"),
+            ("", 0..0, "expected one of isolate, deafen"),
+            ("sever S1", 0..5, "expected one of isolate, deafen"),
+            ("flap 3 S1 -> S2", 5..6, "expected how long the links are cut"),
+            ("split S1,S2", 11..11, "expected nodes of the cluster"),
             ("isolate S7", 8..10, "expected nodes of the cluster (S1, S2, S3)"),
             ("isolate S1,S9", 11..13, "found `S9`"),
             ("cut S1", 6..6, "expected an arrow"),

@@ -1,7 +1,8 @@
 //! What is done to the world, and the kinds of messages.
 
-use super::{Change, LinkProfile};
+use super::{Change, LinkProfile, Shape};
 use raft_core::{Consistency, Message, NodeId};
+use std::time::Duration;
 
 /// What is done to the world. Links are directed: *both ways* is two faults.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -26,6 +27,20 @@ pub enum Fault {
     Isolate {
         /// The node.
         node: NodeId,
+    },
+    /// Links work, or are cut, as the shape says.
+    Reach {
+        /// Who reaches whom.
+        shape: Shape,
+    },
+    /// The link is cut for one period, works for one, and so on until it is healed.
+    Flap {
+        /// From here.
+        from: NodeId,
+        /// To here.
+        to: NodeId,
+        /// How long it is cut, and how long it works; above zero.
+        period: Duration,
     },
     /// The node's process ends: what was not durable is lost, as far as chance has it.
     Crash {
@@ -163,6 +178,7 @@ impl Fault {
     pub fn nodes(&self) -> Vec<NodeId> {
         match self {
             Self::HealAll => Vec::new(),
+            Self::Reach { shape } => shape.nodes(),
             Self::ChangeMembership { node, change } => {
                 node.iter().copied().chain(change.nodes()).collect()
             }
@@ -170,6 +186,7 @@ impl Fault {
             Self::Unreachable { node, peer } => vec![*node, *peer],
             Self::Cut { from, to }
             | Self::Heal { from, to }
+            | Self::Flap { from, to, .. }
             | Self::SetLink { from, to, .. }
             | Self::DropKind { from, to, .. }
             | Self::PassKind { from, to, .. } => vec![*from, *to],

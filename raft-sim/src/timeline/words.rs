@@ -10,7 +10,7 @@ use raft_core::{
 };
 
 /// The words, and how they look.
-pub(super) fn of(record: &Record) -> (String, Style) {
+pub(crate) fn of(record: &Record) -> (String, Style) {
     let style = style_of(&record.event);
     let text = match &record.event {
         Event::Init { .. } => "starts".to_owned(),
@@ -248,6 +248,10 @@ fn fault_of(fault: &Fault) -> String {
         Fault::Cut { from, to } => format!("cut {}", link(from, to)),
         Fault::Heal { from, to } => format!("heal {}", link(from, to)),
         Fault::HealAll => "heal every link".to_owned(),
+        Fault::Reach { shape } => format!("{shape}"),
+        Fault::Flap { from, to, period } => {
+            format!("flap {}, {} ms each", link(from, to), period.as_millis())
+        }
         Fault::Isolate { node } => format!("isolate {node:?}"),
         Fault::Crash { node } => format!("crash {node:?}"),
         Fault::CrashInStep { node } => format!("crash {node:?} in its next step"),

@@ -15,8 +15,16 @@ impl World {
         self.tell(None, Event::Fault { fault: fault.clone() });
         match fault {
             Fault::Cut { from, to } => self.network.cut(from, to),
-            Fault::Heal { from, to } => self.network.heal(from, to),
-            Fault::HealAll => self.network.heal_all(),
+            Fault::Heal { from, to } => self.network.heal(from, to, self.now),
+            Fault::HealAll => self.network.heal_all(self.now),
+            Fault::Reach { shape } => {
+                self.exercised.shapes += 1;
+                self.network.reach(&shape, self.find_service(), self.now);
+            }
+            Fault::Flap { from, to, period } => {
+                self.exercised.flaps += 1;
+                self.network.flap(from, to, period, self.now);
+            }
             Fault::Isolate { node } => self.network.isolate(node),
             Fault::SetLink { from, to, profile } => self.network.set_profile(from, to, profile),
             Fault::DropKind { from, to, kind } => self.network.set_lost(from, to, kind, true),

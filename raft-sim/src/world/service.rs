@@ -109,7 +109,7 @@ impl World {
         let serving = leaders.filter(|(term, leader)| {
             let follows = |host: &&Host| {
                 works(host)
-                    && self.network.joins(leader.id(), host.id())
+                    && self.network.joins(leader.id(), host.id(), self.now)
                     && host.process.as_ref().is_some_and(|process| process.status.term <= *term)
             };
             let reached = self.hosts.values().filter(follows).map(Host::id).collect();

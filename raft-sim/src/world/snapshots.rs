@@ -114,7 +114,7 @@ impl World {
         let Message::InstallSnapshot(message) = &envelope.message else { return };
         let position = message.snapshot.position;
         let mut pause = self.setup.link.min_delay;
-        if self.setup.snapshots.failure_ppm > 0 {
+        if self.setup.snapshots.failing(self.now) > 0 {
             match self.choices.below(Question::Snapshot, 8) {
                 6 => pause += self.setup.election_timeout * 2,
                 7 => return,
@@ -143,7 +143,8 @@ impl World {
             let sentence = format!("{id:?} installs {snapshot:?}, which did not come");
             return Err(self.violation("snapshots", sentence));
         };
-        let fails = self.choices.chance(Question::Snapshot, self.setup.snapshots.failure_ppm);
+        let ppm = self.setup.snapshots.failing(self.now);
+        let fails = self.choices.chance(Question::Snapshot, ppm);
         let outcome = if fails { Outcome::Failed } else { Outcome::Done };
         self.exercised.installs_failed += u64::from(fails);
         self.submit(id, Job::Install(Image { snapshot: snapshot.clone(), machine }, outcome));

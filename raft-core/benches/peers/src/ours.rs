@@ -3,7 +3,8 @@
 use crate::cluster::{Cluster, Counts, Meter, Runs, Slot};
 use raft_core::{
     Action, AppendEntries, AppendOutcome, Config, Entries, Envelope, Input, Instant, LogIndex,
-    LogPosition, LogWrite, Membership, Message, Node, NodeId, Recovered, Run, Source, Term, Token,
+    LogPosition, LogWrite, Membership, Message, Node, NodeId, Recovered, Run, Source, Term, Ticket,
+    Token,
 };
 use std::time::Duration;
 
@@ -75,14 +76,26 @@ impl<M: Meter> Ours<M> {
         }
     }
 
+    /// A node takes what waits for it and acts on it; a write is made at once, and reported.
     fn turn(&mut self, at: usize) {
         let member = &mut self.members[at];
         std::mem::swap(&mut member.inbox, &mut self.inbox);
         self.now = self.now.saturating_add(Duration::from_nanos(100));
         self.counts.turns += 1;
-        let (inputs, now, actions) = (self.inbox.inputs.drain(..), self.now, &mut self.actions);
+        let (inputs, now, actions) = (&self.inbox.inputs, self.now, &mut self.actions);
         self.meter.enter(|| member.node.step_all(inputs, now, actions));
+        while let Some(ticket) = self.act(at) {
+            let (member, actions) = (&mut self.members[at], &mut self.actions);
+            let report = Input::Persisted { ticket };
+            self.meter.enter(|| member.node.step_all([&report], now, actions));
+        }
+        self.inbox.inputs.clear();
+        self.inbox.bodies.clear();
+    }
 
+    /// Carries out what a node asks for. Returns the ticket of its last write.
+    fn act(&mut self, at: usize) -> Option<Ticket> {
+        let mut written = None;
         let mut actions = std::mem::take(&mut self.actions);
         for action in actions.drain(..) {
             let member = &mut self.members[at];
@@ -91,7 +104,7 @@ impl<M: Meter> Ours<M> {
                     if let Some(log) = write.log {
                         member.write(&log, &mut self.inbox.bodies);
                     }
-                    member.inbox.push(Input::Persisted { ticket: write.ticket }, Vec::new());
+                    written = Some(write.ticket);
                 }
                 Action::Send(envelope) => self.send(at, envelope),
                 Action::Apply { through, .. } => member.applied = through.index,
@@ -105,7 +118,7 @@ impl<M: Meter> Ours<M> {
             }
         }
         self.actions = actions;
-        self.inbox.bodies.clear();
+        written
     }
 
     fn send(&mut self, at: usize, envelope: Envelope) {
@@ -143,15 +156,19 @@ impl Member {
         for chunk in write.chunks.iter() {
             match &chunk.source {
                 Source::Membership(_) => self.log.push(None),
-                Source::Input { nth, skip } => {
-                    let mut bodies = bodies.iter_mut();
-                    let (_, body) = bodies.find(|(input, _)| input == nth).expect("it came along");
-                    let count = size(chunk.count);
-                    if count == body.len() {
-                        self.log.append(body);
-                    } else {
-                        self.log.extend_from_slice(&body[size(*skip)..size(*skip) + count]);
+                Source::Inputs { first, last, skip } => {
+                    let (end, mut skip) = (self.log.len() + size(chunk.count), size(*skip));
+                    let inputs = *first..=*last;
+                    for (_, body) in bodies.iter_mut().filter(|(nth, _)| inputs.contains(nth)) {
+                        let count = (body.len() - skip).min(end - self.log.len());
+                        if count == body.len() {
+                            self.log.append(body);
+                        } else {
+                            self.log.extend_from_slice(&body[skip..skip + count]);
+                        }
+                        skip = 0;
                     }
+                    assert_eq!(self.log.len(), end, "all of it came along");
                 }
             }
         }

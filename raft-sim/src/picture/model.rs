@@ -1,0 +1,426 @@
+//! What a picture shows, as plain data: made of the records of a run, drawn by the page and the SVG.
+
+use super::Picture;
+use super::bands::Bands;
+use super::causes::Requests;
+use super::messages::Messages;
+use crate::record::{Event, NodeState, Phase, Record};
+use crate::setup::Setup;
+use crate::{timeline::words, trace};
+use raft_core::{Instant, NodeId, Term};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A run as it is drawn. Lanes are the nodes, in the order of the setup, and then the clients.
+pub(super) struct Model {
+    pub(super) end: Instant,
+    pub(super) nodes: Vec<NodeId>,
+    /// Clients by their numbers; 0 is the operator.
+    pub(super) clients: Vec<u64>,
+    /// One for each record.
+    pub(super) events: Vec<Happening>,
+    pub(super) messages: Vec<Message>,
+    pub(super) operations: Vec<Asked>,
+    /// The states of all nodes, each where it changes.
+    pub(super) states: Vec<State>,
+    pub(super) bands: Vec<Band>,
+    /// The first index of each term, and the term of the entry before it. As one position is the same
+    /// entry in every log, and so is everything before it, a last position names a whole log.
+    pub(super) terms: BTreeMap<Term, (u64, Term)>,
+    /// The last event before the violation that happened at a node or a client.
+    pub(super) violation: Option<usize>,
+}
+
+/// A record.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct Happening {
+    pub(super) time: Instant,
+    /// Where; `None` for the world itself.
+    pub(super) lane: Option<usize>,
+    /// The name of the event, as in the trace.
+    pub(super) kind: &'static str,
+    pub(super) text: String,
+    /// The message that it is about.
+    pub(super) message: Option<usize>,
+    /// The event in another lane on which it rests.
+    pub(super) cause: Option<usize>,
+}
+
+/// A message, or its second copy.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct Message {
+    pub(super) from: NodeId,
+    pub(super) to: NodeId,
+    /// As in the trace.
+    pub(super) kind: &'static str,
+    pub(super) class: Class,
+    pub(super) term: Term,
+    /// The event in which it left; `None` if nobody has sent it.
+    pub(super) sent: Option<usize>,
+    /// The event in which it arrived or was lost; `None` if neither has happened.
+    pub(super) ended: Option<usize>,
+    pub(super) fate: Fate,
+    pub(super) is_copy: bool,
+}
+
+impl Message {
+    pub(super) const fn new(
+        from: NodeId,
+        to: NodeId,
+        kind: &'static str,
+        class: Class,
+        term: Term,
+        sent: Option<usize>,
+    ) -> Self {
+        let fate = Fate::UnderWay;
+        Self { from, to, kind, class, term, sent, ended: None, fate, is_copy: false }
+    }
+}
+
+/// What a message is about; questions and answers alike.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Class {
+    PreVote,
+    Vote,
+    /// Entries, and answers that say something new.
+    Append,
+    /// Appends without entries, and answers that acknowledge nothing new.
+    Heartbeat,
+    Snapshot,
+    Transfer,
+    Read,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Fate {
+    /// Nothing is recorded: it is on its way, or lies in an inbox, at the end.
+    UnderWay,
+    Received,
+    Ignored,
+    Cut,
+    Kind,
+    Loss,
+    Down,
+    PayloadGone,
+}
+
+impl Fate {
+    /// Whether the world lost it.
+    pub(super) const fn is_lost(self) -> bool {
+        matches!(self, Self::Cut | Self::Kind | Self::Loss | Self::Down | Self::PayloadGone)
+    }
+}
+
+/// An operation of a client.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct Asked {
+    pub(super) lane: usize,
+    pub(super) began: usize,
+    pub(super) ended: Option<usize>,
+    /// `open`, `returned`, `unknown` or `failed`.
+    pub(super) phase: &'static str,
+    pub(super) text: String,
+}
+
+/// What is seen of a node, from an event on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct State {
+    pub(super) lane: usize,
+    pub(super) event: usize,
+    /// `None` while it is down; nothing else counts then.
+    pub(super) role: Option<&'static str>,
+    pub(super) term: u64,
+    pub(super) vote: Option<NodeId>,
+    pub(super) leader: Option<NodeId>,
+    pub(super) last_term: u64,
+    pub(super) last_index: u64,
+    pub(super) commit: u64,
+    pub(super) applied: u64,
+    pub(super) durable_term: u64,
+    pub(super) durable_vote: Option<NodeId>,
+    pub(super) durable_last_term: u64,
+    pub(super) durable_last_index: u64,
+    /// Up to here a snapshot stands for the log.
+    pub(super) log_start: u64,
+}
+
+/// Something that lasts.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct Band {
+    /// The node, if it is about one.
+    pub(super) lane: Option<usize>,
+    pub(super) kind: BandKind,
+    pub(super) from: Instant,
+    pub(super) until: Instant,
+    pub(super) text: String,
+}
+
+/// What lasts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum BandKind {
+    /// A process does not run.
+    Down,
+    Paused,
+    HungDisk,
+    /// A leader may serve reads by its lease.
+    Lease,
+    /// A node has promised not to vote: counted by the simulated time, from the sending of the probe.
+    Promise,
+    /// Some write is not durable yet.
+    Writing,
+    /// Something is wrong with links.
+    Link,
+    /// A leader can commit.
+    Service,
+    /// No leader can.
+    Silence,
+}
+
+impl Model {
+    pub(super) fn of(picture: &Picture<'_>) -> Self {
+        let Picture { setup, records, violation, .. } = *picture;
+        let end = records.last().map_or(Instant::ZERO, |record| record.time);
+        let mut model = Self {
+            end: violation
+                .map_or(Instant::ZERO.saturating_add(setup.duration), |v| v.time)
+                .max(end),
+            nodes: setup.nodes.iter().map(|node| node.id).collect(),
+            clients: clients(records),
+            events: Vec::with_capacity(records.len()),
+            messages: Vec::new(),
+            operations: Vec::new(),
+            states: Vec::new(),
+            bands: Vec::new(),
+            terms: invented(setup),
+            violation: None,
+        };
+        let (mut messages, mut requests) = (Messages::default(), Requests::default());
+        let mut bands = Bands::new(setup);
+        let mut log_starts = BTreeMap::new();
+        for (nth, record) in records.iter().enumerate() {
+            let lane = model.lane(record);
+            let message = messages.see(nth, record);
+            let asked = requests.see(nth, record);
+            let (kind, text) = (trace::name(&record.event), words::of(record).0);
+            model.events.push(Happening {
+                time: record.time,
+                lane,
+                kind,
+                text,
+                message,
+                cause: asked,
+            });
+            bands.see(record);
+            model.operate(nth, lane, record);
+            model.state(nth, lane, record, &mut log_starts);
+        }
+        model.messages = messages.finish();
+        model.receive();
+        model.bands = bands.finish(model.end);
+        let before = |event: &&(usize, &Record)| violation.is_some_and(|v| event.1.seq <= v.seq);
+        let told = records.iter().enumerate().rev().filter(|event| before(&event));
+        model.violation = told.map(|(nth, _)| nth).find(|nth| model.events[*nth].lane.is_some());
+        model
+    }
+
+    /// The lane of a node.
+    pub(super) fn lane_of(&self, node: NodeId) -> Option<usize> {
+        self.nodes.iter().position(|id| *id == node)
+    }
+
+    fn lane(&self, record: &Record) -> Option<usize> {
+        if let Event::Client { client, .. } = record.event {
+            let nth = self.clients.iter().position(|known| *known == client)?;
+            return Some(self.nodes.len() + nth);
+        }
+        self.lane_of(record.node?)
+    }
+
+    /// What is received rests on its sending.
+    fn receive(&mut self) {
+        for message in &self.messages {
+            let arrived = matches!(message.fate, Fate::Received | Fate::Ignored);
+            if let Some(ended) = message.ended.filter(|_| arrived) {
+                self.events[ended].cause = message.sent;
+            }
+        }
+    }
+
+    fn operate(&mut self, nth: usize, lane: Option<usize>, record: &Record) {
+        let (Event::Client { phase, .. }, Some(lane)) = (&record.event, lane) else { return };
+        let text = self.events[nth].text.clone();
+        let phase = match phase {
+            Phase::Invoked => {
+                let row = Asked { lane, began: nth, ended: None, phase: "open", text };
+                return self.operations.push(row);
+            }
+            Phase::Returned { .. } => "returned",
+            Phase::Unknown => "unknown",
+            Phase::Failed => "failed",
+        };
+        let mut open = self.operations.iter_mut().rev();
+        let open = open.find(|asked| asked.lane == lane && asked.ended.is_none());
+        if let Some(open) = open {
+            (open.ended, open.phase, open.text) = (Some(nth), phase, text);
+        }
+    }
+
+    fn state(
+        &mut self,
+        nth: usize,
+        lane: Option<usize>,
+        record: &Record,
+        log_starts: &mut BTreeMap<usize, (u64, usize)>,
+    ) {
+        let Some(lane) = lane.filter(|lane| *lane < self.nodes.len()) else { return };
+        let (log_start, shown) = log_starts.entry(lane).or_insert((0, usize::MAX));
+        match &record.event {
+            Event::SnapshotTaken { position } => *log_start = position.index.get(),
+            Event::InstallEnd { position, outcome: raft_core::Outcome::Done } => {
+                *log_start = position.index.get();
+            }
+            Event::BecomeLeader => {
+                if let Some(NodeState { term, last, .. }) = record.state {
+                    self.terms.entry(term).or_insert((last.index.get() + 1, last.term));
+                }
+            }
+            _ => {}
+        }
+        let is_down = matches!(record.event, Event::Crash { .. });
+        let state = match record.state {
+            Some(state) => State::of(lane, nth, *log_start, &state),
+            None if is_down => State::down(lane, nth),
+            None => return,
+        };
+        let known = self.states.get(*shown).map(|known| State { event: nth, ..known.clone() });
+        if known.as_ref() != Some(&state) {
+            *shown = self.states.len();
+            self.states.push(state);
+        }
+    }
+
+    /// The rows as columns, and texts that are said often as one.
+    pub(super) fn json(&self, picture: &Picture<'_>) -> Value {
+        let mut texts: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut order: Vec<&str> = Vec::new();
+        let mut named = Vec::with_capacity(self.events.len());
+        for Happening { text, .. } in &self.events {
+            named.push(*texts.entry(text).or_insert_with(|| {
+                order.push(text);
+                order.len() - 1
+            }));
+        }
+        let mut events = columns(&self.events);
+        events.insert("text".to_owned(), json!(named));
+        let violation = picture.violation.map(|violation| {
+            json!({
+                "checker": violation.checker,
+                "sentence": violation.sentence,
+                "time": violation.time,
+                "event": self.violation,
+            })
+        });
+        json!({
+            "title": picture.title,
+            "notes": picture.notes,
+            "end": self.end,
+            "nodes": self.nodes,
+            "clients": self.clients,
+            "terms": self.terms.iter().map(|(t, (first, before))| json!([t, first, before]))
+                .collect::<Vec<_>>(),
+            "violation": violation,
+            "texts": order,
+            "events": events,
+            "messages": columns(&self.messages),
+            "operations": columns(&self.operations),
+            "states": columns(&self.states),
+            "bands": columns(&self.bands),
+        })
+    }
+}
+
+impl State {
+    fn of(lane: usize, event: usize, log_start: u64, state: &NodeState) -> Self {
+        Self {
+            lane,
+            event,
+            role: Some(state.role.name()),
+            term: state.term.get(),
+            vote: state.vote,
+            leader: state.leader,
+            last_term: state.last.term.get(),
+            last_index: state.last.index.get(),
+            commit: state.commit.get(),
+            applied: state.applied.get(),
+            durable_term: state.durable.current_term.get(),
+            durable_vote: state.durable.voted_for,
+            durable_last_term: state.durable_last.term.get(),
+            durable_last_index: state.durable_last.index.get(),
+            log_start,
+        }
+    }
+
+    const fn down(lane: usize, event: usize) -> Self {
+        Self {
+            lane,
+            event,
+            role: None,
+            term: 0,
+            vote: None,
+            leader: None,
+            last_term: 0,
+            last_index: 0,
+            commit: 0,
+            applied: 0,
+            durable_term: 0,
+            durable_vote: None,
+            durable_last_term: 0,
+            durable_last_index: 0,
+            log_start: 0,
+        }
+    }
+}
+
+/// The clients that did anything.
+fn clients(records: &[Record]) -> Vec<u64> {
+    let numbers = records.iter().filter_map(|record| match record.event {
+        Event::Client { client, .. } => Some(client),
+        _ => None,
+    });
+    numbers.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The terms of the logs that a setup gives.
+fn invented(setup: &Setup) -> BTreeMap<Term, (u64, Term)> {
+    let mut terms = BTreeMap::new();
+    for node in &setup.nodes {
+        let (mut index, mut before) = (0, Term::ZERO);
+        for run in node.entries.runs() {
+            if run.term() != before {
+                terms.entry(run.term()).or_insert((index + 1, before));
+            }
+            (index, before) = (index + run.count(), run.term());
+        }
+    }
+    terms
+}
+
+/// Rows as an object of columns.
+fn columns<T: Serialize>(rows: &[T]) -> Map<String, Value> {
+    let mut columns = Map::new();
+    for row in rows {
+        let Ok(Value::Object(row)) = serde_json::to_value(row) else { continue };
+        for (key, value) in row {
+            let column = columns.entry(key).or_insert_with(|| json!([]));
+            if let Value::Array(column) = column {
+                column.push(value);
+            }
+        }
+    }
+    columns
+}
