@@ -3,55 +3,83 @@
 //! Whoever answers drives the run: a seeded generator, a tape recorded earlier, or the bytes of a
 //! fuzzer. In every question 0 is the calm answer, so a tape that ends early ends in peace.
 
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// What is being decided. It changes no answer; it makes tapes readable.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Question {
+macro_rules! questions {
+    ($($(#[$doc:meta])* $question:ident = $name:literal,)*) => {
+        /// What is being decided. It changes no answer; it makes tapes readable.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Question {
+            $($(#[$doc])* $question,)*
+        }
+
+        impl Question {
+            /// Each of them.
+            pub const ALL: &[Self] = &[$(Self::$question,)*];
+
+            /// The name, as tapes and scripts spell it.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$question => $name,)*
+                }
+            }
+        }
+    };
+}
+
+questions! {
     /// The seed of one life of a node.
-    NodeSeed,
+    NodeSeed = "node_seed",
     /// How far a node's clock is ahead of the simulated time in one life.
-    ClockOffset,
+    ClockOffset = "clock_offset",
     /// How long a copy of a message is on its way.
-    Delay,
+    Delay = "delay",
     /// Whether a message is lost.
-    Loss,
+    Loss = "loss",
     /// Whether a message arrives twice.
-    Duplicate,
+    Duplicate = "duplicate",
     /// How long a sender takes to read the commands that a message names.
-    BuildDelay,
+    BuildDelay = "build_delay",
     /// How long a host lets its inputs gather.
-    Gathering,
+    Gathering = "gathering",
     /// How long a write takes.
-    DiskLatency,
+    DiskLatency = "disk_latency",
     /// Whether the disk says of a write that it is done, or leaves that to the next one.
-    JoinSync,
+    JoinSync = "join_sync",
     /// How many writes survive a crash though they were not reported durable.
-    WritesSurvive,
+    WritesSurvive = "writes_survive",
     /// How much of the first write that did not survive whole is left.
-    TornWrite,
+    TornWrite = "torn_write",
     /// Which later write's hard state is left.
-    LaterHardState,
+    LaterHardState = "later_hard_state",
     /// How many actions of a step are carried out before the crash.
-    ActionsDone,
+    ActionsDone = "actions_done",
     /// Up to where a state machine was durable itself.
-    DurableApplied,
+    DurableApplied = "durable_applied",
     /// How long a client thinks.
-    Think,
+    Think = "think",
     /// What a client does next.
-    Operation,
+    Operation = "operation",
     /// On which key.
-    Key,
+    Key = "key",
     /// Which node a client asks that knows of no leader.
-    Target,
+    Target = "target",
     /// What a node under attack is given.
-    Input,
+    Input = "input",
     /// Whether a snapshot is installed, and what is said of one that was sent.
-    Snapshot,
+    Snapshot = "snapshot",
     /// A property of a run whose setup is drawn.
-    Setup,
+    Setup = "setup",
+}
+
+impl Question {
+    /// The question with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|question| question.name() == name)
+    }
 }
 
 /// One question and its answer.
@@ -61,6 +89,63 @@ pub struct Choice {
     pub question: Question,
     /// How, from 0 on.
     pub answer: u64,
+}
+
+/// The answers of a run that are not the calm ones: to which question of its kind, from 1 on.
+///
+/// Counted by kind, because what is left out of a run then moves as few other answers as may be.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
+pub struct Answers(BTreeMap<(Question, u64), u64>);
+
+impl Answers {
+    /// What a tape says.
+    pub fn of_tape(tape: &[Choice]) -> Self {
+        let mut asked = BTreeMap::new();
+        let mut answers = Self::default();
+        for Choice { question, answer } in tape {
+            answers.set((*question, count(&mut asked, *question)), *answer);
+        }
+        answers
+    }
+
+    /// Gives an answer; 0 takes one back.
+    pub fn set(&mut self, nth: (Question, u64), answer: u64) {
+        if answer == 0 {
+            self.0.remove(&nth);
+        } else {
+            self.0.insert(nth, answer);
+        }
+    }
+
+    /// Each answer with its question, in the order of the kinds.
+    pub fn iter(&self) -> impl Iterator<Item = ((Question, u64), u64)> {
+        self.0.iter().map(|(nth, answer)| (*nth, *answer))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether everything is calm.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<((Question, u64), u64)> for Answers {
+    fn from_iter<I: IntoIterator<Item = ((Question, u64), u64)>>(answers: I) -> Self {
+        let mut all = Self::default();
+        answers.into_iter().for_each(|(nth, answer)| all.set(nth, answer));
+        all
+    }
+}
+
+/// The how manieth question of its kind this is.
+fn count(asked: &mut BTreeMap<Question, u64>, question: Question) -> u64 {
+    let nth = asked.entry(question).or_insert(0);
+    *nth += 1;
+    *nth
 }
 
 /// Answers every question of a run.
@@ -75,6 +160,7 @@ pub struct Choices {
 enum Source {
     Seeded(Generator),
     Tape { choices: Vec<Choice>, next: usize },
+    Script { answers: Answers, asked: BTreeMap<Question, u64> },
     Bytes { bytes: Vec<u8>, next: usize },
 }
 
@@ -88,6 +174,11 @@ impl Choices {
     /// as the greatest that it does, so that every tape is a run.
     pub const fn replayed(choices: Vec<Choice>) -> Self {
         Self { source: Source::Tape { choices, next: 0 }, tape: None }
+    }
+
+    /// These answers are given, and 0 to every other question.
+    pub const fn scripted(answers: Answers) -> Self {
+        Self { source: Source::Script { answers, asked: BTreeMap::new() }, tape: None }
     }
 
     /// The bytes of a fuzzer answer, and 0 after their end.
@@ -109,7 +200,7 @@ impl Choices {
     /// Whether bytes or a tape have come to their end.
     pub const fn is_exhausted(&self) -> bool {
         match &self.source {
-            Source::Seeded(_) => false,
+            Source::Seeded(_) | Source::Script { .. } => false,
             Source::Tape { choices, next } => *next >= choices.len(),
             Source::Bytes { bytes, next } => *next >= bytes.len(),
         }
@@ -127,6 +218,10 @@ impl Choices {
                 let answer = choices.get(*next).map_or(0, |choice| choice.answer);
                 *next += 1;
                 answer.min(bound - 1)
+            }
+            Source::Script { answers, asked } => {
+                let nth = (question, count(asked, question));
+                answers.0.get(&nth).map_or(0, |answer| *answer).min(bound - 1)
             }
             Source::Bytes { bytes, next } => take(bytes, next, bound) % bound,
         };
@@ -273,7 +368,7 @@ impl Hasher for RollingHash {
 
 #[cfg(test)]
 mod tests {
-    use super::{Choice, Choices, Question, RollingHash};
+    use super::{Answers, Choice, Choices, Question, RollingHash};
 
     fn answers(choices: &mut Choices) -> Vec<u64> {
         (1..200).map(|bound| choices.below(Question::Delay, bound * bound)).collect()
@@ -288,11 +383,30 @@ mod tests {
     }
 
     #[test]
+    fn a_script_says_what_its_tape_said_and_is_calm_elsewhere() {
+        let mut seeded = Choices::seeded(7).recorded();
+        let said = answers(&mut seeded);
+        let script = Answers::of_tape(seeded.tape());
+        assert_eq!(answers(&mut Choices::scripted(script.clone())), said);
+        let mut other = Choices::scripted(script);
+        assert_eq!(other.below(Question::Loss, 9), 0, "another kind moves nothing");
+        assert_eq!(answers(&mut other), said);
+        assert_eq!(other.below(Question::Delay, 9), 0, "calm after its end");
+    }
+
+    #[test]
+    fn questions_are_found_by_their_names() {
+        assert!(Question::ALL.iter().all(|q| Question::named(q.name()) == Some(*q)));
+        assert_eq!(Question::named("whatever"), None);
+    }
+
+    #[test]
     fn answers_lie_in_their_range_whoever_gives_them() {
         let wild = Choice { question: Question::Loss, answer: u64::MAX };
         let sources = [
             Choices::seeded(1),
             Choices::replayed(vec![wild; 50]),
+            Choices::scripted(Answers::of_tape(&[wild; 50])),
             Choices::from_bytes(&[255; 90]),
         ];
         for mut choices in sources {

@@ -1,5 +1,9 @@
 //! The command line.
 
+mod progress;
+mod replay;
+mod sweep;
+
 use crate::measure::measure;
 use crate::picture::{self, Picture};
 use crate::play::{Played, play, play_rotations};
@@ -19,11 +23,9 @@ use std::time::Duration;
 /// Replays Raft scenarios in a simulated cluster: the same seed gives the same run, always.
 ///
 /// Without a command it replays the cases of the notes on elections: the partitions with the three
-/// protection levels side by side, then every other scenario. The exit code is 1 if something is
-/// not as the scenario expects or a safety checker raises an alarm, and 2 if the command cannot be
-/// carried out.
+/// protection levels side by side, then every other scenario.
 #[derive(Parser, Debug)]
-#[command(name = "raft-sim", version, max_term_width = 100)]
+#[command(name = "raft-sim", version, max_term_width = 100, after_help = EXIT_CODES)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
@@ -33,6 +35,14 @@ struct Arguments {
     seed: u64,
 }
 
+/// What the command says to a script.
+const EXIT_CODES: &str = "Exit codes:
+  0    everything is as it should be
+  1    a property is broken, an expectation does not hold, two runs differ, or a sweep of 1000 seeds
+       or more never exercised something that it claims to test
+  2    the command cannot be carried out: wrong arguments, a file that cannot be read
+  130  a sweep was interrupted; it has told what was done until then, and nothing was broken there";
+
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Lists the scenarios that come with the simulator
@@ -41,6 +51,9 @@ enum Command {
     Run(RunArguments),
     /// Measures how long it takes from the fault of a scenario to a leader that commits
     Measure(MeasureArguments),
+    Sweep(sweep::SweepArguments),
+    Merge(sweep::MergeArguments),
+    Replay(replay::ReplayArguments),
 }
 
 #[derive(clap::Args, Debug)]
@@ -99,15 +112,19 @@ pub fn main() -> ExitCode {
         Some(Command::List) => list(&mut out),
         Some(Command::Run(run)) => one(&run, &mut out),
         Some(Command::Measure(what)) => measured(&what, &mut out),
+        Some(Command::Sweep(what)) => sweep::sweep(&what, &mut out),
+        Some(Command::Merge(what)) => sweep::merge(&what, &mut out),
+        Some(Command::Replay(what)) => replay::replay(&what, &mut out),
     };
-    let done = done.and_then(|good| out.flush().map(|()| good).map_err(Failure::Output));
-    match done {
+    let flushed = out.flush().map_err(Failure::Output);
+    match done.and_then(|good| flushed.map(|()| good)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         // Whoever reads has closed the pipe: that is an end, not an error.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }
+        Err(Failure::Interrupted) => ExitCode::from(130),
         Err(failure) => {
             anstream::eprintln!("{failure}");
             ExitCode::from(2)
@@ -128,6 +145,12 @@ enum Failure {
     UnknownScenario(String),
     #[error("`{scenario}` is not made for {}: it names {levels}", level_name(*.level))]
     Level { scenario: String, level: Protection, levels: String },
+    #[error("{}: {what}", path.display())]
+    Content { path: PathBuf, what: String },
+    #[error("{0}")]
+    Usage(String),
+    #[error("interrupted")]
+    Interrupted,
 }
 
 impl From<io::Error> for Failure {

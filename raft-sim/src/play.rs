@@ -1,10 +1,10 @@
 //! Plays a scenario and looks whether what is to be seen is seen.
 
+use crate::World;
 use crate::log::Log;
 use crate::observe::{Figures, Observer};
 use crate::record::{Nobody, Record, Sink, Violation};
 use crate::scenario::{Condition, NodeCondition, Range, Scenario};
-use crate::{Choices, World};
 use raft_core::{Fate, Instant, LogPosition, Node, NodeId, Protection, Status};
 use std::fmt::Display;
 use std::time::Duration;
@@ -64,7 +64,7 @@ pub fn play(scenario: &Scenario, level: Protection, seed: u64, sink: &mut dyn Si
     let setup = scenario.setup(level);
     let end = crate::scenario::instant(setup.duration);
     let mut world =
-        World::new(&setup, Choices::seeded(seed)).expect("a scenario is checked when it is read");
+        World::new(&setup, scenario.choices(seed)).expect("a scenario is checked when it is read");
     let mut both = Both { observer: Observer::new(scenario.observe_from), sink };
     let mut checks = Vec::new();
     let mut violation = None;
@@ -86,7 +86,9 @@ pub fn play(scenario: &Scenario, level: Protection, seed: u64, sink: &mut dyn Si
         checks.push(Check { that: expectation.that.clone(), line: expectation.line, failures });
     }
     if violation.is_none() {
-        violation = world.run_until(end, &mut both).err();
+        let ended = world.run_until(end, &mut both);
+        let converged = || if scenario.converges { world.converged() } else { Ok(()) };
+        violation = ended.and_then(|()| converged()).err();
     }
     let alarm = violation.as_ref().map(|violation| violation.checker);
     let alarmed_as_expected = alarm == scenario.alarm.as_deref();

@@ -414,14 +414,16 @@ pub struct Violation {
     pub sentence: String,
     /// When.
     pub time: Instant,
-    /// The number of the last record before it; what follows in the run is not run.
-    pub seq: u64,
+    /// The number of the event at which it was seen, from 1 on; what would follow is not run.
+    pub event: u64,
+    /// The number of the last record before it; `None` if nobody listened.
+    pub seq: Option<u64>,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let micros = self.time.as_nanos() / 1_000;
-        write!(f, "{} at {micros} µs (record {}): {}", self.checker, self.seq, self.sentence)
+        write!(f, "{} at {micros} µs (event {}): {}", self.checker, self.event, self.sentence)
     }
 }
 

@@ -9,12 +9,16 @@ mod fault;
 mod format;
 mod reader;
 mod text;
+mod write;
 
 pub use error::ScenarioError;
 pub use expect::{Condition, Expectation, NodeCondition};
 pub use text::{LEVELS, Range, level_name};
+pub use write::{Unwritable, Words, write};
 
+use crate::choice::{Answers, Choices};
 use crate::setup::Setup;
+use crate::trial::Trial;
 use raft_core::{Instant, Protection};
 use std::time::Duration;
 
@@ -49,9 +53,25 @@ pub struct Scenario {
     pub settled_by: Option<Instant>,
     /// What is to be seen.
     pub expectations: Vec<Expectation>,
+    /// Who decides, if that is a part of the scenario.
+    pub script: Option<Script>,
+    /// Whether everything must have come right at the end, see
+    /// [`World::converged`](crate::World::converged).
+    pub converges: bool,
+    /// The checker that raised an alarm when this was found.
+    pub broke: Option<String>,
     setup: Setup,
     voters: u64,
     text: String,
+}
+
+/// Who decides what a scenario leaves open.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Script {
+    /// This seed, whatever the command line says.
+    Seed(u64),
+    /// These answers; everything else is calm.
+    Answers(Answers),
 }
 
 macro_rules! built_in {
@@ -157,6 +177,21 @@ impl Scenario {
         });
         let read = Self::read(&self.name, &self.source, &text).expect("other names, no other file");
         Self { source: self.source.clone(), text: self.text.clone(), ..read }
+    }
+
+    /// Who decides: the script, or the seed where there is none.
+    pub fn choices(&self, seed: u64) -> Choices {
+        match &self.script {
+            None => Choices::seeded(seed),
+            Some(Script::Seed(seed)) => Choices::seeded(*seed),
+            Some(Script::Answers(answers)) => Choices::scripted(answers.clone()),
+        }
+    }
+
+    /// The run of this scenario in one protection level, before it begins.
+    pub fn trial(&self, level: Protection, seed: u64) -> Trial {
+        let converges = self.converges;
+        Trial { setup: self.setup(level), choices: self.choices(seed), converges }
     }
 
     /// The run of this scenario in one protection level.

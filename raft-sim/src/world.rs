@@ -8,10 +8,11 @@ mod service;
 mod snapshots;
 mod step;
 mod witness;
+mod words;
 
 use crate::checker::{Checkers, Happening};
 use crate::choice::{Choice, Choices, Question, RollingHash};
-use crate::client::{Answer, Client, Request};
+use crate::client::Client;
 use crate::exercised::Exercised;
 use crate::host::{Arrival, Host, Payload};
 use crate::linearizability::History;
@@ -19,63 +20,13 @@ use crate::machine::Machine;
 use crate::network::{Network, Packet, Passage};
 use crate::record::{DropReason, Event, Operation, Phase, Sink, Violation};
 use crate::setup::{Setup, SetupError};
-use agenda::Agenda;
+use agenda::{Agenda, Pending};
 use raft_core::payload::attach;
-use raft_core::{Envelope, Input, Instant, LogPosition, Message, NodeId, Outcome as Ended};
+use raft_core::{Envelope, Instant, LogPosition, Message, NodeId, Outcome as Ended};
 use scribe::Scribe;
 pub use service::Service;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
-
-/// What is still to happen.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-enum Pending {
-    /// A node starts with the run.
-    Start(NodeId),
-    /// The nth entry of the timeline.
-    Fault(usize),
-    /// A write of the host's disk is due.
-    Disk { node: NodeId, life: u64 },
-    /// The sender reads the commands that a message names, and sends it.
-    Build { life: u64, envelope: Envelope, machine: Option<Box<Machine>> },
-    /// The host tells its node what became of a snapshot that it sent.
-    Report { node: NodeId, life: u64, input: Input },
-    /// A copy of a message arrives.
-    Deliver(Packet),
-    /// The host looks into its inbox.
-    Poll { node: NodeId, life: u64 },
-    /// A client's request arrives.
-    Request { node: NodeId, request: Request },
-    /// A node's answer arrives.
-    Answer { client: u64, serial: u64, answer: Answer },
-    /// A client begins its next operation.
-    Turn { client: u64 },
-    /// A client asks again.
-    Retry { client: u64, serial: u64 },
-    /// A client that has waited for an answer asks another node.
-    AskAgain { client: u64, serial: u64, attempt: u64 },
-    /// A client loses patience.
-    GiveUp { client: u64, serial: u64 },
-    /// A node's deadline may have passed.
-    Wake { node: NodeId, life: u64 },
-}
-
-impl Pending {
-    /// The order within one moment: faults before everything, messages before the timers that they
-    /// put off.
-    const fn rank(&self) -> u8 {
-        match self {
-            Self::Start(_) => 0,
-            Self::Fault(_) => 1,
-            Self::Disk { .. } => 2,
-            Self::Build { .. } | Self::Deliver(_) | Self::Request { .. } | Self::Report { .. } => 3,
-            Self::Answer { .. } | Self::Turn { .. } | Self::Retry { .. } => 4,
-            Self::AskAgain { .. } => 5,
-            Self::GiveUp { .. } => 5,
-            Self::Poll { .. } | Self::Wake { .. } => 6,
-        }
-    }
-}
 
 /// How a run ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -86,6 +37,8 @@ pub struct Outcome {
     pub hash: u64,
     /// How many things happened.
     pub events: u64,
+    /// The simulated time at which it ended.
+    pub time: Instant,
     /// What the run had of what can happen.
     pub exercised: Exercised,
 }
@@ -193,7 +146,7 @@ impl World {
     pub fn outcome(&self, verdict: Result<(), Violation>) -> Outcome {
         let (hash, mut exercised) = (self.hash.value(), self.exercised);
         self.checkers.count(&mut exercised);
-        Outcome { verdict, hash, events: self.events, exercised }
+        Outcome { verdict, hash, events: self.events, time: self.now, exercised }
     }
 
     /// Lets everything happen up to and including a moment.
@@ -202,21 +155,31 @@ impl World {
     ///
     /// The first property that is broken; the run cannot go on after it.
     pub fn run_until(&mut self, until: Instant, sink: &mut dyn Sink) -> Result<(), Violation> {
+        while self.advance(until, sink)? {}
+        Ok(())
+    }
+
+    /// Lets the next thing happen, if it comes until a moment; else it is that moment now.
+    ///
+    /// # Errors
+    ///
+    /// The first property that is broken.
+    pub fn advance(&mut self, until: Instant, sink: &mut dyn Sink) -> Result<bool, Violation> {
         self.scribe.listens = sink.listens();
         if self.events == 0 {
             self.tell(None, Event::Service { leader: None });
         }
-        while let Some((time, pending)) = self.agenda.pop(until) {
-            self.at_once = if time == self.now { self.at_once + 1 } else { 0 };
-            self.now = time;
-            self.events += 1;
-            let verdict = self.happen(pending).and_then(|()| self.hear_operator());
-            self.observe_service();
-            self.scribe.hand_over(sink);
-            verdict?;
-        }
-        self.now = until.max(self.now);
-        Ok(())
+        let Some((time, pending)) = self.agenda.pop(until) else {
+            self.now = until.max(self.now);
+            return Ok(false);
+        };
+        self.at_once = if time == self.now { self.at_once + 1 } else { 0 };
+        self.now = time;
+        self.events += 1;
+        let verdict = self.happen(pending).and_then(|()| self.hear_operator());
+        self.observe_service();
+        self.scribe.hand_over(sink);
+        verdict.map(|()| true)
     }
 
     /// The simulated time.

@@ -4,6 +4,7 @@
 mod definitions;
 mod history;
 mod messages;
+mod states;
 
 use super::{Checker, Sight};
 use crate::choice::{Choices, Question};
@@ -106,4 +107,6 @@ twins! {
     requests_end: RequestsEnd, messages, 3;
     promise: Promise, messages, 3;
     output_gating: OutputGating, messages, 20;
+    snapshot_coherence: SnapshotCoherence, states, 3;
+    membership_coherence: MembershipCoherence, states, 3;
 }

@@ -222,7 +222,9 @@ impl Model {
         model.messages = messages.finish();
         model.receive();
         model.bands = bands.finish(model.end);
-        let before = |event: &&(usize, &Record)| violation.is_some_and(|v| event.1.seq <= v.seq);
+        let before = |event: &&(usize, &Record)| {
+            violation.is_some_and(|v| v.seq.is_none_or(|seq| event.1.seq <= seq))
+        };
         let told = records.iter().enumerate().rev().filter(|event| before(&event));
         model.violation = told.map(|(nth, _)| nth).find(|nth| model.events[*nth].lane.is_some());
         model

@@ -115,10 +115,7 @@ pub(super) fn read(
             words.group(nodes)?.into_iter().map(fault).collect()
         }
     };
-    match words.next("the end") {
-        Ok((word, span)) => Err(expected("the end of the sentence", word, span)),
-        Err(_) => Ok(faults),
-    }
+    words.end().map(|()| faults)
 }
 
 /// What an operator wants of a membership: `reach S1,S2 with S3`, `add S4`, `replace S1 S4`.
@@ -129,16 +126,7 @@ fn change(verb: &str, words: &mut Words<'_>, nodes: &[NodeId]) -> Result<Change,
         "demote" => Change::Demote(words.node(nodes)?),
         "remove" => Change::Remove(words.node(nodes)?),
         "replace" => Change::Replace { old: words.node(nodes)?, new: words.node(nodes)? },
-        _ => {
-            let start = words.at;
-            let voters = words.group(nodes)?;
-            let learners = if words.take("with") { words.group(nodes)? } else { Vec::new() };
-            let mistake = |error: MembershipError| {
-                let message = format!("expected a membership that makes sense: {error}");
-                Mistake { span: start..words.at, message }
-            };
-            Change::To(Membership::new(voters, [], learners).map_err(mistake)?)
-        }
+        _ => Change::To(words.membership(nodes)?),
     })
 }
 
@@ -166,23 +154,43 @@ fn shape(verb: &str, words: &mut Words<'_>, nodes: &[NodeId]) -> Result<Shape, M
         "chain" => Shape::Chain(words.group(nodes)?),
         "bridge" => {
             let over = words.node(nodes)?;
-            Shape::Bridge { over, halves: [words.group(nodes)?, words.group(nodes)?] }
+            Shape::Bridge { over, halves: [words.part(nodes)?, words.part(nodes)?] }
         }
         "split" => {
-            let mut groups = vec![words.group(nodes)?, words.group(nodes)?];
+            let mut groups = vec![words.part(nodes)?, words.part(nodes)?];
             while !words.rest().is_empty() {
-                groups.push(words.group(nodes)?);
+                groups.push(words.part(nodes)?);
             }
             Shape::Split(groups)
         }
+        _ if words.take("-") => Shape::Only(BTreeSet::new()),
         _ => {
-            let mut links: BTreeSet<_> = pairs(words, nodes)?.into_iter().collect();
+            let mut links: BTreeSet<_> =
+                links(words, nodes, |from, to| (from, to))?.into_iter().collect();
             while words.take("and") {
-                links.extend(pairs(words, nodes)?);
+                links.extend(self::links(words, nodes, |from, to| (from, to))?);
             }
             Shape::Only(links)
         }
     })
+}
+
+/// The membership of `S1,S2 with S3`, or `nobody`.
+pub(super) fn membership(text: &str, nodes: &[NodeId]) -> Result<Membership, Mistake> {
+    let mut words = Words { sentence: text, at: 0 };
+    if words.take("nobody") {
+        words.end().map(|()| Membership::empty())
+    } else {
+        let membership = words.membership(nodes)?;
+        words.end().map(|()| membership)
+    }
+}
+
+/// The directed links of `S1 -> S2`, `S1 <-> S2,S3` or `* -> S1`.
+pub(super) fn pairs(text: &str, nodes: &[NodeId]) -> Result<Vec<(NodeId, NodeId)>, Mistake> {
+    let mut words = Words { sentence: text, at: 0 };
+    let links = links(&mut words, nodes, |from, to| (from, to))?;
+    words.end().map(|()| links)
 }
 
 /// The nodes of `S1`, `S1,S2` or `*`.
@@ -196,15 +204,11 @@ pub(super) fn group(text: &str, nodes: &[NodeId]) -> Result<Vec<NodeId>, Mistake
 }
 
 /// A fault for each directed link of `S1 -> S2`, `S1 <-> S2,S3` or `* -> S1`.
-fn links(
+fn links<T>(
     words: &mut Words<'_>,
     nodes: &[NodeId],
-    fault: impl Fn(NodeId, NodeId) -> Fault,
-) -> Result<Vec<Fault>, Mistake> {
-    Ok(pairs(words, nodes)?.into_iter().map(|(from, to)| fault(from, to)).collect())
-}
-
-fn pairs(words: &mut Words<'_>, nodes: &[NodeId]) -> Result<Vec<(NodeId, NodeId)>, Mistake> {
+    fault: impl Fn(NodeId, NodeId) -> T,
+) -> Result<Vec<T>, Mistake> {
     const ARROW: &str = "an arrow: `->` for one way, `<->` for both";
     let start = words.at;
     let from = words.group(nodes)?;
@@ -225,7 +229,7 @@ fn pairs(words: &mut Words<'_>, nodes: &[NodeId]) -> Result<Vec<(NodeId, NodeId)
         let message = "expected a link between two nodes".to_owned();
         return Err(Mistake { span: start..words.at, message });
     }
-    Ok(links)
+    Ok(links.into_iter().map(|(from, to)| fault(from, to)).collect())
 }
 
 struct Words<'a> {
@@ -251,6 +255,11 @@ impl<'a> Words<'a> {
         Ok((&self.sentence[start..end], start..end))
     }
 
+    /// A group that may be empty: `-`.
+    fn part(&mut self, nodes: &[NodeId]) -> Result<Vec<NodeId>, Mistake> {
+        if self.take("-") { Ok(Vec::new()) } else { self.group(nodes) }
+    }
+
     fn group(&mut self, nodes: &[NodeId]) -> Result<Vec<NodeId>, Mistake> {
         let wanted = known(nodes);
         let (word, span) = self.next(&wanted)?;
@@ -266,6 +275,26 @@ impl<'a> Words<'a> {
             start += part.len() + 1;
         }
         Ok(group)
+    }
+
+    /// Refuses whatever follows.
+    fn end(&mut self) -> Result<(), Mistake> {
+        match self.next("the end") {
+            Ok((word, span)) => Err(expected("the end of the sentence", word, span)),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// `S1,S2` or `S1,S2 with S3`.
+    fn membership(&mut self, nodes: &[NodeId]) -> Result<Membership, Mistake> {
+        let start = self.at;
+        let voters = self.group(nodes)?;
+        let learners = if self.take("with") { self.group(nodes)? } else { Vec::new() };
+        let mistake = |error: MembershipError| {
+            let message = format!("expected a membership that makes sense: {error}");
+            Mistake { span: start..self.at, message }
+        };
+        Membership::new(voters, [], learners).map_err(mistake)
     }
 
     /// Takes the next word if it is this one.

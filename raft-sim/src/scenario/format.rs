@@ -1,6 +1,6 @@
 //! The tables and keys of a scenario file. What they mean: `docs/SCENARIOS.md`.
 
-use super::text::{LogRun, Range, Text};
+use super::text::{LogRun, Number, Range, Text};
 use raft_core::{LogPosition, NodeId, Protection, RoleKind};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -28,6 +28,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) client: Vec<Spanned<Client>>,
     pub(super) run: Run,
+    #[serde(default)]
     pub(super) expect: Vec<Spanned<Expect>>,
 }
 
@@ -35,15 +36,29 @@ pub(super) struct File {
 #[serde(deny_unknown_fields)]
 pub(super) struct Cluster {
     pub(super) voters: Spanned<Text<u64>>,
+    pub(super) learners: Option<Spanned<Text<u64>>>,
     pub(super) spare: Option<Spanned<Text<u64>>>,
     pub(super) election_timeout: Spanned<Text<Duration>>,
     pub(super) heartbeat_interval: Option<Spanned<Text<Duration>>>,
     pub(super) clock_offset: Option<Text<Duration>>,
+    pub(super) gathering: Option<Text<Duration>>,
+    pub(super) build_delay: Option<Text<Duration>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Link {
+    pub(super) delay: Option<Spanned<Text<Range<Duration>>>>,
+    pub(super) loss_ppm: Option<Spanned<Text<u64>>>,
+    pub(super) duplicate_ppm: Option<Spanned<Text<u64>>>,
+    #[serde(default)]
+    pub(super) except: Vec<Except>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Except {
+    pub(super) links: Spanned<String>,
     pub(super) delay: Option<Spanned<Text<Range<Duration>>>>,
     pub(super) loss_ppm: Option<Spanned<Text<u64>>>,
     pub(super) duplicate_ppm: Option<Spanned<Text<u64>>>,
@@ -60,12 +75,16 @@ pub(super) struct Disk {
 pub(super) struct Snapshots {
     pub(super) every: Option<Text<u64>>,
     pub(super) delay: Option<Text<Duration>>,
+    pub(super) failure_ppm: Option<Spanned<Text<u64>>>,
+    pub(super) failures_until: Option<Text<Duration>>,
+    pub(super) timeout: Option<Text<Duration>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Node {
     pub(super) id: Spanned<Text<NodeId>>,
+    pub(super) membership: Option<Spanned<String>>,
     pub(super) election_timeout: Option<Spanned<Text<Duration>>>,
     pub(super) heartbeat_interval: Option<Spanned<Text<Duration>>>,
     pub(super) protection: Option<Text<Protection>>,
@@ -86,6 +105,7 @@ pub(super) struct Client {
     pub(super) leases: Option<bool>,
     pub(super) keys: Option<Spanned<Text<u64>>>,
     pub(super) patience: Option<Text<Duration>>,
+    pub(super) own: Option<bool>,
     pub(super) ask_again: Option<Text<Duration>>,
     pub(super) start: Option<Text<Duration>>,
     pub(super) stop: Option<Text<Duration>>,
@@ -103,8 +123,21 @@ pub(super) struct Run {
     pub(super) beyond: bool,
     pub(super) alarm: Option<String>,
     pub(super) settled_by: Option<Spanned<Text<Duration>>>,
+    pub(super) seed: Option<Spanned<Text<u64>>>,
+    pub(super) choices: Option<Vec<Answer>>,
+    #[serde(default)]
+    pub(super) converges: bool,
+    pub(super) broke: Option<String>,
     #[serde(default)]
     pub(super) timeline: Vec<Happening>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Answer {
+    pub(super) of: Spanned<String>,
+    pub(super) nth: Text<u64>,
+    pub(super) answer: Text<Number>,
 }
 
 #[derive(Deserialize)]

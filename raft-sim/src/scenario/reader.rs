@@ -2,8 +2,9 @@
 
 use super::error::ScenarioError;
 use super::text::{LEVELS, LogRun, Range, Text, level_name};
-use super::{Scenario, expect, fault, format, instant};
-use crate::setup::{ClientSetup, DiskProfile, LinkProfile, NodeSetup, Setup};
+use super::{Scenario, Script, expect, fault, format, instant};
+use crate::choice::{Answers, Question};
+use crate::setup::{ClientSetup, DiskProfile, LinkProfile, NodeSetup, Setup, SnapshotProfile};
 use raft_core::{ConfigError, Instant, LogPosition, Membership, NodeId, Protection, Run, Term};
 use std::time::Duration;
 use toml::Spanned;
@@ -15,7 +16,9 @@ pub(super) fn read(name: &str, file: &str, text: &str) -> Result<Scenario, Scena
         ScenarioError::new(file, text, error.span().unwrap_or(0..0), message)
     })?;
     let voters = raw.cluster.voters.get_ref().0;
-    let spare = raw.cluster.spare.as_ref().map_or(0, |spare| spare.get_ref().0);
+    let count = |raw: &Option<Spanned<Text<u64>>>| raw.as_ref().map_or(0, |n| n.get_ref().0);
+    let learners = count(&raw.cluster.learners);
+    let spare = count(&raw.cluster.spare).saturating_add(learners);
     let most = u64::try_from(Membership::MAX_VOTERS).expect("a small number");
     let nodes: Vec<_> = (1..=voters.saturating_add(spare).min(most)).map(NodeId).collect();
     let reader = Reader { file, text, nodes: &nodes };
@@ -23,8 +26,9 @@ pub(super) fn read(name: &str, file: &str, text: &str) -> Result<Scenario, Scena
         let message = format!("expected 1 to {most} voters, found {voters}");
         return Err(reader.error(raw.cluster.voters.span(), message));
     }
-    if let Some(span) = raw.cluster.spare.as_ref().filter(|_| spare > most - voters) {
-        let message = format!("expected at most {} spare nodes, found {spare}", most - voters);
+    let more = raw.cluster.spare.as_ref().or(raw.cluster.learners.as_ref());
+    if let Some(span) = more.filter(|_| spare > most - voters) {
+        let message = format!("expected at most {} nodes more, found {spare}", most - voters);
         return Err(reader.error(span.span(), message));
     }
     reader.scenario(name, raw)
@@ -72,10 +76,14 @@ impl Reader<'_> {
         let settled_by = within(raw.run.settled_by)?;
         let mut setup = self.cluster(&raw.cluster)?;
         setup.link = self.link(raw.link.delay, raw.link.loss_ppm, raw.link.duplicate_ppm)?;
+        for except in raw.link.except {
+            let profile = self.link(except.delay, except.loss_ppm, except.duplicate_ppm)?;
+            let links = fault::pairs(except.links.get_ref(), self.nodes);
+            let links = links.map_err(|mistake| self.inside(&except.links.span(), mistake))?;
+            setup.links.extend(links.into_iter().map(|pair| (pair, profile)));
+        }
         setup.disk = self.disk(raw.disk)?;
-        let snapshots = &mut setup.snapshots;
-        snapshots.every = raw.snapshots.every.map_or(snapshots.every, |every| every.0);
-        snapshots.delay = raw.snapshots.delay.map_or(snapshots.delay, |delay| delay.0);
+        setup.snapshots = self.snapshots(raw.snapshots)?;
         setup.duration = duration;
         for (nth, node) in raw.node.iter().enumerate() {
             let id = node.id.get_ref();
@@ -93,6 +101,11 @@ impl Reader<'_> {
         }
         // Happenings of one moment keep the order of the file.
         setup.timeline.sort_by_key(|(at, _)| *at);
+        let script = self.script(raw.run.seed, raw.run.choices)?;
+        if raw.expect.is_empty() && script.is_none() {
+            let message = "expected an `[[expect]]`: what is to be seen".to_owned();
+            return Err(self.error(raw.run.duration.span(), message));
+        }
         let expectations = raw.expect.into_iter();
         let expectations = expectations.map(|raw| expect::read(self, raw, &levels, duration));
         let mut expectations = expectations.collect::<Result<Vec<_>, _>>()?;
@@ -114,7 +127,48 @@ impl Reader<'_> {
             voters: raw.cluster.voters.into_inner().0,
             text: self.text.to_owned(),
             expectations,
+            script,
+            converges: raw.run.converges,
+            broke: raw.run.broke,
             setup,
+        })
+    }
+
+    /// Who decides, if the file says so.
+    fn script(
+        &self,
+        seed: Option<Spanned<Text<u64>>>,
+        choices: Option<Vec<format::Answer>>,
+    ) -> Result<Option<Script>, ScenarioError> {
+        let Some(choices) = choices else {
+            return Ok(seed.map(|seed| Script::Seed(seed.into_inner().0)));
+        };
+        if let Some(seed) = seed {
+            let message = "expected a `seed` or `choices`, not both".to_owned();
+            return Err(self.error(seed.span(), message));
+        }
+        let mut answers = Answers::default();
+        for format::Answer { of, nth, answer } in choices {
+            let Some(question) = Question::named(of.get_ref()) else {
+                let names: Vec<_> = Question::ALL.iter().map(|question| question.name()).collect();
+                let message = format!("expected a question: one of {}", names.join(", "));
+                return Err(self.error(of.span(), message));
+            };
+            answers.set((question, nth.0), answer.0.0);
+        }
+        Ok(Some(Script::Answers(answers)))
+    }
+
+    fn snapshots(&self, raw: format::Snapshots) -> Result<SnapshotProfile, ScenarioError> {
+        let default = SnapshotProfile::default();
+        Ok(SnapshotProfile {
+            every: raw.every.map_or(default.every, |every| every.0),
+            delay: raw.delay.map_or(default.delay, |delay| delay.0),
+            failure_ppm: self.at_most(raw.failure_ppm, 1_000_000)?.unwrap_or(default.failure_ppm),
+            failures_until: raw
+                .failures_until
+                .map_or(default.failures_until, |until| instant(until.0)),
+            timeout: raw.timeout.map(|timeout| timeout.0),
         })
     }
 
@@ -137,11 +191,17 @@ impl Reader<'_> {
     fn cluster(&self, raw: &format::Cluster) -> Result<Setup, ScenarioError> {
         let voters = raw.voters.get_ref().0;
         let mut setup = Setup::of_voters(voters);
-        let spare = self.nodes.iter().filter(|node| node.get() > voters);
-        setup.nodes.extend(spare.map(|node| NodeSetup {
-            membership: Some(Membership::empty()),
-            ..NodeSetup::new(*node)
-        }));
+        let learners = raw.learners.as_ref().map_or(0, |learners| learners.get_ref().0);
+        let members = voters + learners;
+        let learners = (voters + 1..=members).map(NodeId);
+        setup.membership = Membership::new((1..=voters).map(NodeId), [], learners)
+            .expect("as many as there can be, each in one part");
+        for node in self.nodes.iter().filter(|node| node.get() > voters) {
+            let membership = (node.get() > members).then(Membership::empty);
+            setup.nodes.push(NodeSetup { membership, ..NodeSetup::new(*node) });
+        }
+        setup.gathering = raw.gathering.map_or(Duration::ZERO, |gathering| gathering.0);
+        setup.build_delay = raw.build_delay.map_or(Duration::ZERO, |delay| delay.0);
         setup.election_timeout = raw.election_timeout.get_ref().0;
         setup.heartbeat_interval = setup.election_timeout / 10;
         setup.clock_offset = raw.clock_offset.map_or(Duration::ZERO, |offset| offset.0);
@@ -215,6 +275,7 @@ impl Reader<'_> {
             client.keys = keys.into_inner().0;
         }
         client.patience = raw.patience.map_or(client.patience, |patience| patience.0);
+        client.own = raw.own.unwrap_or(client.own);
         client.ask_again = raw.ask_again.map(|pause| pause.0);
         client.start = raw.start.map_or(client.start, |start| instant(start.0));
         client.stop = raw.stop.map_or(client.stop, |stop| instant(stop.0));
@@ -229,6 +290,11 @@ impl Reader<'_> {
             return Err(self.error(raw.id.span(), message));
         };
         let mut node = setup.nodes[at].clone();
+        if let Some(members) = &raw.membership {
+            let membership = fault::membership(members.get_ref(), self.nodes);
+            let membership = membership.map_err(|mistake| self.inside(&members.span(), mistake));
+            node.membership = Some(membership?);
+        }
         node.election_timeout = raw.election_timeout.as_ref().map(|t| t.get_ref().0);
         node.heartbeat_interval = raw.heartbeat_interval.as_ref().map(|t| t.get_ref().0);
         node.protection = raw.protection.map(|level| level.0);

@@ -111,6 +111,19 @@ impl Word for u64 {
     }
 }
 
+/// An answer to a question: a number, or a duration in its place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Number(pub(super) u64);
+
+impl Word for Number {
+    const EXPECTED: &'static str = "a number, or a duration such as \"3 ms\"";
+
+    fn read(text: &str) -> Option<Self> {
+        let duration = || u64::try_from(Duration::read(text)?.as_nanos()).ok();
+        u64::read(text).or_else(duration).map(Self)
+    }
+}
+
 impl Word for Range<u64> {
     const EXPECTED: &'static str = "a number or a range such as 3, \"1..\", \"..4\" or \"1..4\"";
 

@@ -59,7 +59,10 @@ impl Draw<'_> {
         let whom = if self.one_in(2) { Whom::Leader } else { Whom::Node(order[0]) };
         let middle = order.len() / 2;
         let shape = match self.below(9) {
-            0 => Shape::Isolated(whom),
+            0 => match whom {
+                Whom::Node(node) => return Fault::Isolate { node },
+                Whom::Leader => Shape::Isolated(whom),
+            },
             1 | 2 => Shape::Deaf(whom),
             3 => Shape::Mute(whom),
             4 => Shape::Split(vec![order[..middle].to_vec(), order[middle..].to_vec()]),

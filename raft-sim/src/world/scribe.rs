@@ -22,9 +22,9 @@ impl Scribe {
         self.next += 1;
     }
 
-    /// The number of the last record; 0 where nobody has listened.
-    pub(super) const fn last(&self) -> u64 {
-        self.next.saturating_sub(1)
+    /// The number of the last record; `None` where nobody has listened.
+    pub(super) const fn last(&self) -> Option<u64> {
+        self.next.checked_sub(1)
     }
 
     pub(super) fn hand_over(&mut self, sink: &mut dyn Sink) {

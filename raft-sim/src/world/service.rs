@@ -33,7 +33,9 @@ impl World {
     fn can_win(&self, host: &Host) -> bool {
         let last = |host: &Host| host.process.as_ref().map(|process| process.status.last);
         let yes = self.hosts.values().filter(|other| {
-            works(other) && self.network.joins(host.id(), other.id()) && last(other) <= last(host)
+            works(other)
+                && self.network.joins(host.id(), other.id(), self.now)
+                && last(other) <= last(host)
         });
         works(host)
             && host.membership().is_voter(host.id())

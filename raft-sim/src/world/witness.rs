@@ -37,8 +37,8 @@ impl World {
         }
     }
 
-    pub(super) fn violation(&self, checker: &'static str, sentence: String) -> Violation {
-        Violation { checker, sentence, time: self.now, seq: self.scribe.last() }
+    pub(crate) fn violation(&self, checker: &'static str, sentence: String) -> Violation {
+        Violation { checker, sentence, time: self.now, event: self.events, seq: self.scribe.last() }
     }
 
     /// Whether what the clients saw so far can have happened one after another.

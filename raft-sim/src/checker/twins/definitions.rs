@@ -23,7 +23,7 @@ pub(super) fn majority(membership: &Membership, yes: impl Fn(NodeId) -> bool) ->
 }
 
 /// The entries of a log with their positions, read one by one.
-fn entries(log: &Log) -> Vec<(LogPosition, Entry)> {
+pub(super) fn entries(log: &Log) -> Vec<(LogPosition, Entry)> {
     let (start, end) = (log.start().index.get(), log.last().index.get());
     let at = |index| (index, log.get(LogIndex(index)).cloned());
     let held = (start + 1..=end).map(at).filter_map(|(index, entry)| Some((index, entry?)));
@@ -54,7 +54,7 @@ pub(super) fn step(seen: &Seen) -> Option<(&Status, &Status)> {
 }
 
 /// Where the log was written, if it was.
-fn written(seen: &Seen) -> Option<u64> {
+pub(super) fn written(seen: &Seen) -> Option<u64> {
     if let What::Started = seen.what {
         return Some(1);
     }
@@ -335,8 +335,8 @@ pub(super) fn fate(past: &[Seen], now: &Seen) -> bool {
     }
 }
 
-/// Every command that counts among those up to an index: no later one of its client before it.
-fn effects(past: &[Seen], now: &Seen, upto: LogIndex) -> Vec<(LogIndex, Command)> {
+/// What was applied anywhere, as the first log that had it has it.
+pub(super) fn applied_log(past: &[Seen], now: &Seen) -> BTreeMap<LogIndex, Entry> {
     let mut log: BTreeMap<LogIndex, Entry> = BTreeMap::new();
     let mut learnt = LogIndex::ZERO;
     for seen in past.iter().chain([now]).filter(|seen| seen.node().running) {
@@ -348,6 +348,12 @@ fn effects(past: &[Seen], now: &Seen, upto: LogIndex) -> Vec<(LogIndex, Command)
             }
         }
     }
+    log
+}
+
+/// Every command that counts among those up to an index: no later one of its client before it.
+fn effects(past: &[Seen], now: &Seen, upto: LogIndex) -> Vec<(LogIndex, Command)> {
+    let log = applied_log(past, now);
     let commands = log.into_iter().filter_map(|(index, entry)| match entry.content {
         Content::Command(command) => Some((index, command)),
         Content::Membership(_) => None,

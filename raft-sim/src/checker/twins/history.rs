@@ -6,8 +6,8 @@ use crate::choice::{Choices, Question};
 use crate::machine::Machine;
 use crate::record::{Operation, Phase};
 use raft_core::{
-    Action, AppendOutcome, Envelope, Fate, Instant, LogIndex, LogPosition, Message, NodeId,
-    RoleKind, Status, Term, Token, Verdict,
+    Action, AppendOutcome, Envelope, Fate, Instant, LogIndex, LogPosition, Membership, Message,
+    NodeId, RequestVoteResponse, RoleKind, Status, Term, Token, Verdict,
 };
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -238,6 +238,13 @@ fn spoil_action(action: &mut Action, kind: usize, near_by: usize) {
                 Message::RequestVoteResponse(m) => m.verdict = Verdict::Granted,
                 Message::PreVoteResponse(m) => m.verdict = Verdict::Granted,
                 Message::AppendEntries(m) => m.commit = LogIndex(near(m.commit.get(), 0)),
+                // An answer to a leader becomes a vote for somebody else.
+                answer @ Message::AppendEntriesResponse(_) if near_by > 1 => {
+                    let (verdict, last) = (Verdict::Granted, LogPosition::ZERO);
+                    *answer = Message::RequestVoteResponse(RequestVoteResponse { verdict, last });
+                    envelope.to = NodeId(envelope.to.get() % 3 + 1);
+                    envelope.term = Term(envelope.term.get() + 1);
+                }
                 Message::AppendEntriesResponse(m) => {
                     if let AppendOutcome::Matched { match_index } = &mut m.outcome {
                         *match_index = LogIndex(near(match_index.get(), 0));
@@ -277,7 +284,8 @@ fn spoil_node(node: &mut TestNode, [kind, near_by, nth]: [usize; 3]) {
             node.log = log;
         }
         3 => status.role = RoleKind::Leader,
-        4 => status.role = RoleKind::Candidate,
+        4 if near_by == 0 => status.role = RoleKind::Candidate,
+        4 => node.membership = Membership::empty(),
         5 => status.commit_index = LogIndex(near(status.commit_index.get(), near_by)),
         6 => status.term = Term(near(status.term.get(), near_by)),
         7 => status.last_applied = LogIndex(near(status.last_applied.get(), near_by)),

@@ -1,0 +1,597 @@
+//! From a [`Setup`] to the text of a scenario file, which is read back as the same setup.
+
+use super::text::level_name;
+use super::{Script, instant};
+use crate::choice::{Answers, Question};
+use crate::setup::{
+    Change, ClientSetup, DiskProfile, Fault, LinkProfile, NodeSetup, Setup, Shape, SnapshotProfile,
+    Whom,
+};
+use raft_core::{Consistency, HardState, Instant, Membership, NodeId, Run};
+use std::fmt::{Arguments, Display, Write as _};
+use std::time::Duration;
+
+/// What a file says to people.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Words<'a> {
+    /// Comment lines at the top.
+    pub comment: &'a str,
+    /// [`Scenario::title`](super::Scenario::title).
+    pub title: &'a str,
+    /// [`Scenario::story`](super::Scenario::story).
+    pub story: &'a str,
+    /// [`Scenario::broke`](super::Scenario::broke).
+    pub broke: Option<&'a str>,
+}
+
+/// A setup for which the format has no words.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the format of scenarios has no words for {0}")]
+pub struct Unwritable(&'static str);
+
+/// Writes a run as a scenario file. Only what differs from the defaults is stated.
+///
+/// # Errors
+///
+/// A setup for which the format has no words. Those of the [swarm](crate::swarm) can all be written.
+pub fn write(
+    words: Words<'_>,
+    setup: &Setup,
+    script: &Script,
+    converges: bool,
+) -> Result<String, Unwritable> {
+    // Whoever adds a field is to find it words.
+    let Setup {
+        membership,
+        nodes,
+        protection,
+        election_timeout,
+        heartbeat_interval,
+        clock_offset,
+        gathering,
+        build_delay,
+        link,
+        links,
+        disk,
+        snapshots,
+        clients,
+        duration,
+        timeline,
+    } = setup;
+    let mut text = File(String::new());
+    text.head(words);
+    text.table("cluster");
+    let members = text.members(membership, nodes)?;
+    text.key("election_timeout", quoted(time(*election_timeout)));
+    text.unless(*heartbeat_interval == *election_timeout / 10, "heartbeat_interval", || {
+        quoted(time(*heartbeat_interval))
+    });
+    for (name, value) in
+        [("clock_offset", clock_offset), ("gathering", gathering), ("build_delay", build_delay)]
+    {
+        text.unless(value.is_zero(), name, || quoted(time(*value)));
+    }
+    for node in nodes {
+        text.node(node, members)?;
+    }
+    text.links(link, links);
+    text.disk(disk);
+    text.snapshots(snapshots);
+    for client in clients {
+        text.client(client);
+    }
+    text.table("run");
+    text.key("duration", quoted(time(*duration)));
+    text.key("protection", format!("[{}]", quoted(level_name(*protection))));
+    text.unless(!converges, "converges", || "true");
+    if let Some(broke) = words.broke {
+        text.key("broke", quoted(broke));
+    }
+    text.script(script);
+    text.timeline(timeline);
+    Ok(text.0)
+}
+
+/// A text in the making.
+struct File(String);
+
+impl File {
+    fn line(&mut self, words: Arguments<'_>) {
+        writeln!(self.0, "{words}").expect("a string takes everything");
+    }
+
+    fn table(&mut self, name: &str) {
+        self.line(format_args!("\n[{name}]"));
+    }
+
+    fn key(&mut self, name: &str, value: impl Display) {
+        self.line(format_args!("{name} = {value}"));
+    }
+
+    fn unless<T: Display>(&mut self, default: bool, name: &str, value: impl FnOnce() -> T) {
+        if !default {
+            self.key(name, value());
+        }
+    }
+
+    fn head(&mut self, words: Words<'_>) {
+        for line in words.comment.lines() {
+            self.line(format_args!("{}", format!("# {line}").trim_end()));
+        }
+        self.key("title", quoted(words.title));
+        self.line(format_args!("story = \"\"\""));
+        for line in words.story.lines() {
+            self.line(format_args!("{}", escaped(line)));
+        }
+        self.line(format_args!("\"\"\""));
+    }
+
+    /// The sizes of the cluster; how many belong to it at the start.
+    fn members(&mut self, membership: &Membership, nodes: &[NodeSetup]) -> Result<u64, Unwritable> {
+        let count = |slice: &[NodeId]| u64::try_from(slice.len()).expect("a few nodes");
+        let (voters, learners) = (count(membership.voters()), count(membership.learners()));
+        let members = voters + learners;
+        let in_order = (1..).zip(nodes).all(|(id, node)| node.id == NodeId(id));
+        let is_plain = membership.voters().iter().copied().eq((1..=voters).map(NodeId))
+            && membership.learners().iter().copied().eq((voters + 1..=members).map(NodeId))
+            && !membership.is_joint();
+        let total = u64::try_from(nodes.len()).expect("a few nodes");
+        if !in_order || !is_plain || voters == 0 || members > total {
+            return Err(Unwritable("these ids, or this membership"));
+        }
+        self.key("voters", voters);
+        self.unless(learners == 0, "learners", || learners);
+        self.unless(total == members, "spare", || total - members);
+        Ok(members)
+    }
+
+    fn node(&mut self, node: &NodeSetup, members: u64) -> Result<(), Unwritable> {
+        let NodeSetup {
+            id,
+            election_timeout,
+            heartbeat_interval,
+            protection,
+            membership,
+            hard_state,
+            entries,
+            starts,
+        } = node;
+        let is_spare = id.get() > members;
+        if is_spare && membership.is_none() {
+            return Err(Unwritable("a node more that starts with the membership of the others"));
+        }
+        let membership = membership.as_ref().filter(|given| !is_spare || !given.is_empty());
+        if *node == (NodeSetup { membership: node.membership.clone(), ..NodeSetup::new(*id) })
+            && membership.is_none()
+        {
+            return Ok(());
+        }
+        self.line(format_args!("\n[[node]]"));
+        self.key("id", quoted(format!("{id:?}")));
+        if let Some(membership) = membership {
+            self.key("membership", quoted(self::membership(membership)?));
+        }
+        for (name, value) in
+            [("election_timeout", election_timeout), ("heartbeat_interval", heartbeat_interval)]
+        {
+            if let Some(value) = value {
+                self.key(name, quoted(time(*value)));
+            }
+        }
+        if let Some(protection) = protection {
+            self.key("protection", quoted(level_name(*protection)));
+        }
+        let HardState { current_term, voted_for, promised } = *hard_state;
+        self.unless(current_term == node.last().term, "term", || current_term);
+        if let Some(candidate) = voted_for {
+            self.key("voted_for", quoted(format!("{candidate:?}")));
+        }
+        self.unless(promised.is_zero(), "promised", || quoted(time(promised)));
+        let mut log = Vec::new();
+        for run in entries.runs() {
+            match run {
+                Run::Commands { term, count } => {
+                    log.push(quoted(format!("{count} of term {term}")))
+                }
+                Run::Membership { .. } => return Err(Unwritable("a log that holds a membership")),
+            }
+        }
+        self.unless(log.is_empty(), "log", || format!("[{}]", log.join(", ")));
+        self.unless(*starts, "starts", || "false");
+        Ok(())
+    }
+
+    fn links(
+        &mut self,
+        link: &LinkProfile,
+        links: &std::collections::BTreeMap<(NodeId, NodeId), LinkProfile>,
+    ) {
+        if *link == LinkProfile::default() && links.is_empty() {
+            return;
+        }
+        self.table("link");
+        for (name, value) in profile(link) {
+            self.key(name, value);
+        }
+        if links.is_empty() {
+            return;
+        }
+        self.line(format_args!("except = ["));
+        for ((from, to), link) in links {
+            let links = quoted(format!("{from:?} -> {to:?}"));
+            self.line(format_args!("    {{ links = {links}{} }},", inline(profile(link))));
+        }
+        self.line(format_args!("]"));
+    }
+
+    fn disk(&mut self, disk: &DiskProfile) {
+        let DiskProfile { min_latency, max_latency } = *disk;
+        if *disk != DiskProfile::default() {
+            self.table("disk");
+            self.key("latency", quoted(span(min_latency, max_latency)));
+        }
+    }
+
+    fn snapshots(&mut self, snapshots: &SnapshotProfile) {
+        let SnapshotProfile { every, delay, failure_ppm, failures_until, timeout } = *snapshots;
+        let default = SnapshotProfile::default();
+        if *snapshots == default {
+            return;
+        }
+        self.table("snapshots");
+        self.unless(every == default.every, "every", || every);
+        self.unless(delay == default.delay, "delay", || quoted(time(delay)));
+        self.unless(failure_ppm == default.failure_ppm, "failure_ppm", || failure_ppm);
+        self.unless(failures_until == default.failures_until, "failures_until", || {
+            quoted(moment(failures_until))
+        });
+        if let Some(timeout) = timeout {
+            self.key("timeout", quoted(time(timeout)));
+        }
+    }
+
+    fn client(&mut self, client: &ClientSetup) {
+        let ClientSetup {
+            min_think,
+            max_think,
+            write_percent,
+            query_percent,
+            leases,
+            keys,
+            own,
+            ask_again,
+            patience,
+            start,
+            stop,
+        } = *client;
+        let default = ClientSetup::default();
+        self.line(format_args!("\n[[client]]"));
+        let think = (min_think, max_think) == (default.min_think, default.max_think);
+        self.unless(think, "think", || quoted(span(min_think, max_think)));
+        self.unless(write_percent == default.write_percent, "write_percent", || write_percent);
+        self.unless(query_percent == default.query_percent, "query_percent", || query_percent);
+        self.unless(leases == default.leases, "leases", || leases);
+        self.unless(keys == default.keys, "keys", || keys);
+        self.unless(own == default.own, "own", || own);
+        if let Some(pause) = ask_again {
+            self.key("ask_again", quoted(time(pause)));
+        }
+        self.unless(patience == default.patience, "patience", || quoted(time(patience)));
+        self.unless(start == default.start, "start", || quoted(moment(start)));
+        self.unless(stop == default.stop, "stop", || quoted(moment(stop)));
+    }
+
+    fn script(&mut self, script: &Script) {
+        match script {
+            Script::Seed(seed) => self.key("seed", number(*seed)),
+            Script::Answers(answers) if answers.is_empty() => self.key("choices", "[]"),
+            Script::Answers(answers) => self.answers(answers),
+        }
+    }
+
+    fn answers(&mut self, answers: &Answers) {
+        self.line(format_args!("choices = ["));
+        for ((question, nth), answer) in answers.iter() {
+            let name = quoted(question.name());
+            let answer = match question {
+                Question::ClockOffset
+                | Question::Delay
+                | Question::BuildDelay
+                | Question::Gathering
+                | Question::DiskLatency
+                | Question::Think
+                    if instant(Duration::from_nanos(answer)) < LONG =>
+                {
+                    quoted(time(Duration::from_nanos(answer)))
+                }
+                _ => number(answer),
+            };
+            self.line(format_args!("    {{ of = {name}, nth = {nth}, answer = {answer} }},"));
+        }
+        self.line(format_args!("]"));
+    }
+
+    fn timeline(&mut self, timeline: &[(Instant, Fault)]) {
+        if timeline.is_empty() {
+            return;
+        }
+        self.line(format_args!("timeline = ["));
+        for (at, fault) in timeline {
+            let (at, sentence) = (quoted(moment(*at)), quoted(sentence(fault)));
+            let beside = match fault {
+                Fault::SetLink { profile, .. } => inline(self::profile(profile)),
+                _ => String::new(),
+            };
+            self.line(format_args!("    {{ at = {at}, do = {sentence}{beside} }},"));
+        }
+        self.line(format_args!("]"));
+    }
+}
+
+/// No duration that is drawn comes near.
+const LONG: Instant = Instant::from_nanos(1_000_000_000_000_000);
+
+fn profile(link: &LinkProfile) -> Vec<(&'static str, String)> {
+    let LinkProfile { min_delay, max_delay, loss_ppm, duplicate_ppm } = *link;
+    let mut keys = vec![("delay", quoted(span(min_delay, max_delay)))];
+    for (name, ppm) in [("loss_ppm", loss_ppm), ("duplicate_ppm", duplicate_ppm)] {
+        if ppm > 0 {
+            keys.push((name, ppm.to_string()));
+        }
+    }
+    keys
+}
+
+fn inline(keys: Vec<(&'static str, String)>) -> String {
+    keys.into_iter().map(|(name, value)| format!(", {name} = {value}")).collect()
+}
+
+/// A fault in the words of the timeline.
+fn sentence(fault: &Fault) -> String {
+    let at = |node: &Option<NodeId>| node.map_or(String::new(), |node| format!(" at {node:?}"));
+    match fault {
+        Fault::Cut { from, to } => format!("cut {from:?} -> {to:?}"),
+        Fault::Heal { from, to } => format!("heal {from:?} -> {to:?}"),
+        Fault::HealAll => "heal all".to_owned(),
+        Fault::Reach { shape } => shape_of(shape),
+        Fault::Flap { from, to, period } => {
+            format!("flap {} {from:?} -> {to:?}", time(*period).replace(' ', ""))
+        }
+        Fault::Isolate { node } => format!("isolate {node:?}"),
+        Fault::Crash { node } => format!("crash {node:?}"),
+        Fault::CrashInStep { node } => format!("crash-in-step {node:?}"),
+        Fault::Restart { node } => format!("restart {node:?}"),
+        Fault::Pause { node } => format!("pause {node:?}"),
+        Fault::Resume { node } => format!("resume {node:?}"),
+        Fault::HangDisk { node } => format!("hang-disk {node:?}"),
+        Fault::ReleaseDisk { node } => format!("release-disk {node:?}"),
+        Fault::Campaign { node } => format!("campaign {node:?}"),
+        Fault::Propose { node, count } => format!("propose {count} {node:?}"),
+        Fault::Read { node, consistency: Consistency::ReadIndex } => format!("read {node:?}"),
+        Fault::Read { node, consistency: Consistency::Lease } => format!("lease-read {node:?}"),
+        Fault::ChangeMembership { node, change } => format!("{}{}", wish(change), at(node)),
+        Fault::Transfer { node, to } => {
+            let to = to.map_or(String::new(), |to| format!(" to {to:?}"));
+            format!("transfer{to}{}", at(node))
+        }
+        Fault::TakeSnapshot { node } => format!("snapshot {node:?}"),
+        Fault::Unreachable { node, peer } => format!("unreachable {peer:?} at {node:?}"),
+        Fault::SetClock { node, ppm } => format!("clock {ppm} {node:?}"),
+        Fault::JumpClock { node, millis } => format!("jump {millis} {node:?}"),
+        Fault::Wipe { node } => format!("wipe {node:?}"),
+        Fault::SetLink { from, to, .. } => format!("set {from:?} -> {to:?}"),
+        Fault::DropKind { from, to, kind } => format!("drop {} {from:?} -> {to:?}", kind.name()),
+        Fault::PassKind { from, to, kind } => format!("pass {} {from:?} -> {to:?}", kind.name()),
+    }
+}
+
+fn shape_of(shape: &Shape) -> String {
+    let whom = |whom: &Whom| match whom {
+        Whom::Node(node) => format!("{node:?}"),
+        Whom::Leader => "leader".to_owned(),
+    };
+    match shape {
+        Shape::Only(links) => {
+            let links: Vec<_> =
+                links.iter().map(|(from, to)| format!("{from:?} -> {to:?}")).collect();
+            format!("only {}", if links.is_empty() { "-".to_owned() } else { links.join(" and ") })
+        }
+        Shape::Isolated(node) => format!("isolate {}", whom(node)),
+        Shape::Deaf(node) => format!("deafen {}", whom(node)),
+        Shape::Mute(node) => format!("mute {}", whom(node)),
+        Shape::Split(groups) => {
+            let groups: Vec<_> = groups.iter().map(|nodes| part(nodes)).collect();
+            format!("split {}", groups.join(" "))
+        }
+        Shape::Bridge { over, halves: [one, other] } => {
+            format!("bridge {over:?} {} {}", part(one), part(other))
+        }
+        Shape::Ring(order) => format!("ring {}", group(order)),
+        Shape::Chain(order) => format!("chain {}", group(order)),
+    }
+}
+
+/// A group that may be empty.
+fn part(nodes: &[NodeId]) -> String {
+    if nodes.is_empty() { "-".to_owned() } else { group(nodes) }
+}
+
+fn group(nodes: &[NodeId]) -> String {
+    let names: Vec<_> = nodes.iter().map(|node| format!("{node:?}")).collect();
+    names.join(",")
+}
+
+fn wish(change: &Change) -> String {
+    match change {
+        // One without voters cannot be asked for.
+        Change::To(target) => format!("reach {}", membership(target).unwrap_or_default()),
+        Change::AddLearner(node) => format!("add {node:?}"),
+        Change::Promote(node) => format!("promote {node:?}"),
+        Change::Demote(node) => format!("demote {node:?}"),
+        Change::Remove(node) => format!("remove {node:?}"),
+        Change::Replace { old, new } => format!("replace {old:?} {new:?}"),
+    }
+}
+
+fn membership(membership: &Membership) -> Result<String, Unwritable> {
+    if membership.is_joint() {
+        return Err(Unwritable("a node that starts between two memberships"));
+    }
+    if membership.is_empty() {
+        return Ok("nobody".to_owned());
+    }
+    let voters = group(membership.voters());
+    Ok(match membership.learners() {
+        [] => voters,
+        learners => format!("{voters} with {}", group(learners)),
+    })
+}
+
+/// In the greatest unit in which it is a whole number.
+fn time(duration: Duration) -> String {
+    let nanos = duration.as_nanos();
+    let units = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")];
+    let unit = units.into_iter().find(|(unit, _)| nanos.is_multiple_of(*unit));
+    let (unit, name) = unit.unwrap_or((1, "ns"));
+    format!("{} {name}", nanos / unit)
+}
+
+fn moment(at: Instant) -> String {
+    time(at.saturating_since(Instant::ZERO))
+}
+
+fn span(least: Duration, greatest: Duration) -> String {
+    format!("{} .. {}", time(least), time(greatest))
+}
+
+/// TOML has no numbers above those of `i64`: such a one is written as a text.
+fn number(number: u64) -> String {
+    if i64::try_from(number).is_ok() { number.to_string() } else { quoted(number) }
+}
+
+fn quoted(text: impl Display) -> String {
+    format!("\"{}\"", escaped(&text.to_string()))
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Unwritable, Words, write};
+    use crate::choice::{Answers, Choices, Question};
+    use crate::scenario::{Scenario, Script};
+    use crate::setup::{Change, Fault, LinkProfile, Setup};
+    use crate::swarm;
+    use raft_core::{HardState, Instant, Membership, NodeId, Run, Term};
+    use std::time::Duration;
+
+    fn read(text: &str) -> Scenario {
+        Scenario::read("x", "x.toml", text).unwrap_or_else(|error| panic!("{error}\n\n{text}"))
+    }
+
+    /// Writes and reads.
+    fn there_and_back(setup: &Setup) -> Setup {
+        let script = Script::Answers(Answers::default());
+        let words = Words { title: "t", ..Words::default() };
+        let text = write(words, setup, &script, false).expect("a setup that can be written");
+        let scenario = read(&text);
+        assert_eq!(scenario.levels, [setup.protection]);
+        scenario.setup(setup.protection)
+    }
+
+    #[test]
+    fn every_drawn_setup_survives_writing_and_reading() {
+        for seed in 0..2_000 {
+            let setup = swarm::setup(&mut Choices::seeded(seed));
+            assert_eq!(there_and_back(&setup), setup, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn every_scenario_of_our_own_survives_writing_and_reading() {
+        for scenario in Scenario::built_in() {
+            for level in &scenario.levels {
+                let setup = scenario.setup(*level);
+                assert_eq!(there_and_back(&setup), setup, "{}", scenario.name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_swarm_never_draws_survives_too() {
+        let mut setup = Setup::of_voters(3);
+        let (a, b, c) = (NodeId(1), NodeId(2), NodeId(3));
+        let slow = LinkProfile { max_delay: Duration::from_secs(1), ..LinkProfile::default() };
+        setup.links.insert((a, c), slow);
+        setup.nodes[1].membership = Some(Membership::new([a], [], [b, c]).expect("valid"));
+        setup.nodes[2].membership = Some(Membership::empty());
+        setup.nodes[2].starts = false;
+        setup.nodes[0].entries = [Run::Commands { term: Term(2), count: 3 }].into_iter().collect();
+        setup.nodes[0].hard_state = HardState {
+            current_term: Term(7),
+            voted_for: Some(b),
+            promised: Duration::from_nanos(1_000_001),
+        };
+        let target = Membership::new([b], [], [a]).expect("valid");
+        let fault = Fault::ChangeMembership { node: Some(c), change: Change::To(target) };
+        setup.timeline.push((Instant::from_nanos(17), fault));
+        setup.timeline.push((Instant::from_nanos(18), Fault::Wipe { node: c }));
+        assert_eq!(there_and_back(&setup), setup);
+    }
+
+    #[test]
+    fn what_has_no_words_is_refused() {
+        let refused = |spoil: fn(&mut Setup)| {
+            let mut setup = Setup::of_voters(3);
+            spoil(&mut setup);
+            let script = Script::Seed(1);
+            matches!(write(Words::default(), &setup, &script, false), Err(Unwritable(_)))
+        };
+        assert!(!refused(|_| {}));
+        assert!(refused(|setup| setup.nodes[0].id = NodeId(9)));
+        assert!(refused(|setup| setup.membership = Membership::empty()));
+        assert!(refused(|setup| {
+            setup.nodes.push(crate::setup::NodeSetup::new(NodeId(4)));
+        }));
+    }
+
+    #[test]
+    fn words_answers_and_the_rest_survive_whatever_they_are() {
+        let answers: Answers = [
+            ((Question::Delay, 3), 2_000_000),
+            ((Question::Delay, 40), u64::MAX),
+            ((Question::NodeSeed, 1), u64::MAX),
+            ((Question::Loss, 2), 999_999),
+        ]
+        .into_iter()
+        .collect();
+        let words = Words {
+            comment: "a\n\nb",
+            title: "\"quoted\" \\ \u{1b}[2J",
+            story: "\"\"\" one\ntwo \\",
+            broke: Some("fate"),
+        };
+        let setup = Setup::of_voters(1);
+        for script in [Script::Answers(answers), Script::Seed(u64::MAX), Script::Seed(3)] {
+            let text = write(words, &setup, &script, true).expect("it can be written");
+            let scenario = read(&text);
+            assert_eq!(scenario.script, Some(script));
+            assert_eq!(scenario.title, words.title);
+            assert_eq!(scenario.story, "\"\"\" one two \\");
+            assert_eq!((scenario.converges, scenario.broke.as_deref()), (true, Some("fate")));
+            assert!(text.starts_with("# a\n#\n# b\ntitle = "), "{text}");
+        }
+    }
+}

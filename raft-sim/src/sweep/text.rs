@@ -1,0 +1,135 @@
+//! What a sweep has found, for people.
+
+use super::report::{ENOUGH, Failure, Report, Stopped, Verdict};
+use crate::style::{BAD, DIM, LEADER, TITLE};
+use std::fmt::Write as _;
+
+/// A failure in one line.
+pub fn failure_line(failure: &Failure) -> String {
+    let Failure { seed, checker, sentence, event, time_us } = failure;
+    format!(
+        "{BAD}seed {seed}: {checker}{BAD:#} at {} µs (event {}): {sentence}",
+        thousands(*time_us),
+        thousands(*event)
+    )
+}
+
+/// What was run, what was exercised, and the verdict.
+pub fn summary(report: &Report) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{TITLE}exercised{TITLE:#}, over all runs and in how many of them");
+    let rows: Vec<String> = report
+        .exercised
+        .iter()
+        .map(|(name, count)| {
+            let row =
+                format!("{name:24}{:>13}{:>9}", thousands(count.count), thousands(count.runs));
+            if count.runs == 0 { format!("{BAD}{row}{BAD:#}") } else { row }
+        })
+        .collect();
+    let half = rows.len().div_ceil(2);
+    for (nth, left) in rows[..half].iter().enumerate() {
+        let right = rows.get(half + nth).map_or("", String::as_str);
+        let _ = writeln!(text, "{}", format!("  {left}    {right}").trim_end());
+    }
+    let _ = writeln!(text, "\n{}", figures(report));
+    let _ = writeln!(text, "{DIM}digest {:016x}, build {}{DIM:#}", report.digest, report.build);
+    text + &verdict(report)
+}
+
+fn figures(report: &Report) -> String {
+    let (runs, seeds) = (thousands(report.runs()), report.seeds);
+    let per_second = |count: u64| {
+        count.checked_mul(1_000).and_then(|count| count.checked_div(report.elapsed_ms))
+    };
+    let rate = per_second(report.events)
+        .map_or(String::new(), |rate| format!(" ({} a second)", thousands(rate)));
+    let faster = (report.simulated_us / 1_000).checked_div(report.elapsed_ms);
+    let faster =
+        faster.map_or(String::new(), |times| format!(" ({} times as fast)", thousands(times)));
+    format!(
+        "{runs} runs, seeds {seeds}: {} events in {}{rate}, {} s simulated{faster}",
+        thousands(report.events),
+        seconds(report.elapsed_ms),
+        thousands(report.simulated_us / 1_000_000),
+    )
+}
+
+fn verdict(report: &Report) -> String {
+    let mut text = String::new();
+    let rest = format!("the seeds {}..{} were not run", report.seeds.end, report.planned.end);
+    match report.stopped {
+        Some(Stopped::Interrupted) => {
+            let _ = writeln!(text, "{BAD}interrupted{BAD:#}: {rest}");
+        }
+        Some(Stopped::Failures) => {
+            let _ = writeln!(text, "stopped at the failures: {rest}");
+        }
+        Some(Stopped::Time) if report.planned.end != u64::MAX => {
+            let _ = writeln!(text, "the time is over: {rest}");
+        }
+        Some(Stopped::Time) | None => {}
+    }
+    let words = match report.verdict() {
+        Verdict::Clean => {
+            format!("{LEADER}clean{LEADER:#}: no property is broken, and everything was exercised")
+        }
+        Verdict::Few => format!(
+            "{LEADER}clean{LEADER:#}: no property is broken (fewer than {} runs need not exercise \
+             everything)",
+            thousands(ENOUGH)
+        ),
+        Verdict::Violated => {
+            format!("{BAD}violated{BAD:#}: {} runs broke a property", report.failures.len())
+        }
+        Verdict::Vacuous(never) => format!(
+            "{BAD}vacuous{BAD:#}: no property is broken, but this was never exercised: {}",
+            never.join(", ")
+        ),
+    };
+    let _ = writeln!(text, "{words}");
+    text
+}
+
+/// A duration in seconds, with one place behind the point.
+fn seconds(millis: u64) -> String {
+    format!("{}.{} s", thousands(millis / 1_000), millis % 1_000 / 100)
+}
+
+/// A number with a space before each three digits.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (nth, digit) in digits.chars().enumerate() {
+        if nth > 0 && (digits.len() - nth) % 3 == 0 {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{summary, thousands};
+    use crate::sweep::{Report, Seeds, Stopped, run};
+
+    #[test]
+    fn numbers_are_grouped() {
+        let all = [0, 999, 1_000, 12_345_678].map(thousands);
+        assert_eq!(all, ["0", "999", "1 000", "12 345 678"]);
+    }
+
+    #[test]
+    fn a_summary_fits_the_page_and_says_what_was_not_done() {
+        let mut report = Report::new("b".to_owned(), Seeds { first: 0, end: 9 });
+        (0..3).for_each(|seed| report.take(&run(seed)));
+        (report.elapsed_ms, report.stopped) = (1_234, Some(Stopped::Interrupted));
+        let text = anstream::adapter::strip_str(&summary(&report)).to_string();
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        assert!(text.contains("3 runs, seeds 0..3: "), "{text}");
+        assert!(text.contains(" in 1.2 s ("), "{text}");
+        assert!(text.contains("interrupted: the seeds 3..9 were not run"), "{text}");
+        assert!(text.ends_with("need not exercise everything)\n"), "{text}");
+    }
+}

@@ -1,0 +1,127 @@
+//! One run from its beginning to its verdict, whoever wants it: a sweep, a replay, a search.
+
+use crate::choice::{Choice, Choices};
+use crate::panics::caught;
+use crate::record::{Sink, Violation};
+use crate::setup::{Setup, SetupError};
+use crate::swarm;
+use crate::world::{Outcome, World};
+use raft_core::Instant;
+
+/// A run that has not begun.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// What it is.
+    pub setup: Setup,
+    /// Who decides the rest.
+    pub choices: Choices,
+    /// Whether everything must have come right at its end, see [`World::converged`].
+    pub converges: bool,
+}
+
+/// A run that has ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// How.
+    pub outcome: Outcome,
+    /// What was decided, if it was [recorded](Choices::recorded).
+    pub tape: Vec<Choice>,
+}
+
+impl Trial {
+    /// A run whose setup is drawn, too, see [`swarm`].
+    pub fn drawn(mut choices: Choices) -> Self {
+        let setup = swarm::setup(&mut choices);
+        Self { setup, choices, converges: true }
+    }
+
+    /// Runs it. A panic is a violation like another: its checker is `panic`.
+    ///
+    /// # Errors
+    ///
+    /// What makes no sense in the setup.
+    pub fn run(self, sink: &mut dyn Sink) -> Result<Ended, SetupError> {
+        self.run_with(sink, |_| {})
+    }
+
+    /// The same, and after each event `look` may look at the world.
+    ///
+    /// # Errors
+    ///
+    /// What makes no sense in the setup.
+    pub fn run_with(
+        self,
+        sink: &mut dyn Sink,
+        mut look: impl FnMut(&World),
+    ) -> Result<Ended, SetupError> {
+        let mut world = World::new(&self.setup, self.choices)?;
+        let end = Instant::ZERO.saturating_add(self.setup.duration);
+        let verdict = caught(|| {
+            while world.advance(end, sink)? {
+                look(&world);
+            }
+            if self.converges { world.converged() } else { Ok(()) }
+        });
+        let verdict = verdict.unwrap_or_else(|sentence| Err(world.violation("panic", sentence)));
+        Ok(Ended { outcome: world.outcome(verdict), tape: world.tape().to_vec() })
+    }
+}
+
+/// Whether two violations are one and the same bug, as far as their words tell: the same checker, and
+/// for a panic the same place.
+pub fn same_failure(a: &Violation, b: &Violation) -> bool {
+    let place = |v: &Violation| v.sentence.rsplit('(').next().map(str::to_owned);
+    a.checker == b.checker && (a.checker != "panic" || place(a) == place(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Trial, same_failure};
+    use crate::choice::Choices;
+    use crate::record::{Nobody, Violation};
+    use crate::setup::Setup;
+    use crate::swarm;
+    use raft_core::Instant;
+
+    #[test]
+    fn a_trial_is_the_run_of_the_swarm() {
+        for seed in 0..5 {
+            let trial = Trial::drawn(Choices::seeded(seed).recorded());
+            let mut events = 0;
+            let ended = trial.run_with(&mut Nobody, |_| events += 1).expect("it makes sense");
+            assert_eq!(ended.outcome, swarm::run(Choices::seeded(seed), &mut Nobody));
+            assert_eq!(events, ended.outcome.events);
+            let again = Trial::drawn(Choices::replayed(ended.tape)).run(&mut Nobody);
+            assert_eq!(again.expect("the same setup").outcome, ended.outcome);
+        }
+    }
+
+    #[test]
+    fn a_panic_is_a_violation() {
+        let setup = Setup::of_voters(1);
+        let trial = Trial { setup, choices: Choices::seeded(1), converges: true };
+        let mut events = 0;
+        let ended = trial.run_with(&mut Nobody, |_| {
+            events += 1;
+            assert!(events < 3, "three is too many");
+        });
+        let violation = ended.expect("it makes sense").outcome.verdict.expect_err("it panics");
+        assert_eq!((violation.checker, violation.event), ("panic", 3));
+        assert!(violation.sentence.starts_with("three is too many (raft-sim/src/trial.rs:"));
+    }
+
+    #[test]
+    fn two_panics_are_one_bug_if_their_place_is_one() {
+        let of = |checker, sentence: &str| Violation {
+            checker,
+            sentence: sentence.to_owned(),
+            time: Instant::ZERO,
+            event: 1,
+            seq: None,
+        };
+        assert!(same_failure(&of("fate", "a (1)"), &of("fate", "b (2)")));
+        assert!(!same_failure(&of("fate", "a"), &of("promise", "a")));
+        assert!(same_failure(&of("panic", "a (x.rs:1)"), &of("panic", "b (x.rs:1)")));
+        assert!(!same_failure(&of("panic", "a (x.rs:1)"), &of("panic", "a (x.rs:2)")));
+    }
+}
