@@ -9,11 +9,12 @@ mod scribe;
 mod service;
 mod snapshots;
 mod step;
+mod witness;
 mod words;
 
-use crate::checker::{Checkers, Cluster, Happening, Sight, View};
+use crate::checker::{Checkers, Happening};
 use crate::choice::{Choice, Choices, RollingHash};
-use crate::client::{Answer, Client, Request};
+use crate::client::Client;
 use crate::exercised::Exercised;
 use crate::host::{Arrival, Host, Payload, Unstartable};
 use crate::linearizability::History;
@@ -21,63 +22,14 @@ use crate::machine::Machine;
 use crate::network::{Network, Packet, Passage};
 use crate::record::{DropReason, Event, Operation, Phase, Sink, Violation};
 use crate::setup::{Fault, Setup, SetupError};
-use agenda::Agenda;
+use agenda::{Agenda, Pending};
 use hostile::Past;
 use raft_core::payload::attach;
-use raft_core::{Envelope, Input, Instant, LogPosition, Message, NodeId, Outcome as Ended};
+use raft_core::{Envelope, Instant, LogPosition, Message, NodeId, Outcome as Ended};
 use scribe::Scribe;
+pub use service::Service;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
-
-/// What is still to happen.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-enum Pending {
-    /// A node starts with the run.
-    Start(NodeId),
-    /// The nth entry of the timeline.
-    Fault(usize),
-    /// A write of the host's disk is due.
-    Disk { node: NodeId, life: u64 },
-    /// The sender reads the commands that a message names, and sends it.
-    Build { life: u64, envelope: Envelope, machine: Option<Box<Machine>> },
-    /// The host tells its node what became of a snapshot that it sent.
-    Report { node: NodeId, life: u64, input: Input },
-    /// A copy of a message arrives.
-    Deliver(Packet),
-    /// The host looks into its inbox.
-    Poll { node: NodeId, life: u64 },
-    /// A client's request arrives.
-    Request { node: NodeId, request: Request },
-    /// A node's answer arrives.
-    Answer { client: u64, serial: u64, answer: Answer },
-    /// A client begins its next operation.
-    Turn { client: u64 },
-    /// A client asks again.
-    Retry { client: u64, serial: u64 },
-    /// A client that has waited for an answer asks another node.
-    AskAgain { client: u64, serial: u64, attempt: u64 },
-    /// A client loses patience.
-    GiveUp { client: u64, serial: u64 },
-    /// A node's deadline may have passed.
-    Wake { node: NodeId, life: u64 },
-}
-
-impl Pending {
-    /// The order within one moment: faults before everything, messages before the timers that they
-    /// put off.
-    const fn rank(&self) -> u8 {
-        match self {
-            Self::Start(_) => 0,
-            Self::Fault(_) => 1,
-            Self::Disk { .. } => 2,
-            Self::Build { .. } | Self::Deliver(_) | Self::Request { .. } | Self::Report { .. } => 3,
-            Self::Answer { .. } | Self::Turn { .. } | Self::Retry { .. } => 4,
-            Self::AskAgain { .. } => 5,
-            Self::GiveUp { .. } => 5,
-            Self::Poll { .. } | Self::Wake { .. } => 6,
-        }
-    }
-}
 
 /// How a run ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -127,23 +79,6 @@ pub struct World {
     /// How many things have happened at this moment.
     at_once: u64,
     exercised: Exercised,
-}
-
-/// The hosts as the checkers look at them.
-#[derive(Debug)]
-struct Hosts<'a> {
-    hosts: &'a BTreeMap<NodeId, Host>,
-    now: Instant,
-}
-
-impl Cluster for Hosts<'_> {
-    fn view(&self, id: NodeId) -> Option<View<'_>> {
-        Some(self.hosts.get(&id)?.view(self.now))
-    }
-
-    fn views(&self) -> Vec<View<'_>> {
-        self.hosts.values().map(|host| host.view(self.now)).collect()
-    }
 }
 
 impl World {
@@ -215,11 +150,6 @@ impl World {
         self.outcome(verdict)
     }
 
-    /// Whether what the clients saw so far can have happened one after another.
-    fn judge_history(&self) -> Result<(), Violation> {
-        self.history.check().map_err(|sentence| self.violation("linearizability", sentence))
-    }
-
     /// What is to be said of a run that ended so.
     pub fn outcome(&self, verdict: Result<(), Violation>) -> Outcome {
         let (hash, mut exercised) = (self.hash.value(), self.exercised);
@@ -273,6 +203,12 @@ impl World {
     /// Every host, in the order of the ids.
     pub fn hosts(&self) -> impl Iterator<Item = &Host> {
         self.hosts.values()
+    }
+
+    /// Everything that is shown to the checkers is kept, too.
+    #[cfg(test)]
+    pub(crate) fn checkers(&mut self) -> &mut Checkers {
+        &mut self.checkers
     }
 
     /// What the choices were, if they were [recorded](Choices::recorded).
@@ -453,22 +389,6 @@ impl World {
         self.exercised.dropped(reason);
         self.sent(&message, Ended::Failed);
         self.tell(None, Event::Drop { message, reason });
-    }
-
-    /// Shows an event to the checkers.
-    fn show(&mut self, id: NodeId, happening: Happening<'_>) -> Result<(), Violation> {
-        let cluster = Hosts { hosts: &self.hosts, now: self.now };
-        let node = self.hosts[&id].view(self.now);
-        let (now, clocks_hold) = (self.now.as_nanos(), self.clocks_hold);
-        let sight = Sight { now, happening, node, cluster: &cluster, clocks_hold };
-        match self.checkers.see(&sight) {
-            Ok(()) => Ok(()),
-            Err((checker, sentence)) => Err(self.violation(checker, sentence)),
-        }
-    }
-
-    pub(crate) fn violation(&self, checker: &'static str, sentence: String) -> Violation {
-        Violation { checker, sentence, time: self.now, event: self.events, seq: self.scribe.last() }
     }
 
     fn tell(&mut self, node: Option<NodeId>, event: Event) {

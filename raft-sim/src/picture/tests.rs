@@ -287,7 +287,8 @@ fn nothing_that_is_said_ends_the_script_or_becomes_markup() {
         checker: "log_matching",
         sentence: evil.to_owned(),
         time: Instant::from_nanos(5),
-        seq: 40,
+        event: 40,
+        seq: Some(40),
     });
     let picture = Picture { title: evil, notes: evil, ..run.picture() };
     let html = picture.html();
