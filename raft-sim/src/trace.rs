@@ -328,6 +328,9 @@ fn append_entries_response(m: &AppendEntriesResponse) -> Value {
     joined(outcome, json!({ "echo": echo }))
 }
 
+/// How many entries of a message are told one by one: a malformed one may name any number.
+const MOST_ENTRIES: usize = 1 << 16;
+
 /// Each entry as `[index, term, kind]`.
 fn entries(entries: &Entries, after: u64) -> Vec<Value> {
     let each = entries.runs().flat_map(|run| {
@@ -337,7 +340,11 @@ fn entries(entries: &Entries, after: u64) -> Vec<Value> {
         };
         (0..run.count()).map(move |_| (run.term(), kind))
     });
-    (after + 1..).zip(each).map(|(index, (term, kind))| json!([index, term, kind])).collect()
+    (after + 1..)
+        .zip(each)
+        .take(MOST_ENTRIES)
+        .map(|(index, (term, kind))| json!([index, term, kind]))
+        .collect()
 }
 
 fn persist(write: &Write) -> Value {
