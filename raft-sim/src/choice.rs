@@ -196,6 +196,11 @@ impl Choices {
         Self { tape: Some(Vec::new()), ..self }
     }
 
+    /// Whether what is answered is kept.
+    pub const fn is_recorded(&self) -> bool {
+        self.tape.is_some()
+    }
+
     /// What was answered since [`recorded`](Self::recorded); nothing without it.
     pub fn tape(&self) -> &[Choice] {
         self.tape.as_deref().unwrap_or_default()

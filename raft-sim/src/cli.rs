@@ -2,6 +2,7 @@
 
 mod progress;
 mod replay;
+mod shrink;
 mod sweep;
 
 use crate::measure::measure;
@@ -54,6 +55,7 @@ enum Command {
     Sweep(sweep::SweepArguments),
     Merge(sweep::MergeArguments),
     Replay(replay::ReplayArguments),
+    Shrink(shrink::ShrinkArguments),
 }
 
 #[derive(clap::Args, Debug)]
@@ -115,6 +117,7 @@ pub fn main() -> ExitCode {
         Some(Command::Sweep(what)) => sweep::sweep(&what, &mut out),
         Some(Command::Merge(what)) => sweep::merge(&what, &mut out),
         Some(Command::Replay(what)) => replay::replay(&what, &mut out),
+        Some(Command::Shrink(what)) => shrink::command(&what, &mut out),
     };
     let flushed = out.flush().map_err(Failure::Output);
     match done.and_then(|good| flushed.map(|()| good)) {

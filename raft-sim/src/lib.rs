@@ -38,6 +38,7 @@ pub mod record;
 pub mod report;
 pub mod scenario;
 pub mod setup;
+pub mod shrink;
 mod style;
 pub mod swarm;
 pub mod sweep;

@@ -328,10 +328,10 @@ fn append_entries_response(m: &AppendEntriesResponse) -> Value {
     joined(outcome, json!({ "echo": echo }))
 }
 
-/// How many entries of a message are told one by one: a malformed one may name any number.
-const MOST_ENTRIES: usize = 1 << 16;
+/// Each entry as `[index, term, kind]`, and no more than this: a hostile message can claim to carry
+/// more entries than there are atoms.
+const MOST_ENTRIES: usize = 10_000;
 
-/// Each entry as `[index, term, kind]`.
 fn entries(entries: &Entries, after: u64) -> Vec<Value> {
     let each = entries.runs().flat_map(|run| {
         let kind = match run {
@@ -340,11 +340,9 @@ fn entries(entries: &Entries, after: u64) -> Vec<Value> {
         };
         (0..run.count()).map(move |_| (run.term(), kind))
     });
-    (after + 1..)
-        .zip(each)
-        .take(MOST_ENTRIES)
-        .map(|(index, (term, kind))| json!([index, term, kind]))
-        .collect()
+    let indices = (1..).map(|nth| after.saturating_add(nth));
+    let entry = |(index, (term, kind)): (u64, _)| json!([index, term, kind]);
+    indices.zip(each).take(MOST_ENTRIES).map(entry).collect()
 }
 
 fn persist(write: &Write) -> Value {

@@ -44,15 +44,13 @@ impl Progress {
     }
 
     /// So much is done.
-    pub(super) fn show(&mut self, done: u64, failures: usize) {
+    pub(super) fn show(&mut self, done: u64, note: &str) {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
-            if failures > 0 {
-                bar.set_message(format!(", {failures} failures"));
-            }
+            bar.set_message(note.to_owned());
         } else if self.told.elapsed() >= PAUSE {
             self.told = now();
-            let line = line(done, self.of, self.unit, self.start.elapsed(), failures);
+            let line = line(done, self.of, self.unit, self.start.elapsed(), note);
             anstream::eprintln!("{line}");
         }
     }
@@ -65,7 +63,7 @@ impl Progress {
     }
 }
 
-fn line(done: u64, of: Option<u64>, unit: &str, elapsed: Duration, failures: usize) -> String {
+fn line(done: u64, of: Option<u64>, unit: &str, elapsed: Duration, note: &str) -> String {
     let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
     let rate = done.saturating_mul(1_000) / millis;
     let of_all = of.map_or(String::new(), |of| format!(" of {}", thousands(of)));
@@ -75,7 +73,7 @@ fn line(done: u64, of: Option<u64>, unit: &str, elapsed: Duration, failures: usi
     });
     let left = left.map_or(String::new(), |left| format!(", {left} s left"));
     let done = thousands(done);
-    format!("{done}{of_all} {unit}, {} a second{left}, {failures} failures", thousands(rate))
+    format!("{done}{of_all} {unit}, {} a second{left}{note}", thousands(rate))
 }
 
 #[cfg(test)]
@@ -86,10 +84,10 @@ mod tests {
     #[test]
     fn a_line_says_how_far_how_fast_and_how_long_yet() {
         let ten = Duration::from_secs(10);
-        let text = line(1_500, Some(6_000), "runs", ten, 2);
+        let text = line(1_500, Some(6_000), "runs", ten, ", 2 failures");
         assert_eq!(text, "1 500 of 6 000 runs, 150 a second, 30 s left, 2 failures");
-        assert_eq!(line(1_500, None, "runs", ten, 0), "1 500 runs, 150 a second, 0 failures");
-        let text = line(0, Some(3), "runs", Duration::ZERO, 0);
-        assert_eq!(text, "0 of 3 runs, 0 a second, 0 failures");
+        assert_eq!(line(1_500, None, "runs", ten, ""), "1 500 runs, 150 a second");
+        let text = line(0, Some(3), "runs", Duration::ZERO, "");
+        assert_eq!(text, "0 of 3 runs, 0 a second");
     }
 }

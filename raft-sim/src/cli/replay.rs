@@ -2,8 +2,10 @@
 
 use super::{Failure, file};
 use crate::choice::Choices;
-use crate::record::{Record, Sink};
+use crate::picture::Picture;
+use crate::record::{Record, Sink, Violation};
 use crate::scenario::Scenario;
+use crate::setup::{Setup, SetupError};
 use crate::style::{BAD, DIM, LEADER};
 use crate::sweep::thousands;
 use crate::tape::{MAGIC, Tape};
@@ -35,6 +37,9 @@ pub(super) struct ReplayArguments {
     /// Write what happens as NDJSON, one line an event
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Write the run as a page for a browser: one file, without network
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Write the rolling hash after each event: its number, its time in nanoseconds, the hash, what
     /// it is
     #[arg(long, value_name = "FILE")]
@@ -94,7 +99,9 @@ pub(super) fn replay(what: &ReplayArguments, out: &mut impl Write) -> Result<boo
     };
     let nodes = source.trial.setup.nodes.iter().map(|node| node.id).collect::<Vec<_>>();
     let faults = source.trial.setup.timeline.len();
-    let mut story = Story { wanted: what.timeline || what.trace.is_some(), records: Vec::new() };
+    let wanted = what.timeline || what.trace.is_some() || what.html.is_some();
+    let mut story = Story { wanted, records: Vec::new() };
+    let setup = source.trial.setup.clone();
     let mut hashes = String::new();
     let wants_hashes = what.hashes.is_some() || what.against.is_some();
     let ended = run(source.trial, &mut story, wants_hashes.then_some(&mut hashes))?;
@@ -108,6 +115,11 @@ pub(super) fn replay(what: &ReplayArguments, out: &mut impl Write) -> Result<boo
         let mut trace = Trace::new(BufWriter::new(file(path, File::create(path))?));
         story.records.iter().for_each(|record| trace.record(record.clone()));
         file(path, trace.finish())?;
+    }
+    if let Some(path) = &what.html {
+        let violation = ended.outcome.verdict.as_ref().err();
+        let page = page(&source.name, &setup, &story.records, violation);
+        file(path, fs::write(path, page))?;
     }
     if let Some(path) = &what.tape {
         file(path, fs::write(path, Tape::of(&ended, source.seed).write()))?;
@@ -146,6 +158,22 @@ pub(super) fn replay(what: &ReplayArguments, out: &mut impl Write) -> Result<boo
     Ok(good)
 }
 
+impl Source {
+    /// Runs it, and draws the page of what is in the file at `path`.
+    pub(super) fn picture(self, path: &Path) -> Result<String, Failure> {
+        let mut story = Story { wanted: true, records: Vec::new() };
+        let setup = self.trial.setup.clone();
+        let ended = run(self.trial, &mut story, None)?;
+        let violation = ended.outcome.verdict.as_ref().err();
+        Ok(page(&path.display().to_string(), &setup, &story.records, violation))
+    }
+}
+
+fn page(name: &str, setup: &Setup, records: &[Record], violation: Option<&Violation>) -> String {
+    let notes = format!("raft-sim replay {name}");
+    Picture { title: name, notes: &notes, setup, records, violation }.html()
+}
+
 fn hash_line(hash: u64, stated: Option<u64>) -> String {
     let stated = match stated {
         None => "",
@@ -172,7 +200,7 @@ impl Sink for Story {
 }
 
 fn run(trial: Trial, sink: &mut dyn Sink, hashes: Option<&mut String>) -> Result<Ended, Failure> {
-    let refused = |error: crate::setup::SetupError| Failure::Usage(error.to_string());
+    let refused = |error: SetupError| Failure::Usage(error.to_string());
     let Some(hashes) = hashes else { return trial.run(sink).map_err(refused) };
     let first = World::new(&trial.setup, trial.choices.clone()).map_err(refused)?;
     let mut coming = first.next();

@@ -77,7 +77,9 @@ pub(super) fn sweep(what: &SweepArguments, out: &mut impl Write) -> Result<bool,
     let until = what.minutes.map(|minutes| Duration::from_secs(minutes.saturating_mul(60)));
     let mut progress = Progress::new(plan.seeds, "runs");
     let mut report = sweep::sweep(plan, |report| {
-        progress.show(report.runs(), report.failures.len());
+        let failures = report.failures.len();
+        let note = if failures == 0 { String::new() } else { format!(", {failures} failures") };
+        progress.show(report.runs(), &note);
         if INTERRUPTED.load(Ordering::Relaxed) {
             return Some(Stopped::Interrupted);
         }

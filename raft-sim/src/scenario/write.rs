@@ -504,7 +504,7 @@ fn moment(at: Instant) -> String {
 }
 
 fn span(least: Duration, greatest: Duration) -> String {
-    format!("{} .. {}", time(least), time(greatest))
+    if least == greatest { time(least) } else { format!("{} .. {}", time(least), time(greatest)) }
 }
 
 /// TOML has no numbers above those of `i64`: such a one is written as a text.

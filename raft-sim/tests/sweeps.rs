@@ -1,0 +1,171 @@
+//! `sweep`, `merge`, `replay` and `shrink` as they are called: what they say, write, and give back.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder of its own for each test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder for this");
+    folder
+}
+
+/// The exit code, and what was said on both outputs.
+fn raft_sim(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raft-sim"));
+    let output = command.current_dir(folder).args(arguments).output().expect("the command runs");
+    let Output { status, stdout, stderr } = output;
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (status.code().expect("an exit code"), text(stdout), text(stderr))
+}
+
+/// What is said of the sweep itself, without its speed.
+fn said(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| !line.contains(" a second)")).collect()
+}
+
+#[test]
+fn shards_say_together_what_one_sweep_says_whatever_the_number_of_threads() {
+    let folder = folder("shards");
+    let run = |more: &[&str]| {
+        let (code, out, err) = raft_sim(&folder, &[&["sweep", "--seeds", "3..17"], more].concat());
+        assert_eq!((code, err.as_str()), (0, ""), "{out}");
+        out
+    };
+    let whole = run(&["--jobs", "1"]);
+    assert_eq!(said(&run(&["--jobs", "3"])), said(&whole));
+    assert!(whole.contains("14 runs, seeds 3..17: "), "{whole}");
+    run(&["--shard", "1/2", "--json", "1.json"]);
+    run(&["--shard", "2/2", "--json", "2.json"]);
+    let (code, merged, _) = raft_sim(&folder, &["merge", "2.json", "1.json"]);
+    assert_eq!((code, said(&merged)), (0, said(&whole)));
+}
+
+#[test]
+fn what_cannot_be_merged_or_played_is_refused_with_exit_code_2() {
+    let folder = folder("refused");
+    for (name, seeds) in [("a.json", "0..2"), ("b.json", "1..3"), ("c.json", "5..6")] {
+        assert_eq!(raft_sim(&folder, &["sweep", "--seeds", seeds, "--json", name]).0, 0);
+    }
+    fs::write(folder.join("none.json"), "{}").expect("a folder for this");
+    fs::write(folder.join("bad.tape"), "raft-sim tape 1\nseed 3\nchoices 1\nfate 4\n").expect("so");
+    for (arguments, words) in [
+        (&["merge", "a.json", "b.json"][..], "a.json and b.json both hold seed 1"),
+        (&["merge", "a.json", "c.json"], "nobody ran the seeds 2..5"),
+        (&["merge", "none.json"], "none.json: missing field `schema`"),
+        (&["merge", "gone.json"], "gone.json: "),
+        (&["replay", "bad.tape"], "bad.tape: line 4: no question is named `fate`"),
+        (&["shrink", "bad.tape"], "bad.tape: line 4: no question is named `fate`"),
+        (&["replay", "gone.tape"], "gone.tape: "),
+        (&["replay"], "required"),
+        (&["sweep", "--seeds", "5..5"], "expected at least one seed"),
+        (&["sweep", "--seeds", "5.."], "seeds without an end need `--minutes`"),
+        (&["sweep", "--shard", "3/2"], "expected a shard such as 1/8"),
+        (&["sweep", "--seeds", "0..2", "--shard", "1/3"], "fewer seeds than shards"),
+    ] {
+        let (code, out, err) = raft_sim(&folder, arguments);
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {err}");
+        assert!(err.contains(words), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
+fn a_tape_is_the_run_of_its_seed_event_by_event() {
+    let folder = folder("tape");
+    let (code, out, _) =
+        raft_sim(&folder, &["replay", "--seed", "3", "--tape", "3.tape", "--hashes", "3.txt"]);
+    assert_eq!(code, 0, "{out}");
+    let (code, out, _) = raft_sim(&folder, &["replay", "3.tape", "--against", "3.txt"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains(", as on the tape\nno property is broken\n"), "{out}");
+    assert!(out.contains("every event is as in 3.txt\n"), "{out}");
+}
+
+#[test]
+fn a_run_that_differs_is_told_with_the_first_event_that_does() {
+    let folder = folder("differs");
+    assert_eq!(raft_sim(&folder, &["replay", "--seed", "3", "--tape", "3.tape"]).0, 0);
+    assert_eq!(raft_sim(&folder, &["replay", "3.tape", "--hashes", "3.txt"]).0, 0);
+    // Another answer in the middle of the run: nothing before it differs.
+    let tape = fs::read_to_string(folder.join("3.tape")).expect("it was written");
+    let middle = tape.match_indices("\ndelay ").nth(200).expect("a run is longer").0 + 7;
+    let digit = if tape[middle..].starts_with('1') { "2" } else { "1" };
+    let other = format!("{}{digit}{}", &tape[..middle], &tape[middle + 1..]);
+    fs::write(folder.join("other.tape"), other).expect("a folder for this");
+    let (code, out, _) = raft_sim(&folder, &["replay", "other.tape", "--against", "3.txt"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("not that of the tape: it was made by another build"), "{out}");
+    let told = out.lines().find(|line| line.starts_with("differs from 3.txt: ")).expect("it does");
+    let event = |part: &str| -> usize {
+        let (_, rest) = told.split_once(part).expect("both sides are shown");
+        rest.split(' ').next().and_then(|number| number.parse().ok()).expect("a number")
+    };
+    let first = event("here `");
+    assert_eq!(first, event("there `"));
+    assert!(first > 100, "{told}");
+    // It is really the first one.
+    assert_eq!(raft_sim(&folder, &["replay", "other.tape", "--hashes", "other.txt"]).0, 0);
+    let [one, two] = ["3.txt", "other.txt"].map(|name| fs::read_to_string(folder.join(name)));
+    let (one, two) = (one.expect("written"), two.expect("written"));
+    let same = one.lines().zip(two.lines()).take_while(|(one, two)| one == two).count();
+    assert_eq!(same + 1, first);
+}
+
+/// Clocks far beyond the drift bound: a stale lease read is what the core cannot help.
+const BROKEN: &str = r#"
+title = "clocks run apart"
+story = "S1 leads, and its clock runs slow."
+cluster = { voters = 3, election_timeout = "100 ms" }
+client = [
+    { think = "2 ms .. 6 ms", write_percent = 100, keys = 1, patience = "20 ms" },
+    { think = "2 ms .. 6 ms", write_percent = 0, query_percent = 100, leases = true, keys = 1, patience = "20 ms" },
+]
+
+[run]
+duration = "1 s"
+protection = ["full"]
+seed = 1
+timeline = [
+    { at = "0 s", do = "campaign S1" },
+    { at = "250 ms", do = "snapshot S2" },
+    { at = "300 ms", do = "clock -500000 S1" },
+    { at = "300 ms", do = "clock 1000000 S2,S3" },
+    { at = "350 ms", do = "isolate S1" },
+]
+"#;
+
+#[test]
+fn a_failure_becomes_a_script_that_fails_the_same_way_and_a_picture() {
+    let folder = folder("shrink");
+    fs::write(folder.join("found.toml"), BROKEN).expect("a folder for this");
+    let (code, out, _) = raft_sim(&folder, &["replay", "found.toml"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("\nviolated: linearizability at "), "{out}");
+    let (code, out, err) =
+        raft_sim(&folder, &["shrink", "found.toml", "--out", "small.toml", "--budget", "1500"]);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.starts_with("violated: linearizability at "), "{out}");
+    assert!(out.contains("    raft-sim replay small.toml --timeline\n"), "{out}");
+    let (code, out, _) = raft_sim(&folder, &["replay", "small.toml", "--timeline"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("\nviolated: linearizability at "), "{out}");
+    let page = fs::read_to_string(folder.join("small.html")).expect("a picture");
+    assert!(page.starts_with("<!doctype html>"));
+    // A scenario that expects this alarm is content with it.
+    let script = fs::read_to_string(folder.join("small.toml")).expect("a script");
+    let known = script.replacen("[run]", "[run]\nalarm = \"linearizability\"", 1);
+    fs::write(folder.join("known.toml"), known).expect("a folder for this");
+    assert_eq!(raft_sim(&folder, &["run", "known.toml"]).0, 0);
+}
+
+#[test]
+fn the_exit_codes_are_documented() {
+    let (code, out, _) = raft_sim(Path::new("."), &["--help"]);
+    assert_eq!(code, 0);
+    for words in ["  0    everything", "  1    a property", "  2    the command", "  130  a sweep"]
+    {
+        assert!(out.contains(words), "{out}");
+    }
+}
