@@ -33,6 +33,16 @@ pub fn run(mut choices: Choices, sink: &mut dyn Sink) -> Outcome {
     play(&Machine::default(), &setup, choices, sink)
 }
 
+/// As [`run`], with faults for another time than [`STORM`].
+///
+/// # Panics
+///
+/// If the drawn setup makes no sense, which is a bug of this file.
+pub fn run_storm(mut choices: Choices, storm: Duration, sink: &mut dyn Sink) -> Outcome {
+    let setup = setup_of_storm(&mut choices, storm);
+    play(&Machine::default(), &setup, choices, sink)
+}
+
 /// One run with a state machine of one's own; every client speaks to it.
 ///
 /// # Panics
@@ -61,7 +71,11 @@ fn play(machine: &Machine, setup: &Setup, choices: Choices, sink: &mut dyn Sink)
 
 /// Draws a setup.
 pub fn setup(choices: &mut Choices) -> Setup {
-    let mut draw = Draw { choices };
+    setup_of_storm(choices, STORM)
+}
+
+fn setup_of_storm(choices: &mut Choices, storm: Duration) -> Setup {
+    let mut draw = Draw { choices, storm };
     let voters = [3, 3, 5, 2, 4, 1][draw.index(6)];
     let learners = u64::from(draw.one_in(5));
     let protections = [Protection::Full, Protection::PreVote, Protection::Plain, Protection::Full];
@@ -99,7 +113,7 @@ pub fn setup(choices: &mut Choices) -> Setup {
         disk: DiskProfile { min_latency: Duration::ZERO, max_latency: draw.millis(0, 30) },
         snapshots: draw.snapshots(timeout),
         clients: Vec::new(),
-        duration: STORM + timeout * CALM_TIMEOUTS,
+        duration: storm + timeout * CALM_TIMEOUTS,
         ..Setup::of_voters(1)
     };
     // Jumps are beyond any drift bound: they have no lease reads beside them.
@@ -115,12 +129,12 @@ pub fn setup(choices: &mut Choices) -> Setup {
         drift_ppm: setup.config(&setup.nodes[0], 0).clock_drift_ppm,
     };
     draw.storm(&mut setup, kinds);
-    calm(&mut setup);
+    calm(&mut setup, Instant::ZERO.saturating_add(storm));
     setup
 }
 
 /// Ends every fault.
-fn calm(setup: &mut Setup) {
+fn calm(setup: &mut Setup, at: Instant) {
     let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
     let profile = LinkProfile {
         min_delay: Duration::from_micros(100),
@@ -130,7 +144,6 @@ fn calm(setup: &mut Setup) {
     };
     let disk =
         DiskProfile { min_latency: Duration::ZERO, max_latency: setup.election_timeout / 20 };
-    let at = Instant::ZERO.saturating_add(STORM);
     let mut add = |fault| setup.timeline.push((at, fault));
     add(Fault::HealAll);
     for node in ids.iter().copied() {

@@ -4,6 +4,7 @@ mod agenda;
 mod clients;
 mod faults;
 mod hostile;
+mod inbox;
 mod scribe;
 mod service;
 mod snapshots;
@@ -11,7 +12,7 @@ mod step;
 mod words;
 
 use crate::checker::{Checkers, Cluster, Happening, Sight, View};
-use crate::choice::{Choice, Choices, Question, RollingHash};
+use crate::choice::{Choice, Choices, RollingHash};
 use crate::client::{Answer, Client, Request};
 use crate::exercised::Exercised;
 use crate::host::{Arrival, Host, Payload, Unstartable};
@@ -107,9 +108,9 @@ pub struct World {
     /// What the clients saw.
     history: History,
     scribe: Scribe,
-    lists: step::Lists,
     /// What was sent, if it is to be sent again.
     past: Option<Past>,
+    lists: step::Lists,
     /// Positions that a leader accepted, and which nodes have not told their fate yet.
     accepted: BTreeMap<NodeId, BTreeSet<LogPosition>>,
     /// The number of the operator's next request.
@@ -168,9 +169,9 @@ impl World {
     ) -> Result<Self, SetupError> {
         setup.check()?;
         let clients = (1..).zip(&setup.clients);
-        let host = |node| Host::new(setup, node, machine);
         let hostile =
             setup.timeline.iter().any(|(_, fault)| matches!(fault, Fault::Hostile { .. }));
+        let host = |node| Host::new(setup, node, machine);
         let mut world = Self {
             choices,
             now: Instant::ZERO,
@@ -181,8 +182,8 @@ impl World {
             checkers: Checkers::of(machine),
             history: History::default(),
             scribe: Scribe::default(),
-            lists: step::Lists::default(),
             past: hostile.then(Past::default),
+            lists: step::Lists::default(),
             accepted: BTreeMap::new(),
             operator: 0,
             operator_asked: BTreeMap::new(),
@@ -452,85 +453,6 @@ impl World {
         self.exercised.dropped(reason);
         self.sent(&message, Ended::Failed);
         self.tell(None, Event::Drop { message, reason });
-    }
-
-    /// Something comes to a running node: it is stepped at once, or lies in the inbox.
-    fn arrive(&mut self, id: NodeId, arrival: Arrival) -> Result<(), Violation> {
-        let Some(host) = self.hosts.get_mut(&id) else { return Ok(()) };
-        let Some(process) = &mut host.process else { return Ok(()) };
-        let gathering = self.setup.gathering;
-        if !host.paused && gathering.is_zero() {
-            return self.step(id, [arrival]);
-        }
-        process.inbox.push(arrival);
-        if !host.paused && process.poll_at.is_none() {
-            let pause =
-                self.choices.duration(Question::Gathering, std::time::Duration::ZERO, gathering);
-            let at = self.now.saturating_add(pause);
-            process.poll_at = Some(at);
-            let life = host.life;
-            self.schedule(at, Pending::Poll { node: id, life });
-        }
-        Ok(())
-    }
-
-    /// Steps what has gathered: all as one where the setup lets inputs gather, else one by one.
-    fn poll(&mut self, id: NodeId, life: u64) -> Result<(), Violation> {
-        if !self.lives(id, life) || self.hosts[&id].paused {
-            return Ok(());
-        }
-        let host = self.hosts.get_mut(&id).expect("it lives");
-        let process = host.process.as_mut().expect("it lives");
-        process.poll_at = None;
-        let mut gathered = std::mem::take(&mut process.inbox);
-        // Waiting messages first: a heartbeat in the inbox must not lose to the timer it puts off.
-        gathered.sort_by_key(|arrival| *arrival == Arrival::Wake);
-        if gathered.is_empty() {
-            return Ok(());
-        }
-        if !self.setup.gathering.is_zero() {
-            self.exercised.batches += u64::from(gathered.len() > 1);
-            return self.step(id, gathered);
-        }
-        for arrival in gathered {
-            if self.lives(id, life) {
-                self.step(id, [arrival])?;
-            }
-        }
-        Ok(())
-    }
-
-    fn wake(&mut self, id: NodeId, life: u64) -> Result<(), Violation> {
-        if !self.lives(id, life) {
-            return Ok(());
-        }
-        let process = self.hosts.get_mut(&id).and_then(|host| host.process.as_mut());
-        let process = process.expect("it lives");
-        if process.wake_at == Some(self.now) {
-            process.wake_at = None;
-        }
-        match self.hosts[&id].deadline() {
-            Some(deadline) if deadline <= self.now => self.arrive(id, Arrival::Wake),
-            _ => {
-                self.schedule_wake(id);
-                Ok(())
-            }
-        }
-    }
-
-    /// Sees to it that the node is woken at its deadline. A wake-up that is on its way and comes
-    /// earlier will look again.
-    fn schedule_wake(&mut self, id: NodeId) {
-        let Some(host) = self.hosts.get_mut(&id) else { return };
-        let (life, now) = (host.life, self.now);
-        let Some(deadline) = host.deadline() else { return };
-        let Some(process) = &mut host.process else { return };
-        // A deadline that stays in the past is a bug of the node: it must not stop the world.
-        let at = if deadline > now { deadline } else { Instant::from_nanos(now.as_nanos() + 1) };
-        if process.wake_at.is_none_or(|other| at < other) {
-            process.wake_at = Some(at);
-            self.schedule(at, Pending::Wake { node: id, life });
-        }
     }
 
     /// Shows an event to the checkers.

@@ -1,6 +1,5 @@
 //! What is drawn for a setup: properties, and faults at random moments.
 
-use super::STORM;
 use crate::choice::{Choices, Question, nanos};
 use crate::disk::Part;
 use crate::setup::{
@@ -26,6 +25,8 @@ pub(super) struct Kinds {
 /// What is drawn for a setup.
 pub(super) struct Draw<'a> {
     pub(super) choices: &'a mut Choices,
+    /// How long faults happen.
+    pub(super) storm: Duration,
 }
 
 impl Draw<'_> {
@@ -79,7 +80,7 @@ impl Draw<'_> {
             keys: 1 + self.below(3),
             patience: self.millis(100, 1000),
             start: Instant::ZERO,
-            stop: Instant::ZERO.saturating_add(STORM + setup.election_timeout * 20),
+            stop: Instant::ZERO.saturating_add(self.storm + setup.election_timeout * 20),
         }
     }
 
@@ -88,7 +89,7 @@ impl Draw<'_> {
             every: [0, 4, 40][self.index(3)],
             delay: self.millis(0, 100),
             failure_ppm: [0, 300_000][self.index(2)],
-            failures_until: Instant::ZERO.saturating_add(STORM),
+            failures_until: Instant::ZERO.saturating_add(self.storm),
             timeout: Some(timeout * 8),
         }
     }
@@ -99,10 +100,12 @@ impl Draw<'_> {
         if !self.one_in(3) {
             return Limits { clock_drift_ppm, ..Limits::default() };
         }
+        // Eight entries a round trip: a learner must be able to keep up with a lone voter.
+        let (entries, messages) = [(1, 8), (2, 4), (4, 2), (8, 1)][self.index(4)];
         Limits {
-            max_entries_per_message: Some(1 + self.below(4)),
-            max_messages_in_flight: Some(1 + self.index(4)),
-            max_entries_in_flight: Some(1 + self.below(8)),
+            max_entries_per_message: Some(entries),
+            max_messages_in_flight: Some(messages),
+            max_entries_in_flight: Some(8 + self.below(8)),
             max_uncommitted: Some(1 + self.below(20)),
             max_pending_reads: Some(1 + self.index(3)),
             clock_drift_ppm,
@@ -156,7 +159,7 @@ impl Draw<'_> {
         let timeout = setup.election_timeout;
         // The calm answer is the long pause.
         let longest = nanos(Duration::from_millis(1700 - 2 * self.below(800)));
-        let end = nanos(STORM);
+        let end = nanos(self.storm);
         let mut at = longest - self.below(longest);
         let mut timeline = Vec::new();
         while at < end {
@@ -227,9 +230,9 @@ impl Draw<'_> {
         let (new, others) = ids.split_last().expect("at least three nodes");
         let node = self.one_of(others);
         let part = self.one_of(&[Part::Entry, Part::Entry, Part::HardState, Part::Snapshot]);
-        let mut at = self.below(nanos(STORM));
+        let mut at = self.below(nanos(self.storm));
         let mut then = |draw: &mut Self, longest: u64, fault: Fault| {
-            if at < nanos(STORM) {
+            if at < nanos(draw.storm) {
                 timeline.push((Instant::from_nanos(at), fault));
             }
             at += 1_000_000 * (1 + draw.below(longest));
