@@ -295,6 +295,32 @@ fn who_can_commit_is_said_for_every_moment() {
 }
 
 #[test]
+fn what_a_cut_link_loses_lies_under_a_band_that_says_so() {
+    let mut lost = 0;
+    for run in some() {
+        let model = run.model();
+        for message in model.messages.iter().filter(|message| message.fate == Fate::Cut) {
+            let time = |event: Option<usize>| event.map(|nth| model.events[nth].time);
+            let (Some(sent), Some(ended)) = (time(message.sent), time(message.ended)) else {
+                continue;
+            };
+            let mut bands = model.bands.iter().filter(|band| band.kind == BandKind::Link);
+            let says = |text: &str| {
+                let node = format!("{:?}", message.from);
+                let link_is_cut = text.starts_with("cut") || text.starts_with("flaps");
+                link_is_cut && (text.contains(&node) || text.ends_with("everybody"))
+            };
+            assert!(
+                bands.any(|band| says(&band.text) && band.from <= ended && sent <= band.until),
+                "{message:?}"
+            );
+            lost += 1;
+        }
+    }
+    assert!(lost > 100);
+}
+
+#[test]
 fn nothing_that_is_said_ends_the_script_or_becomes_markup() {
     let mut run = Run::of("figure-8");
     let evil = "</script><script>alert(1)</script><!-- & \"";
