@@ -163,8 +163,8 @@ impl Node {
             if let Err(refusal) = self.take(input, nth, late, actions) {
                 actions.extend(refusal.answer(input));
             }
-            if input.carries_commands() {
-                self.core.disk.passed(nth);
+            if self.core.disk.ends_before(nth) && input.carries_commands() {
+                self.core.disk.close_chunk();
             }
         }
         self.settle(actions);
@@ -443,7 +443,9 @@ impl Node {
             Role::PreCandidate(_) | Role::Candidate(_) => {}
         }
         core.hand_out_messages(actions);
-        core.hand_out_applies(actions);
+        if core.last_applied < core.commit_index {
+            core.hand_out_applies(actions);
+        }
         if !core.ended.is_empty() {
             actions.append(&mut core.ended);
         }

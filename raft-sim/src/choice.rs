@@ -71,6 +71,10 @@ questions! {
     Input = "input",
     /// Whether a snapshot is installed, and what is said of one that was sent.
     Snapshot = "snapshot",
+    /// Which record of a disk is damaged, and which of its bits.
+    Damage = "damage",
+    /// What a hostile message is.
+    Hostile = "hostile",
     /// A property of a run whose setup is drawn.
     Setup = "setup",
 }

@@ -256,11 +256,10 @@ fn pictures(scenario: &Scenario, plays: &[Played], run: &RunArguments) -> Result
     let Scenario { name, source, .. } = scenario;
     let headings: Vec<_> = plays.iter().map(|played| level_name(played.level)).collect();
     let title = format!("{name}: {}", scenario.title);
+    let rotation =
+        if run.rotation == 0 { String::new() } else { format!(" --rotation {}", run.rotation) };
     let notes = headings.iter().map(|level| {
-        format!(
-            "raft-sim run {source} --seed {} --rotation {} --protection {level}",
-            run.seed, run.rotation
-        )
+        format!("raft-sim run {source} --seed {}{rotation} --protection {level}", run.seed)
     });
     let notes: Vec<_> = notes.collect();
     let panels: Vec<_> = runs

@@ -69,6 +69,18 @@ exercised! {
     surviving_writes,
     /// Crashes that left a write in part.
     torn_writes,
+    /// Crashes that left a record in part, which the host cut off when it started again.
+    torn_records,
+    /// Writes that failed because a disk was full; the process ends with it.
+    writes_failed,
+    /// Snapshots of a host's own that failed for that reason.
+    snapshots_failed,
+    /// Records damaged on a disk.
+    damages,
+    /// Starts that a host refused, because its disk was damaged or gone.
+    damaged_starts,
+    /// Runs at whose end so many disks were lost that nobody could lead.
+    beyond_repair,
     /// Processes started again.
     restarts,
     /// Messages lost.
@@ -85,6 +97,18 @@ exercised! {
     flaps,
     /// Messages sent twice by the network.
     duplicates,
+    /// Messages of any time before that were given to their receiver again.
+    replayed,
+    /// Messages given to another node than they were sent to.
+    misrouted,
+    /// Answers given in the name of a node that does not exist.
+    strangers,
+    /// Messages that cannot be.
+    malformed,
+    /// Proposals refused because too many entries waited for their commit.
+    too_many_uncommitted,
+    /// Reads refused because too many waited.
+    too_many_reads,
     /// Logs that were cut at their start, because a snapshot covers it.
     compactions,
     /// Snapshots sent.

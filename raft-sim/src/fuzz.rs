@@ -1,16 +1,20 @@
 //! The bodies of the fuzz targets. They run on any bytes, with any toolchain.
 
-use crate::choice::{Choices, Question};
+mod any;
+
+use crate::choice::Choices;
 use crate::record::Nobody;
 use crate::swarm;
-use raft_core::types::LIMIT;
+use any::Any;
 use raft_core::{
-    Action, AppendEntries, AppendEntriesResponse, AppendOutcome, Config, Echo, Entries, Envelope,
-    HardState, Input, Instant, LogIndex, LogPosition, Membership, Message, Node, NodeId, Permit,
-    PreVote, PreVoteResponse, Probe, Protection, Recovered, RequestVote, RequestVoteResponse,
-    Round, Run, Snapshot, Status, Term, TermSpan, Ticket, Token, Verdict,
+    Action, Envelope, HardState, Input, Instant, Message, Node, Outcome, Status, Ticket, Verdict,
 };
+use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
+
+/// How long the faults of a [`cluster`] last: under a sanitizer a run must be fast.
+const SHORT_STORM: Duration = Duration::from_secs(2);
 
 /// A cluster: sizes, speeds, faults, and everything else that may go one way or another, are bytes.
 ///
@@ -18,7 +22,7 @@ use std::time::Duration;
 ///
 /// If a checker objects.
 pub fn cluster(bytes: &[u8]) {
-    let outcome = swarm::run(Choices::from_bytes(bytes), &mut Nobody);
+    let outcome = swarm::run_storm(Choices::from_bytes(bytes), SHORT_STORM, &mut Nobody);
     if let Err(violation) = outcome.verdict {
         panic!("{violation}");
     }
@@ -31,11 +35,22 @@ pub fn cluster(bytes: &[u8]) {
 /// If the node panics, breaks an invariant, changes its state by an input that it refuses, behaves
 /// otherwise than its own clone, or sends what is not durable.
 pub fn one_node(bytes: &[u8]) {
-    let mut any = Any { choices: Choices::from_bytes(bytes), heard: Heard::default() };
+    reached(bytes);
+}
+
+/// As [`one_node`]; says which kinds of inputs the node took, and which kinds of actions it handed
+/// out, by their names.
+///
+/// # Panics
+///
+/// As [`one_node`].
+pub fn reached(bytes: &[u8]) -> BTreeSet<String> {
+    let mut any = Any::new(bytes);
+    let mut reached = BTreeSet::new();
     let mut now = Instant::from_nanos(any.up_to(1 << 40));
     let config = any.config();
     let recovered = any.recovered();
-    let Ok(mut node) = Node::new(config, recovered.clone(), now) else { return };
+    let Ok(mut node) = Node::new(config, recovered.clone(), now) else { return reached };
     let mut witness = Witness::new(recovered.hard_state, &node.status());
     // A log that a snapshot contradicts goes with the first write.
     let mut actions = Vec::new();
@@ -53,8 +68,39 @@ pub fn one_node(bytes: &[u8]) {
         let input = any.input(&node.status());
         let actions = step(&mut node, &input, now);
         witness.see(&input, &actions, &node.status());
+        let waiting = node.status().pending_reads;
+        assert!(waiting <= node.config().max_pending_reads, "what waits is bounded");
+        if !is_refused(&input, &actions) {
+            reached.insert(name(&input));
+        }
+        reached.extend(actions.iter().map(name));
         any.heard.take(&actions);
     }
+    reached
+}
+
+/// The name of a variant; of a message its own.
+fn name(value: &impl fmt::Debug) -> String {
+    let text = format!("{value:?}");
+    let text = text.split_once("message: ").map_or(text.as_str(), |(_, message)| message);
+    text.chars().take_while(char::is_ascii_alphanumeric).collect()
+}
+
+/// Whether all that comes of the input is that it is refused. A request that is under way may be
+/// refused by what comes later: that is an effect.
+fn is_refused(input: &Input, actions: &[Action]) -> bool {
+    let name = match input {
+        Input::Propose { token, .. }
+        | Input::Read { token, .. }
+        | Input::ChangeMembership { token, .. }
+        | Input::TransferLeadership { token, .. } => Some(*token),
+        _ => None,
+    };
+    actions.iter().any(|action| match action {
+        Action::Ignored { .. } => true,
+        Action::Rejected { token, .. } => name == Some(*token),
+        _ => false,
+    })
 }
 
 /// One step, compared with what it must be.
@@ -64,9 +110,7 @@ fn step(node: &mut Node, input: &Input, now: Instant) -> Vec<Action> {
     node.check().expect("every invariant holds after every step");
     assert_eq!(twin.step(input.clone(), now), actions, "a clone does the same");
     assert_eq!(twin, *node, "a clone becomes the same");
-    let refused =
-        |action: &Action| matches!(action, Action::Ignored { .. } | Action::Rejected { .. });
-    if actions.iter().any(refused) {
+    if is_refused(input, &actions) {
         let mut nothing = Vec::new();
         idle.step_all([Input::Wake; 0], now, &mut nothing);
         assert_eq!(nothing, [], "there is nothing left to do after a step");
@@ -103,6 +147,12 @@ impl Witness {
             }
         }
         let mut applied = before.last_applied;
+        let taken = !is_refused(input, actions);
+        if let Input::SnapshotInstalled { position, outcome: Outcome::Done } = input
+            && taken
+        {
+            applied = applied.max(position.index);
+        }
         for action in actions {
             match action {
                 Action::Persist(write) => {
@@ -140,261 +190,10 @@ impl Witness {
     }
 }
 
-/// What the node has said, so that answers can fit.
-#[derive(Default)]
-struct Heard {
-    round: Round,
-    sent_at: Instant,
-    tickets: Vec<Ticket>,
-}
-
-impl Heard {
-    fn take(&mut self, actions: &[Action]) {
-        for action in actions {
-            match action {
-                Action::Persist(write) => self.tickets.push(write.ticket),
-                Action::Send(Envelope { message: Message::PreVote(m), .. }) => self.round = m.round,
-                Action::Send(Envelope { message: Message::AppendEntries(m), .. }) => {
-                    if let Some(probe) = m.probe {
-                        (self.round, self.sent_at) = (probe.round, probe.sent_at);
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-}
-
-/// Makes anything out of bytes: mostly what could be, sometimes what could not.
-struct Any {
-    choices: Choices,
-    heard: Heard,
-}
-
-impl Any {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.choices.below(Question::Input, bound)
-    }
-
-    fn up_to(&mut self, limit: u64) -> u64 {
-        self.choices.within(Question::Input, 0..=limit)
-    }
-
-    fn number(&mut self) -> u64 {
-        match self.below(16) {
-            0 => u64::MAX - self.below(3),
-            1 => LIMIT - 1 + self.below(3),
-            2 => self.up_to(u64::MAX - 1),
-            _ => self.below(8),
-        }
-    }
-
-    /// One of four nodes, of which three vote.
-    fn id(&mut self) -> NodeId {
-        NodeId(if self.below(32) == 31 { self.number() } else { 1 + self.below(4) })
-    }
-
-    fn term(&mut self, status: &Status) -> Term {
-        match self.below(8) {
-            0 => Term(self.number()),
-            1 => Term(status.term.get().saturating_add(self.below(3))),
-            2 => Term(status.term.get().saturating_sub(self.below(3))),
-            _ => status.term,
-        }
-    }
-
-    fn index(&mut self, status: &Status) -> LogIndex {
-        match self.below(8) {
-            0 => LogIndex(self.number()),
-            1 => LogIndex(status.last.index.get().saturating_add(self.below(3))),
-            2 => LogIndex(self.up_to(status.last.index.get())),
-            3 => status.commit_index,
-            _ => status.last.index,
-        }
-    }
-
-    fn position(&mut self, status: &Status) -> LogPosition {
-        match self.below(4) {
-            0 => LogPosition::new(self.term(status), self.index(status)),
-            1 => LogPosition::ZERO,
-            _ => status.last,
-        }
-    }
-
-    fn round(&mut self) -> Round {
-        if self.below(8) == 0 { Round(self.number()) } else { self.heard.round }
-    }
-
-    fn instant(&mut self) -> Instant {
-        if self.below(8) == 0 { Instant::from_nanos(self.number()) } else { self.heard.sent_at }
-    }
-
-    fn duration(&mut self) -> Duration {
-        match self.below(4) {
-            0 => Duration::ZERO,
-            1 => Duration::from_nanos(self.number()),
-            _ => Duration::from_millis(100),
-        }
-    }
-
-    fn membership(&mut self) -> Membership {
-        let voters = (1..=3).map(NodeId);
-        match self.below(8) {
-            0 => Membership::empty(),
-            1 => Membership::of_voters([NodeId(1)]).expect("one voter"),
-            2 => Membership::of_voters(voters.skip(1)).expect("two voters"),
-            3 => Membership::new(voters, [NodeId(1), NodeId(4)], []).expect("a joint one"),
-            4 => Membership::new(voters.skip(1), [], [NodeId(1)]).expect("a learner"),
-            _ => Membership::of_voters(voters).expect("three voters"),
-        }
-    }
-
-    fn entries(&mut self, status: &Status) -> Entries {
-        let mut entries = Entries::new();
-        let mut term = status.last.term;
-        for _ in 0..self.below(4) {
-            term =
-                if self.below(16) == 0 { Term(self.number()) } else { term.max(self.term(status)) };
-            entries.push(match self.below(5) {
-                0 => Run::Membership { term, membership: Box::new(self.membership()) },
-                1 => Run::Commands { term, count: self.number() },
-                _ => Run::Commands { term, count: 1 + self.below(3) },
-            });
-        }
-        entries
-    }
-
-    fn verdict(&mut self) -> Verdict {
-        match self.below(8) {
-            0 => Verdict::LeaderAlive,
-            1 => Verdict::StaleTerm,
-            2 => Verdict::StaleLog,
-            3 => Verdict::AlreadyVoted,
-            _ => Verdict::Granted,
-        }
-    }
-
-    fn input(&mut self, status: &Status) -> Input {
-        match self.below(8) {
-            0 => Input::Wake,
-            1 => Input::Propose { token: Token(self.number()), count: self.number() },
-            2 => Input::Campaign,
-            3 | 4 => {
-                let known = self.heard.tickets.last().copied().unwrap_or_default();
-                let ticket = match self.below(8) {
-                    0 => Ticket(self.number()),
-                    1 => Ticket(known.get().saturating_sub(self.below(4))),
-                    _ => known,
-                };
-                Input::Persisted { ticket }
-            }
-            _ => Input::Message(self.envelope(status)),
-        }
-    }
-
-    fn envelope(&mut self, status: &Status) -> Envelope {
-        let message = match self.below(6) {
-            0 => Message::PreVote(PreVote { round: self.round(), last: self.position(status) }),
-            1 => Message::PreVoteResponse(PreVoteResponse {
-                round: self.round(),
-                verdict: self.verdict(),
-                last: self.position(status),
-            }),
-            2 => Message::RequestVote(RequestVote {
-                last: self.position(status),
-                permit: self.permit(status),
-            }),
-            3 => Message::RequestVoteResponse(RequestVoteResponse {
-                verdict: self.verdict(),
-                last: self.position(status),
-            }),
-            4 => Message::AppendEntries(self.append(status)),
-            _ => Message::AppendEntriesResponse(self.append_response(status)),
-        };
-        let to = if self.below(16) == 0 { self.id() } else { status.id };
-        Envelope { from: self.id(), to, term: self.term(status), message }
-    }
-
-    fn permit(&mut self, status: &Status) -> Option<Permit> {
-        (self.below(4) == 0).then(|| Permit { leader: self.id(), term: self.term(status) })
-    }
-
-    fn append(&mut self, status: &Status) -> AppendEntries {
-        let probe = (self.below(4) > 0).then(|| Probe {
-            round: self.round(),
-            sent_at: self.instant(),
-            lease: self.duration(),
-        });
-        AppendEntries {
-            prev: self.position(status),
-            entries: self.entries(status),
-            commit: self.index(status),
-            probe,
-        }
-    }
-
-    fn append_response(&mut self, status: &Status) -> AppendEntriesResponse {
-        let outcome = match self.below(4) {
-            0 => AppendOutcome::StaleTerm,
-            1 => AppendOutcome::Mismatched {
-                rejected: self.position(status),
-                hint: (0..self.below(3))
-                    .map(|_| TermSpan {
-                        term: self.term(status),
-                        first: self.index(status),
-                        last: self.index(status),
-                    })
-                    .collect(),
-            },
-            _ => AppendOutcome::Matched { match_index: self.index(status) },
-        };
-        let echo = (self.below(4) > 0).then(|| Echo {
-            round: self.round(),
-            sent_at: self.instant(),
-            promised: self.duration(),
-        });
-        AppendEntriesResponse { outcome, echo }
-    }
-
-    fn config(&mut self) -> Config {
-        let timeout = Duration::from_millis(1 + self.below(300));
-        let protections = [Protection::Full, Protection::PreVote, Protection::Plain];
-        let level = usize::try_from(self.below(3)).expect("one of three");
-        Config {
-            protection: protections[level],
-            max_entries_per_message: 1 + self.below(4),
-            max_messages_in_flight: usize::try_from(1 + self.below(4)).expect("a few"),
-            max_uncommitted: 1 + self.below(100),
-            ..Config::new(NodeId(1), self.number()).with_election_timeout(timeout)
-        }
-    }
-
-    fn recovered(&mut self) -> Recovered {
-        let fresh = Recovered::fresh(self.membership());
-        if self.below(2) == 0 {
-            return fresh;
-        }
-        let status = Node::new(Config::new(NodeId(1), 0), fresh, Instant::ZERO)
-            .expect("a fresh state is a state")
-            .status();
-        let voted_for = (self.below(2) == 0).then(|| self.id());
-        let current_term = Term(self.number());
-        let at = |any: &mut Self| {
-            if any.below(2) == 0 { LogPosition::ZERO } else { any.position(&status) }
-        };
-        Recovered {
-            hard_state: HardState { current_term, voted_for, promised: self.duration() },
-            snapshot: Snapshot { position: at(self), membership: self.membership() },
-            prev: at(self),
-            entries: self.entries(&Status { term: current_term, ..status }),
-            applied: self.index(&status),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Heard, cluster, one_node, step};
+    use super::any::Heard;
+    use super::{cluster, one_node, step};
     use crate::choice::{Choices, Question};
     use raft_core::{Config, Input, Instant, Membership, Node, NodeId, Recovered, Ticket, Token};
 

@@ -4,7 +4,7 @@ use crate::checker::View;
 use crate::choice::{Choices, Question};
 use crate::client::Request;
 use crate::clock::Clock;
-use crate::disk::{Disk, Stored};
+use crate::disk::{Damage, Disk, Stored};
 use crate::log::{Command, Log};
 use crate::machine::Machine;
 use crate::network::Packet;
@@ -97,6 +97,17 @@ pub struct Process {
     clock_offset: Duration,
 }
 
+/// Why a host does not run its node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unstartable {
+    /// Its disk has lost what was durable.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+    /// The node refuses.
+    #[error(transparent)]
+    Refused(#[from] StartError),
+}
+
 /// One host.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Host {
@@ -164,17 +175,20 @@ impl Host {
         self.process.as_ref().map_or(&self.last_membership, |process| process.node.membership())
     }
 
-    /// Starts the process from what the disk holds; returns the configuration of this life.
+    /// Starts the process from what the disk holds; returns the configuration of this life, and
+    /// whether a record was cut off that a crash had torn.
     ///
     /// # Errors
     ///
-    /// If the node refuses: what the simulated disk holds can come from a crash, so it must not.
+    /// If the disk is damaged; or if the node refuses, which it must not: what a disk holds that is not
+    /// damaged can come from a crash.
     pub fn start(
         &mut self,
         setup: &Setup,
         now: Instant,
         choices: &mut Choices,
-    ) -> Result<Config, StartError> {
+    ) -> Result<(Config, bool), Unstartable> {
+        let was_torn = self.disk.recover()?;
         let config = setup.config(&self.setup, choices.below(Question::NodeSeed, u64::MAX));
         let clock_offset =
             choices.duration(Question::ClockOffset, Duration::ZERO, setup.clock_offset);
@@ -210,7 +224,7 @@ impl Host {
             wake_at: None,
             clock_offset,
         });
-        Ok(config)
+        Ok((config, was_torn))
     }
 
     /// Ends the process. What the disk loses is the caller's to decide.

@@ -64,9 +64,11 @@ pub fn name(event: &Event) -> Option<String> {
     let (name, outcome): (&str, &dyn Debug) = match event {
         Event::Accepted { .. } => return Some("accepted".to_owned()),
         Event::ReadReady { .. } => return Some("read_ready".to_owned()),
+        Event::WriteFailed => return Some("write_failed".to_owned()),
         Event::SnapshotTaken { .. } => return Some("snapshot_taken".to_owned()),
         Event::SnapshotAsked { .. } => return Some("snapshot_asked".to_owned()),
         Event::Rejected { reason, .. } | Event::ReadFailed { reason, .. } => ("rejected", reason),
+        Event::Damaged { damage } => ("damaged", damage),
         Event::TransferEnded { outcome, .. } => ("transfer_ended", outcome),
         Event::SnapshotSent { outcome, .. } => ("snapshot_sent", outcome),
         Event::InstallEnd { outcome, .. } => ("install_end", outcome),

@@ -161,6 +161,20 @@ impl Scene<'_> {
             NodeCondition::LogStart(range) => {
                 count("log_start", range, process.status.log_start.index.get())
             }
+            NodeCondition::PendingReads(range) => {
+                let saw = u64::try_from(process.status.pending_reads).unwrap_or(u64::MAX);
+                count("pending_reads", range, saw)
+            }
+            NodeCondition::HasLease(wanted) => {
+                let local = host.local(self.world.now());
+                let saw = process.status.lease_until.is_some_and(|until| local < until);
+                (*wanted != saw).then(|| format!("has_lease: expected {wanted}, saw {saw}"))
+            }
+            NodeCondition::Peers(phase, wanted) => {
+                let peers = process.node.peers().filter(|peer| peer.phase == *phase);
+                let saw: Vec<NodeId> = peers.map(|peer| peer.id).collect();
+                (*wanted != saw).then(|| format!("{phase:?}: expected {wanted:?}, saw {saw:?}"))
+            }
             NodeCondition::Voters(wanted) => {
                 let membership = process.node.membership();
                 members("voters", wanted, membership.voters(), membership.is_joint())

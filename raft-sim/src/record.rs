@@ -1,5 +1,6 @@
 //! What happens in a run, as data: what the trace, the timeline and the report are made of.
 
+use crate::disk::Damage;
 use crate::setup::Fault;
 use raft_core::{
     Config, Consistency, Envelope, Fate, HardState, IgnoreReason, Instant, LogIndex, LogPosition,
@@ -46,7 +47,7 @@ pub struct NodeState {
     /// The hard state on the disk.
     pub durable: HardState,
     /// Until when a leader may serve reads by its lease, unless it is prolonged: the moment of the
-    /// simulated time at which its own clock ends it.
+    /// simulated time at which its own clock ends it; in the past if it holds none.
     pub lease_until: Option<Instant>,
 }
 
@@ -70,6 +71,13 @@ pub enum Event {
         /// What is lost with it.
         lost: Lost,
     },
+    /// A host finds its disk damaged, and does not start its node.
+    Damaged {
+        /// What is damaged.
+        damage: Damage,
+    },
+    /// There was no room for a write: the host ends the process.
+    WriteFailed,
     /// A pre-vote starts.
     PreCandidate {
         /// Its round, where the node has named one to anybody.

@@ -81,7 +81,7 @@ macro_rules! built_in {
 }
 
 /// The names and texts of the scenarios that come with the simulator, in the order of the report.
-const BUILT_IN: [(&str, &str); 44] = built_in![
+const BUILT_IN: [(&str, &str); 52] = built_in![
     "symmetric-partition",
     "asymmetric-partition",
     "asymmetric-partition-one-way",
@@ -100,13 +100,18 @@ const BUILT_IN: [(&str, &str); 44] = built_in![
     "bridge",
     "flapping-link",
     "flapping-leader",
+    "flapping-near-t",
     "partial-mesh",
     "partial-mesh-edge",
     "quorum-loss",
     "chained",
     "chain-of-five",
+    "ring-of-five",
     "constrained-election",
     "hung-disk",
+    "full-disk",
+    "damaged-disk",
+    "hostile-messages",
     "membership-change",
     "undone-change",
     "concurrent-changes",
@@ -121,6 +126,9 @@ const BUILT_IN: [(&str, &str); 44] = built_in![
     "lease-read-clients",
     "lease-read-beyond-drift",
     "follower-read",
+    "too-many-uncommitted",
+    "too-many-reads",
+    "status",
     "snapshot-catch-up",
     "snapshot-interrupted",
     "unreachable-peer",
@@ -158,22 +166,37 @@ impl Scenario {
         self.setup.election_timeout
     }
 
-    /// How many rotations there are of which voter plays which part.
+    /// How many rotations of which voter plays which part the main command plays: every order of up
+    /// to four voters, and of more each order that is a shift of all.
     pub const fn rotations(&self) -> u64 {
-        self.voters
+        if self.voters <= 4 { self.orders() } else { self.voters }
     }
 
-    /// The same with every voter in the place of the `by`th after it: the same file, in which the
-    /// voters have other names.
+    /// How many orders there are of up to five voters; of more only the shifts count.
+    pub const fn orders(&self) -> u64 {
+        match self.voters {
+            2 => 2,
+            3 => 6,
+            4 => 24,
+            5 => 120,
+            other => other,
+        }
+    }
+
+    /// The same with the voters in another order: the same file, in which they have other names.
+    ///
+    /// Below the number of voters `by` is by how many places each is moved; above, those after S1
+    /// change places before that, in another way for each multiple of the number of voters.
     ///
     /// # Panics
     ///
     /// Never: what is good under one name is good under another.
     #[must_use]
     pub fn rotated(&self, by: u64) -> Self {
-        let text = renamed(&self.text, |name| match name {
-            1.. if name <= self.voters => (name - 1 + by % self.voters) % self.voters + 1,
-            other => other,
+        let order = order(self.voters, by);
+        let text = renamed(&self.text, |name| {
+            let nth = usize::try_from(name).ok().and_then(|name| name.checked_sub(1));
+            nth.and_then(|nth| order.get(nth)).copied().unwrap_or(name)
         });
         let read = Self::read(&self.name, &self.source, &text).expect("other names, no other file");
         Self { source: self.source.clone(), text: self.text.clone(), ..read }
@@ -198,6 +221,18 @@ impl Scenario {
     pub fn setup(&self, level: Protection) -> Setup {
         Setup { protection: level, ..self.setup.clone() }
     }
+}
+
+/// Which voter plays the first part, the second, and so on.
+fn order(voters: u64, by: u64) -> Vec<u64> {
+    let mut order: Vec<u64> = (1..=voters).collect();
+    let mut rest = by / voters;
+    for nth in 1..order.len() {
+        let behind = u64::try_from(order.len() - nth).expect("a few voters");
+        order.swap(nth, nth + usize::try_from(rest % behind).expect("a few voters"));
+        rest /= behind;
+    }
+    order.into_iter().map(|voter| (voter - 1 + by % voters) % voters + 1).collect()
 }
 
 /// Reads a duration as a scenario file spells it.
@@ -322,13 +357,26 @@ elections = "1.."
     #[test]
     fn a_rotation_is_the_same_file_with_other_names() {
         let scenario = Scenario::read("x", "x.toml", GOOD).expect("a good file");
-        assert_eq!((scenario.rotations(), scenario.rotated(3) == scenario), (3, true));
+        assert_eq!((scenario.rotations(), scenario.rotated(6) == scenario), (6, true));
         let setup = scenario.rotated(1).setup(LEVELS[1]);
         // S3, which has a log, is S1 now, and S2, which is isolated, is S3.
         assert_eq!(setup.nodes[0].last(), LogPosition::new(Term(4), LogIndex(3)));
         assert!(setup.timeline.iter().any(|(_, f)| *f == Fault::Isolate { node: NodeId(3) }));
         let text = super::renamed("S1,S12 <-> S2; 5 S, TLS1", |name| name + 1);
         assert_eq!(text, "S2,S13 <-> S3; 5 S, TLS1");
+    }
+
+    #[test]
+    fn the_orders_are_all_there_are_and_begin_with_the_shifts() {
+        for (voters, orders) in [(1_u64, 1), (2, 2), (3, 6), (4, 24), (5, 120)] {
+            let all: std::collections::BTreeSet<_> =
+                (0..orders).map(|by| super::order(voters, by)).collect();
+            assert_eq!(all.len(), usize::try_from(orders).expect("a few"), "{voters} voters");
+            assert_eq!(super::order(voters, orders), super::order(voters, 0), "and again");
+        }
+        assert_eq!(super::order(4, 1), [2, 3, 4, 1]);
+        assert_eq!(super::order(4, 4), [1, 3, 2, 4]);
+        assert_eq!(super::order(7, 8), [2, 4, 3, 5, 6, 7, 1], "of more voters some");
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 mod change;
 mod fault;
+mod limits;
 mod shape;
 
 pub use change::Change;
-pub use fault::{Fault, MessageKind};
+pub use fault::{Fault, Hostile, MessageKind};
+pub use limits::Limits;
 pub use shape::{Shape, Whom};
 
 use raft_core::{
@@ -28,6 +30,8 @@ pub struct Setup {
     pub election_timeout: Duration,
     /// The heartbeat interval, unless a node says otherwise itself.
     pub heartbeat_interval: Duration,
+    /// The limits of every node.
+    pub limits: Limits,
     /// The greatest offset of a node's clock. Each life of a node draws its own, from zero on, so
     /// that instants of two clocks, or of two lives, mean nothing to one another.
     pub clock_offset: Duration,
@@ -69,6 +73,7 @@ impl Setup {
             protection: Protection::Full,
             election_timeout: Duration::from_secs(1),
             heartbeat_interval: Duration::from_millis(100),
+            limits: Limits::default(),
             clock_offset: Duration::ZERO,
             gathering: Duration::ZERO,
             build_delay: Duration::ZERO,
@@ -119,9 +124,14 @@ impl Setup {
         if periods.into_iter().any(Duration::is_zero) {
             return Err(SetupError::Range);
         }
+        let mut disks = self.timeline.iter().filter_map(|(_, fault)| match fault {
+            Fault::SetDisk { profile, .. } => Some(profile),
+            _ => None,
+        });
         let thinks = self.clients.iter().all(|client| client.min_think <= client.max_think);
         if !thinks
             || self.disk.min_latency > self.disk.max_latency
+            || disks.any(|profile| profile.min_latency > profile.max_latency)
             || profiles.any(|profile| profile.min_delay > profile.max_delay)
         {
             return Err(SetupError::Range);
@@ -132,12 +142,12 @@ impl Setup {
     /// The configuration of one node, with the seed of one of its lives.
     pub fn config(&self, node: &NodeSetup, seed: u64) -> Config {
         let timeout = node.election_timeout.unwrap_or(self.election_timeout);
-        Config {
+        self.limits.within(Config {
             heartbeat_interval: node.heartbeat_interval.unwrap_or(self.heartbeat_interval),
             protection: node.protection.unwrap_or(self.protection),
             snapshot_timeout: self.snapshots.timeout.unwrap_or(timeout * 60),
             ..Config::new(node.id, seed).with_election_timeout(timeout)
-        }
+        })
     }
 }
 

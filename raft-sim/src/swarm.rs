@@ -33,6 +33,16 @@ pub fn run(mut choices: Choices, sink: &mut dyn Sink) -> Outcome {
     play(&Machine::default(), &setup, choices, sink)
 }
 
+/// As [`run`], with faults for another time than [`STORM`].
+///
+/// # Panics
+///
+/// If the drawn setup makes no sense, which is a bug of this file.
+pub fn run_storm(mut choices: Choices, storm: Duration, sink: &mut dyn Sink) -> Outcome {
+    let setup = setup_of_storm(&mut choices, storm);
+    play(&Machine::default(), &setup, choices, sink)
+}
+
 /// One run with a state machine of one's own; every client speaks to it.
 ///
 /// # Panics
@@ -49,14 +59,23 @@ pub fn run_replicating(machine: &Machine, mut choices: Choices, sink: &mut dyn S
 fn play(machine: &Machine, setup: &Setup, choices: Choices, sink: &mut dyn Sink) -> Outcome {
     let world = World::replicating(machine, setup, choices);
     let mut world = world.expect("a drawn setup makes sense");
-    let outcome = world.run(sink);
+    let mut outcome = world.run(sink);
+    if world.is_beyond_repair() {
+        // It could not come right: that it did not says nothing.
+        outcome.exercised.beyond_repair += 1;
+        return outcome;
+    }
     let verdict = outcome.verdict.clone().and_then(|()| world.converged());
     Outcome { verdict, ..outcome }
 }
 
 /// Draws a setup.
 pub fn setup(choices: &mut Choices) -> Setup {
-    let mut draw = Draw { choices };
+    setup_of_storm(choices, STORM)
+}
+
+fn setup_of_storm(choices: &mut Choices, storm: Duration) -> Setup {
+    let mut draw = Draw { choices, storm };
     let voters = [3, 3, 5, 2, 4, 1][draw.index(6)];
     let learners = u64::from(draw.one_in(5));
     let protections = [Protection::Full, Protection::PreVote, Protection::Plain, Protection::Full];
@@ -87,13 +106,14 @@ pub fn setup(choices: &mut Choices) -> Setup {
         election_timeout: timeout,
         heartbeat_interval,
         clock_offset: draw.often(Duration::from_secs(3600)),
+        limits: draw.limits(),
         gathering: draw.often(Duration::from_millis(2)),
         build_delay: draw.often(Duration::from_millis(10)),
         link: draw.link(),
         disk: DiskProfile { min_latency: Duration::ZERO, max_latency: draw.millis(0, 30) },
         snapshots: draw.snapshots(timeout),
         clients: Vec::new(),
-        duration: STORM + timeout * CALM_TIMEOUTS,
+        duration: storm + timeout * CALM_TIMEOUTS,
         ..Setup::of_voters(1)
     };
     // Jumps are beyond any drift bound: they have no lease reads beside them.
@@ -102,14 +122,19 @@ pub fn setup(choices: &mut Choices) -> Setup {
         setup.clients.push(draw.client(&setup, !jumps));
     }
     // A node that is removed and never hears of it is held off by the full protection only.
-    let kinds = Kinds { jumps, removals: protection == Protection::Full && !mixed };
+    let kinds = Kinds {
+        jumps,
+        removals: protection == Protection::Full && !mixed,
+        hostile: draw.one_in(3),
+        drift_ppm: setup.config(&setup.nodes[0], 0).clock_drift_ppm,
+    };
     draw.storm(&mut setup, kinds);
-    calm(&mut setup);
+    calm(&mut setup, Instant::ZERO.saturating_add(storm));
     setup
 }
 
 /// Ends every fault.
-fn calm(setup: &mut Setup) {
+fn calm(setup: &mut Setup, at: Instant) {
     let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
     let profile = LinkProfile {
         min_delay: Duration::from_micros(100),
@@ -117,11 +142,14 @@ fn calm(setup: &mut Setup) {
         loss_ppm: 0,
         duplicate_ppm: 0,
     };
-    let at = Instant::ZERO.saturating_add(STORM);
+    let disk =
+        DiskProfile { min_latency: Duration::ZERO, max_latency: setup.election_timeout / 20 };
     let mut add = |fault| setup.timeline.push((at, fault));
     add(Fault::HealAll);
     for node in ids.iter().copied() {
         add(Fault::ReleaseDisk { node });
+        add(Fault::FreeDisk { node });
+        add(Fault::SetDisk { node, profile: disk });
         add(Fault::Resume { node });
         add(Fault::Restart { node });
         for to in ids.iter().copied().filter(|to| *to != node) {

@@ -1,9 +1,11 @@
 //! A run as NDJSON, one event a line: the format is documented in `docs/TRACE.md`.
 
+mod fault;
+
+use crate::disk::Damage;
 use crate::record::{
     DropReason, EntryKind, Event, Lost, NodeState, Operation, Phase, Record, Sink,
 };
-use crate::setup::Fault;
 use raft_core::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, Config, Consistency, Echo, Entries,
     Envelope, HardState, Instant, LogPosition, Membership, Message, NodeId, Probe, Run, Snapshot,
@@ -126,6 +128,8 @@ fn event(event: &Event) -> (&'static str, Map<String, Value>) {
         }
         Event::Restart { config } => ("restart", json!({ "config": tunables(config) })),
         Event::Crash { lost } => ("crash", json!({ "lost": losses(lost) })),
+        Event::Damaged { damage } => ("damaged", damaged(*damage)),
+        Event::WriteFailed => ("write_failed", json!({})),
         Event::PreCandidate { round } => ("pre_candidate", json!({ "round": round })),
         Event::BecomeCandidate => ("become_candidate", json!({})),
         Event::BecomeLeader => ("become_leader", json!({})),
@@ -200,12 +204,21 @@ fn event(event: &Event) -> (&'static str, Map<String, Value>) {
         Event::Client { client, serial, operation, phase } => {
             ("client", operated(*client, *serial, *operation, *phase))
         }
-        Event::Fault { fault } => ("fault", json!({ "fault": done(fault) })),
+        Event::Fault { fault } => ("fault", json!({ "fault": fault::done(fault) })),
         Event::Service { leader } => ("service", json!({ "leader": leader })),
     };
     match value {
         Value::Object(more) => (name, more),
         _ => unreachable!("each arm above makes an object"),
+    }
+}
+
+fn damaged(damage: Damage) -> Value {
+    match damage {
+        Damage::HardState => json!({ "part": "hard_state" }),
+        Damage::Snapshot => json!({ "part": "snapshot" }),
+        Damage::Entry { at } => json!({ "part": "entry", "index": at }),
+        Damage::Gone => json!({ "part": "everything" }),
     }
 }
 
@@ -307,7 +320,10 @@ fn append_entries_response(m: &AppendEntriesResponse) -> Value {
     joined(outcome, json!({ "echo": echo }))
 }
 
-/// Each entry as `[index, term, kind]`.
+/// Each entry as `[index, term, kind]`, and no more than this: a hostile message can claim to carry
+/// more entries than there are atoms.
+const MOST_ENTRIES: usize = 10_000;
+
 fn entries(entries: &Entries, after: u64) -> Vec<Value> {
     let each = entries.runs().flat_map(|run| {
         let kind = match run {
@@ -316,7 +332,9 @@ fn entries(entries: &Entries, after: u64) -> Vec<Value> {
         };
         (0..run.count()).map(move |_| (run.term(), kind))
     });
-    (after + 1..).zip(each).map(|(index, (term, kind))| json!([index, term, kind])).collect()
+    let indices = (1..).map(|nth| after.saturating_add(nth));
+    let entry = |(index, (term, kind)): (u64, _)| json!([index, term, kind]);
+    indices.zip(each).take(MOST_ENTRIES).map(entry).collect()
 }
 
 fn persist(write: &Write) -> Value {
@@ -363,65 +381,6 @@ fn operated(client: u64, serial: u64, operation: Operation, phase: Phase) -> Val
     joined(head, tail)
 }
 
-fn done(fault: &Fault) -> Value {
-    let link = |name, from: NodeId, to: NodeId| json!({ "what": name, "from": from, "to": to });
-    let node = |name, node: NodeId| json!({ "what": name, "node": node });
-    match fault {
-        Fault::Read { node: id, consistency } => {
-            joined(node("read", *id), json!({ "consistency": consistency }))
-        }
-        Fault::ChangeMembership { node: id, change } => {
-            json!({ "what": "change_membership", "node": id, "change": format!("{change}") })
-        }
-        Fault::Transfer { node: id, to } => {
-            json!({ "what": "transfer", "node": id, "to": to })
-        }
-        Fault::TakeSnapshot { node: id } => node("take_snapshot", *id),
-        Fault::Unreachable { node: id, peer } => {
-            joined(node("unreachable", *id), json!({ "peer": peer }))
-        }
-        Fault::SetClock { node: id, ppm } => joined(node("set_clock", *id), json!({ "ppm": ppm })),
-        Fault::JumpClock { node: id, millis } => {
-            joined(node("jump_clock", *id), json!({ "millis": millis }))
-        }
-        Fault::Wipe { node: id } => node("wipe", *id),
-        Fault::Cut { from, to } => link("cut", *from, *to),
-        Fault::Heal { from, to } => link("heal", *from, *to),
-        Fault::HealAll => json!({ "what": "heal_all" }),
-        Fault::Reach { shape } => json!({ "what": "reach", "shape": format!("{shape}") }),
-        Fault::Flap { from, to, period } => {
-            joined(link("flap", *from, *to), json!({ "period": nanos(*period) }))
-        }
-        Fault::Isolate { node: id } => node("isolate", *id),
-        Fault::Crash { node: id } => node("crash", *id),
-        Fault::CrashInStep { node: id } => node("crash_in_step", *id),
-        Fault::Restart { node: id } => node("restart", *id),
-        Fault::Pause { node: id } => node("pause", *id),
-        Fault::Resume { node: id } => node("resume", *id),
-        Fault::HangDisk { node: id } => node("hang_disk", *id),
-        Fault::ReleaseDisk { node: id } => node("release_disk", *id),
-        Fault::Campaign { node: id } => node("campaign", *id),
-        Fault::Propose { node: id, count } => {
-            joined(node("propose", *id), json!({ "count": count }))
-        }
-        Fault::SetLink { from, to, profile } => joined(
-            link("set_link", *from, *to),
-            json!({
-                "min_delay": nanos(profile.min_delay),
-                "max_delay": nanos(profile.max_delay),
-                "loss_ppm": profile.loss_ppm,
-                "duplicate_ppm": profile.duplicate_ppm,
-            }),
-        ),
-        Fault::DropKind { from, to, kind } => {
-            joined(link("drop_kind", *from, *to), json!({ "kind": kind.name() }))
-        }
-        Fault::PassKind { from, to, kind } => {
-            joined(link("pass_kind", *from, *to), json!({ "kind": kind.name() }))
-        }
-    }
-}
-
 fn members(membership: &Membership) -> Value {
     json!({
         "voters": membership.voters(),
@@ -438,7 +397,11 @@ fn tunables(config: &Config) -> Value {
         "longest_promise": nanos(config.longest_promise),
         "max_entries_per_message": config.max_entries_per_message,
         "max_messages_in_flight": config.max_messages_in_flight,
+        "max_entries_in_flight": config.max_entries_in_flight,
         "max_uncommitted": config.max_uncommitted,
+        "max_pending_reads": config.max_pending_reads,
+        "clock_drift_ppm": config.clock_drift_ppm,
+        "disk_timeout": nanos(config.disk_timeout),
         "seed": config.seed,
     })
 }

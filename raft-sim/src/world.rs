@@ -3,78 +3,33 @@
 mod agenda;
 mod clients;
 mod faults;
+mod hostile;
+mod inbox;
 mod scribe;
 mod service;
 mod snapshots;
 mod step;
+mod witness;
 mod words;
 
-use crate::checker::{Checkers, Cluster, Happening, Sight, View};
-use crate::choice::{Choice, Choices, Question, RollingHash};
-use crate::client::{Answer, Client, Request};
+use crate::checker::{Checkers, Happening};
+use crate::choice::{Choice, Choices, RollingHash};
+use crate::client::Client;
 use crate::exercised::Exercised;
-use crate::host::{Arrival, Host, Payload};
+use crate::host::{Arrival, Host, Payload, Unstartable};
 use crate::linearizability::History;
 use crate::machine::Machine;
 use crate::network::{Network, Packet, Passage};
 use crate::record::{DropReason, Event, Operation, Phase, Sink, Violation};
-use crate::setup::{Setup, SetupError};
-use agenda::Agenda;
+use crate::setup::{Fault, Setup, SetupError};
+use agenda::{Agenda, Pending};
+use hostile::Past;
 use raft_core::payload::attach;
-use raft_core::{Envelope, Input, Instant, LogPosition, Message, NodeId, Outcome as Ended};
+use raft_core::{Envelope, Instant, LogPosition, Message, NodeId, Outcome as Ended};
 use scribe::Scribe;
+pub use service::Service;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
-
-/// What is still to happen.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-enum Pending {
-    /// A node starts with the run.
-    Start(NodeId),
-    /// The nth entry of the timeline.
-    Fault(usize),
-    /// A write of the host's disk is due.
-    Disk { node: NodeId, life: u64 },
-    /// The sender reads the commands that a message names, and sends it.
-    Build { life: u64, envelope: Envelope, machine: Option<Box<Machine>> },
-    /// The host tells its node what became of a snapshot that it sent.
-    Report { node: NodeId, life: u64, input: Input },
-    /// A copy of a message arrives.
-    Deliver(Packet),
-    /// The host looks into its inbox.
-    Poll { node: NodeId, life: u64 },
-    /// A client's request arrives.
-    Request { node: NodeId, request: Request },
-    /// A node's answer arrives.
-    Answer { client: u64, serial: u64, answer: Answer },
-    /// A client begins its next operation.
-    Turn { client: u64 },
-    /// A client asks again.
-    Retry { client: u64, serial: u64 },
-    /// A client that has waited for an answer asks another node.
-    AskAgain { client: u64, serial: u64, attempt: u64 },
-    /// A client loses patience.
-    GiveUp { client: u64, serial: u64 },
-    /// A node's deadline may have passed.
-    Wake { node: NodeId, life: u64 },
-}
-
-impl Pending {
-    /// The order within one moment: faults before everything, messages before the timers that they
-    /// put off.
-    const fn rank(&self) -> u8 {
-        match self {
-            Self::Start(_) => 0,
-            Self::Fault(_) => 1,
-            Self::Disk { .. } => 2,
-            Self::Build { .. } | Self::Deliver(_) | Self::Request { .. } | Self::Report { .. } => 3,
-            Self::Answer { .. } | Self::Turn { .. } | Self::Retry { .. } => 4,
-            Self::AskAgain { .. } => 5,
-            Self::GiveUp { .. } => 5,
-            Self::Poll { .. } | Self::Wake { .. } => 6,
-        }
-    }
-}
 
 /// How a run ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -105,6 +60,8 @@ pub struct World {
     /// What the clients saw.
     history: History,
     scribe: Scribe,
+    /// What was sent, if it is to be sent again.
+    past: Option<Past>,
     lists: step::Lists,
     /// Positions that a leader accepted, and which nodes have not told their fate yet.
     accepted: BTreeMap<NodeId, BTreeSet<LogPosition>>,
@@ -122,23 +79,6 @@ pub struct World {
     /// How many things have happened at this moment.
     at_once: u64,
     exercised: Exercised,
-}
-
-/// The hosts as the checkers look at them.
-#[derive(Debug)]
-struct Hosts<'a> {
-    hosts: &'a BTreeMap<NodeId, Host>,
-    now: Instant,
-}
-
-impl Cluster for Hosts<'_> {
-    fn view(&self, id: NodeId) -> Option<View<'_>> {
-        Some(self.hosts.get(&id)?.view(self.now))
-    }
-
-    fn views(&self) -> Vec<View<'_>> {
-        self.hosts.values().map(|host| host.view(self.now)).collect()
-    }
 }
 
 impl World {
@@ -164,6 +104,8 @@ impl World {
     ) -> Result<Self, SetupError> {
         setup.check()?;
         let clients = (1..).zip(&setup.clients);
+        let hostile =
+            setup.timeline.iter().any(|(_, fault)| matches!(fault, Fault::Hostile { .. }));
         let host = |node| Host::new(setup, node, machine);
         let mut world = Self {
             choices,
@@ -175,6 +117,7 @@ impl World {
             checkers: Checkers::of(machine),
             history: History::default(),
             scribe: Scribe::default(),
+            past: hostile.then(Past::default),
             lists: step::Lists::default(),
             accepted: BTreeMap::new(),
             operator: 0,
@@ -205,11 +148,6 @@ impl World {
         let end = Instant::ZERO.saturating_add(self.setup.duration);
         let verdict = self.run_until(end, sink).and_then(|()| self.judge_history());
         self.outcome(verdict)
-    }
-
-    /// Whether what the clients saw so far can have happened one after another.
-    fn judge_history(&self) -> Result<(), Violation> {
-        self.history.check().map_err(|sentence| self.violation("linearizability", sentence))
     }
 
     /// What is to be said of a run that ended so.
@@ -265,6 +203,12 @@ impl World {
     /// Every host, in the order of the ids.
     pub fn hosts(&self) -> impl Iterator<Item = &Host> {
         self.hosts.values()
+    }
+
+    /// Everything that is shown to the checkers is kept, too.
+    #[cfg(test)]
+    pub(crate) fn checkers(&mut self) -> &mut Checkers {
+        &mut self.checkers
     }
 
     /// What the choices were, if they were [recorded](Choices::recorded).
@@ -326,8 +270,17 @@ impl World {
         }
         let first = host.life == 0;
         let config = match host.start(&self.setup, self.now, &mut self.choices) {
-            Ok(config) => config,
-            Err(error) => {
+            Ok((config, was_torn)) => {
+                self.exercised.torn_records += u64::from(was_torn);
+                config
+            }
+            Err(Unstartable::Damaged(damage)) => {
+                self.exercised.damaged_starts += 1;
+                self.take_into_hash(&(id, damage));
+                self.tell(Some(id), Event::Damaged { damage });
+                return Ok(());
+            }
+            Err(Unstartable::Refused(error)) => {
                 let sentence = format!("{id:?} refuses what a crash can leave behind: {error}");
                 return Err(self.violation("recovery", sentence));
             }
@@ -369,14 +322,20 @@ impl World {
             return Ok(());
         }
         let host = self.hosts.get_mut(&id).expect("it lives");
-        let reports = host.disk.complete(self.now, &mut self.choices);
+        let (reports, failed) = host.disk.complete(self.now, &mut self.choices);
         let arrivals: Vec<_> =
-            reports.into_iter().map(|report| self.reported(id, report)).collect();
+            reports.into_iter().filter_map(|report| self.reported(id, report)).collect();
         self.show(id, Happening::Synced)?;
         for arrival in arrivals {
             if self.lives(id, life) {
                 self.arrive(id, arrival)?;
             }
+        }
+        if failed && self.lives(id, life) {
+            // To go on would be to promise what cannot be kept.
+            self.exercised.writes_failed += 1;
+            self.tell(Some(id), Event::WriteFailed);
+            return self.crash(id, 0);
         }
         Ok(())
     }
@@ -403,6 +362,9 @@ impl World {
             self.tell(None, Event::Duplicate { message: envelope.clone() });
         }
         let packet = self.network.packet(envelope, Payload { commands, machine }, self.now);
+        if let Some(past) = &mut self.past {
+            past.keep(&packet);
+        }
         for time in arrivals {
             self.schedule(time, Pending::Deliver(packet.clone()));
         }
@@ -427,101 +389,6 @@ impl World {
         self.exercised.dropped(reason);
         self.sent(&message, Ended::Failed);
         self.tell(None, Event::Drop { message, reason });
-    }
-
-    /// Something comes to a running node: it is stepped at once, or lies in the inbox.
-    fn arrive(&mut self, id: NodeId, arrival: Arrival) -> Result<(), Violation> {
-        let Some(host) = self.hosts.get_mut(&id) else { return Ok(()) };
-        let Some(process) = &mut host.process else { return Ok(()) };
-        let gathering = self.setup.gathering;
-        if !host.paused && gathering.is_zero() {
-            return self.step(id, [arrival]);
-        }
-        process.inbox.push(arrival);
-        if !host.paused && process.poll_at.is_none() {
-            let pause =
-                self.choices.duration(Question::Gathering, std::time::Duration::ZERO, gathering);
-            let at = self.now.saturating_add(pause);
-            process.poll_at = Some(at);
-            let life = host.life;
-            self.schedule(at, Pending::Poll { node: id, life });
-        }
-        Ok(())
-    }
-
-    /// Steps what has gathered: all as one where the setup lets inputs gather, else one by one.
-    fn poll(&mut self, id: NodeId, life: u64) -> Result<(), Violation> {
-        if !self.lives(id, life) || self.hosts[&id].paused {
-            return Ok(());
-        }
-        let host = self.hosts.get_mut(&id).expect("it lives");
-        let process = host.process.as_mut().expect("it lives");
-        process.poll_at = None;
-        let mut gathered = std::mem::take(&mut process.inbox);
-        // Waiting messages first: a heartbeat in the inbox must not lose to the timer it puts off.
-        gathered.sort_by_key(|arrival| *arrival == Arrival::Wake);
-        if gathered.is_empty() {
-            return Ok(());
-        }
-        if !self.setup.gathering.is_zero() {
-            self.exercised.batches += u64::from(gathered.len() > 1);
-            return self.step(id, gathered);
-        }
-        for arrival in gathered {
-            if self.lives(id, life) {
-                self.step(id, [arrival])?;
-            }
-        }
-        Ok(())
-    }
-
-    fn wake(&mut self, id: NodeId, life: u64) -> Result<(), Violation> {
-        if !self.lives(id, life) {
-            return Ok(());
-        }
-        let process = self.hosts.get_mut(&id).and_then(|host| host.process.as_mut());
-        let process = process.expect("it lives");
-        if process.wake_at == Some(self.now) {
-            process.wake_at = None;
-        }
-        match self.hosts[&id].deadline() {
-            Some(deadline) if deadline <= self.now => self.arrive(id, Arrival::Wake),
-            _ => {
-                self.schedule_wake(id);
-                Ok(())
-            }
-        }
-    }
-
-    /// Sees to it that the node is woken at its deadline. A wake-up that is on its way and comes
-    /// earlier will look again.
-    fn schedule_wake(&mut self, id: NodeId) {
-        let Some(host) = self.hosts.get_mut(&id) else { return };
-        let (life, now) = (host.life, self.now);
-        let Some(deadline) = host.deadline() else { return };
-        let Some(process) = &mut host.process else { return };
-        // A deadline that stays in the past is a bug of the node: it must not stop the world.
-        let at = if deadline > now { deadline } else { Instant::from_nanos(now.as_nanos() + 1) };
-        if process.wake_at.is_none_or(|other| at < other) {
-            process.wake_at = Some(at);
-            self.schedule(at, Pending::Wake { node: id, life });
-        }
-    }
-
-    /// Shows an event to the checkers.
-    fn show(&mut self, id: NodeId, happening: Happening<'_>) -> Result<(), Violation> {
-        let cluster = Hosts { hosts: &self.hosts, now: self.now };
-        let node = self.hosts[&id].view(self.now);
-        let (now, clocks_hold) = (self.now.as_nanos(), self.clocks_hold);
-        let sight = Sight { now, happening, node, cluster: &cluster, clocks_hold };
-        match self.checkers.see(&sight) {
-            Ok(()) => Ok(()),
-            Err((checker, sentence)) => Err(self.violation(checker, sentence)),
-        }
-    }
-
-    pub(crate) fn violation(&self, checker: &'static str, sentence: String) -> Violation {
-        Violation { checker, sentence, time: self.now, event: self.events, seq: self.scribe.last() }
     }
 
     fn tell(&mut self, node: Option<NodeId>, event: Event) {

@@ -36,6 +36,23 @@ fn every_scenario_holds_at_every_seed_in_every_level() {
     assert!(bad.is_empty(), "{} failures\n{}", bad.len(), bad.join("\n"));
 }
 
+/// The main command plays the shifts only: all 120 orders would take it ten times as long.
+#[test]
+fn the_scenarios_of_five_hold_in_every_order_of_the_nodes() {
+    let mut bad = Vec::new();
+    for scenario in Scenario::built_in().filter(|scenario| scenario.orders() == 120) {
+        for by in 0..scenario.orders() {
+            let cast = scenario.rotated(by);
+            for level in &scenario.levels {
+                if !play(&cast, *level, 1, &mut Nobody).is_good() {
+                    bad.push(format!("{} {} rotation {by}", scenario.name, level_name(*level)));
+                }
+            }
+        }
+    }
+    assert!(bad.is_empty(), "{} failures\n{}", bad.len(), bad.join("\n"));
+}
+
 #[test]
 fn an_expectation_that_does_not_hold_is_told() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/symmetric-partition.toml");

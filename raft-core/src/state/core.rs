@@ -168,16 +168,14 @@ impl Core {
         }
         let (from, term) = (self.id(), self.term());
         let envelope = |(to, message)| Action::Send(Envelope { from, to, term, message });
-        actions.extend(self.outbox.drain(..).map(envelope));
+        // Seldom does anything wait, and a group that is idle for years keeps no room for it.
+        actions.extend(core::mem::take(&mut self.outbox).into_iter().map(envelope));
     }
 
     /// Hands out what is committed and durable here, one term at a time.
     pub(crate) fn hand_out_applies(&mut self, actions: &mut Vec<Action>) {
-        if self.last_applied == self.commit_index || self.installing.is_some() {
-            return;
-        }
         let end = self.commit_index.min(self.disk.durable_index());
-        while self.last_applied < end {
+        while self.last_applied < end && self.installing.is_none() {
             let first = self.last_applied.next();
             let through = self.log.end_of_term(first, end);
             let through = through.expect("what is committed is in the log");

@@ -129,9 +129,15 @@ impl Disk {
         }
     }
 
-    /// The input `nth` carries commands. If they were not taken, no later ones join those before.
-    pub(crate) fn passed(&mut self, nth: usize) {
-        self.ends_with = self.ends_with.filter(|end| *end == nth);
+    /// Whether commands of inputs after `nth` may still join those of an input before it: if `nth`
+    /// carries commands, they were not taken.
+    pub(crate) fn ends_before(&self, nth: usize) -> bool {
+        self.ends_with.is_some_and(|end| end < nth)
+    }
+
+    /// No later commands join those so far.
+    pub(crate) const fn close_chunk(&mut self) {
+        self.ends_with = None;
     }
 
     fn push(&mut self, last: LogIndex, chunk: Chunk) {

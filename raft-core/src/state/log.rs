@@ -22,7 +22,7 @@ const MAX_RUNS_PER_MESSAGE: usize = 256;
 pub(crate) struct Log {
     snapshot: Snapshot,
     runs: Vec<TermRun>,
-    memberships: Vec<(LogIndex, Membership)>,
+    memberships: Vec<(LogIndex, Box<Membership>)>,
     last: LogIndex,
 }
 
@@ -153,7 +153,7 @@ impl Log {
             }
             next = commands_end;
             if let Some((index, membership)) = membership {
-                entries.push(Run::Membership { term, membership: Box::new(membership.clone()) });
+                entries.push(Run::Membership { term, membership: membership.clone() });
                 next = index.next();
             }
         }
@@ -219,7 +219,7 @@ impl Log {
     pub(crate) fn append_membership(&mut self, term: Term, membership: Membership) {
         self.begin_term(term);
         self.last = self.last.next();
-        self.memberships.push((self.last, membership));
+        self.memberships.push((self.last, Box::new(membership)));
     }
 
     /// Appends a run at the end.

@@ -15,7 +15,9 @@ use raft_core::{
 use std::fmt;
 use std::time::Duration;
 
+#[derive(Clone, Debug)]
 pub(super) struct TestNode {
+    pub(super) running: bool,
     pub(super) life: u64,
     pub(super) status: Status,
     pub(super) membership: Membership,
@@ -29,6 +31,40 @@ pub(super) struct TestNode {
 }
 
 impl TestNode {
+    /// What is seen of it.
+    pub(super) fn view(&self) -> View<'_> {
+        View {
+            id: self.status.id,
+            life: self.life,
+            status: Some(&self.status).filter(|_| self.running),
+            membership: &self.membership,
+            node: self.node.as_ref(),
+            stored: &self.stored,
+            log: &self.log,
+            machine: Some(&self.machine).filter(|_| self.running),
+            clock: self.clock,
+            clock_offset: self.clock_offset,
+            deadline: self.deadline,
+        }
+    }
+
+    /// A node that is seen so.
+    pub(super) fn of(view: &View<'_>) -> Self {
+        Self {
+            running: view.status.is_some(),
+            life: view.life,
+            status: view.status.copied().unwrap_or_else(|| blank(view.id)),
+            membership: view.membership.clone(),
+            node: None,
+            stored: view.stored.clone(),
+            log: view.log.clone(),
+            machine: view.machine.cloned().unwrap_or_default(),
+            clock: view.clock,
+            clock_offset: view.clock_offset,
+            deadline: view.deadline,
+        }
+    }
+
     /// Takes on a term and a vote, and has them durable.
     pub(super) fn vote(&mut self, term: u64, candidate: u64) -> &mut Self {
         self.status.term = Term(term);
@@ -75,6 +111,28 @@ impl TestNode {
     }
 }
 
+/// What a node says of itself that has never run.
+fn blank(id: NodeId) -> Status {
+    Status {
+        id,
+        role: RoleKind::Follower,
+        term: Term::ZERO,
+        voted_for: None,
+        leader: None,
+        last: LogPosition::ZERO,
+        commit_index: LogIndex::ZERO,
+        last_applied: LogIndex::ZERO,
+        durable: LogPosition::ZERO,
+        durable_hard_state: HardState::default(),
+        log_start: LogPosition::ZERO,
+        installing: None,
+        lease_until: None,
+        pending_reads: 0,
+        membership_changes: false,
+        transfers_to: None,
+    }
+}
+
 pub(super) struct Cluster {
     pub(super) now: u64,
     pub(super) clocks_hold: bool,
@@ -86,25 +144,9 @@ impl Cluster {
     pub(super) fn of(count: u64) -> Self {
         let membership = Membership::of_voters((1..=count).map(NodeId)).expect("voters");
         let node = |id| TestNode {
+            running: true,
             life: 1,
-            status: Status {
-                id: NodeId(id),
-                role: RoleKind::Follower,
-                term: Term::ZERO,
-                voted_for: None,
-                leader: None,
-                last: LogPosition::ZERO,
-                commit_index: LogIndex::ZERO,
-                last_applied: LogIndex::ZERO,
-                durable: LogPosition::ZERO,
-                durable_hard_state: HardState::default(),
-                log_start: LogPosition::ZERO,
-                installing: None,
-                lease_until: None,
-                pending_reads: 0,
-                membership_changes: false,
-                transfers_to: None,
-            },
+            status: blank(NodeId(id)),
             membership: membership.clone(),
             node: None,
             stored: Stored::default(),
@@ -204,27 +246,11 @@ impl fmt::Debug for Cluster {
 
 impl super::Cluster for Cluster {
     fn view(&self, id: NodeId) -> Option<View<'_>> {
-        self.nodes.iter().find(|node| node.status.id == id).map(view_of)
+        self.nodes.iter().find(|node| node.status.id == id).map(TestNode::view)
     }
 
     fn views(&self) -> Vec<View<'_>> {
-        self.nodes.iter().map(view_of).collect()
-    }
-}
-
-fn view_of(node: &TestNode) -> View<'_> {
-    View {
-        id: node.status.id,
-        life: node.life,
-        status: Some(&node.status),
-        membership: &node.membership,
-        node: node.node.as_ref(),
-        stored: &node.stored,
-        log: &node.log,
-        machine: Some(&node.machine),
-        clock: node.clock,
-        clock_offset: node.clock_offset,
-        deadline: node.deadline,
+        self.nodes.iter().map(TestNode::view).collect()
     }
 }
 

@@ -190,6 +190,8 @@ macro_rules! checkers {
         #[derive(Clone, Default, Debug)]
         pub struct Checkers {
             $($name: $name::$checker,)*
+            #[cfg(test)]
+            pub(crate) recorder: twins::Recorder,
         }
 
         impl Checkers {
@@ -199,6 +201,8 @@ macro_rules! checkers {
             ///
             /// The name of the first checker that objects, and its sentence.
             pub fn see(&mut self, sight: &Sight<'_>) -> Result<(), (&'static str, String)> {
+                #[cfg(test)]
+                self.recorder.take(sight);
                 $(self.$name.see(sight).map_err(|sentence| (stringify!($name), sentence))?;)*
                 Ok(())
             }
@@ -257,3 +261,5 @@ pub(crate) fn is_quorum(membership: &Membership, yes: &BTreeSet<NodeId>) -> bool
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod twins;

@@ -6,6 +6,14 @@ use crate::setup::{Fault, Setup};
 use raft_core::{Instant, Message, NodeId, Round, Ticket};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// A link that loses everything.
+const CUT: &str = "cut";
+/// A link with other delays or losses than at the start; nothing says how it was before.
+const CHANGED: &str = "slow or lossy";
+
+/// A directed link.
+type Link = (NodeId, NodeId);
+
 /// What is wrong with a link.
 type Wrong = (NodeId, NodeId, &'static str);
 
@@ -18,7 +26,7 @@ pub(super) struct Bands {
     /// Links with which something is wrong, since when.
     wrong: BTreeMap<Wrong, Instant>,
     /// Links with which something was wrong, and when.
-    were_wrong: BTreeMap<(Instant, Instant, &'static str), Vec<(NodeId, NodeId)>>,
+    were_wrong: BTreeMap<(Instant, Instant, &'static str), Vec<Link>>,
     writes: BTreeMap<usize, BTreeSet<Ticket>>,
     /// When the probes left that a promise may answer.
     probes: BTreeMap<(NodeId, NodeId, Round), Instant>,
@@ -69,6 +77,10 @@ impl Bands {
             self.right(wrong, end);
         }
         for ((from, until, what), links) in std::mem::take(&mut self.were_wrong) {
+            let what = match what {
+                CUT | CHANGED => what.to_owned(),
+                kind => format!("loses {kind}"),
+            };
             let text = format!("{what} {}", self.name(&links));
             self.push(None, BandKind::Link, from, until, text);
         }
@@ -132,39 +144,34 @@ impl Bands {
             Fault::Resume { node } => self.end(of_node(node), BandKind::Paused, now),
             Fault::HangDisk { node } => self.begin(of_node(node), BandKind::HungDisk, now),
             Fault::ReleaseDisk { node } => self.end(of_node(node), BandKind::HungDisk, now),
-            Fault::Cut { from, to } => self.goes_wrong((*from, *to, "cut"), now),
-            Fault::Heal { from, to } => self.right((*from, *to, "cut"), now),
+            Fault::Cut { from, to } => self.goes_wrong((*from, *to, CUT), now),
+            Fault::Heal { from, to } => self.right((*from, *to, CUT), now),
             Fault::Isolate { node } => {
                 for other in self.nodes.clone().into_iter().filter(|other| other != node) {
-                    self.goes_wrong((*node, other, "cut"), now);
-                    self.goes_wrong((other, *node, "cut"), now);
+                    self.goes_wrong((*node, other, CUT), now);
+                    self.goes_wrong((other, *node, CUT), now);
                 }
             }
             Fault::DropKind { from, to, kind } => self.goes_wrong((*from, *to, kind.name()), now),
             Fault::PassKind { from, to, kind } => self.right((*from, *to, kind.name()), now),
             Fault::HealAll => {
-                let healed = |wrong: &&Wrong| wrong.2 != "slow or lossy";
+                let healed = |wrong: &&Wrong| wrong.2 != CHANGED;
                 for wrong in self.wrong.keys().filter(healed).copied().collect::<Vec<_>>() {
                     self.right(wrong, now);
                 }
             }
-            Fault::SetLink { from, to, .. } => self.goes_wrong((*from, *to, "slow or lossy"), now),
+            Fault::SetLink { from, to, .. } => self.goes_wrong((*from, *to, CHANGED), now),
             _ => {}
         }
     }
 
     fn service(&mut self, leader: Option<NodeId>, now: Instant) {
         let (before, since) = std::mem::replace(&mut self.service, (leader, now));
-        match before {
-            Some(leader) => {
-                let (lane, text) = (self.lane(leader), format!("{leader:?} can commit"));
-                self.push(lane, BandKind::Service, since, now, text);
-            }
-            None => {
-                let text = "nobody can commit".to_owned();
-                self.push(None, BandKind::Silence, since, now, text);
-            }
-        }
+        let (kind, text) = match before {
+            Some(leader) => (BandKind::Service, format!("{leader:?} can commit")),
+            None => (BandKind::Silence, "nobody can commit".to_owned()),
+        };
+        self.push(before.and_then(|leader| self.lane(leader)), kind, since, now, text);
     }
 
     fn goes_wrong(&mut self, wrong: Wrong, now: Instant) {
@@ -179,7 +186,7 @@ impl Bands {
     }
 
     /// Directed links in a few words.
-    fn name(&self, links: &[(NodeId, NodeId)]) -> String {
+    fn name(&self, links: &[Link]) -> String {
         let has = |from: NodeId, to: NodeId| links.contains(&(from, to));
         let others = |node: NodeId| self.nodes.iter().copied().filter(move |other| *other != node);
         let alone = self.nodes.iter().copied().find(|node| {
@@ -190,7 +197,7 @@ impl Bands {
             return format!("{alone:?} ↔ everybody");
         }
         let texts = links.iter().filter(|(from, to)| from < to || !has(*to, *from));
-        let text = |(from, to): &(NodeId, NodeId)| {
+        let text = |(from, to): &Link| {
             let arrow = if has(*to, *from) { '↔' } else { '→' };
             format!("{from:?} {arrow} {to:?}")
         };

@@ -87,24 +87,20 @@ fn name(token: Token) -> Name {
     operation_of(token)
 }
 
-/// Which events could have caused an event; it is one of them.
-pub(super) fn cone(model: &Model, of: usize) -> Vec<bool> {
-    let mut within = vec![false; model.events.len()];
-    // The last event of each lane on which it rests.
-    let mut last: BTreeMap<usize, usize> = BTreeMap::new();
-    last.extend(model.events[of].lane.map(|lane| (lane, of)));
+/// The last event of each lane that could have caused an event, which is one of them: what could
+/// have caused it is everything up to these.
+pub(super) fn causes(model: &Model, of: usize) -> Vec<Option<usize>> {
+    let mut last = vec![None; model.nodes.len() + model.clients.len()];
+    if let Some(lane) = model.events[of].lane {
+        last[lane] = Some(of);
+    }
     for (nth, event) in model.events[..=of].iter().enumerate().rev() {
-        let Some(lane) = event.lane else { continue };
-        if last.get(&lane).is_none_or(|last| nth > *last) {
-            continue;
-        }
-        within[nth] = true;
-        if let Some(cause) = event.cause
+        let counts = event.lane.is_some_and(|lane| last[lane] >= Some(nth));
+        if let Some(cause) = event.cause.filter(|_| counts)
             && let Some(elsewhere) = model.events[cause].lane
         {
-            let last = last.entry(elsewhere).or_insert(cause);
-            *last = cause.max(*last);
+            last[elsewhere] = last[elsewhere].max(Some(cause));
         }
     }
-    within
+    last
 }

@@ -327,7 +327,8 @@ class Drawing {
     const { context, colour } = this;
     const first = lastUpTo(marks[lane], this.view.from, (mark) => mark.time) + 1;
     const last = lastUpTo(marks[lane], this.view.until, (mark) => mark.time);
-    const crowded = last - first > this.place.width / 6;
+    const room = last < first ? 0 : this.x(marks[lane][last].time) - this.x(marks[lane][first].time);
+    const crowded = last - first > 12 && room / (last - first) < 6;
     const free = { add: -1, commit: -1, drop: -1 };
     for (let nth = first; nth <= last; nth += 1) {
       const { time, mark } = marks[lane][nth];

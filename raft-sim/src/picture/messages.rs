@@ -5,15 +5,20 @@ use crate::record::{DropReason, Event, Record};
 use raft_core::{AppendOutcome, Envelope, LogIndex, NodeId, Term};
 use std::collections::BTreeMap;
 
+/// A directed link.
+type Link = (NodeId, NodeId);
+/// A row, and what it says.
+type OnWay<'a> = (usize, Option<&'a Envelope>);
+
 /// Pairs in the order of the records. Where two messages on one link say the same, the earlier
 /// arrival is taken for that of the earlier one.
 #[derive(Default)]
 pub(super) struct Messages<'a> {
     rows: Vec<Message>,
     /// What is on its way. A snapshot that a host was asked for has no envelope until it leaves.
-    on_way: BTreeMap<(NodeId, NodeId), Vec<(usize, Option<&'a Envelope>)>>,
+    on_way: BTreeMap<Link, Vec<OnWay<'a>>>,
     /// Up to where each link has acknowledged in which term.
-    acknowledged: BTreeMap<(NodeId, NodeId), (Term, LogIndex)>,
+    acknowledged: BTreeMap<Link, (Term, LogIndex)>,
 }
 
 impl<'a> Messages<'a> {

@@ -2,7 +2,7 @@
 
 use super::Picture;
 use super::bands::Bands;
-use super::causes::Requests;
+use super::causes::{Requests, causes};
 use super::messages::Messages;
 use crate::record::{Event, NodeState, Phase, Record};
 use crate::setup::Setup;
@@ -325,6 +325,7 @@ impl Model {
                 "sentence": violation.sentence,
                 "time": violation.time,
                 "event": self.violation,
+                "causes": self.violation.map(|event| causes(self, event)),
             })
         });
         json!({

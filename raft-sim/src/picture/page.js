@@ -98,6 +98,12 @@ function make(name, attributes = {}, ...children) {
   return made;
 }
 
+const LASTING = {
+  paused: "paused", hung_disk: "its disk hangs", writing: "a write is not durable yet",
+  lease: "holds a lease", promise: "has promised not to vote",
+};
+const lastingAt = (lane, time) =>
+  Object.keys(LASTING).filter((kind) => bandAt(lane, kind, time)).map((kind) => LASTING[kind]);
 const bandAt = (lane, kind, time) =>
   bands.find((b) => b.lane === lane && b.kind === kind && b.from <= time && time < b.until);
 
@@ -150,10 +156,8 @@ function card(lane, state, longest) {
     parts([["applied", state.applied], ["on disk: log", durable, durable !== last],
       ["term", term, hardState], ["vote", node(vote), hardState]]),
   );
-  const lease = bandAt(lane, "lease", shown.cursor);
-  const promise = bandAt(lane, "promise", shown.cursor);
-  if (lease) box.append(parts([["lease until", `${millis(lease.until)} ms`]]));
-  if (promise) box.append(parts([["has promised not to vote until", `${millis(promise.until)} ms`]]));
+  const lasting = lastingAt(lane, shown.cursor);
+  if (lasting.length > 0) box.append(make("p", {}, lasting.join(", ")));
   box.append(strip(state, longest));
   return box;
 }
@@ -192,6 +196,10 @@ function strip(state, longest) {
     fill: "currentColor", opacity: 0.75,
   }, `${first + nth}`);
   svg.append(...[0, 5, 10, 15, 20, 25].map(index));
+  if (state.last_index < first) {
+    const words = state.last_index === 0 ? "empty" : `ends at ${state.last_index}`;
+    svg.append(make("text", { x: 2, y: 11, "font-size": 9, fill: "currentColor" }, words));
+  }
   return svg;
 }
 
@@ -242,10 +250,7 @@ function describe({ message, lane, time, operation, band, fault }) {
   const state = stateAt(lane, event);
   const head = `${laneName(lane)} at ${millis(time)} ms`;
   if (!state || state.role === null) return `${head}: down`;
-  const also = ["paused", "hung_disk", "writing", "lease", "promise"];
-  const words = { hung_disk: "its disk hangs", writing: "a write is not durable yet",
-    lease: "holds a lease", promise: "has promised not to vote" };
-  const lasting = also.filter((kind) => bandAt(lane, kind, time)).map((kind) => words[kind] ?? kind);
+  const lasting = lastingAt(lane, time);
   return `${head}: ${state.role.replace("_", "-")}, term ${state.term}\n` +
     `last ${state.last_term}/${state.last_index}, commit ${state.commit}, on disk ` +
     `${state.durable_last_term}/${state.durable_last_index}` +
@@ -253,7 +258,7 @@ function describe({ message, lane, time, operation, band, fault }) {
 }
 
 function tip(pointer) {
-  const text = pointer && describe(under(pointer.offsetX, pointer.offsetY));
+  const text = pointer && pointer.offsetX > GUTTER && describe(under(pointer.offsetX, pointer.offsetY));
   $("tip").hidden = !text;
   if (!text) return;
   $("tip").textContent = text;
@@ -313,6 +318,7 @@ canvas.addEventListener("pointercancel", () => { drag = null; });
 canvas.addEventListener("pointerleave", () => tip(null));
 canvas.addEventListener("wheel", (wheel) => {
   wheel.preventDefault();
+  tip(null);
   const sideways = wheel.shiftKey || Math.abs(wheel.deltaX) > Math.abs(wheel.deltaY);
   if (sideways) pan((wheel.deltaX || wheel.deltaY) / place.width);
   else zoom(Math.exp(Math.max(-200, Math.min(200, wheel.deltaY)) / 300), timeAt(wheel.offsetX));
@@ -357,6 +363,7 @@ addEventListener("keydown", (event) => {
   const action = keys[event.key];
   if (!action || (event.target.matches("button, summary") && event.key === " ")) return;
   event.preventDefault();
+  tip(null);
   action();
 });
 
@@ -405,6 +412,7 @@ function legend() {
 
 addEventListener("beforeprint", () => {
   document.documentElement.className = "light";
+  document.querySelector(".legend").open = true;
   const held = { ...view };
   Object.assign(view, { from: -0.01 * run.end, until: run.end * 1.01 });
   paint(1180, 3);

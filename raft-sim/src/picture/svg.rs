@@ -102,12 +102,12 @@ impl Drawing {
         }
         y += if links.is_empty() { 0 } else { 15 };
         for band in &model.bands {
-            let class = match band.kind {
-                BandKind::Service => "serves",
-                BandKind::Silence => "silent",
+            let (class, text) = match band.kind {
+                BandKind::Service => ("serves", band.text.as_str()),
+                BandKind::Silence => ("silent", "nobody"),
                 _ => continue,
             };
-            self.span(class, (band.from, band.until), (y, 13), &band.text);
+            self.span(class, (band.from, band.until), (y, 13), text);
         }
         y += 27;
         let lanes: Vec<u64> = (0..).take(model.nodes.len()).map(|lane| y + PITCH * lane).collect();
@@ -171,20 +171,20 @@ impl Drawing {
             if is_routine && !drawn.insert((place, name, arrow.x1 / CROWD)) {
                 continue;
             }
-            let (lines, crosses) = paths.entry((!is_routine, name)).or_default();
+            let (arrived, stubs) = paths.entry((!is_routine, name)).or_default();
             let Arrow { x1, y1, x2, y2 } = arrow;
             if message.fate.is_lost() {
-                let _ = write!(crosses, "M{x1} {y1}L{x2} {y2}");
+                let _ = write!(stubs, "M{x1} {y1}L{x2} {y2}");
                 if !is_routine {
                     let (left, up) = (x2 - 3, y2 - 3);
                     let _ = write!(lost, "M{left} {up}l6 6m0 -6l-6 6");
                 }
             } else {
-                let _ = write!(lines, "M{x1} {y1}L{x2} {y2}");
+                let _ = write!(arrived, "M{x1} {y1}L{x2} {y2}");
             }
         }
-        for ((_, name), (lines, crosses)) in paths {
-            for (class, path) in [(format!("m {name}"), lines), (format!("m {name} lost"), crosses)]
+        for ((_, name), (arrived, stubs)) in paths {
+            for (class, path) in [(format!("m {name}"), arrived), (format!("m {name} lost"), stubs)]
             {
                 if !path.is_empty() {
                     self.put(format_args!("<path class=\"{class}\" d=\"{path}\"/>"));
@@ -308,9 +308,12 @@ const fn look(class: Class) -> (&'static str, bool) {
     }
 }
 
+/// A role in a term.
+type Office = (&'static str, u64);
+
 /// How long a node was in one role in one term.
-fn offices(model: &Model, lane: usize) -> Vec<((&'static str, u64), (Instant, Instant))> {
-    let mut spans: Vec<((&str, u64), (Instant, Instant))> = Vec::new();
+fn offices(model: &Model, lane: usize) -> Vec<(Office, (Instant, Instant))> {
+    let mut spans = Vec::new();
     let mut open = None;
     for state in model.states.iter().filter(|state| state.lane == lane) {
         let (time, now) =

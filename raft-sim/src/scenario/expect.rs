@@ -5,7 +5,7 @@ use super::fault;
 use super::format;
 use super::reader::Reader;
 use super::text::{Range, Text};
-use raft_core::{Fate, Instant, LogPosition, NodeId, Protection, RoleKind};
+use raft_core::{Fate, Instant, LogPosition, NodeId, PeerPhase, Protection, RoleKind};
 use std::time::Duration;
 use toml::Spanned;
 
@@ -74,6 +74,12 @@ pub enum NodeCondition {
     Learners(Vec<NodeId>),
     /// Up to which index it has forgotten its log.
     LogStart(Range<u64>),
+    /// How many reads wait there.
+    PendingReads(Range<u64>),
+    /// Whether it may serve lease reads.
+    HasLease(bool),
+    /// To whom it replicates in this way, as it says itself.
+    Peers(PeerPhase, Vec<NodeId>),
     /// What it has said of the fate of a position that it accepted once.
     Fate(LogPosition, Fate),
 }
@@ -185,6 +191,13 @@ fn of_nodes(
         placed(raw.lost.take(), fate(Fate::Lost)),
         placed(raw.open.take(), fate(Fate::Open)),
         placed(raw.log_start.take(), NodeCondition::LogStart),
+        placed(raw.pending_reads.take(), NodeCondition::PendingReads),
+        raw.has_lease.take().map(|b| (b.span(), NodeCondition::HasLease(b.into_inner()))),
+        named(reader, raw.probes.take(), |n| NodeCondition::Peers(PeerPhase::Probe, n))?,
+        named(reader, raw.replicates_to.take(), |n| NodeCondition::Peers(PeerPhase::Replicate, n))?,
+        named(reader, raw.sends_snapshot_to.take(), |n| {
+            NodeCondition::Peers(PeerPhase::Snapshot, n)
+        })?,
         named(reader, raw.voters.take(), NodeCondition::Voters)?,
         named(reader, raw.learners.take(), NodeCondition::Learners)?,
     ]

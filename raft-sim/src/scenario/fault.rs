@@ -1,7 +1,8 @@
 //! The timeline's sentences: `isolate S2`, `cut S1,S2 <-> S4`, `drop append_entries S1 -> *`.
 
 use super::text::Word;
-use crate::setup::{Change, Fault, LinkProfile, MessageKind, Shape, Whom};
+use crate::disk::Part;
+use crate::setup::{Change, DiskProfile, Fault, Hostile, LinkProfile, MessageKind, Shape, Whom};
 use raft_core::{Consistency, Membership, MembershipError, NodeId};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -16,7 +17,7 @@ pub(super) struct Mistake {
 
 type ByNode = fn(NodeId) -> Fault;
 
-const NODE_VERBS: [(&str, ByNode); 12] = [
+const NODE_VERBS: [(&str, ByNode); 14] = [
     ("crash", |node| Fault::Crash { node }),
     ("crash-in-step", |node| Fault::CrashInStep { node }),
     ("restart", |node| Fault::Restart { node }),
@@ -24,6 +25,8 @@ const NODE_VERBS: [(&str, ByNode); 12] = [
     ("resume", |node| Fault::Resume { node }),
     ("hang-disk", |node| Fault::HangDisk { node }),
     ("release-disk", |node| Fault::ReleaseDisk { node }),
+    ("free-disk", |node| Fault::FreeDisk { node }),
+    ("destroy", |node| Fault::Destroy { node }),
     ("campaign", |node| Fault::Campaign { node }),
     ("wipe", |node| Fault::Wipe { node }),
     ("snapshot", |node| Fault::TakeSnapshot { node }),
@@ -33,20 +36,32 @@ const NODE_VERBS: [(&str, ByNode); 12] = [
 
 const VERBS: &str = "one of isolate, deafen, mute, split, bridge, ring, chain, only, cut, heal, \
                      flap, drop, pass, set, crash, crash-in-step, restart, \
-                     pause, resume, hang-disk, release-disk, wipe, clock, jump, campaign, propose, \
+                     pause, resume, hang-disk, release-disk, set-disk, fill-disk, free-disk, \
+                     damage, destroy, wipe, hostile, clock, jump, campaign, propose, \
                      read, lease-read, snapshot, unreachable, transfer, reach, add, promote, \
                      demote, remove, replace";
 
-/// What a sentence of the timeline does. `profile` is what a link is set to.
+/// What stands beside a sentence: what a link or a disk is set to.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Beside {
+    pub(super) link: Option<LinkProfile>,
+    pub(super) disk: Option<DiskProfile>,
+}
+
+/// What a sentence of the timeline does.
 pub(super) fn read(
     sentence: &str,
     nodes: &[NodeId],
-    profile: Option<LinkProfile>,
+    beside: Beside,
 ) -> Result<Vec<Fault>, Mistake> {
     let mut words = Words { sentence, at: 0 };
     let (verb, verb_span) = words.next(VERBS)?;
-    if profile.is_some() && verb != "set" {
+    if beside.link.is_some() && verb != "set" {
         let message = "`delay`, `loss_ppm` and `duplicate_ppm` go with `set` only".to_owned();
+        return Err(Mistake { span: verb_span, message });
+    }
+    if beside.disk.is_some() && verb != "set-disk" {
+        let message = "`latency` goes with `set-disk` only".to_owned();
         return Err(Mistake { span: verb_span, message });
     }
     let faults = match verb {
@@ -78,8 +93,12 @@ pub(super) fn read(
         }
         "set" => {
             let missing = || "expected `delay = \"…\"` beside a sentence with `set`".to_owned();
-            let profile = profile.ok_or_else(|| Mistake { span: verb_span, message: missing() })?;
+            let profile =
+                beside.link.ok_or_else(|| Mistake { span: verb_span, message: missing() })?;
             links(&mut words, nodes, |from, to| Fault::SetLink { from, to, profile })?
+        }
+        "set-disk" | "fill-disk" | "damage" | "hostile" => {
+            at_nodes(verb, &verb_span, &mut words, nodes, beside)?
         }
         "propose" => {
             let count = words.count()?;
@@ -116,6 +135,46 @@ pub(super) fn read(
         }
     };
     words.end().map(|()| faults)
+}
+
+/// What is said of nodes with a word more.
+fn at_nodes(
+    verb: &str,
+    verb_span: &Range<usize>,
+    words: &mut Words<'_>,
+    nodes: &[NodeId],
+    beside: Beside,
+) -> Result<Vec<Fault>, Mistake> {
+    let fault: Box<dyn Fn(NodeId) -> Fault> = match verb {
+        "set-disk" => {
+            let message =
+                || "expected `latency = \"…\"` beside a sentence with `set-disk`".to_owned();
+            let missing = || Mistake { span: verb_span.clone(), message: message() };
+            let profile = beside.disk.ok_or_else(missing)?;
+            Box::new(move |node| Fault::SetDisk { node, profile })
+        }
+        "fill-disk" => {
+            let room =
+                words.number("for how many records there is room, as in `fill-disk 0 S1`")?;
+            Box::new(move |node| Fault::FillDisk { node, room })
+        }
+        "damage" => {
+            const PARTS: [(&str, Part); 3] = [
+                ("entry", Part::Entry),
+                ("hard_state", Part::HardState),
+                ("snapshot", Part::Snapshot),
+            ];
+            let part = words.one_of(&PARTS, "what is damaged: entry, hard_state or snapshot")?;
+            Box::new(move |node| Fault::Damage { node, part })
+        }
+        _ => {
+            let kinds = Hostile::ALL.map(|(what, name)| (name, what));
+            let wanted = format!("what message: {}", kinds.map(|(name, _)| name).join(", "));
+            let what = words.one_of(&kinds, &wanted)?;
+            Box::new(move |node| Fault::Hostile { node, what })
+        }
+    };
+    Ok(words.group(nodes)?.into_iter().map(fault).collect())
 }
 
 /// What an operator wants of a membership: `reach S1,S2 with S3`, `add S4`, `replace S1 S4`.
@@ -329,6 +388,12 @@ impl<'a> Words<'a> {
         word.parse().map_err(|_| expected(wanted, word, span))
     }
 
+    fn one_of<T: Copy>(&mut self, among: &[(&str, T)], wanted: &str) -> Result<T, Mistake> {
+        let (word, span) = self.next(wanted)?;
+        let found = among.iter().find(|(name, _)| *name == word);
+        found.map(|(_, value)| *value).ok_or_else(|| expected(wanted, word, span))
+    }
+
     fn kind(&mut self) -> Result<MessageKind, Mistake> {
         let names = MessageKind::ALL.map(MessageKind::name).join(", ");
         let wanted = format!("a kind of message: {names}");
@@ -354,14 +419,19 @@ fn expected(wanted: &str, found: &str, span: Range<usize>) -> Mistake {
 
 #[cfg(test)]
 mod tests {
-    use super::{Mistake, read};
-    use crate::setup::{Change, Fault, MessageKind};
+    use super::{Beside, Mistake};
+    use crate::disk::Part;
+    use crate::setup::{Change, Fault, Hostile, MessageKind};
     use raft_core::{Membership, NodeId};
 
     const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 
+    fn read(sentence: &str, nodes: &[NodeId]) -> Result<Vec<Fault>, Mistake> {
+        super::read(sentence, nodes, Beside::default())
+    }
+
     fn cuts(sentence: &str) -> Vec<(u64, u64)> {
-        let faults = read(sentence, &NODES, None).expect("a sentence");
+        let faults = read(sentence, &NODES).expect("a sentence");
         let link = |fault: &Fault| match fault {
             Fault::Cut { from, to } => (from.get(), to.get()),
             other => panic!("not a cut: {other:?}"),
@@ -380,19 +450,19 @@ mod tests {
 
     #[test]
     fn verbs_of_nodes_take_groups() {
-        let faults = read("crash S1,S3", &NODES, None).expect("a sentence");
+        let faults = read("crash S1,S3", &NODES).expect("a sentence");
         assert_eq!(faults, [1, 3].map(|n| Fault::Crash { node: NodeId(n) }));
-        let faults = read("propose 2 S1", &NODES, None).expect("a sentence");
+        let faults = read("propose 2 S1", &NODES).expect("a sentence");
         assert_eq!(faults, [Fault::Propose { node: NodeId(1), count: 2 }]);
-        let faults = read("drop append_entries S1 -> S2", &NODES, None).expect("a sentence");
+        let faults = read("drop append_entries S1 -> S2", &NODES).expect("a sentence");
         let (from, to, kind) = (NodeId(1), NodeId(2), MessageKind::AppendEntries);
         assert_eq!(faults, [Fault::DropKind { from, to, kind }]);
-        assert_eq!(read("heal all", &NODES, None).expect("a sentence"), [Fault::HealAll]);
+        assert_eq!(read("heal all", &NODES).expect("a sentence"), [Fault::HealAll]);
     }
 
     #[test]
     fn an_operator_asks_a_node_or_whoever_leads() {
-        let one = |sentence| match &read(sentence, &NODES, None).expect("a sentence")[..] {
+        let one = |sentence| match &read(sentence, &NODES).expect("a sentence")[..] {
             [fault] => fault.clone(),
             other => panic!("not one fault: {other:?}"),
         };
@@ -406,12 +476,16 @@ mod tests {
         assert_eq!(one("transfer to S2 at S1"), Fault::Transfer { node: Some(a), to: Some(b) });
         assert_eq!(one("unreachable S2 at S1"), Fault::Unreachable { node: a, peer: b });
         assert_eq!(one("clock -500 S2"), Fault::SetClock { node: b, ppm: -500 });
+        assert_eq!(one("fill-disk 3 S2"), Fault::FillDisk { node: b, room: 3 });
+        assert_eq!(one("damage entry S2"), Fault::Damage { node: b, part: Part::Entry });
+        let what = Hostile::Replayed;
+        assert_eq!(one("hostile replayed S2"), Fault::Hostile { node: b, what });
         assert_eq!(one("jump 700 S2"), Fault::JumpClock { node: b, millis: 700 });
     }
 
     #[test]
     fn who_reaches_whom_has_names() {
-        let said = |sentence| match &read(sentence, &NODES, None).expect("a sentence")[..] {
+        let said = |sentence| match &read(sentence, &NODES).expect("a sentence")[..] {
             [Fault::Reach { shape }] => shape.to_string(),
             other => panic!("not one shape: {other:?}"),
         };
@@ -432,7 +506,7 @@ mod tests {
             said("only S1 <-> S2,S3"),
             "only S1 -> S2 and S1 -> S3 and S2 -> S1 and S3 -> S1"
         );
-        let flap = read("flap 300ms S1 -> S2", &NODES, None).expect("a sentence");
+        let flap = read("flap 300ms S1 -> S2", &NODES).expect("a sentence");
         let period = std::time::Duration::from_millis(300);
         assert_eq!(flap, [Fault::Flap { from: NodeId(1), to: NodeId(2), period }]);
     }
@@ -453,13 +527,17 @@ mod tests {
             ("drop votes S1 -> S2", 5..10, "expected a kind of message: pre_vote,"),
             ("propose S1", 8..10, "expected the number of commands"),
             ("set S1 -> S2", 0..3, "expected `delay"),
+            ("set-disk S1", 0..8, "expected `latency"),
+            ("fill-disk S1", 10..12, "expected for how many records"),
+            ("damage all S1", 7..10, "expected what is damaged"),
+            ("hostile nice S1", 8..12, "expected what message: replayed,"),
             ("clock fast S1", 6..10, "expected millionths"),
             ("unreachable S2", 14..14, "expected `at S1`"),
             ("reach S1 with S1", 5..16, "expected a membership that makes sense"),
             ("transfer to S1,S2", 11..17, "expected one node"),
         ];
         for (sentence, at, part) in cases {
-            let Mistake { span, message } = read(sentence, &NODES, None).expect_err(sentence);
+            let Mistake { span, message } = read(sentence, &NODES).expect_err(sentence);
             assert_eq!(span, at, "{sentence}: {message}");
             assert!(message.contains(part), "{sentence}: {message}");
         }

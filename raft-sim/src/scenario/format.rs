@@ -24,6 +24,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) snapshots: Snapshots,
     #[serde(default)]
+    pub(super) limits: Limits,
+    #[serde(default)]
     pub(super) node: Vec<Node>,
     #[serde(default)]
     pub(super) client: Vec<Spanned<Client>>,
@@ -78,6 +80,18 @@ pub(super) struct Snapshots {
     pub(super) failure_ppm: Option<Spanned<Text<u64>>>,
     pub(super) failures_until: Option<Text<Duration>>,
     pub(super) timeout: Option<Text<Duration>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) max_entries_per_message: Option<Spanned<Text<u64>>>,
+    pub(super) max_messages_in_flight: Option<Spanned<Text<u64>>>,
+    pub(super) max_entries_in_flight: Option<Spanned<Text<u64>>>,
+    pub(super) max_uncommitted: Option<Spanned<Text<u64>>>,
+    pub(super) max_pending_reads: Option<Spanned<Text<u64>>>,
+    pub(super) clock_drift_ppm: Option<Spanned<Text<u64>>>,
+    pub(super) disk_timeout: Option<Spanned<Text<Duration>>>,
 }
 
 #[derive(Deserialize)]
@@ -151,6 +165,7 @@ pub(super) struct Happening {
     pub(super) delay: Option<Spanned<Text<Range<Duration>>>>,
     pub(super) loss_ppm: Option<Spanned<Text<u64>>>,
     pub(super) duplicate_ppm: Option<Spanned<Text<u64>>>,
+    pub(super) latency: Option<Spanned<Text<Range<Duration>>>>,
 }
 
 #[derive(Deserialize)]
@@ -186,4 +201,9 @@ pub(super) struct Expect {
     pub(super) voters: Option<Spanned<String>>,
     pub(super) learners: Option<Spanned<String>>,
     pub(super) log_start: Option<Spanned<Text<Range<u64>>>>,
+    pub(super) pending_reads: Option<Spanned<Text<Range<u64>>>>,
+    pub(super) has_lease: Option<Spanned<bool>>,
+    pub(super) probes: Option<Spanned<String>>,
+    pub(super) replicates_to: Option<Spanned<String>>,
+    pub(super) sends_snapshot_to: Option<Spanned<String>>,
 }

@@ -4,7 +4,9 @@ use super::error::ScenarioError;
 use super::text::{LEVELS, LogRun, Range, Text, level_name};
 use super::{Scenario, Script, expect, fault, format, instant};
 use crate::choice::{Answers, Question};
-use crate::setup::{ClientSetup, DiskProfile, LinkProfile, NodeSetup, Setup, SnapshotProfile};
+use crate::setup::{
+    ClientSetup, DiskProfile, Limits, LinkProfile, NodeSetup, Setup, SnapshotProfile,
+};
 use raft_core::{ConfigError, Instant, LogPosition, Membership, NodeId, Protection, Run, Term};
 use std::time::Duration;
 use toml::Spanned;
@@ -85,6 +87,7 @@ impl Reader<'_> {
         setup.disk = self.disk(raw.disk)?;
         setup.snapshots = self.snapshots(raw.snapshots)?;
         setup.duration = duration;
+        self.limits(&mut setup, &raw.limits)?;
         for (nth, node) in raw.node.iter().enumerate() {
             let id = node.id.get_ref();
             if raw.node[..nth].iter().any(|earlier| earlier.id.get_ref() == id) {
@@ -258,6 +261,38 @@ impl Reader<'_> {
         Ok(DiskProfile { min_latency, max_latency })
     }
 
+    /// Each limit by itself, so that a mistake is found where it is written.
+    fn limits(&self, setup: &mut Setup, raw: &format::Limits) -> Result<(), ScenarioError> {
+        let count = |raw: &Option<Spanned<Text<u64>>>| raw.as_ref().map(|n| n.get_ref().0);
+        let small = |raw: &Option<Spanned<Text<u64>>>| {
+            count(raw).map(|n| usize::try_from(n).unwrap_or(usize::MAX))
+        };
+        setup.limits = Limits {
+            max_entries_per_message: count(&raw.max_entries_per_message),
+            max_messages_in_flight: small(&raw.max_messages_in_flight),
+            max_entries_in_flight: count(&raw.max_entries_in_flight),
+            max_uncommitted: count(&raw.max_uncommitted),
+            max_pending_reads: small(&raw.max_pending_reads),
+            clock_drift_ppm: count(&raw.clock_drift_ppm)
+                .map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
+            disk_timeout: raw.disk_timeout.as_ref().map(|timeout| timeout.get_ref().0),
+        };
+        let Err(error) = setup.config(&setup.nodes[0], 0).check() else { return Ok(()) };
+        let ConfigError::OutOfRange { field } = error else { return Ok(()) };
+        let spans = [
+            ("max_entries_per_message", &raw.max_entries_per_message),
+            ("max_messages_in_flight", &raw.max_messages_in_flight),
+            ("max_entries_in_flight", &raw.max_entries_in_flight),
+            ("max_uncommitted", &raw.max_uncommitted),
+            ("max_pending_reads", &raw.max_pending_reads),
+            ("clock_drift_ppm", &raw.clock_drift_ppm),
+        ];
+        let named = spans.into_iter().find(|(name, _)| *name == field);
+        let span = named.and_then(|(_, raw)| raw.as_ref().map(Spanned::span));
+        let span = span.or(raw.disk_timeout.as_ref().map(Spanned::span)).unwrap_or(0..0);
+        Err(self.error(span, format!("expected a value within the range of `{field}`")))
+    }
+
     fn client(&self, raw: format::Client) -> Result<ClientSetup, ScenarioError> {
         let mut client = ClientSetup::default();
         if let Some(think) = raw.think {
@@ -334,7 +369,9 @@ impl Reader<'_> {
         }
         let set = raw.delay.is_some() || raw.loss_ppm.is_some() || raw.duplicate_ppm.is_some();
         let profile = set.then(|| self.link(raw.delay, raw.loss_ppm, raw.duplicate_ppm));
-        let faults = fault::read(raw.sentence.get_ref(), self.nodes, profile.transpose()?);
+        let latency = raw.latency.map(|latency| self.disk(format::Disk { latency: Some(latency) }));
+        let beside = fault::Beside { link: profile.transpose()?, disk: latency.transpose()? };
+        let faults = fault::read(raw.sentence.get_ref(), self.nodes, beside);
         let faults = faults.map_err(|mistake| self.inside(&raw.sentence.span(), mistake))?;
         for at in self.moments(at, raw.every, raw.until, setup.duration)? {
             setup.timeline.extend(faults.iter().map(|fault| (instant(at), fault.clone())));

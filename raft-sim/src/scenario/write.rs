@@ -4,8 +4,8 @@ use super::text::level_name;
 use super::{Script, instant};
 use crate::choice::{Answers, Question};
 use crate::setup::{
-    Change, ClientSetup, DiskProfile, Fault, LinkProfile, NodeSetup, Setup, Shape, SnapshotProfile,
-    Whom,
+    Change, ClientSetup, DiskProfile, Fault, Limits, LinkProfile, NodeSetup, Setup, Shape,
+    SnapshotProfile, Whom,
 };
 use raft_core::{Consistency, HardState, Instant, Membership, NodeId, Run};
 use std::fmt::{Arguments, Display, Write as _};
@@ -53,6 +53,7 @@ pub fn write(
         link,
         links,
         disk,
+        limits,
         snapshots,
         clients,
         duration,
@@ -76,6 +77,7 @@ pub fn write(
     }
     text.links(link, links);
     text.disk(disk);
+    text.limits(limits);
     text.snapshots(snapshots);
     for client in clients {
         text.client(client);
@@ -232,6 +234,38 @@ impl File {
         }
     }
 
+    fn limits(&mut self, limits: &Limits) {
+        let Limits {
+            max_entries_per_message,
+            max_messages_in_flight,
+            max_entries_in_flight,
+            max_uncommitted,
+            max_pending_reads,
+            clock_drift_ppm,
+            disk_timeout,
+        } = *limits;
+        if *limits == Limits::default() {
+            return;
+        }
+        let small = |count: Option<usize>| count.map(|count| count.to_string());
+        let text = |count: Option<u64>| count.map(|count| count.to_string());
+        let lines = [
+            ("max_entries_per_message", text(max_entries_per_message)),
+            ("max_messages_in_flight", small(max_messages_in_flight)),
+            ("max_entries_in_flight", text(max_entries_in_flight)),
+            ("max_uncommitted", text(max_uncommitted)),
+            ("max_pending_reads", small(max_pending_reads)),
+            ("clock_drift_ppm", clock_drift_ppm.map(|ppm| ppm.to_string())),
+            ("disk_timeout", disk_timeout.map(|timeout| quoted(time(timeout)))),
+        ];
+        self.table("limits");
+        for (name, value) in lines {
+            if let Some(value) = value {
+                self.key(name, value);
+            }
+        }
+    }
+
     fn snapshots(&mut self, snapshots: &SnapshotProfile) {
         let SnapshotProfile { every, delay, failure_ppm, failures_until, timeout } = *snapshots;
         let default = SnapshotProfile::default();
@@ -320,6 +354,9 @@ impl File {
             let (at, sentence) = (quoted(moment(*at)), quoted(sentence(fault)));
             let beside = match fault {
                 Fault::SetLink { profile, .. } => inline(self::profile(profile)),
+                Fault::SetDisk { profile: DiskProfile { min_latency, max_latency }, .. } => {
+                    inline(vec![("latency", quoted(span(*min_latency, *max_latency)))])
+                }
                 _ => String::new(),
             };
             self.line(format_args!("    {{ at = {at}, do = {sentence}{beside} }},"));
@@ -365,6 +402,12 @@ fn sentence(fault: &Fault) -> String {
         Fault::Resume { node } => format!("resume {node:?}"),
         Fault::HangDisk { node } => format!("hang-disk {node:?}"),
         Fault::ReleaseDisk { node } => format!("release-disk {node:?}"),
+        Fault::FillDisk { node, room } => format!("fill-disk {room} {node:?}"),
+        Fault::FreeDisk { node } => format!("free-disk {node:?}"),
+        Fault::SetDisk { node, .. } => format!("set-disk {node:?}"),
+        Fault::Damage { node, part } => format!("damage {} {node:?}", part.name()),
+        Fault::Destroy { node } => format!("destroy {node:?}"),
+        Fault::Hostile { node, what } => format!("hostile {} {node:?}", what.name()),
         Fault::Campaign { node } => format!("campaign {node:?}"),
         Fault::Propose { node, count } => format!("propose {count} {node:?}"),
         Fault::Read { node, consistency: Consistency::ReadIndex } => format!("read {node:?}"),

@@ -1,6 +1,7 @@
 //! What is done to the world, and the kinds of messages.
 
-use super::{Change, LinkProfile, Shape};
+use super::{Change, DiskProfile, LinkProfile, Shape};
+use crate::disk::Part;
 use raft_core::{Consistency, Message, NodeId};
 use std::time::Duration;
 
@@ -78,6 +79,46 @@ pub enum Fault {
     ReleaseDisk {
         /// The node.
         node: NodeId,
+    },
+    /// The node's disk takes so many records more, then every write fails: the host must end the
+    /// process then, see [`Input::Persisted`](raft_core::Input::Persisted).
+    FillDisk {
+        /// The node.
+        node: NodeId,
+        /// How many records.
+        room: u64,
+    },
+    /// There is room on the node's disk again.
+    FreeDisk {
+        /// The node.
+        node: NodeId,
+    },
+    /// The node's disk gets other properties.
+    SetDisk {
+        /// The node.
+        node: NodeId,
+        /// The properties.
+        profile: DiskProfile,
+    },
+    /// A record on the node's disk is damaged. Its host finds it when it starts again, and then does
+    /// not start the node.
+    Damage {
+        /// The node.
+        node: NodeId,
+        /// What is damaged.
+        part: Part,
+    },
+    /// The node's process ends, and its disk is gone: it never starts again.
+    Destroy {
+        /// The node.
+        node: NodeId,
+    },
+    /// The node is given a message that nobody meant to send.
+    Hostile {
+        /// The node.
+        node: NodeId,
+        /// What message.
+        what: Hostile,
     },
     /// [`Input::Campaign`](raft_core::Input::Campaign).
     Campaign {
@@ -198,6 +239,12 @@ impl Fault {
             | Self::Resume { node }
             | Self::HangDisk { node }
             | Self::ReleaseDisk { node }
+            | Self::FillDisk { node, .. }
+            | Self::FreeDisk { node }
+            | Self::SetDisk { node, .. }
+            | Self::Damage { node, .. }
+            | Self::Destroy { node }
+            | Self::Hostile { node, .. }
             | Self::Campaign { node }
             | Self::Read { node, .. }
             | Self::TakeSnapshot { node }
@@ -205,6 +252,39 @@ impl Fault {
             | Self::JumpClock { node, .. }
             | Self::Wipe { node }
             | Self::Propose { node, .. } => vec![*node],
+        }
+    }
+}
+
+/// Messages that nobody meant to send.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Hostile {
+    /// One that was sent to this node at any time before.
+    Replayed,
+    /// One that was sent to another.
+    Misrouted,
+    /// An answer that this node got, as from a node that does not exist.
+    Stranger,
+    /// One that cannot be.
+    Malformed,
+}
+
+impl Hostile {
+    /// Each of them, with its name.
+    pub const ALL: [(Self, &'static str); 4] = [
+        (Self::Replayed, "replayed"),
+        (Self::Misrouted, "misrouted"),
+        (Self::Stranger, "stranger"),
+        (Self::Malformed, "malformed"),
+    ];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Replayed => "replayed",
+            Self::Misrouted => "misrouted",
+            Self::Stranger => "stranger",
+            Self::Malformed => "malformed",
         }
     }
 }

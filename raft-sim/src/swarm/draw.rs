@@ -1,8 +1,10 @@
 //! What is drawn for a setup: properties, and faults at random moments.
 
-use super::STORM;
 use crate::choice::{Choices, Question, nanos};
-use crate::setup::{Change, ClientSetup, Fault, LinkProfile, Setup, SnapshotProfile};
+use crate::disk::Part;
+use crate::setup::{
+    Change, ClientSetup, DiskProfile, Fault, Hostile, Limits, LinkProfile, Setup, SnapshotProfile,
+};
 use raft_core::{Consistency, Instant, NodeId};
 use std::time::Duration;
 
@@ -14,11 +16,17 @@ pub(super) type Outage = (Vec<Fault>, Vec<Fault>);
 pub(super) struct Kinds {
     pub(super) jumps: bool,
     pub(super) removals: bool,
+    /// Whether there are messages that nobody meant to send.
+    pub(super) hostile: bool,
+    /// The bound within which clocks keep where there are no jumps.
+    pub(super) drift_ppm: u32,
 }
 
 /// What is drawn for a setup.
 pub(super) struct Draw<'a> {
     pub(super) choices: &'a mut Choices,
+    /// How long faults happen.
+    pub(super) storm: Duration,
 }
 
 impl Draw<'_> {
@@ -72,7 +80,7 @@ impl Draw<'_> {
             keys: 1 + self.below(3),
             patience: self.millis(100, 1000),
             start: Instant::ZERO,
-            stop: Instant::ZERO.saturating_add(STORM + setup.election_timeout * 20),
+            stop: Instant::ZERO.saturating_add(self.storm + setup.election_timeout * 20),
         }
     }
 
@@ -81,8 +89,27 @@ impl Draw<'_> {
             every: [0, 4, 40][self.index(3)],
             delay: self.millis(0, 100),
             failure_ppm: [0, 300_000][self.index(2)],
-            failures_until: Instant::ZERO.saturating_add(STORM),
+            failures_until: Instant::ZERO.saturating_add(self.storm),
             timeout: Some(timeout * 8),
+        }
+    }
+
+    /// Limits so tight that they are met, and a drift bound that allows for bad clocks.
+    pub(super) fn limits(&mut self) -> Limits {
+        let clock_drift_ppm = [None, Some(20_000), Some(100_000)][self.index(3)];
+        if !self.one_in(3) {
+            return Limits { clock_drift_ppm, ..Limits::default() };
+        }
+        // Eight entries a round trip: a learner must be able to keep up with a lone voter.
+        let (entries, messages) = [(1, 8), (2, 4), (4, 2), (8, 1)][self.index(4)];
+        Limits {
+            max_entries_per_message: Some(entries),
+            max_messages_in_flight: Some(messages),
+            max_entries_in_flight: Some(8 + self.below(8)),
+            max_uncommitted: Some(1 + self.below(20)),
+            max_pending_reads: Some(1 + self.index(3)),
+            clock_drift_ppm,
+            disk_timeout: None,
         }
     }
 
@@ -98,13 +125,19 @@ impl Draw<'_> {
                 let to = (!self.one_in(3)).then_some(other);
                 Fault::Transfer { node: self.one_in(4).then_some(node), to }
             }
+            6 if kinds.jumps && self.one_in(3) => {
+                // A fifth too fast or too slow is far beyond every bound.
+                let ppm = i32::try_from(self.below(400_001)).expect("a small number");
+                Fault::SetClock { node, ppm: ppm - 200_000 }
+            }
             6 if kinds.jumps => {
                 let millis = i64::try_from(self.below(1000)).expect("a second");
                 Fault::JumpClock { node, millis: if self.one_in(2) { -millis } else { millis } }
             }
             6 => {
-                let ppm = i32::try_from(self.below(2001)).expect("a small number");
-                Fault::SetClock { node, ppm: ppm - 1000 }
+                let bound = i64::from(kinds.drift_ppm);
+                let ppm = self.below(2 * u64::from(kinds.drift_ppm) + 1).cast_signed() - bound;
+                Fault::SetClock { node, ppm: i32::try_from(ppm).expect("at most the bound") }
             }
             _ => Fault::ChangeMembership { node: None, change: self.change(node, other, kinds) },
         }
@@ -126,16 +159,17 @@ impl Draw<'_> {
         let timeout = setup.election_timeout;
         // The calm answer is the long pause.
         let longest = nanos(Duration::from_millis(1700 - 2 * self.below(800)));
-        let end = nanos(STORM);
+        let end = nanos(self.storm);
         let mut at = longest - self.below(longest);
         let mut timeline = Vec::new();
         while at < end {
             let longest_outage = [1500, 300, 30][self.index(3)];
             let after = at + 1_000_000 * (1 + self.below(longest_outage));
             let time = Instant::from_nanos;
-            let (faults, repairs) = match self.below(3) {
-                0 => self.fault(&ids),
-                1 => self.network(&ids, timeout),
+            let (faults, repairs) = match self.below(if kinds.hostile { 12 } else { 9 }) {
+                0..3 => self.fault(&ids),
+                3..6 => self.network(&ids, timeout),
+                9.. => self.hostile(&ids),
                 _ => (vec![self.operation(&ids, kinds)], Vec::new()),
             };
             timeline.extend(faults.into_iter().map(|fault| (time(at), fault)));
@@ -144,6 +178,9 @@ impl Draw<'_> {
             }
             at += longest - self.below(longest - nanos(Duration::from_millis(1)));
         }
+        if setup.membership.voters().len() >= 3 && self.one_in(6) {
+            self.lose_a_disk(&ids, kinds, &mut timeline);
+        }
         timeline.sort_by_key(|(time, _)| *time);
         setup.timeline = timeline;
     }
@@ -151,14 +188,71 @@ impl Draw<'_> {
     /// What happens to a node or to its disk, and what ends it.
     fn fault(&mut self, ids: &[NodeId]) -> Outage {
         let node = self.one_of(ids);
-        let (fault, repair) = match self.below(9) {
+        let (fault, repair) = match self.below(13) {
             0 | 1 => (Fault::Crash { node }, Some(Fault::Restart { node })),
             2 | 3 => (Fault::CrashInStep { node }, Some(Fault::Restart { node })),
             4 => (Fault::Pause { node }, Some(Fault::Resume { node })),
             5 => (Fault::HangDisk { node }, Some(Fault::ReleaseDisk { node })),
             6 => (Fault::Campaign { node }, None),
+            7 | 8 => {
+                // A full disk ends the process that writes to it.
+                let fault = Fault::FillDisk { node, room: self.below(4) };
+                return (vec![fault], vec![Fault::FreeDisk { node }, Fault::Restart { node }]);
+            }
+            9 => {
+                let profile =
+                    DiskProfile { min_latency: Duration::ZERO, max_latency: self.millis(0, 300) };
+                (Fault::SetDisk { node, profile }, None)
+            }
             _ => (Fault::Propose { node, count: 1 + self.below(20) }, None),
         };
         (vec![fault], repair.into_iter().collect())
+    }
+
+    /// Messages that nobody meant to send, to one node or to all.
+    fn hostile(&mut self, ids: &[NodeId]) -> Outage {
+        let to_all = self.one_in(4);
+        let node = self.one_of(ids);
+        let nodes = if to_all { ids.to_vec() } else { vec![node] };
+        let mut faults = Vec::new();
+        for node in nodes {
+            for _ in 0..=self.below(4) {
+                let what = [Hostile::Replayed, self.one_of(&Hostile::ALL).0][self.index(2)];
+                faults.push(Fault::Hostile { node, what });
+            }
+        }
+        (faults, Vec::new())
+    }
+
+    /// A disk loses what was durable, and its host finds that when it starts again: that node never
+    /// comes back. Where the operator has a spare machine, it takes its place, under its own id.
+    fn lose_a_disk(&mut self, ids: &[NodeId], kinds: Kinds, timeline: &mut Vec<(Instant, Fault)>) {
+        let (new, others) = ids.split_last().expect("at least three nodes");
+        let node = self.one_of(others);
+        let part = self.one_of(&[Part::Entry, Part::Entry, Part::HardState, Part::Snapshot]);
+        let mut at = self.below(nanos(self.storm));
+        let mut then = |draw: &mut Self, longest: u64, fault: Fault| {
+            if at < nanos(draw.storm) {
+                timeline.push((Instant::from_nanos(at), fault));
+            }
+            at += 1_000_000 * (1 + draw.below(longest));
+        };
+        if self.one_in(3) {
+            then(self, 500, Fault::Destroy { node });
+        } else {
+            then(self, 100, Fault::Damage { node, part });
+            then(self, 300, Fault::Crash { node });
+            then(self, 500, Fault::Restart { node });
+            if !kinds.removals {
+                // There may have been nothing to damage.
+                return;
+            }
+        }
+        for _ in 0..3 {
+            let change = Change::AddLearner(*new);
+            then(self, 700, Fault::ChangeMembership { node: None, change });
+            let change = Change::Replace { old: node, new: *new };
+            then(self, 700, Fault::ChangeMembership { node: None, change });
+        }
     }
 }

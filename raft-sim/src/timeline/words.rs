@@ -1,5 +1,6 @@
 //! What an event is in a few words.
 
+use crate::disk::Part;
 use crate::record::{DropReason, EntryKind, Event, Lost, NodeState, Operation, Phase, Record};
 use crate::setup::Fault;
 use crate::style;
@@ -16,6 +17,8 @@ pub(crate) fn of(record: &Record) -> (String, Style) {
         Event::Init { .. } => "starts".to_owned(),
         Event::Restart { .. } => "starts again from its disk".to_owned(),
         Event::Crash { lost } => crash(lost),
+        Event::Damaged { damage } => format!("does not start: {damage}"),
+        Event::WriteFailed => "has no room for a write, and must end".to_owned(),
         Event::PreCandidate { .. } => "holds a pre-vote".to_owned(),
         Event::BecomeCandidate => "holds an election".to_owned(),
         Event::BecomeLeader => "LEADS".to_owned(),
@@ -95,7 +98,9 @@ const fn style_of(event: &Event) -> Style {
         Event::BecomeLeader => style::LEADER,
         Event::BecomeCandidate | Event::PreCandidate { .. } => style::ASKING,
         Event::Fault { .. } | Event::Service { .. } => style::TITLE,
-        Event::Drop { .. } | Event::Crash { .. } => style::BAD,
+        Event::Drop { .. } | Event::Crash { .. } | Event::Damaged { .. } | Event::WriteFailed => {
+            style::BAD
+        }
         Event::Recv { .. } | Event::Client { .. } => style::DIM,
         _ => style::PLAIN,
     }
@@ -260,11 +265,30 @@ fn fault_of(fault: &Fault) -> String {
         Fault::Resume { node } => format!("resume {node:?}"),
         Fault::HangDisk { node } => format!("hang the disk of {node:?}"),
         Fault::ReleaseDisk { node } => format!("release the disk of {node:?}"),
+        Fault::FillDisk { node, room } => {
+            format!("the disk of {node:?} has room for {room} records more")
+        }
+        Fault::FreeDisk { node } => format!("the disk of {node:?} has room"),
+        Fault::SetDisk { node, profile } => {
+            format!("the disk of {node:?} takes up to {} ms", profile.max_latency.as_millis())
+        }
+        Fault::Damage { node, part } => format!("damage the disk of {node:?}: {}", part_of(*part)),
+        Fault::Destroy { node } => format!("destroy {node:?}"),
+        Fault::Hostile { node, what } => format!("a {} message for {node:?}", what.name()),
         Fault::Campaign { node } => format!("ask {node:?} to campaign"),
         Fault::Propose { node, count } => format!("propose {} to {node:?}", commands(*count)),
         Fault::SetLink { from, to, .. } => format!("change {}", link(from, to)),
         Fault::DropKind { from, to, kind } => format!("lose {} on {}", kind.name(), link(from, to)),
         Fault::PassKind { from, to, kind } => format!("pass {} on {}", kind.name(), link(from, to)),
+    }
+}
+
+const fn part_of(part: Part) -> &'static str {
+    match part {
+        Part::HardState => "the hard state",
+        Part::Snapshot => "the snapshot",
+        Part::Entry => "an entry",
+        Part::Everything => "all of it",
     }
 }
 

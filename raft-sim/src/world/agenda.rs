@@ -1,9 +1,61 @@
 //! What is still to happen, in the order of its time, its rank and its number.
 
-use super::Pending;
-use raft_core::Instant;
+use crate::client::{Answer, Request};
+use crate::machine::Machine;
+use crate::network::Packet;
+use raft_core::{Envelope, Input, Instant, NodeId};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+
+/// What is still to happen.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Pending {
+    /// A node starts with the run.
+    Start(NodeId),
+    /// The nth entry of the timeline.
+    Fault(usize),
+    /// A write of the host's disk is due.
+    Disk { node: NodeId, life: u64 },
+    /// The sender reads the commands that a message names, and sends it.
+    Build { life: u64, envelope: Envelope, machine: Option<Box<Machine>> },
+    /// The host tells its node what became of a snapshot that it sent.
+    Report { node: NodeId, life: u64, input: Input },
+    /// A copy of a message arrives.
+    Deliver(Packet),
+    /// The host looks into its inbox.
+    Poll { node: NodeId, life: u64 },
+    /// A client's request arrives.
+    Request { node: NodeId, request: Request },
+    /// A node's answer arrives.
+    Answer { client: u64, serial: u64, answer: Answer },
+    /// A client begins its next operation.
+    Turn { client: u64 },
+    /// A client asks again.
+    Retry { client: u64, serial: u64 },
+    /// A client that has waited for an answer asks another node.
+    AskAgain { client: u64, serial: u64, attempt: u64 },
+    /// A client loses patience.
+    GiveUp { client: u64, serial: u64 },
+    /// A node's deadline may have passed.
+    Wake { node: NodeId, life: u64 },
+}
+
+impl Pending {
+    /// The order within one moment: faults before everything, messages before the timers that they
+    /// put off.
+    pub(super) const fn rank(&self) -> u8 {
+        match self {
+            Self::Start(_) => 0,
+            Self::Fault(_) => 1,
+            Self::Disk { .. } => 2,
+            Self::Build { .. } | Self::Deliver(_) | Self::Request { .. } | Self::Report { .. } => 3,
+            Self::Answer { .. } | Self::Turn { .. } | Self::Retry { .. } => 4,
+            Self::AskAgain { .. } => 5,
+            Self::GiveUp { .. } => 5,
+            Self::Poll { .. } | Self::Wake { .. } => 6,
+        }
+    }
+}
 
 /// The heap holds the keys only: what is to happen stays where it was put.
 #[derive(Clone, Default, Debug)]

@@ -14,55 +14,77 @@ impl World {
         self.take_into_hash(&fault);
         self.tell(None, Event::Fault { fault: fault.clone() });
         match fault {
-            Fault::Cut { from, to } => self.network.cut(from, to),
-            Fault::Heal { from, to } => self.network.heal(from, to, self.now),
-            Fault::HealAll => self.network.heal_all(self.now),
-            Fault::Reach { shape } => {
-                self.exercised.shapes += 1;
-                self.network.reach(&shape, self.find_service(), self.now);
+            Fault::Crash { node } => self.crash(node, 0),
+            Fault::Restart { node } => self.start(node),
+            Fault::Resume { node } => self.resume(node),
+            Fault::Destroy { node } => {
+                self.host_mut(node).disk.destroy();
+                self.crash(node, 0)
             }
-            Fault::Flap { from, to, period } => {
-                self.exercised.flaps += 1;
-                self.network.flap(from, to, period, self.now);
+            Fault::Hostile { node, what } => self.hostile(node, what),
+            Fault::Campaign { node } => self.arrive(node, Arrival::Told(Input::Campaign)),
+            Fault::Unreachable { node, peer } => {
+                self.arrive(node, Arrival::Told(Input::PeerUnreachable { peer }))
             }
-            Fault::Isolate { node } => self.network.isolate(node),
-            Fault::SetLink { from, to, profile } => self.network.set_profile(from, to, profile),
-            Fault::DropKind { from, to, kind } => self.network.set_lost(from, to, kind, true),
-            Fault::PassKind { from, to, kind } => self.network.set_lost(from, to, kind, false),
-            Fault::Crash { node } => return self.crash(node, 0),
-            Fault::CrashInStep { node } => self.host_mut(node).crash_in_step = true,
-            Fault::Restart { node } => return self.start(node),
-            Fault::Pause { node } => self.host_mut(node).paused = true,
-            Fault::Resume { node } => return self.resume(node),
-            Fault::HangDisk { node } => self.host_mut(node).disk.hang(),
-            Fault::ReleaseDisk { node } => self.release(node),
-            Fault::Campaign { node } => return self.arrive(node, Arrival::Told(Input::Campaign)),
+            Fault::Propose { node, count } => self.propose(node, count),
             Fault::Read { node, consistency } => {
                 let token = self.operator_token();
                 let (serial, what) = (self.operator, Operation::Query { key: 0, consistency });
                 self.operator_asked.insert(serial, what);
                 self.tell_client(Some(node), 0, serial, what, Phase::Invoked)?;
-                return self.arrive(node, Arrival::Query(token, what));
+                self.arrive(node, Arrival::Query(token, what))
             }
-            Fault::ChangeMembership { node, change } => return self.change(node, &change),
+            Fault::ChangeMembership { node, change } => self.change(node, &change),
             Fault::Transfer { node, to } => {
                 let Some(node) = node.or_else(|| self.find_service()) else { return Ok(()) };
                 let token = self.operator_token();
-                let input = Input::TransferLeadership { token, to };
-                return self.arrive(node, Arrival::Told(input));
+                self.arrive(node, Arrival::Told(Input::TransferLeadership { token, to }))
             }
-            Fault::Unreachable { node, peer } => {
-                return self.arrive(node, Arrival::Told(Input::PeerUnreachable { peer }));
+            other => {
+                self.quiet_fault(&other);
+                Ok(())
+            }
+        }
+    }
+
+    /// What gives no node anything to do at once.
+    fn quiet_fault(&mut self, fault: &Fault) {
+        let now = self.now;
+        match *fault {
+            Fault::Cut { from, to } => self.network.cut(from, to),
+            Fault::Heal { from, to } => self.network.heal(from, to, now),
+            Fault::HealAll => self.network.heal_all(now),
+            Fault::Reach { ref shape } => {
+                self.exercised.shapes += 1;
+                self.network.reach(shape, self.find_service(), now);
+            }
+            Fault::Flap { from, to, period } => {
+                self.exercised.flaps += 1;
+                self.network.flap(from, to, period, now);
+            }
+            Fault::Isolate { node } => self.network.isolate(node),
+            Fault::SetLink { from, to, profile } => self.network.set_profile(from, to, profile),
+            Fault::DropKind { from, to, kind } => self.network.set_lost(from, to, kind, true),
+            Fault::PassKind { from, to, kind } => self.network.set_lost(from, to, kind, false),
+            Fault::CrashInStep { node } => self.host_mut(node).crash_in_step = true,
+            Fault::Pause { node } => self.host_mut(node).paused = true,
+            Fault::HangDisk { node } => self.host_mut(node).disk.hang(),
+            Fault::ReleaseDisk { node } => self.release(node),
+            Fault::FillDisk { node, room } => self.host_mut(node).disk.set_room(Some(room)),
+            Fault::FreeDisk { node } => self.host_mut(node).disk.set_room(None),
+            Fault::SetDisk { node, profile } => self.host_mut(node).disk.set_profile(profile),
+            Fault::Damage { node, part } => {
+                let host = self.hosts.get_mut(&node).expect("the setup names nodes that exist");
+                let damaged = host.disk.damage(part, &mut self.choices);
+                self.exercised.damages += u64::from(damaged);
             }
             Fault::TakeSnapshot { node } => self.take_snapshot(node),
             Fault::SetClock { node, ppm } => {
-                let now = self.now;
                 self.host_mut(node).clock.set_rate(now, ppm);
                 self.clocks_hold &= ppm.unsigned_abs() <= self.drift_bound(node);
                 self.schedule_wake(node);
             }
             Fault::JumpClock { node, millis } => {
-                let now = self.now;
                 self.host_mut(node).clock.jump(now, millis);
                 self.clocks_hold = false;
                 self.schedule_wake(node);
@@ -72,9 +94,18 @@ impl World {
                     self.host_mut(node).wipe();
                 }
             }
-            Fault::Propose { node, count } => return self.propose(node, count),
+            Fault::Crash { .. }
+            | Fault::Restart { .. }
+            | Fault::Resume { .. }
+            | Fault::Destroy { .. }
+            | Fault::Hostile { .. }
+            | Fault::Campaign { .. }
+            | Fault::Unreachable { .. }
+            | Fault::Propose { .. }
+            | Fault::Read { .. }
+            | Fault::ChangeMembership { .. }
+            | Fault::Transfer { .. } => unreachable!("these give a node something to do"),
         }
-        Ok(())
     }
 
     fn host_mut(&mut self, node: NodeId) -> &mut Host {

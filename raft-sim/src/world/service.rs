@@ -5,9 +5,50 @@ use crate::checker::is_quorum;
 use crate::client::Client;
 use crate::host::Host;
 use crate::record::{Event, Violation};
-use raft_core::{NodeId, RoleKind};
+use raft_core::{NodeId, RoleKind, Term};
+use std::collections::BTreeSet;
+
+/// Whether somebody serves, and if nobody does, whether anybody could.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Service {
+    /// This leader can commit.
+    Serves(NodeId),
+    /// Nobody does, though this node can win an election: it works, and is joined both ways with a
+    /// quorum of nodes that work and whose logs are not ahead of its own.
+    DidNot(NodeId),
+    /// Nobody does, and nobody can.
+    CouldNot,
+}
 
 impl World {
+    /// Who serves, or could.
+    pub fn service(&self) -> Service {
+        let could = || self.hosts.values().find(|host| self.can_win(host)).map(Host::id);
+        match self.find_service() {
+            Some(leader) => Service::Serves(leader),
+            None => could().map_or(Service::CouldNot, Service::DidNot),
+        }
+    }
+
+    /// Whether a node could win an election as things stand.
+    fn can_win(&self, host: &Host) -> bool {
+        let last = |host: &Host| host.process.as_ref().map(|process| process.status.last);
+        let yes = self.hosts.values().filter(|other| {
+            works(other)
+                && self.network.joins(host.id(), other.id(), self.now)
+                && last(other) <= last(host)
+        });
+        works(host)
+            && host.membership().is_voter(host.id())
+            && is_quorum(host.membership(), &yes.map(Host::id).collect())
+    }
+
+    /// The highest term of any node that runs.
+    pub fn highest_term(&self) -> Term {
+        let running = self.hosts.values().filter_map(|host| host.process.as_ref());
+        running.map(|process| process.status.term).max().unwrap_or_default()
+    }
+
     /// Writes down a change; asked for after every event.
     pub(super) fn observe_service(&mut self) {
         if !self.scribe.listens {
@@ -28,8 +69,14 @@ impl World {
     /// What has not.
     pub fn converged(&self) -> Result<(), Violation> {
         let fails = |sentence| Err(self.violation("liveness", sentence));
-        let Some(leader) = self.find_service() else {
-            return fails("there is no leader that can commit".to_owned());
+        let leader = match self.service() {
+            Service::Serves(leader) => leader,
+            Service::DidNot(id) => {
+                return fails(format!("there is no leader that can commit, and {id:?} could win"));
+            }
+            Service::CouldNot => {
+                return fails("no node can win an election any more".to_owned());
+            }
         };
         let process = |host: &'_ Host| host.process.as_ref().map(|process| process.status);
         let reference = process(&self.hosts[&leader]).expect("it leads");
@@ -57,6 +104,15 @@ impl World {
         }
     }
 
+    /// Whether so many nodes are gone for ever that nobody can be elected in some membership that is,
+    /// or was last, in force somewhere. To be asked after a time without faults: who is down then, stays so.
+    pub fn is_beyond_repair(&self) -> bool {
+        let up: BTreeSet<NodeId> =
+            self.hosts.values().filter(|host| host.process.is_some()).map(Host::id).collect();
+        let mut memberships = self.hosts.values().map(Host::membership).filter(|m| !m.is_empty());
+        up.len() < self.setup.nodes.len() && !memberships.all(|m| is_quorum(m, &up))
+    }
+
     pub(super) fn find_service(&self) -> Option<NodeId> {
         let leaders = self.hosts.values().filter_map(|host| {
             let status = host.process.as_ref()?.status;
@@ -78,4 +134,93 @@ impl World {
 /// It runs, and its disk completes what it is given.
 fn works(host: &Host) -> bool {
     host.runs() && !host.disk.is_hung()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Service;
+    use crate::record::Nobody;
+    use crate::setup::{ClientSetup, Fault};
+    use crate::{Choices, Setup, World};
+    use raft_core::{Instant, NodeId};
+    use std::time::Duration;
+
+    /// Which links are whole, by name; all others are cut, one way each.
+    fn patterns(nodes: u64) -> Vec<(&'static str, Vec<(u64, u64)>)> {
+        let all = || (1..=nodes).flat_map(move |a| (1..=nodes).map(move |b| (a, b)));
+        let whole = |keep: &dyn Fn(u64, u64) -> bool| all().filter(|(a, b)| keep(*a, *b)).collect();
+        vec![
+            ("nothing is cut", whole(&|_, _| true)),
+            ("S1 is alone", whole(&|a, b| a != 1 && b != 1)),
+            ("S1 hears nobody", whole(&|_, b| b != 1)),
+            ("nobody hears S1", whole(&|a, _| a != 1)),
+            ("S1 and S2 do not meet", whole(&|a, b| a + b != 3)),
+            ("S2 does not hear S1", whole(&|a, b| (a, b) != (1, 2))),
+            ("all meet S3 only", whole(&|a, b| a == 3 || b == 3)),
+            ("two halves and S3", whole(&|a, b| a == 3 || b == 3 || (a < 3) == (b < 3))),
+            ("a ring", whole(&|a, b| a.abs_diff(b) == 1 || a.abs_diff(b) == nodes - 1)),
+            ("one way round", whole(&|a, b| b == a % nodes + 1)),
+            ("nothing is whole", Vec::new()),
+        ]
+    }
+
+    /// Two seconds of peace, then a pattern for ever, with clients or without.
+    fn settled(nodes: u64, whole: &[(u64, u64)], busy: bool) -> Setup {
+        let mut setup = Setup::of_voters(nodes);
+        setup.election_timeout = Duration::from_millis(200);
+        setup.heartbeat_interval = Duration::from_millis(20);
+        let from = Instant::from_nanos(2_000_000_000);
+        for (a, b) in (1..=nodes).flat_map(|a| (1..=nodes).map(move |b| (a, b))) {
+            if a != b && !whole.contains(&(a, b)) {
+                let (from_node, to) = (NodeId(a), NodeId(b));
+                setup.timeline.push((from, Fault::Cut { from: from_node, to }));
+            }
+        }
+        if busy {
+            setup.clients.push(ClientSetup::default());
+        }
+        setup
+    }
+
+    #[test]
+    fn whoever_can_win_does_and_then_the_term_stands_still() {
+        let (mut served, mut could_not) = (0, 0);
+        for (nodes, busy) in [(3, false), (3, true), (5, false), (5, true)] {
+            for (name, whole) in patterns(nodes) {
+                for seed in 0..3 {
+                    let setup = settled(nodes, &whole, busy);
+                    let mut world = World::new(&setup, Choices::seeded(seed)).expect("sense");
+                    let what = format!("{name}, {nodes} nodes, seed {seed}");
+                    let at = |timeouts: u64| Instant::from_nanos(timeouts * 200_000_000);
+                    // Ten of peace, and twenty to settle.
+                    assert_eq!(world.run_until(at(30), &mut Nobody), Ok(()), "{what}");
+                    let (then, term) = (world.service(), world.highest_term());
+                    assert_eq!(world.run_until(at(60), &mut Nobody), Ok(()), "{what}");
+                    assert!(!matches!(then, Service::DidNot(_)), "{what}: {then:?}");
+                    assert_eq!(world.service(), then, "{what}");
+                    assert_eq!(world.highest_term(), term, "{what}");
+                    match then {
+                        Service::Serves(_) => served += 1,
+                        _ => could_not += 1,
+                    }
+                }
+            }
+        }
+        assert!(served > 75 && could_not > 20, "{served} served, {could_not} could not");
+    }
+
+    #[test]
+    fn an_idle_group_comes_right_by_itself() {
+        let cut = [(1, 1)];
+        for seed in 0..10 {
+            let mut setup = settled(5, &cut, false);
+            setup.timeline.push((Instant::from_nanos(5_000_000_000), Fault::HealAll));
+            let mut world = World::new(&setup, Choices::seeded(seed)).expect("sense");
+            let dark = Instant::from_nanos(4_900_000_000);
+            assert_eq!(world.run_until(dark, &mut Nobody), Ok(()));
+            assert_eq!(world.service(), Service::CouldNot);
+            assert_eq!(world.run(&mut Nobody).verdict, Ok(()));
+            assert_eq!(world.converged(), Ok(()), "seed {seed}");
+        }
+    }
 }

@@ -50,9 +50,14 @@ impl World {
         self.tell(Some(id), Event::SnapshotTaken { position: start });
     }
 
-    /// The disk has done something; what its node is to be told.
-    pub(super) fn reported(&mut self, id: NodeId, report: Report) -> Arrival {
-        match report {
+    /// The disk has done something; what its node is to be told, if anything.
+    pub(super) fn reported(&mut self, id: NodeId, report: Report) -> Option<Arrival> {
+        Some(match report {
+            Report::NotKept => {
+                self.running(id).takes_snapshot = false;
+                self.exercised.snapshots_failed += 1;
+                return None;
+            }
             Report::Written(ticket) => {
                 self.tell(Some(id), Event::PersistDone { ticket });
                 Arrival::Persisted(ticket)
@@ -76,7 +81,7 @@ impl World {
                 self.tell(Some(id), Event::InstallEnd { position, outcome });
                 Arrival::Told(Input::SnapshotInstalled { position, outcome })
             }
-        }
+        })
     }
 
     /// The node wants a peer to have a snapshot: the newest there is.

@@ -189,6 +189,11 @@ impl World {
 
     fn rejected(&mut self, id: NodeId, token: Token, reason: RejectReason) {
         self.exercised.rejections += 1;
+        match reason {
+            RejectReason::TooManyUncommitted { .. } => self.exercised.too_many_uncommitted += 1,
+            RejectReason::TooManyReads => self.exercised.too_many_reads += 1,
+            _ => {}
+        }
         if self.running(id).queries.remove(&token).is_some() {
             self.exercised.reads_refused += 1;
             self.tell(Some(id), Event::ReadFailed { token, reason });

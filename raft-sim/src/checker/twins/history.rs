@@ -1,0 +1,314 @@
+//! A run as data that can be kept, changed and shown again.
+
+use crate::checker::fixture::{TestNode, entry};
+use crate::checker::{Checker, Cluster, Happening, Sight, View};
+use crate::choice::{Choices, Question};
+use crate::machine::Machine;
+use crate::record::{Operation, Phase};
+use raft_core::{
+    Action, AppendOutcome, Envelope, Fate, Instant, LogIndex, LogPosition, Membership, Message,
+    NodeId, RequestVoteResponse, RoleKind, Status, Term, Token, Verdict,
+};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What happened, with all that it names.
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    Started,
+    Stepped { before: Status, actions: Vec<Action>, whole: bool },
+    Synced,
+    Crashed,
+    FateTold { position: LogPosition, fate: Fate },
+    Asked { token: Token, within: Duration },
+    Client { operation: (u64, u64), what: Operation, phase: Phase },
+}
+
+/// One event: what happened, to whom, and everybody as they were.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) what: What,
+    pub(super) id: NodeId,
+    pub(super) clocks_hold: bool,
+    pub(super) nodes: BTreeMap<NodeId, Rc<TestNode>>,
+    /// What the clocks show: it changes with every event, and so stands apart.
+    pub(super) clocks: BTreeMap<NodeId, u64>,
+}
+
+pub(super) type History = Vec<Seen>;
+
+impl Cluster for Seen {
+    fn view(&self, id: NodeId) -> Option<View<'_>> {
+        Some(View { clock: self.clocks[&id], ..self.nodes.get(&id)?.view() })
+    }
+
+    fn views(&self) -> Vec<View<'_>> {
+        self.nodes.keys().filter_map(|id| self.view(*id)).collect()
+    }
+}
+
+impl Seen {
+    pub(super) fn node(&self) -> &TestNode {
+        &self.nodes[&self.id]
+    }
+
+    pub(super) fn status(&self) -> Option<&Status> {
+        Some(&self.node().status).filter(|_| self.node().running)
+    }
+
+    pub(super) fn actions(&self) -> &[Action] {
+        if let What::Stepped { actions, .. } = &self.what { actions } else { &[] }
+    }
+
+    pub(super) fn sent(&self) -> impl Iterator<Item = &Envelope> {
+        self.actions().iter().filter_map(|action| match action {
+            Action::Send(envelope) => Some(envelope),
+            _ => None,
+        })
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        !matches!(self.what, What::Stepped { whole: false, .. })
+    }
+
+    pub(super) fn shows_disk(&self) -> bool {
+        matches!(self.what, What::Started | What::Synced | What::Crashed)
+    }
+
+    /// Shows it to a checker.
+    pub(super) fn show(&self, checker: &mut dyn Checker) -> Result<(), String> {
+        let happening = match &self.what {
+            What::Started => Happening::Started,
+            What::Stepped { before, actions, whole } => {
+                Happening::Stepped { before, actions, whole: *whole }
+            }
+            What::Synced => Happening::Synced,
+            What::Crashed => Happening::Crashed,
+            What::FateTold { position, fate } => {
+                Happening::FateTold { position: *position, fate: *fate }
+            }
+            What::Asked { token, within } => Happening::Asked { token: *token, within: *within },
+            What::Client { operation, what, phase } => {
+                Happening::Client { operation: *operation, what: *what, phase: *phase }
+            }
+        };
+        let node = self.view(self.id).expect("it exists");
+        let clocks_hold = self.clocks_hold;
+        checker.see(&Sight { now: 0, happening, node, cluster: self, clocks_hold })
+    }
+
+    /// Takes down what the checkers of a world are shown.
+    pub(super) fn of(sight: &Sight<'_>, before: Option<&Self>) -> Self {
+        let what = match sight.happening {
+            Happening::Started => What::Started,
+            Happening::Stepped { before, actions, whole } => {
+                What::Stepped { before: *before, actions: actions.to_vec(), whole }
+            }
+            Happening::Synced => What::Synced,
+            Happening::Crashed => What::Crashed,
+            Happening::FateTold { position, fate } => What::FateTold { position, fate },
+            Happening::Asked { token, within } => What::Asked { token, within },
+            Happening::Client { operation, what, phase } => What::Client { operation, what, phase },
+        };
+        let (id, clocks_hold) = (sight.node.id, sight.clocks_hold);
+        let known = |other: NodeId| before.filter(|_| other != id)?.nodes.get(&other);
+        let views = sight.cluster.views();
+        let clocks = views.iter().map(|view| (view.id, view.clock)).collect();
+        let nodes = views.iter().map(|view| {
+            let node = known(view.id).cloned();
+            (view.id, node.unwrap_or_else(|| Rc::new(TestNode::of(view))))
+        });
+        let nodes = nodes.collect();
+        Self { what, id, clocks_hold, nodes, clocks }
+    }
+}
+
+/// Changes something in a history, as chance has it.
+pub(super) fn spoil(history: &mut History, choices: &mut Choices) {
+    let mut below = |bound: usize| {
+        let bound = u64::try_from(bound).expect("small");
+        usize::try_from(choices.below(Question::Setup, bound)).expect("small")
+    };
+    let nth = below(history.len());
+    match below(10) {
+        0 => {
+            history.remove(nth);
+        }
+        1 => {
+            let again = history[nth].clone();
+            let at = nth + below(history.len() - nth);
+            history.insert(at, Seen { what: again.what, id: again.id, ..history[at].clone() });
+        }
+        2..=4 => {
+            let is_step = |seen: &Seen| match &seen.what {
+                What::Stepped { actions, .. } => !actions.is_empty(),
+                What::FateTold { .. } | What::Client { .. } => true,
+                _ => false,
+            };
+            if let Some(at) = (nth..history.len()).find(|at| is_step(&history[*at])) {
+                let dice = [below(12), below(4), below(64)];
+                spoil_what(&mut history[at].what, dice);
+            }
+        }
+        _ => {
+            let (id, dice, lasting) = (history[nth].id, [below(16), below(4), below(64)], below(2));
+            let mut last: Option<(Rc<TestNode>, Rc<TestNode>)> = None;
+            for seen in &mut history[nth..] {
+                if lasting == 0 && last.is_some() {
+                    break;
+                }
+                let node = seen.nodes.get_mut(&id).expect("it exists");
+                let spoilt = match &last {
+                    Some((from, to)) if Rc::ptr_eq(from, node) => Rc::clone(to),
+                    _ => {
+                        let mut other = (**node).clone();
+                        spoil_node(&mut other, dice);
+                        Rc::new(other)
+                    }
+                };
+                last = Some((Rc::clone(node), Rc::clone(&spoilt)));
+                *node = spoilt;
+                // A log counts where it is written or read: let it.
+                if dice[0] < 3 && seen.id == id && lasting == 0 {
+                    seen.what = What::Started;
+                }
+            }
+        }
+    }
+}
+
+fn small(n: usize) -> u64 {
+    u64::try_from(n).expect("small")
+}
+
+/// One more or one less, at least 0.
+fn near(n: u64, dice: usize) -> u64 {
+    if dice.is_multiple_of(2) { n + 1 } else { n.saturating_sub(1) }
+}
+
+fn spoil_what(what: &mut What, [kind, near_by, nth]: [usize; 3]) {
+    match what {
+        What::Stepped { actions, before, whole } => {
+            let nth = nth % actions.len();
+            match kind {
+                0 => drop(actions.remove(nth)),
+                1 => actions.push(actions[nth].clone()),
+                2 => before.commit_index = LogIndex(near(before.commit_index.get(), near_by)),
+                3 => before.term = Term(near(before.term.get(), near_by)),
+                4 => *whole = !*whole,
+                _ => spoil_action(&mut actions[nth], kind, near_by),
+            }
+        }
+        What::FateTold { position, fate } => match kind % 3 {
+            0 => *fate = if *fate == Fate::Lost { Fate::Committed } else { Fate::Lost },
+            1 => position.index = LogIndex(near(position.index.get(), near_by)),
+            _ => position.term = Term(near(position.term.get(), near_by)),
+        },
+        What::Client { phase, operation, .. } => match phase {
+            Phase::Returned { value, position } => match kind % 4 {
+                0 => *value = value.map(|value| near(value, near_by)),
+                1 => position.index = LogIndex(near(position.index.get(), near_by)),
+                2 => *value = None,
+                _ => *phase = Phase::Failed,
+            },
+            Phase::Unknown => *phase = Phase::Failed,
+            _ => operation.1 = near(operation.1, near_by),
+        },
+        _ => {}
+    }
+}
+
+fn spoil_action(action: &mut Action, kind: usize, near_by: usize) {
+    match action {
+        Action::Apply { first, through } if kind.is_multiple_of(2) => {
+            *first = LogIndex(near(first.get(), near_by));
+            through.index = through.index.max(*first);
+        }
+        Action::Apply { through, .. } => through.term = Term(near(through.term.get(), near_by)),
+        Action::Persist(write) => {
+            if let Some(log) = &mut write.log {
+                log.first = LogIndex(near(log.first.get(), 1).max(1));
+            }
+        }
+        Action::Send(envelope) => match kind % 4 {
+            0 => envelope.term = Term(near(envelope.term.get(), near_by)),
+            1 => std::mem::swap(&mut envelope.from, &mut envelope.to),
+            _ => match &mut envelope.message {
+                Message::RequestVoteResponse(m) => m.verdict = Verdict::Granted,
+                Message::PreVoteResponse(m) => m.verdict = Verdict::Granted,
+                Message::AppendEntries(m) => m.commit = LogIndex(near(m.commit.get(), 0)),
+                // An answer to a leader becomes a vote for somebody else.
+                answer @ Message::AppendEntriesResponse(_) if near_by > 1 => {
+                    let (verdict, last) = (Verdict::Granted, LogPosition::ZERO);
+                    *answer = Message::RequestVoteResponse(RequestVoteResponse { verdict, last });
+                    envelope.to = NodeId(envelope.to.get() % 3 + 1);
+                    envelope.term = Term(envelope.term.get() + 1);
+                }
+                Message::AppendEntriesResponse(m) => {
+                    if let AppendOutcome::Matched { match_index } = &mut m.outcome {
+                        *match_index = LogIndex(near(match_index.get(), 0));
+                    }
+                    if let Some(echo) = &mut m.echo {
+                        echo.promised *= 2;
+                    }
+                }
+                other => *other = Message::TimeoutNow,
+            },
+        },
+        _ => {}
+    }
+}
+
+fn spoil_node(node: &mut TestNode, [kind, near_by, nth]: [usize; 3]) {
+    let held = usize::try_from(node.log.last().index.get() - node.log.start().index.get());
+    let index = held
+        .ok()
+        .filter(|held| *held > 0)
+        .map(|held| LogIndex(node.log.start().index.get() + 1 + small(nth % held)));
+    let status = &mut node.status;
+    match kind {
+        0..=2 => {
+            let Some(index) = index else { return };
+            let mut log = node.log.clone();
+            let rest: Vec<_> = log.from(index).map(|(_, entry)| entry.clone()).collect();
+            log.truncate(index);
+            for (skip, mut entry) in rest.into_iter().enumerate() {
+                if skip == 0 && kind == 0 {
+                    entry.term = Term(near(entry.term.get(), near_by));
+                }
+                if !(skip == 0 && kind == 1 && near_by > 1) {
+                    log.push(entry);
+                }
+            }
+            node.log = log;
+        }
+        3 => status.role = RoleKind::Leader,
+        4 if near_by == 0 => status.role = RoleKind::Candidate,
+        4 => node.membership = Membership::empty(),
+        5 => status.commit_index = LogIndex(near(status.commit_index.get(), near_by)),
+        6 => status.term = Term(near(status.term.get(), near_by)),
+        7 => status.last_applied = LogIndex(near(status.last_applied.get(), near_by)),
+        8 => status.voted_for = Some(NodeId(1 + small(near_by))),
+        9 => {
+            node.stored.hard_state.voted_for = Some(NodeId(1 + small(near_by)));
+        }
+        10 => {
+            let term = &mut node.stored.hard_state.current_term;
+            *term = Term(near(term.get(), near_by));
+        }
+        11 => node.stored.hard_state.promised /= 2,
+        12 => node.stored.log.truncate(index.unwrap_or(LogIndex(1))),
+        13 if near_by == 0 => node.machine = Machine::default(),
+        13 => {
+            // It applies something that stands in no log.
+            let _ = node.machine.apply(&entry(1, small(nth)));
+        }
+        14 => node.life += 1,
+        _ => {
+            status.role = RoleKind::Leader;
+            status.term = Term(near(status.term.get(), near_by));
+            status.lease_until = Some(Instant::MAX);
+        }
+    }
+}

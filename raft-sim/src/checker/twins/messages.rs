@@ -1,0 +1,273 @@
+//! The properties of what nodes say and promise, word by word.
+
+use super::definitions::{majority, stands_on, step, term_at};
+use super::history::{Seen, What};
+use crate::checker::fixture::TestNode;
+use raft_core::{
+    Action, AppendOutcome, Envelope, LogIndex, Message, NodeId, RoleKind, Term, Token, Verdict,
+};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// "While a node holds a lease, nobody leads a later term."
+pub(super) fn lease_disjointness(past: &[Seen], now: &Seen) -> bool {
+    let Some(me) = now.status().filter(|status| status.role == RoleKind::Leader) else {
+        return true;
+    };
+    let was_seen_to_lead = |id: NodeId| {
+        let last = past.iter().rfind(|seen| seen.id == id);
+        last.is_some_and(|seen| seen.status().is_some_and(|s| s.role == RoleKind::Leader))
+    };
+    let holds = |node: &TestNode, id: NodeId| {
+        let offset = u64::try_from(node.clock_offset.as_nanos()).unwrap_or(u64::MAX);
+        let local = now.clocks[&id].saturating_add(offset);
+        node.status.lease_until.is_some_and(|until| local < until.as_nanos())
+    };
+    let others = now.nodes.iter().filter(|(id, node)| **id != now.id && node.running);
+    !now.clocks_hold
+        || others.filter(|(id, _)| was_seen_to_lead(**id)).all(|(id, node)| {
+            let other = node.status.term;
+            !(other < me.term && holds(node, *id) || other > me.term && holds(now.node(), now.id))
+        })
+}
+
+/// "A node asks before it stands, and a new term begins with a candidate."
+pub(super) fn no_disruption(past: &[Seen], now: &Seen) -> bool {
+    let Some((before, after)) = step(now).filter(|(b, a)| a.term > b.term) else { return true };
+    let made = |seen: &Seen| {
+        let known = matches!(seen.what, What::Started | What::Stepped { .. });
+        seen.status().filter(|_| known).map(|status| status.term)
+    };
+    // What rose within a step was either made there or came from somebody who had it.
+    let rose = |seen: &&Seen| {
+        matches!(seen.what, What::Started) || step(seen).is_some_and(|(b, a)| a.term > b.term)
+    };
+    let highest = past.iter().filter(rose).filter_map(made).max().unwrap_or_default();
+    if after.term > highest && after.voted_for != Some(after.id) {
+        return false;
+    }
+    let stands = before.role == RoleKind::PreCandidate
+        && matches!(after.role, RoleKind::Candidate | RoleKind::Leader);
+    let told = past.iter().flat_map(Seen::sent).any(|envelope| {
+        let next = envelope.term.get() + 1 == after.term.get();
+        matches!(envelope.message, Message::TimeoutNow) && envelope.to == after.id && next
+    });
+    if !stands || told {
+        return true;
+    }
+    let all: Vec<_> = past.iter().flat_map(Seen::sent).collect();
+    let asked = all.iter().enumerate().rev().find_map(|(nth, e)| match &e.message {
+        Message::PreVote(m) if e.from == after.id => Some((nth, m.round)),
+        _ => None,
+    });
+    let Some((_, round)) = asked else {
+        return majority(&now.node().membership, |id| id == after.id);
+    };
+    // The round began when the node asked in it for the first time without a pause.
+    let other = all.iter().rposition(|e| match &e.message {
+        Message::PreVote(m) => e.from == after.id && m.round != round,
+        _ => false,
+    });
+    let began = other.map_or(0, |nth| nth + 1);
+    let first = all
+        .iter()
+        .skip(began)
+        .position(|e| matches!(&e.message, Message::PreVote(_)) && e.from == after.id);
+    let since = began + first.expect("it asked");
+    majority(&now.node().membership, |voter| {
+        voter == after.id
+            || all[since..].iter().any(|e| match &e.message {
+                Message::PreVoteResponse(m) => {
+                    (e.from, e.to, m.round, m.verdict) == (voter, after.id, round, Verdict::Granted)
+                }
+                _ => false,
+            })
+    })
+}
+
+/// Every request ends, once, and in time.
+pub(super) fn requests_end(past: &[Seen], now: &Seen) -> bool {
+    let local = |seen: &Seen| {
+        let offset = u64::try_from(seen.node().clock_offset.as_nanos()).unwrap_or(u64::MAX);
+        seen.clocks[&seen.id].saturating_add(offset)
+    };
+    let mine: Vec<&Seen> = past.iter().filter(|seen| seen.id == now.id).collect();
+    let names = |seen: &Seen, name: Token| {
+        seen.actions().iter().any(|action| match action {
+            Action::ReadReady { token, .. }
+            | Action::TransferEnded { token, .. }
+            | Action::Rejected { token, .. } => *token == name,
+            _ => false,
+        })
+    };
+    // Until when it must have ended, if it is under way after these events.
+    let open = |events: &[&Seen], name: Token| {
+        let over = |seen: &&Seen| matches!(seen.what, What::Crashed) || names(seen, name);
+        let asked = events.iter().rposition(|seen| match seen.what {
+            What::Asked { token, .. } => token == name,
+            _ => false,
+        });
+        let since = asked.filter(|nth| !events[*nth..].iter().any(over))?;
+        let What::Asked { within, .. } = events[since].what else { return None };
+        let within = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX);
+        Some(local(events[since]).saturating_add(within))
+    };
+    let ends = now.actions().iter().enumerate().all(|(nth, action)| match action {
+        Action::ReadReady { token, .. } | Action::TransferEnded { token, .. } => {
+            let earlier = now.actions()[..nth].iter().any(|other| match other {
+                Action::ReadReady { token: other, .. }
+                | Action::TransferEnded { token: other, .. }
+                | Action::Rejected { token: other, .. } => token == other,
+                _ => false,
+            });
+            !earlier && open(&mine, *token).is_some()
+        }
+        _ => true,
+    });
+    let judges = matches!(now.what, What::Stepped { whole: true, .. });
+    if !ends || !judges || now.node().deadline.is_some_and(|at| at.as_nanos() <= local(now)) {
+        return ends;
+    }
+    let with_now: Vec<&Seen> = mine.iter().copied().chain([now]).collect();
+    let asked = mine.iter().filter_map(|seen| match seen.what {
+        What::Asked { token, .. } => Some(token),
+        _ => None,
+    });
+    let mut due = asked.filter_map(|token| open(&with_now, token));
+    due.all(|until| until >= local(now))
+}
+
+/// Who has promised a leader not to vote votes for nobody else, and says so to nobody else.
+pub(super) fn promise(past: &[Seen], now: &Seen) -> bool {
+    // Each message, with the event in which it left.
+    let before = past.iter().flat_map(|seen| seen.sent().map(move |e| (seen, e)));
+    let before: Vec<(&Seen, &Envelope)> = before.collect();
+    let mut all = before;
+    for envelope in now.sent() {
+        let permit = |to: NodeId, term: Term| {
+            let told = all.iter().rev().find(|(_, e)| {
+                matches!(e.message, Message::TimeoutNow)
+                    && (e.to, e.term.get() + 1) == (to, term.get())
+            });
+            told.map(|(_, e)| e.from)
+        };
+        let (from, term) = (envelope.from, envelope.term);
+        let (candidate, of) = match &envelope.message {
+            Message::RequestVote(m) => {
+                let word = m.permit.is_none_or(|word| {
+                    permit(from, term) == Some(word.leader) && word.term.get() + 1 == term.get()
+                });
+                if !word {
+                    return false;
+                }
+                (from, term)
+            }
+            Message::RequestVoteResponse(m) if m.verdict == Verdict::Granted => (envelope.to, term),
+            Message::PreVoteResponse(m) if m.verdict == Verdict::Granted => {
+                (envelope.to, Term(term.get() + 1))
+            }
+            _ => {
+                all.push((now, envelope));
+                continue;
+            }
+        };
+        let handed_over = |leader: NodeId, term: Term| {
+            all.iter().any(|(_, e)| {
+                matches!(e.message, Message::TimeoutNow) && (e.from, e.term) == (leader, term)
+            })
+        };
+        let mut promises: BTreeMap<NodeId, (u64, Term)> = BTreeMap::new();
+        for (nth, (_, answer)) in all.iter().enumerate().filter(|(_, (_, e))| e.from == from) {
+            let Message::AppendEntriesResponse(m) = &answer.message else { continue };
+            let Some(echo) = m.echo else { continue };
+            let probe = all[..nth].iter().rev().find(|(_, e)| match &e.message {
+                Message::AppendEntries(m) => {
+                    (e.from, e.to) == (answer.to, from)
+                        && m.probe.is_some_and(|probe| probe.round == echo.round)
+                }
+                _ => false,
+            });
+            let Some((sent, _)) = probe else { continue };
+            let lease = u64::try_from(echo.promised.as_nanos()).unwrap_or(u64::MAX);
+            let (until, of) = promises.entry(answer.to).or_default();
+            *until = sent.clocks[&from].saturating_add(lease).max(*until);
+            *of = answer.term.max(*of);
+        }
+        let bound = promises.iter().any(|(leader, (until, promised_in))| {
+            *until > now.clocks[&now.id]
+                && *leader != candidate
+                && permit(candidate, of) != Some(*leader)
+                && !(of.get() > promised_in.get() + 1 && handed_over(*leader, *promised_in))
+        });
+        if bound {
+            return false;
+        }
+        all.push((now, envelope));
+    }
+    true
+}
+
+/// Nothing that left rests on what was not durable; and what is believed to be durable is.
+pub(super) fn output_gating(past: &[Seen], now: &Seen) -> bool {
+    let (node, disk) = (now.node(), now.node().stored.hard_state);
+    let vote = |envelope: &Envelope, candidate: NodeId| {
+        let shows = |seen: &&Seen| seen.id == envelope.from && seen.shows_disk();
+        let disks = past.iter().chain([now]).filter(shows).map(|s| s.node().stored.hard_state);
+        let of_term = disks.filter(|d| d.current_term == envelope.term);
+        let last = of_term.filter_map(|d| d.voted_for).fold(None, |_, vote| Some(vote));
+        last == Some(candidate)
+    };
+    let committed = |index: LogIndex| now.status().is_none_or(|s| index <= s.commit_index);
+    let matched = |envelope: &Envelope, index: LogIndex| {
+        let starts = node.stored.log.start().index.max(node.log.start().index);
+        if index < starts {
+            return true;
+        }
+        let Some(term) = term_at(&node.stored.log, index.get()) else { return false };
+        let leads = |other: &&Rc<TestNode>| {
+            let status = &other.status;
+            other.running && status.role == RoleKind::Leader && status.term == envelope.term
+        };
+        let leader = now.nodes.get(&envelope.to).filter(leads);
+        term_at(&node.log, index.get()) == Some(term)
+            && leader.is_none_or(|leader| {
+                index < leader.log.start().index || term_at(&leader.log, index.get()) == Some(term)
+            })
+    };
+    let snapshots = now.actions().iter().all(|action| match action {
+        Action::SendSnapshot { term, at_least, .. } => {
+            let image = node.stored.snapshot.as_ref();
+            *term <= disk.current_term
+                && image.is_some_and(|i| i.snapshot.position.index >= at_least.index)
+        }
+        _ => true,
+    });
+    let messages = now.sent().all(|envelope| {
+        let content = match &envelope.message {
+            Message::RequestVote(_) => vote(envelope, envelope.from),
+            Message::RequestVoteResponse(m) if m.verdict == Verdict::Granted => {
+                vote(envelope, envelope.to)
+            }
+            Message::AppendEntries(m) => committed(m.commit),
+            Message::ReadIndexResponse(m) => m.index.is_none_or(committed),
+            Message::AppendEntriesResponse(m) => {
+                let kept = m.echo.is_none_or(|echo| echo.promised <= disk.promised);
+                let held = match m.outcome {
+                    AppendOutcome::Matched { match_index } => matched(envelope, match_index),
+                    _ => true,
+                };
+                kept && held
+            }
+            _ => true,
+        };
+        envelope.term <= disk.current_term && content
+    });
+    let beliefs = now.status().is_none_or(|status| {
+        let believed = status.durable_hard_state;
+        let same = believed.current_term == disk.current_term;
+        let vote = believed.voted_for.is_none() || believed.voted_for == disk.voted_for;
+        let hard_state = believed.current_term < disk.current_term || same && vote;
+        hard_state && (status.installing.is_some() || stands_on(node, status.durable))
+    });
+    snapshots && messages && beliefs
+}

@@ -1,0 +1,48 @@
+//! What the checkers are shown, and what they say.
+
+use super::World;
+use crate::checker::{Cluster, Happening, Sight, View};
+use crate::host::Host;
+use crate::record::Violation;
+use raft_core::{Instant, NodeId};
+use std::collections::BTreeMap;
+
+/// The hosts as the checkers look at them.
+#[derive(Debug)]
+struct Hosts<'a> {
+    hosts: &'a BTreeMap<NodeId, Host>,
+    now: Instant,
+}
+
+impl Cluster for Hosts<'_> {
+    fn view(&self, id: NodeId) -> Option<View<'_>> {
+        Some(self.hosts.get(&id)?.view(self.now))
+    }
+
+    fn views(&self) -> Vec<View<'_>> {
+        self.hosts.values().map(|host| host.view(self.now)).collect()
+    }
+}
+
+impl World {
+    /// Shows an event to the checkers.
+    pub(super) fn show(&mut self, id: NodeId, happening: Happening<'_>) -> Result<(), Violation> {
+        let cluster = Hosts { hosts: &self.hosts, now: self.now };
+        let node = self.hosts[&id].view(self.now);
+        let (now, clocks_hold) = (self.now.as_nanos(), self.clocks_hold);
+        let sight = Sight { now, happening, node, cluster: &cluster, clocks_hold };
+        match self.checkers.see(&sight) {
+            Ok(()) => Ok(()),
+            Err((checker, sentence)) => Err(self.violation(checker, sentence)),
+        }
+    }
+
+    pub(crate) fn violation(&self, checker: &'static str, sentence: String) -> Violation {
+        Violation { checker, sentence, time: self.now, event: self.events, seq: self.scribe.last() }
+    }
+
+    /// Whether what the clients saw so far can have happened one after another.
+    pub(super) fn judge_history(&self) -> Result<(), Violation> {
+        self.history.check().map_err(|sentence| self.violation("linearizability", sentence))
+    }
+}
