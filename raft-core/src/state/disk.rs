@@ -141,13 +141,11 @@ impl Disk {
     }
 
     fn push(&mut self, last: LogIndex, chunk: Chunk) {
-        match &mut self.next_write {
-            Some(write) => write.chunks.push(chunk),
-            None => {
-                let (first, chunks) = (last.next(), Runs::one(chunk));
-                self.next_write = Some(LogWrite { restart_after: None, first, chunks });
-            }
+        if let Some(write) = &mut self.next_write {
+            return write.chunks.push(chunk);
         }
+        let (first, chunks) = (last.next(), Runs::one(chunk));
+        self.next_write = Some(LogWrite { restart_after: None, first, chunks });
     }
 
     /// The log loses everything from `index` on. A write that is on its way proves nothing any more
