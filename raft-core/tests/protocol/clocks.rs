@@ -66,7 +66,7 @@ fn the_end_of_the_clocks_range_is_refused() {
         Instant::from_nanos(u64::MAX - from_end)
     };
     let error = StartError::Config(ConfigError::ClockOutOfRange);
-    for at in [end(2 * DAY - Duration::from_nanos(1)), end(DAY), Instant::MAX] {
+    for at in [end((2 * DAY).saturating_sub(Duration::from_nanos(1))), end(DAY), Instant::MAX] {
         assert_eq!(Node::new(config(), recovered(), at).err(), Some(error));
         let mut node = Solo::of(3);
         let before = node.node.clone();
