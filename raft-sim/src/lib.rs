@@ -54,3 +54,8 @@ pub use record::{Event, Nobody, NodeState, Record, Sink, Violation};
 pub use setup::{Fault, Setup};
 pub use trial::Trial;
 pub use world::{Outcome, World};
+
+/// The guide's state machine is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/SIMULATION.md")]
+struct Simulation;

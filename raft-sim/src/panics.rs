@@ -32,7 +32,10 @@ pub(crate) fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 fn sentence(info: &PanicHookInfo<'_>) -> String {
-    let words = info.payload_as_str().unwrap_or("a panic without words");
+    let payload = info.payload();
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let words = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    let words = words.unwrap_or("a panic without words");
     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
     info.location().map_or(words.clone(), |at| format!("{words} ({}:{})", at.file(), at.line()))
 }

@@ -87,8 +87,7 @@ pub fn play(scenario: &Scenario, level: Protection, seed: u64, sink: &mut dyn Si
     }
     if violation.is_none() {
         let ended = world.run_until(end, &mut both);
-        let converged = || if scenario.converges { world.converged() } else { Ok(()) };
-        violation = ended.and_then(|()| converged()).err();
+        violation = ended.and_then(|()| world.conclude(scenario.converges)).err();
     }
     let alarm = violation.as_ref().map(|violation| violation.checker);
     let alarmed_as_expected = alarm == scenario.alarm.as_deref();

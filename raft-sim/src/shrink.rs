@@ -247,14 +247,14 @@ impl Search<'_> {
     fn calm(&mut self, whole: bool) {
         if !self.found.case.answers.is_empty() {
             let calm = Case { answers: Answers::default(), ..self.found.case.clone() };
-            self.attempt_exactly(calm);
+            self.attempt_exactly(&calm);
         }
         self.leave_out(whole, Case::decisions, Case::without_decisions);
         for (nth, answer) in self.found.case.answers.clone().iter() {
             for rounder in simplify::answers(nth.0, answer) {
                 let mut case = self.found.case.clone();
                 case.answers.set(nth, rounder);
-                if self.is_over() || self.attempt_exactly(case) {
+                if self.is_over() || self.attempt_exactly(&case) {
                     break;
                 }
             }
@@ -269,21 +269,21 @@ impl Search<'_> {
 
     /// Whether a smaller run breaks the same property, with these decisions or with others.
     fn attempt(&mut self, case: Case) -> bool {
-        if self.attempt_exactly(case.clone()) {
+        if self.attempt_exactly(&case) {
             return true;
         }
         if case.answers.is_empty() {
             return false;
         }
         let calm = Case { answers: Answers::default(), ..case };
-        if self.attempt_exactly(calm.clone()) {
+        if self.attempt_exactly(&calm) {
             return true;
         }
         (0..self.fresh).any(|seed| self.attempt_with(&calm.longer(), Choices::seeded(seed)))
     }
 
-    fn attempt_exactly(&mut self, case: Case) -> bool {
-        self.attempt_with(&case, Choices::scripted(case.answers.clone()))
+    fn attempt_exactly(&mut self, case: &Case) -> bool {
+        self.attempt_with(case, Choices::scripted(case.answers.clone()))
     }
 
     fn attempt_with(&mut self, case: &Case, choices: Choices) -> bool {

@@ -59,14 +59,9 @@ pub fn run_replicating(machine: &Machine, mut choices: Choices, sink: &mut dyn S
 fn play(machine: &Machine, setup: &Setup, choices: Choices, sink: &mut dyn Sink) -> Outcome {
     let world = World::replicating(machine, setup, choices);
     let mut world = world.expect("a drawn setup makes sense");
-    let mut outcome = world.run(sink);
-    if world.is_beyond_repair() {
-        // It could not come right: that it did not says nothing.
-        outcome.exercised.beyond_repair += 1;
-        return outcome;
-    }
-    let verdict = outcome.verdict.clone().and_then(|()| world.converged());
-    Outcome { verdict, ..outcome }
+    let end = Instant::ZERO.saturating_add(setup.duration);
+    let verdict = world.run_until(end, sink).and_then(|()| world.conclude(true));
+    world.outcome(verdict)
 }
 
 /// Draws a setup.

@@ -60,7 +60,7 @@ impl Trial {
             while world.advance(end, sink)? {
                 look(&world);
             }
-            if self.converges { world.converged() } else { Ok(()) }
+            world.conclude(self.converges)
         });
         let verdict = verdict.unwrap_or_else(|sentence| Err(world.violation("panic", sentence)));
         Ok(Ended { outcome: world.outcome(verdict), tape: world.tape().to_vec() })

@@ -146,7 +146,7 @@ impl World {
     /// Runs to the end of the setup's duration.
     pub fn run(&mut self, sink: &mut dyn Sink) -> Outcome {
         let end = Instant::ZERO.saturating_add(self.setup.duration);
-        let verdict = self.run_until(end, sink).and_then(|()| self.judge_history());
+        let verdict = self.run_until(end, sink).and_then(|()| self.conclude(false));
         self.outcome(verdict)
     }
 

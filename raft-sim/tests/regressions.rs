@@ -28,5 +28,5 @@ fn no_regression_breaks_a_property_any_more() {
         }
         played += 1;
     }
-    assert!(played >= 3, "{played} regressions in {}", folder.display());
+    assert!(played >= 1, "{played} regressions in {}", folder.display());
 }

@@ -126,7 +126,7 @@ client = [
 [run]
 duration = "1 s"
 protection = ["full"]
-seed = 1
+seed = 4
 timeline = [
     { at = "0 s", do = "campaign S1" },
     { at = "250 ms", do = "snapshot S2" },

@@ -66,8 +66,7 @@ fn the_end_of_the_clocks_range_is_refused() {
         Instant::from_nanos(u64::MAX - from_end)
     };
     let error = StartError::Config(ConfigError::ClockOutOfRange);
-    let last = end(2 * DAY);
-    for at in [last.saturating_add(Duration::from_nanos(1)), end(DAY), Instant::MAX] {
+    for at in [end((2 * DAY).saturating_sub(Duration::from_nanos(1))), end(DAY), Instant::MAX] {
         assert_eq!(Node::new(config(), recovered(), at).err(), Some(error));
         let mut node = Solo::of(3);
         let before = node.node.clone();
@@ -78,6 +77,7 @@ fn the_end_of_the_clocks_range_is_refused() {
         assert_eq!(node.propose(1).rejected(), [RejectReason::ClockOutOfRange]);
         assert_eq!(node.node, before, "even the clock is as it was");
     }
+    let last = end(2 * DAY);
     let node = Node::new(config(), recovered(), last).expect("the last moment that will do");
     assert!(node.deadline() < Some(Instant::MAX));
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 pub(super) struct CommitQuorum {
     judged: u64,
     /// What leaders have committed, from index 1 on.
-    committed: Vec<LogPosition>,
+    committed: Vec<Option<LogPosition>>,
 }
 
 impl Checker for CommitQuorum {
@@ -58,7 +58,12 @@ impl CommitQuorum {
         }
         let known = u64::try_from(self.committed.len()).expect("a log fits into memory");
         let new = node.log.from(LogIndex(known + 1)).map(|(position, _)| position);
-        self.committed.extend(new.take_while(|new| new.index <= position.index));
+        for new in new.take_while(|new| new.index <= position.index) {
+            // Of what the leader's snapshot covers nothing is known here, if nobody saw it committed.
+            let before = usize::try_from(new.index.get() - 1).expect("a log fits into memory");
+            self.committed.resize(before.max(self.committed.len()), None);
+            self.committed.push(Some(new));
+        }
         Ok(())
     }
 
@@ -66,9 +71,9 @@ impl CommitQuorum {
     fn must_be_known(&self, sight: &Sight<'_>) -> Result<(), String> {
         let node = &sight.node;
         for index in sight.committed() {
-            let known = usize::try_from(index.get() - 1).ok().and_then(|n| self.committed.get(n));
+            let known = usize::try_from(index.get() - 1).ok().and_then(|n| *self.committed.get(n)?);
             let held = node.log.position(index);
-            if known.is_none() || known != held.as_ref() {
+            if known.is_none() || known != held {
                 return Err(format!(
                     "{:?} counts {index:?} as committed and holds {held:?} there; leaders have \
                      committed {known:?}",

@@ -93,7 +93,7 @@ macro_rules! twins {
 
 twins! {
     election_safety: ElectionSafety, definitions, 20;
-    leader_append_only: LeaderAppendOnly, definitions, 3;
+    leader_append_only: LeaderAppendOnly, definitions, 2;
     log_matching: LogMatching, definitions, 20;
     commit_quorum: CommitQuorum, definitions, 20;
     leader_completeness: LeaderCompleteness, definitions, 10;
@@ -103,7 +103,7 @@ twins! {
     fate: FateChecker, definitions, 3;
     exactly_once: ExactlyOnce, definitions, 10;
     no_disruption: NoDisruption, messages, 3;
-    linearizability: Linearizability, definitions, 10;
+    linearizability: Linearizability, definitions, 5;
     requests_end: RequestsEnd, messages, 3;
     promise: Promise, messages, 3;
     output_gating: OutputGating, messages, 20;

@@ -68,7 +68,7 @@ pub(super) struct Source {
 pub(super) fn load(path: &Path) -> Result<Source, Failure> {
     let text = file(path, fs::read_to_string(path))?;
     let name = path.display().to_string();
-    if text.starts_with(MAGIC) || !path.extension().is_some_and(|end| end == "toml") {
+    if text.starts_with(MAGIC) || path.extension().is_none_or(|end| end != "toml") {
         let wrong = |error: crate::tape::TapeError| Failure::Content {
             path: path.to_owned(),
             what: error.to_string(),

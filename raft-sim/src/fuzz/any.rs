@@ -39,7 +39,7 @@ impl Heard {
                     }
                 }
                 Action::Send(Envelope { message: Message::ReadIndex(m), .. }) => {
-                    self.question = m.id
+                    self.question = m.id;
                 }
                 Action::Apply { through, .. } => self.applied = *through,
                 Action::SendSnapshot { to, at_least, .. } => self.to_send = Some((*to, *at_least)),
@@ -265,13 +265,11 @@ impl Any {
 
     /// A position that the node may not have yet.
     fn ahead(&mut self, status: &Status) -> LogPosition {
-        match self.below(4) {
-            0 => self.position(status),
-            _ => {
-                let index = LogIndex(status.last.index.get().saturating_add(1 + self.below(3)));
-                LogPosition::new(Term(status.term.get().max(1)), index)
-            }
+        if self.below(4) == 0 {
+            return self.position(status);
         }
+        let index = LogIndex(status.last.index.get().saturating_add(1 + self.below(3)));
+        LogPosition::new(Term(status.term.get().max(1)), index)
     }
 
     fn permit(&mut self, status: &Status) -> Option<Permit> {

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A link that loses everything.
 const CUT: &str = "cut";
+/// A link that is cut and heals again and again.
+const FLAPS: &str = "flaps";
 /// A link with other delays or losses than at the start; nothing says how it was before.
 const CHANGED: &str = "slow or lossy";
 
@@ -78,7 +80,7 @@ impl Bands {
         }
         for ((from, until, what), links) in std::mem::take(&mut self.were_wrong) {
             let what = match what {
-                CUT | CHANGED => what.to_owned(),
+                CUT | FLAPS | CHANGED => what.to_owned(),
                 kind => format!("loses {kind}"),
             };
             let text = format!("{what} {}", self.name(&links));
@@ -145,7 +147,23 @@ impl Bands {
             Fault::HangDisk { node } => self.begin(of_node(node), BandKind::HungDisk, now),
             Fault::ReleaseDisk { node } => self.end(of_node(node), BandKind::HungDisk, now),
             Fault::Cut { from, to } => self.goes_wrong((*from, *to, CUT), now),
-            Fault::Heal { from, to } => self.right((*from, *to, CUT), now),
+            Fault::Heal { from, to } => self.joins(*from, *to, now),
+            Fault::Flap { from, to, .. } => {
+                self.joins(*from, *to, now);
+                self.goes_wrong((*from, *to, FLAPS), now);
+            }
+            Fault::Reach { shape } => {
+                let nodes = self.nodes.iter();
+                let links = nodes.flat_map(|from| self.nodes.iter().map(move |to| (*from, *to)));
+                let links: Vec<_> = links.filter(|(from, to)| from != to).collect();
+                for (from, to) in links {
+                    match shape.joins(from, to, self.service.0) {
+                        Some(true) => self.joins(from, to, now),
+                        Some(false) => self.goes_wrong((from, to, CUT), now),
+                        None => {}
+                    }
+                }
+            }
             Fault::Isolate { node } => {
                 for other in self.nodes.clone().into_iter().filter(|other| other != node) {
                     self.goes_wrong((*node, other, CUT), now);
@@ -172,6 +190,11 @@ impl Bands {
             None => (BandKind::Silence, "nobody can commit".to_owned()),
         };
         self.push(before.and_then(|leader| self.lane(leader)), kind, since, now, text);
+    }
+
+    fn joins(&mut self, from: NodeId, to: NodeId, now: Instant) {
+        self.right((from, to, CUT), now);
+        self.right((from, to, FLAPS), now);
     }
 
     fn goes_wrong(&mut self, wrong: Wrong, now: Instant) {

@@ -82,6 +82,10 @@ class Drawing {
   /** Where a message leaves, and where it ends or would have. */
   ends(message) {
     const { bars } = this.place;
+    if (message.sent === null) {
+      const [x, y] = [this.x(message.end), bars[message.toLane]];
+      return [x - 10, y - 22, x, y];
+    }
     const down = message.toLane > message.fromLane;
     const y1 = bars[message.fromLane] + (down ? BAR : 0);
     const y2 = bars[message.toLane] + (down ? 0 : BAR);

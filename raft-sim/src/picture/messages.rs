@@ -38,9 +38,9 @@ impl<'a> Messages<'a> {
                 self.add(row, Some(message));
                 Some(first)
             }
-            Event::Recv { message } => Some(self.ends(nth, message, Fate::Received)),
+            Event::Recv { message } => Some(self.arrives(nth, record, message, Fate::Received)),
             Event::Ignored { message: Some(message), .. } => {
-                Some(self.ends(nth, message, Fate::Ignored))
+                Some(self.arrives(nth, record, message, Fate::Ignored))
             }
             Event::Drop { message, reason } => {
                 let fate = match reason {
@@ -78,6 +78,26 @@ impl<'a> Messages<'a> {
     fn find(&self, envelope: &Envelope) -> Option<usize> {
         let on_way = self.on_way.get(&(envelope.from, envelope.to))?;
         on_way.iter().find(|(_, held)| is(*held, envelope)).map(|(nth, _)| *nth)
+    }
+
+    /// What comes to a node for which it is not meant is nobody's message.
+    fn arrives(
+        &mut self,
+        nth: usize,
+        record: &Record,
+        envelope: &'a Envelope,
+        fate: Fate,
+    ) -> usize {
+        match record.node {
+            Some(node) if node != envelope.to => {
+                let Envelope { from, term, message, .. } = envelope;
+                let class = self.class(envelope);
+                let row = Message::new(*from, node, message.name(), class, *term, None);
+                self.rows.push(Message { ended: Some(nth), fate, ..row });
+                self.rows.len() - 1
+            }
+            _ => self.ends(nth, envelope, fate),
+        }
     }
 
     fn ends(&mut self, nth: usize, envelope: &'a Envelope, fate: Fate) -> usize {

@@ -100,7 +100,7 @@ function sentence(message) {
   const text = run.texts[events.text[message.sent ?? message.ended]];
   const head = `S${message.from} → S${message.to}: ${message.kind}, term ${message.term}`;
   const copy = message.is_copy ? " (a second copy)" : "";
-  const left = message.sent === null ? "nobody sent it" : `sent at ${millis(message.start)} ms`;
+  const left = message.sent === null ? "out of nowhere: an old message again, or a forged one" : `sent at ${millis(message.start)} ms`;
   const took = message.ended === null ? "" : ` after ${millis(message.end - message.start)} ms`;
   return `${head}${copy}\n${text}\n${left}; ${fates[message.fate]}${took}`;
 }

@@ -201,6 +201,11 @@ impl Drawing {
         let x1 = self.x(sent.or(ended)?)?;
         let x2 = self.x(ended.or(sent)?).unwrap_or(RIGHT);
         let lane = |node: NodeId| Some(lanes[model.lane_of(node)?]);
+        if sent.is_none() {
+            // Out of nowhere.
+            let to = lane(message.to)?;
+            return Some(Arrow { x1: x2.saturating_sub(8), y1: to.saturating_sub(14), x2, y2: to });
+        }
         let (from, to) = (lane(message.from)?, lane(message.to)?);
         let down = to > from;
         let (y1, y2) = if down { (from + BAR, to) } else { (from, to + BAR) };

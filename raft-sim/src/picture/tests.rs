@@ -6,7 +6,7 @@ use super::{Picture, svg};
 use crate::play::play;
 use crate::record::{DropReason, Event, Phase, Record, Violation};
 use crate::scenario::{LEVELS, Scenario};
-use crate::setup::Setup;
+use crate::setup::{Fault, Setup};
 use crate::{Choices, World, swarm};
 use raft_core::{Envelope, Instant, LogPosition, Message, NodeId, Term};
 
@@ -36,6 +36,14 @@ impl Run {
     fn picture(&self) -> Picture<'_> {
         let violation = self.violation.as_ref();
         Picture { title: "a run", notes: "", setup: &self.setup, records: &self.records, violation }
+    }
+
+    /// Whether nodes are given messages that nobody meant to send.
+    fn is_hostile(&self) -> bool {
+        self.records.iter().any(|record| match &record.event {
+            Event::Fault { fault } => matches!(fault, Fault::Hostile { .. }),
+            _ => false,
+        })
     }
 
     fn model(&self) -> Model {
@@ -76,7 +84,8 @@ fn end(event: &Event) -> Option<(&Envelope, Fate)> {
 fn every_message_is_drawn_once_from_its_sending_to_its_end_and_a_lost_one_says_why() {
     for run in some() {
         let model = run.model();
-        let (mut leaving, mut ending, mut copies) = (0, 0, 0);
+        let (mut leaving, mut ending, mut copies, mut forged) = (0, 0, 0, 0);
+        let is_hostile = run.is_hostile();
         for (nth, record) in run.records.iter().enumerate() {
             let is_sent = |row: &&super::model::Message| row.sent == Some(nth) && !row.is_copy;
             match &record.event {
@@ -97,18 +106,23 @@ fn every_message_is_drawn_once_from_its_sending_to_its_end_and_a_lost_one_says_w
             ending += 1;
             let rows: Vec<_> = model.messages.iter().filter(|row| row.ended == Some(nth)).collect();
             assert_eq!(rows.len(), 1, "{message:?}");
-            let sent = rows[0].sent.expect("somebody has sent it");
+            let to = record.node.unwrap_or(message.to);
+            assert_eq!((rows[0].fate, rows[0].term, rows[0].to), (fate, message.term, to));
+            let Some(sent) = rows[0].sent else {
+                assert!(is_hostile, "nobody has sent {message:?}");
+                forged += 1;
+                continue;
+            };
             assert!(sent < nth);
-            assert_eq!((rows[0].fate, rows[0].term, rows[0].to), (fate, message.term, message.to));
             match &run.records[sent].event {
                 Event::Send { message: sent, .. } => assert_eq!(sent, message),
                 Event::SnapshotAsked { to, .. } => assert_eq!(*to, message.to),
                 other => panic!("{message:?} does not come from {other:?}"),
             }
         }
-        assert_eq!(model.messages.len(), leaving + copies);
+        assert_eq!(model.messages.len(), leaving + copies + forged);
         let under_way = model.messages.iter().filter(|row| row.fate == Fate::UnderWay);
-        assert_eq!(under_way.count(), leaving + copies - ending);
+        assert_eq!(under_way.count() + ending, leaving + copies + forged);
     }
 }
 
@@ -172,8 +186,9 @@ fn what_is_received_rests_on_its_sending_and_an_answer_on_what_was_asked_and_app
             let cause = model.events[nth].cause;
             assert!(cause.is_none_or(|cause| cause < nth));
             if let Event::Recv { message } = &record.event {
-                let cause = &run.records[cause.expect("it was sent")];
-                assert_eq!(cause.node, Some(message.from));
+                assert!(cause.is_some() || run.is_hostile());
+                let node = cause.map(|cause| run.records[cause].node);
+                assert!(node.is_none_or(|node| node == Some(message.from)));
             }
             let Event::Client { client, serial, phase: Phase::Returned { position, .. }, .. } =
                 &record.event
@@ -277,6 +292,32 @@ fn who_can_commit_is_said_for_every_moment() {
         }
         assert_eq!(at, model.end);
     }
+}
+
+#[test]
+fn what_a_cut_link_loses_lies_under_a_band_that_says_so() {
+    let mut lost = 0;
+    for run in some() {
+        let model = run.model();
+        for message in model.messages.iter().filter(|message| message.fate == Fate::Cut) {
+            let time = |event: Option<usize>| event.map(|nth| model.events[nth].time);
+            let (Some(sent), Some(ended)) = (time(message.sent), time(message.ended)) else {
+                continue;
+            };
+            let mut bands = model.bands.iter().filter(|band| band.kind == BandKind::Link);
+            let says = |text: &str| {
+                let node = format!("{:?}", message.from);
+                let link_is_cut = text.starts_with("cut") || text.starts_with("flaps");
+                link_is_cut && (text.contains(&node) || text.ends_with("everybody"))
+            };
+            assert!(
+                bands.any(|band| says(&band.text) && band.from <= ended && sent <= band.until),
+                "{message:?}"
+            );
+            lost += 1;
+        }
+    }
+    assert!(lost > 100);
 }
 
 #[test]

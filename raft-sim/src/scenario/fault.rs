@@ -159,12 +159,14 @@ fn at_nodes(
             Box::new(move |node| Fault::FillDisk { node, room })
         }
         "damage" => {
-            const PARTS: [(&str, Part); 3] = [
+            const PARTS: [(&str, Part); 4] = [
                 ("entry", Part::Entry),
                 ("hard_state", Part::HardState),
                 ("snapshot", Part::Snapshot),
+                ("everything", Part::Everything),
             ];
-            let part = words.one_of(&PARTS, "what is damaged: entry, hard_state or snapshot")?;
+            const WANTED: &str = "what is damaged: entry, hard_state, snapshot or everything";
+            let part = words.one_of(&PARTS, WANTED)?;
             Box::new(move |node| Fault::Damage { node, part })
         }
         _ => {

@@ -151,7 +151,8 @@ pub(super) struct Run {
 pub(super) struct Answer {
     pub(super) of: Spanned<String>,
     pub(super) nth: Text<u64>,
-    pub(super) answer: Text<Number>,
+    #[serde(rename = "answer")]
+    pub(super) value: Text<Number>,
 }
 
 #[derive(Deserialize)]

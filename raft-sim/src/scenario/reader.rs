@@ -151,13 +151,13 @@ impl Reader<'_> {
             return Err(self.error(seed.span(), message));
         }
         let mut answers = Answers::default();
-        for format::Answer { of, nth, answer } in choices {
+        for format::Answer { of, nth, value } in choices {
             let Some(question) = Question::named(of.get_ref()) else {
                 let names: Vec<_> = Question::ALL.iter().map(|question| question.name()).collect();
                 let message = format!("expected a question: one of {}", names.join(", "));
                 return Err(self.error(of.span(), message));
             };
-            answers.set((question, nth.0), answer.0.0);
+            answers.set((question, nth.0), value.0.0);
         }
         Ok(Some(Script::Answers(answers)))
     }

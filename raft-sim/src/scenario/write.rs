@@ -193,7 +193,7 @@ impl File {
         for run in entries.runs() {
             match run {
                 Run::Commands { term, count } => {
-                    log.push(quoted(format!("{count} of term {term}")))
+                    log.push(quoted(format!("{count} of term {term}")));
                 }
                 Run::Membership { .. } => return Err(Unwritable("a log that holds a membership")),
             }
@@ -380,7 +380,11 @@ fn profile(link: &LinkProfile) -> Vec<(&'static str, String)> {
 }
 
 fn inline(keys: Vec<(&'static str, String)>) -> String {
-    keys.into_iter().map(|(name, value)| format!(", {name} = {value}")).collect()
+    let mut text = String::new();
+    for (name, value) in keys {
+        let _ = write!(text, ", {name} = {value}");
+    }
+    text
 }
 
 /// A fault in the words of the timeline.

@@ -26,22 +26,19 @@ pub struct Limits {
 impl Limits {
     /// The configuration within these limits.
     #[must_use]
-    pub fn within(&self, config: Config) -> Config {
-        Config {
-            max_entries_per_message: self
-                .max_entries_per_message
-                .unwrap_or(config.max_entries_per_message),
-            max_messages_in_flight: self
-                .max_messages_in_flight
-                .unwrap_or(config.max_messages_in_flight),
-            max_entries_in_flight: self
-                .max_entries_in_flight
-                .unwrap_or(config.max_entries_in_flight),
-            max_uncommitted: self.max_uncommitted.unwrap_or(config.max_uncommitted),
-            max_pending_reads: self.max_pending_reads.unwrap_or(config.max_pending_reads),
-            clock_drift_ppm: self.clock_drift_ppm.unwrap_or(config.clock_drift_ppm),
-            disk_timeout: self.disk_timeout.unwrap_or(config.disk_timeout),
-            ..config
+    pub fn within(&self, mut config: Config) -> Config {
+        fn set<T>(field: &mut T, given: Option<T>) {
+            if let Some(given) = given {
+                *field = given;
+            }
         }
+        set(&mut config.max_entries_per_message, self.max_entries_per_message);
+        set(&mut config.max_messages_in_flight, self.max_messages_in_flight);
+        set(&mut config.max_entries_in_flight, self.max_entries_in_flight);
+        set(&mut config.max_uncommitted, self.max_uncommitted);
+        set(&mut config.max_pending_reads, self.max_pending_reads);
+        set(&mut config.clock_drift_ppm, self.clock_drift_ppm);
+        set(&mut config.disk_timeout, self.disk_timeout);
+        config
     }
 }

@@ -104,6 +104,26 @@ impl World {
         }
     }
 
+    /// What is to be said of a run as a whole, once its time is over: whether what the clients saw can
+    /// have happened one after another, and, where the run `converges`, whether everything has
+    /// [come right](Self::converged). Of a cluster [beyond repair](Self::is_beyond_repair) that says
+    /// nothing, for it could not.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong.
+    pub fn conclude(&mut self, converges: bool) -> Result<(), Violation> {
+        self.judge_history()?;
+        if !converges {
+            return Ok(());
+        }
+        if self.is_beyond_repair() {
+            self.exercised.beyond_repair += 1;
+            return Ok(());
+        }
+        self.converged()
+    }
+
     /// Whether so many nodes are gone for ever that nobody can be elected in some membership that is,
     /// or was last, in force somewhere. To be asked after a time without faults: who is down then, stays so.
     pub fn is_beyond_repair(&self) -> bool {

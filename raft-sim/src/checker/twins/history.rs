@@ -140,7 +140,29 @@ pub(super) fn spoil(history: &mut History, choices: &mut Choices) {
             let at = nth + below(history.len() - nth);
             history.insert(at, Seen { what: again.what, id: again.id, ..history[at].clone() });
         }
-        2..=4 => {
+        // A leader drops an entry; an answer to a leader becomes a vote for somebody else.
+        2 | 3 => {
+            let targets: [fn(&Action) -> bool; 2] = [
+                |action| matches!(action, Action::Persist(write) if write.log.is_some()),
+                |action| match action {
+                    Action::Send(envelope) => match &envelope.message {
+                        Message::AppendEntriesResponse(m) => m.echo.is_some(),
+                        _ => false,
+                    },
+                    _ => false,
+                },
+            ];
+            let target = targets[below(2)];
+            let steps = history[nth..].iter_mut().filter_map(|seen| match &mut seen.what {
+                What::Stepped { actions, .. } => Some(actions),
+                _ => None,
+            });
+            let mut actions = steps.flatten();
+            if let Some(action) = actions.find(|action| target(action)) {
+                spoil_action(action, 6, 2);
+            }
+        }
+        4 => {
             let is_step = |seen: &Seen| match &seen.what {
                 What::Stepped { actions, .. } => !actions.is_empty(),
                 What::FateTold { .. } | What::Client { .. } => true,
