@@ -293,7 +293,8 @@ mod tests {
     fn the_quiet_end_of_a_run_that_must_come_right_stays() {
         let case = case(3);
         let all = case.setup.timeline.len();
-        let quiet = 1 + case.nodes() * (case.nodes() + 2);
+        // Two of a disk, three of a node, and its links.
+        let quiet = 1 + case.nodes() * (case.nodes() + 4);
         assert_eq!(case.faults(), all);
         assert_eq!(Case { converges: true, ..case }.faults(), all - quiet);
     }
