@@ -126,6 +126,14 @@ impl Log {
         self.from(LogIndex(self.start.index.get() + 1))
     }
 
+    /// The values that its commands write.
+    pub fn values(&self) -> impl Iterator<Item = u64> {
+        self.entries.iter().filter_map(|entry| match entry.content.command()?.operation {
+            Operation::Write { value, .. } => Some(value),
+            _ => None,
+        })
+    }
+
     /// The log as [`Recovered`](raft_core::Recovered) wants it.
     pub fn positions(&self) -> Entries {
         let run = |entry: &Entry| match &entry.content {

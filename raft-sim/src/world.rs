@@ -18,6 +18,7 @@ use crate::client::Client;
 use crate::exercised::Exercised;
 use crate::host::{Arrival, Host, Payload, Unstartable};
 use crate::linearizability::History;
+use crate::log::Log;
 use crate::machine::Machine;
 use crate::network::{Network, Packet, Passage};
 use crate::record::{DropReason, Event, Operation, Phase, Sink, Violation};
@@ -106,6 +107,8 @@ impl World {
         let clients = (1..).zip(&setup.clients);
         let hostile =
             setup.timeline.iter().any(|(_, fault)| matches!(fault, Fault::Hostile { .. }));
+        let logs = setup.nodes.iter().map(|node| Log::invented(&node.entries));
+        let given = logs.flat_map(|log| log.values().collect::<Vec<_>>()).collect();
         let host = |node| Host::new(setup, node, machine);
         let mut world = Self {
             choices,
@@ -115,7 +118,7 @@ impl World {
             network: Network::new(setup),
             clients: clients.map(|(number, client)| Client::new(number, *client)).collect(),
             checkers: Checkers::of(machine),
-            history: History::default(),
+            history: History::after(given),
             scribe: Scribe::default(),
             past: hostile.then(Past::default),
             lists: step::Lists::default(),

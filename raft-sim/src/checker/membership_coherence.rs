@@ -48,8 +48,9 @@ impl MembershipCoherence {
     fn learn(&mut self, sight: &Sight<'_>, first: LogIndex) -> Result<Option<Membership>, String> {
         let (id, log) = (sight.node.id, sight.node.log);
         let (start, entries) = self.logs.entry(id).or_default();
-        // A log that starts elsewhere is read as a whole.
-        let first = if *start == log.start() { first } else { LogIndex(1) };
+        // A log that starts elsewhere, or does not hold what was written, is read as a whole.
+        let goes_on = *start == log.start() && log.get(first).is_some();
+        let first = if goes_on { first } else { LogIndex(1) };
         *start = log.start();
         entries.retain(|(position, _)| position.index < first);
         let image = sight.node.stored.snapshot.as_ref();

@@ -104,7 +104,7 @@ twins! {
     exactly_once: ExactlyOnce, definitions, 10;
     no_disruption: NoDisruption, messages, 3;
     linearizability: Linearizability, definitions, 5;
-    requests_end: RequestsEnd, messages, 3;
+    requests_end: RequestsEnd, messages, 1;
     promise: Promise, messages, 3;
     output_gating: OutputGating, messages, 20;
     snapshot_coherence: SnapshotCoherence, states, 3;

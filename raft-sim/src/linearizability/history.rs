@@ -4,7 +4,7 @@ use super::{Operation, Verdict, What, judge};
 use crate::client::{operation_of, token};
 use crate::record::{self, Phase};
 use raft_core::Token;
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 /// The operations of a run, taken down as they begin and end.
 #[derive(Clone, Default, Debug)]
@@ -12,9 +12,17 @@ pub struct History {
     /// The number of the last call or return.
     moment: u64,
     operations: BTreeMap<Token, (u64, Operation)>,
+    /// Values that the nodes' logs hold at the beginning of the run.
+    given: BTreeSet<u64>,
 }
 
 impl History {
+    /// The history of a run in which these values stand in logs at the beginning: whether and when
+    /// they are written, nobody knows.
+    pub fn after(given: BTreeSet<u64>) -> Self {
+        Self { given, ..Self::default() }
+    }
+
     /// Takes down where an operation of a client stands.
     pub fn take(&mut self, client: u64, serial: u64, what: record::Operation, phase: Phase) {
         self.moment += 1;
@@ -64,11 +72,12 @@ impl History {
             keys.entry(*key).or_default().push(*operation);
         }
         for operations in keys.values_mut() {
-            let of_operator = operations.iter().filter_map(|operation| match operation.what {
-                What::Read(Some(value)) if operation_of(Token(value)).0 == 0 => Some(value),
+            let unseen = |value| self.given.contains(&value) || operation_of(Token(value)).0 == 0;
+            let unseen = operations.iter().filter_map(|operation| match operation.what {
+                What::Read(Some(value)) if unseen(value) => Some(value),
                 _ => None,
             });
-            let mut values: Vec<u64> = of_operator.collect();
+            let mut values: Vec<u64> = unseen.collect();
             values.sort_unstable();
             values.dedup();
             values.retain(|value| operations.iter().all(|o| o.what != What::Write(*value)));
