@@ -248,6 +248,11 @@ impl Disk {
         self.records.destroy();
     }
 
+    /// Whether it has lost what was durable, so that its node can never start again.
+    pub fn is_damaged(&self) -> bool {
+        self.records.read(&self.stored).is_err()
+    }
+
     /// Reads every record, as a host does when it starts, and cuts off one that a crash has torn. Says
     /// whether there was one.
     ///

@@ -35,7 +35,7 @@ pub struct Plan {
 /// How often a sweep that waits for its threads asks whether it is to stop.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Runs a plan. `ask` sees the report as it grows, at least each [`TICK`], and says if it is to stop.
+/// Runs a plan. `ask` sees the report as it grows, at least each twenty times a second, and says if it is to stop.
 ///
 /// The tape of a failure is not kept: [`Choices::recorded`] makes it again.
 pub fn sweep(plan: Plan, ask: impl FnMut(&Report) -> Option<Stopped>) -> Report {

@@ -219,3 +219,19 @@ fn setups_that_make_no_sense_are_refused() {
     });
     assert!(beyond.to_string().contains("S3 cannot start"), "{beyond}");
 }
+
+/// Whether three nodes are beyond repair after this was done to two of them.
+fn is_beyond_repair(fault: fn(NodeId) -> Fault) -> bool {
+    let mut setup = Setup::of_voters(3);
+    setup.timeline = [1, 2].map(|id| (at(5_000), fault(NodeId(id)))).to_vec();
+    let mut world = world(&setup);
+    assert_eq!(world.run(&mut Nobody).verdict, Ok(()));
+    assert!(world.converged().is_err());
+    world.is_beyond_repair()
+}
+
+#[test]
+fn what_is_only_down_could_come_right_and_what_is_lost_could_not() {
+    assert!(!is_beyond_repair(|node| Fault::Crash { node }));
+    assert!(is_beyond_repair(|node| Fault::Destroy { node }));
+}

@@ -166,6 +166,17 @@ impl Records {
     ///
     /// What is damaged.
     pub(super) fn recover(&mut self, stored: &Stored) -> Result<bool, Damage> {
+        let torn = self.read(stored)?;
+        self.entries.truncate(torn.unwrap_or(self.entries.len()));
+        Ok(torn.is_some())
+    }
+
+    /// Reads every record; says which one of the log is torn, if one is.
+    ///
+    /// # Errors
+    ///
+    /// What is damaged.
+    pub(super) fn read(&self, stored: &Stored) -> Result<Option<usize>, Damage> {
         if self.gone {
             return Err(Damage::Gone);
         }
@@ -188,12 +199,9 @@ impl Records {
         };
         let bad = self.entries.iter().enumerate().position(|(nth, sum)| !fits(index(nth), *sum));
         match bad {
-            None => Ok(false),
+            None => Ok(None),
             Some(nth) if index(nth) <= self.sealed => Err(Damage::Entry { at: index(nth) }),
-            Some(nth) => {
-                self.entries.truncate(nth);
-                Ok(true)
-            }
+            Some(nth) => Ok(Some(nth)),
         }
     }
 }

@@ -124,13 +124,14 @@ impl World {
         self.converged()
     }
 
-    /// Whether so many nodes are gone for ever that nobody can be elected in some membership that is,
-    /// or was last, in force somewhere. To be asked after a time without faults: who is down then, stays so.
+    /// Whether so many disks are lost for ever that nobody can be elected in some membership that is,
+    /// or was last, in force somewhere.
     pub fn is_beyond_repair(&self) -> bool {
-        let up: BTreeSet<NodeId> =
-            self.hosts.values().filter(|host| host.process.is_some()).map(Host::id).collect();
-        let mut memberships = self.hosts.values().map(Host::membership).filter(|m| !m.is_empty());
-        up.len() < self.setup.nodes.len() && !memberships.all(|m| is_quorum(m, &up))
+        let hosts = || self.hosts.values();
+        let is_lost = |host: &&Host| host.process.is_none() && host.disk.is_damaged();
+        let left: BTreeSet<NodeId> = hosts().filter(|h| !is_lost(h)).map(Host::id).collect();
+        let mut memberships = hosts().map(Host::membership).filter(|m| !m.is_empty());
+        left.len() < self.hosts.len() && !memberships.all(|m| is_quorum(m, &left))
     }
 
     pub(super) fn find_service(&self) -> Option<NodeId> {
