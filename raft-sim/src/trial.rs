@@ -67,11 +67,30 @@ impl Trial {
     }
 }
 
-/// Whether two violations are one and the same bug, as far as their words tell: the same checker, and
-/// for a panic the same place.
+/// Whether two violations are one and the same bug, as far as their words tell: the same checker, for
+/// a panic the same place, and for liveness the same thing that has not come right.
 pub fn same_failure(a: &Violation, b: &Violation) -> bool {
-    let place = |v: &Violation| v.sentence.rsplit('(').next().map(str::to_owned);
-    a.checker == b.checker && (a.checker != "panic" || place(a) == place(b))
+    let of = |violation: &Violation| match violation.checker {
+        "panic" => violation.sentence.rsplit('(').next().map(str::to_owned),
+        "liveness" => Some(without_values(&violation.sentence)),
+        _ => None,
+    };
+    a.checker == b.checker && of(a) == of(b)
+}
+
+/// A sentence without its numbers and without what stands in braces.
+fn without_values(sentence: &str) -> String {
+    let mut depth = 0_u32;
+    let mut words = String::new();
+    for c in sentence.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            c if depth == 0 && !c.is_ascii_digit() => words.push(c),
+            _ => {}
+        }
+    }
+    words
 }
 
 #[cfg(test)]
@@ -123,5 +142,10 @@ mod tests {
         assert!(!same_failure(&of("fate", "a"), &of("promise", "a")));
         assert!(same_failure(&of("panic", "a (x.rs:1)"), &of("panic", "b (x.rs:1)")));
         assert!(!same_failure(&of("panic", "a (x.rs:1)"), &of("panic", "a (x.rs:2)")));
+        let waits = of("liveness", "client 1 still waits");
+        assert!(same_failure(&waits, &of("liveness", "client 12 still waits")));
+        assert!(!same_failure(&waits, &of("liveness", "there is no leader")));
+        let [one, two] = ["S { a: B { c: 1 } } lags", "S { a: B { c: 7 }, d } lags"];
+        assert!(same_failure(&of("liveness", one), &of("liveness", two)));
     }
 }
