@@ -114,7 +114,9 @@ impl Promise {
         let bound = |leader: NodeId, of: Term| {
             // Whoever was told to stand may hand over in its turn.
             let passed_on = term.get() > of.get() + 1 && self.handed_over.contains(&(leader, of));
-            leader != to && permitted != Some(&leader) && !passed_on
+            // A later leader had a quorum without such promises, so nobody rests on this one now.
+            let superseded = term.get() > of.get() + 1 && permitted.is_some();
+            leader != to && permitted != Some(&leader) && !passed_on && !superseded
         };
         match promises.find(|((_, leader), (until, of))| bound(*leader, *of) && *until > now) {
             Some(((_, leader), (until, _))) => Err(format!(
@@ -170,6 +172,19 @@ mod tests {
         cluster.stepped(&mut checker, 3, &[permitted(1)]).expect("as it was told");
         let granted = [vote(2, 3, 2, Verdict::Granted)];
         cluster.stepped(&mut checker, 2, &granted).expect("the leader itself wants it");
+    }
+
+    #[test]
+    fn a_vote_with_the_word_of_the_leader_of_a_later_term() {
+        let (mut cluster, mut checker) = promised();
+        let word = |term| send(3, 4, term, Message::TimeoutNow);
+        let granted = |term| [vote(2, 4, term, Verdict::Granted)];
+        // S1 had lost its quorum, and S3 is elected in term 2 while the promise of S2 still runs.
+        cluster.stepped(&mut checker, 3, &[word(2)]).expect("it hands over");
+        cluster.stepped(&mut checker, 2, &granted(3)).expect("nobody rests on the promise now");
+        refused(cluster.stepped(&mut checker, 2, &granted(4)), "before its promise to S1 is over");
+        cluster.stepped(&mut checker, 3, &[word(1)]).expect("told by nobody who leads");
+        refused(cluster.stepped(&mut checker, 2, &granted(2)), "before its promise to S1 is over");
     }
 
     #[test]

@@ -197,7 +197,8 @@ pub(super) fn promise(past: &[Seen], now: &Seen) -> bool {
             *until > now.clocks[&now.id]
                 && *leader != candidate
                 && permit(candidate, of) != Some(*leader)
-                && !(of.get() > promised_in.get() + 1 && handed_over(*leader, *promised_in))
+                && !(of.get() > promised_in.get() + 1
+                    && (handed_over(*leader, *promised_in) || permit(candidate, of).is_some()))
         });
         if bound {
             return false;
