@@ -23,7 +23,11 @@ impl Clock {
 
     /// What it shows.
     pub fn reading(&self, now: Instant) -> u64 {
-        let passed = u128::from(now.as_nanos().saturating_sub(self.since)) * self.rate() / MILLION;
+        let passed = now.as_nanos().saturating_sub(self.since);
+        if self.ppm == 0 {
+            return self.base.saturating_add(passed);
+        }
+        let passed = u128::from(passed) * self.rate() / MILLION;
         self.base.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 
@@ -35,8 +39,12 @@ impl Clock {
 
     /// When it will show at least this much; the past if it does already.
     pub fn when(&self, reading: u64) -> Instant {
-        let ahead = u128::from(reading.saturating_sub(self.base)) * MILLION;
-        let wait = u64::try_from(ahead.div_ceil(self.rate())).unwrap_or(u64::MAX);
+        let ahead = reading.saturating_sub(self.base);
+        if self.ppm == 0 {
+            return Instant::from_nanos(self.since.saturating_add(ahead));
+        }
+        let wait = (u128::from(ahead) * MILLION).div_ceil(self.rate());
+        let wait = u64::try_from(wait).unwrap_or(u64::MAX);
         Instant::from_nanos(self.since.saturating_add(wait))
     }
 

@@ -46,9 +46,9 @@ pub enum Job {
     /// A write of the core.
     Write(DiskWrite),
     /// A snapshot of this host's own state machine, to be kept.
-    Keep(Image),
+    Keep(Box<Image>),
     /// Another's snapshot: it replaces the log, or everything stays as it was.
-    Install(Image, Outcome),
+    Install(Box<Image>, Outcome),
 }
 
 /// What a disk reports.
@@ -59,7 +59,7 @@ pub enum Report {
     /// The snapshot is.
     Kept(LogPosition),
     /// The snapshot has replaced the log, or has not.
-    Installed(Image, Outcome),
+    Installed(Box<Image>, Outcome),
     /// There was no room for a snapshot of this host's own.
     NotKept,
 }

@@ -64,6 +64,8 @@ pub struct World {
     /// What was sent, if it is to be sent again.
     past: Option<Past>,
     lists: step::Lists,
+    /// What a disk has just reported; kept for its memory.
+    arrivals: Vec<Arrival>,
     /// Positions that a leader accepted, and which nodes have not told their fate yet.
     accepted: BTreeMap<NodeId, BTreeSet<LogPosition>>,
     /// The number of the operator's next request.
@@ -122,6 +124,7 @@ impl World {
             scribe: Scribe::default(),
             past: hostile.then(Past::default),
             lists: step::Lists::default(),
+            arrivals: Vec::new(),
             accepted: BTreeMap::new(),
             operator: 0,
             operator_asked: BTreeMap::new(),
@@ -326,14 +329,15 @@ impl World {
         }
         let host = self.hosts.get_mut(&id).expect("it lives");
         let (reports, failed) = host.disk.complete(self.now, &mut self.choices);
-        let arrivals: Vec<_> =
-            reports.into_iter().filter_map(|report| self.reported(id, report)).collect();
+        let mut arrivals = std::mem::take(&mut self.arrivals);
+        arrivals.extend(reports.into_iter().filter_map(|report| self.reported(id, report)));
         self.show(id, Happening::Synced)?;
-        for arrival in arrivals {
+        for arrival in arrivals.drain(..) {
             if self.lives(id, life) {
                 self.arrive(id, arrival)?;
             }
         }
+        self.arrivals = arrivals;
         if failed && self.lives(id, life) {
             // To go on would be to promise what cannot be kept.
             self.exercised.writes_failed += 1;
@@ -356,11 +360,11 @@ impl World {
         let Ok(commands) = commands else {
             return self.drop_message(envelope, DropReason::PayloadGone);
         };
-        let arrivals = match self.network.send(&envelope, self.now, &mut self.choices) {
-            Passage::Arrives(arrivals) => arrivals,
+        let (first, again) = match self.network.send(&envelope, self.now, &mut self.choices) {
+            Passage::Arrives(first, again) => (first, again),
             Passage::Lost(reason) => return self.drop_message(envelope, reason),
         };
-        if arrivals.len() > 1 {
+        if again.is_some() {
             self.exercised.duplicates += 1;
             self.tell(None, Event::Duplicate { message: envelope.clone() });
         }
@@ -368,8 +372,12 @@ impl World {
         if let Some(past) = &mut self.past {
             past.keep(&packet);
         }
-        for time in arrivals {
-            self.schedule(time, Pending::Deliver(packet.clone()));
+        match again {
+            None => self.schedule(first, Pending::Deliver(packet)),
+            Some(again) => {
+                self.schedule(first, Pending::Deliver(packet.clone()));
+                self.schedule(again, Pending::Deliver(packet));
+            }
         }
     }
 

@@ -1,15 +1,16 @@
 //! A leader commits only an entry of its own term by counting (Raft paper, 5.4.2; figure 8), and only
 //! when it is durable on a quorum; nobody else commits what no leader has. No commit index goes back.
 
+use super::by_index::ByIndex;
 use super::{Checker, Sight, is_quorum};
-use raft_core::{LogIndex, LogPosition, RoleKind, Status};
+use raft_core::{LogPosition, RoleKind, Status};
 use std::collections::BTreeSet;
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct CommitQuorum {
     judged: u64,
-    /// What leaders have committed, from index 1 on.
-    committed: Vec<Option<LogPosition>>,
+    /// What leaders have committed.
+    committed: ByIndex<LogPosition>,
 }
 
 impl Checker for CommitQuorum {
@@ -56,13 +57,10 @@ impl CommitQuorum {
                 node.id, node.membership
             ));
         }
-        let known = u64::try_from(self.committed.len()).expect("a log fits into memory");
-        let new = node.log.from(LogIndex(known + 1)).map(|(position, _)| position);
+        // Of what the leader's snapshot covers nothing is known here, if nobody saw it committed.
+        let new = node.log.from(self.committed.end()).map(|(position, _)| position);
         for new in new.take_while(|new| new.index <= position.index) {
-            // Of what the leader's snapshot covers nothing is known here, if nobody saw it committed.
-            let before = usize::try_from(new.index.get() - 1).expect("a log fits into memory");
-            self.committed.resize(before.max(self.committed.len()), None);
-            self.committed.push(Some(new));
+            self.committed.insert(new.index, new);
         }
         Ok(())
     }
@@ -71,7 +69,7 @@ impl CommitQuorum {
     fn must_be_known(&self, sight: &Sight<'_>) -> Result<(), String> {
         let node = &sight.node;
         for index in sight.committed() {
-            let known = usize::try_from(index.get() - 1).ok().and_then(|n| *self.committed.get(n)?);
+            let known = self.committed.get(index).copied();
             let held = node.log.position(index);
             if known.is_none() || known != held {
                 return Err(format!(

@@ -40,7 +40,7 @@ impl Checker for ExactlyOnce {
         self.learn(sight, applied);
         self.judged += 1;
         for (key, writes) in &self.registers {
-            let before = writes.partition_point(|(index, _)| *index <= applied);
+            let before = up_to(writes, applied);
             let expected = before.checked_sub(1).map(|nth| writes[nth].1);
             let held = machine.read(Operation::Read { key: *key });
             if held != expected {
@@ -83,9 +83,17 @@ impl ExactlyOnce {
     /// Of what came before an index only the last matters.
     fn forget(&mut self, before: LogIndex) {
         for writes in self.registers.values_mut() {
-            let old = writes.partition_point(|(index, _)| *index <= before);
+            let old = up_to(writes, before);
             writes.drain(..old.saturating_sub(1));
         }
+    }
+}
+
+/// How many stand at or below an index: mostly all.
+fn up_to(writes: &[(LogIndex, u64)], index: LogIndex) -> usize {
+    match writes.last() {
+        Some((last, _)) if *last > index => writes.partition_point(|(at, _)| *at <= index),
+        _ => writes.len(),
     }
 }
 

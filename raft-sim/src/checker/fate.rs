@@ -1,15 +1,16 @@
 //! What a node says of the fate of a position is true, and is said only once it is certain: that a
 //! node has dropped a position proves nothing (Figure 8 of the Raft paper, read backwards).
 
+use super::by_index::ByIndex;
 use super::{Checker, Happening, Sight};
-use raft_core::{Fate, LogIndex, LogPosition, NodeId};
+use raft_core::{Fate, LogPosition, NodeId};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct FateChecker {
     judged: u64,
     /// What any node counts as committed.
-    committed: BTreeMap<LogIndex, LogPosition>,
+    committed: ByIndex<LogPosition>,
     /// What was told to be lost, and by whom.
     lost: BTreeMap<LogPosition, NodeId>,
 }
@@ -37,7 +38,7 @@ impl Checker for FateChecker {
 impl FateChecker {
     fn told(&mut self, node: NodeId, position: LogPosition, fate: Fate) -> Result<(), String> {
         self.judged += 1;
-        let here = self.committed.get(&position.index);
+        let here = self.committed.get(position.index);
         match fate {
             Fate::Committed if here != Some(&position) => {
                 Err(format!("{node:?} says that {position} is committed; {here:?} is"))
@@ -47,8 +48,8 @@ impl FateChecker {
             }
             Fate::Lost => {
                 // Another entry stands there, or a greater term below: no log can hold both.
-                let below = self.committed.range(..position.index).next_back();
-                let proven = here.is_some() || below.is_some_and(|(_, p)| p.term > position.term);
+                let below = self.committed.last_below(position.index);
+                let proven = here.is_some() || below.is_some_and(|p| p.term > position.term);
                 self.lost.insert(position, node);
                 let doubt = "and nothing that is committed rules it out";
                 if proven {

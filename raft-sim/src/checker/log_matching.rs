@@ -5,19 +5,22 @@
 //! before it. Two entries of one position must agree in both; that is the property, by induction. So
 //! the cost is that of what was written, whatever the length of the logs.
 
+use super::by_index::ByIndex;
 use super::{Checker, FORGET_EACH, Happening, Sight};
 use crate::log::{Command, Log};
 use raft_core::payload::Content;
-use raft_core::{Action, LogIndex, LogPosition, NodeId, Term};
+use raft_core::{Action, LogIndex, NodeId, Term};
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct LogMatching {
     judged: u64,
-    entries: BTreeMap<LogPosition, Known>,
+    /// Of each term, by index.
+    entries: BTreeMap<Term, ByIndex<Known>>,
     /// How often something was written.
     learnt: u64,
+    /// Up to here everything is forgotten.
+    forgotten: LogIndex,
 }
 
 #[derive(Clone, Debug)]
@@ -45,8 +48,7 @@ impl Checker for LogMatching {
             self.learn(node.id, node.log, first)?;
             self.learnt += 1;
             if self.learnt.is_multiple_of(FORGET_EACH) {
-                let forgotten = sight.forgotten();
-                self.entries.retain(|position, _| position.index > forgotten);
+                self.forget(sight.forgotten());
             }
         }
         match node.status {
@@ -68,6 +70,16 @@ impl Checker for LogMatching {
 }
 
 impl LogMatching {
+    fn forget(&mut self, upto: LogIndex) {
+        if upto > self.forgotten {
+            self.forgotten = upto;
+            for entries in self.entries.values_mut() {
+                entries.forget(LogIndex(upto.get() + 1));
+            }
+            self.entries.retain(|_, entries| entries.end() > LogIndex(upto.get() + 1));
+        }
+    }
+
     /// Takes in the entries of a log from an index on.
     fn learn(&mut self, node: NodeId, log: &Log, first: LogIndex) -> Result<(), String> {
         let first = first.max(LogIndex(log.start().index.get() + 1));
@@ -77,14 +89,12 @@ impl LogMatching {
             if position.term < term_before {
                 return Err(format!("{node:?} holds {position} after an entry of {term_before:?}"));
             }
-            let known = match self.entries.entry(position) {
-                Entry::Vacant(new) => {
-                    let content = entry.content.clone();
-                    new.insert(Known { term_before, content, first_seen: node });
-                    term_before = position.term;
-                    continue;
-                }
-                Entry::Occupied(known) => known.into_mut(),
+            let of_term = self.entries.entry(position.term).or_default();
+            let Some(known) = of_term.get(position.index) else {
+                let content = entry.content.clone();
+                of_term.insert(position.index, Known { term_before, content, first_seen: node });
+                term_before = position.term;
+                continue;
             };
             self.judged += 1;
             let other = known.first_seen;

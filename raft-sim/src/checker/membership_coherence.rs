@@ -32,9 +32,11 @@ impl Checker for MembershipCoherence {
             _ => written.min(),
         };
         let Some(first) = first else { return Ok(()) };
-        let last = self.learn(sight, first)?;
+        self.learn(sight, first)?;
+        let (_, entries) = &self.logs[&sight.node.id];
+        let last = entries.last().map(|(_, last)| last).or_else(|| covered(sight));
         match last {
-            Some(last) if last != *sight.node.membership && sight.is_whole() => Err(format!(
+            Some(last) if last != sight.node.membership && sight.is_whole() => Err(format!(
                 "{:?} acts by {:?}, and the last one in its log is {last:?}",
                 sight.node.id, sight.node.membership
             )),
@@ -43,9 +45,16 @@ impl Checker for MembershipCoherence {
     }
 }
 
+/// The membership that was in force where the log starts, if a snapshot says it.
+fn covered<'a>(sight: &Sight<'a>) -> Option<&'a Membership> {
+    let (log, image) = (sight.node.log, sight.node.stored.snapshot.as_ref()?);
+    let starts_there = log.start().index.get() > 0 && image.snapshot.position == log.start();
+    starts_there.then_some(&image.snapshot.membership)
+}
+
 impl MembershipCoherence {
-    /// Takes in what a log holds from an index on; returns its last membership.
-    fn learn(&mut self, sight: &Sight<'_>, first: LogIndex) -> Result<Option<Membership>, String> {
+    /// Takes in what a log holds from an index on.
+    fn learn(&mut self, sight: &Sight<'_>, first: LogIndex) -> Result<(), String> {
         let (id, log) = (sight.node.id, sight.node.log);
         let (start, entries) = self.logs.entry(id).or_default();
         // A log that starts elsewhere, or does not hold what was written, is read as a whole.
@@ -53,14 +62,9 @@ impl MembershipCoherence {
         let first = if goes_on { first } else { LogIndex(1) };
         *start = log.start();
         entries.retain(|(position, _)| position.index < first);
-        let image = sight.node.stored.snapshot.as_ref();
-        let image = image.filter(|image| {
-            log.start().index.get() > 0 && image.snapshot.position == log.start()
-        });
-        let covered = || image.map(|image| image.snapshot.membership.clone());
         for (position, entry) in log.from(first) {
             let Content::Membership(membership) = &entry.content else { continue };
-            let before = entries.last().map(|(_, last)| last.clone()).or_else(covered);
+            let before = entries.last().map(|(_, last)| last).or_else(|| covered(sight)).cloned();
             entries.push((position, (**membership).clone()));
             if !self.seen.insert(position) {
                 continue;
@@ -73,7 +77,7 @@ impl MembershipCoherence {
                 ));
             }
         }
-        Ok(entries.last().map(|(_, last)| last.clone()).or_else(covered))
+        Ok(())
     }
 
     /// A leader appends no membership while one of its term is not committed.

@@ -259,6 +259,7 @@ pub(crate) fn is_quorum(membership: &Membership, yes: &BTreeSet<NodeId>) -> bool
     majority(new) && (old.is_empty() || majority(old))
 }
 
+mod by_index;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A state machine that was restored from a snapshot is the one that applied the log, and a snapshot
 //! carries the membership that was in force at its position.
 
+use super::by_index::ByIndex;
 use super::{Checker, FORGET_EACH, Sight};
 use crate::machine::Machine;
 use raft_core::payload::Content;
@@ -12,7 +13,7 @@ pub(super) struct SnapshotCoherence {
     judged: u64,
     /// A state machine that applies everything in order, and its hash at each index.
     reference: Machine,
-    hashes: BTreeMap<LogIndex, u64>,
+    hashes: ByIndex<u64>,
     /// In which life, and at which indices, each node's machine and snapshot were judged last.
     seen: BTreeMap<NodeId, (u64, (LogIndex, Option<LogIndex>))>,
     /// Each membership with the index from which on it was in force.
@@ -35,7 +36,8 @@ impl Checker for SnapshotCoherence {
         let Some(machine) = node.machine else { return Ok(()) };
         let image = node.stored.snapshot.as_ref();
         let held = (machine.applied(), image.map(|image| image.snapshot.position.index));
-        if self.seen.insert(id, (node.life, held)) == Some((node.life, held)) {
+        let before = self.seen.insert(id, (node.life, held));
+        if before == Some((node.life, held)) {
             return Ok(());
         }
         self.judged += 1;
@@ -52,18 +54,19 @@ impl Checker for SnapshotCoherence {
         }
         if self.judged.is_multiple_of(FORGET_EACH) {
             // Every node holds a snapshot from there on: no machine starts below it any more.
-            self.hashes = self.hashes.split_off(&sight.forgotten());
+            self.hashes.forget(sight.forgotten());
         }
-        let known = self.hashes.get(&machine.applied());
+        let known = self.hashes.get(machine.applied());
         if machine.applied() > LogIndex::ZERO && known != Some(&machine.hash()) {
             return Err(format!(
                 "the state machine of {id:?} at {:?} is not the one that applied the log",
                 machine.applied()
             ));
         }
-        let Some(image) = image else { return Ok(()) };
+        let judged = before.is_some_and(|(life, (_, image))| (life, image) == (node.life, held.1));
+        let Some(image) = image.filter(|_| !judged) else { return Ok(()) };
         let index = image.snapshot.position.index;
-        if self.hashes.get(&index) != Some(&image.machine.hash()) {
+        if self.hashes.get(index) != Some(&image.machine.hash()) {
             return Err(format!("the snapshot of {id:?} at {index:?} is not what the log gives"));
         }
         let in_force = self.memberships.range(..=index).next_back();

@@ -2,16 +2,17 @@
 //! apply a different entry for the same index (Raft paper, figure 3). And each node applies in order,
 //! without a gap, what is committed and durable where it is applied.
 
+use super::by_index::ByIndex;
 use super::{Checker, FORGET_EACH, Happening, Sight, View};
 use crate::log::Entry;
 use raft_core::{Action, LogIndex, LogPosition, NodeId};
-use std::collections::{BTreeMap, btree_map as map};
+use std::collections::BTreeMap;
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct StateMachineSafety {
     judged: u64,
     /// By index: what was applied there, and who was the first.
-    applied: BTreeMap<LogIndex, (Entry, NodeId)>,
+    applied: ByIndex<(Entry, NodeId)>,
     /// How often something was applied.
     learnt: u64,
     /// How far each node has applied in this life.
@@ -41,7 +42,7 @@ impl Checker for StateMachineSafety {
                 self.apply(node, *first, *through)?;
                 self.learnt += 1;
                 if self.learnt.is_multiple_of(FORGET_EACH) {
-                    self.applied = self.applied.split_off(&sight.forgotten());
+                    self.applied.forget(sight.forgotten());
                 }
             }
         }
@@ -81,12 +82,9 @@ impl StateMachineSafety {
             if !node.stored.covers(position) {
                 return Err(format!("{id:?} applies {position}, which is not durable there"));
             }
-            let (known, other) = match self.applied.entry(index) {
-                map::Entry::Vacant(new) => {
-                    new.insert((entry.clone(), id));
-                    continue;
-                }
-                map::Entry::Occupied(known) => known.into_mut(),
+            let Some((known, other)) = self.applied.get(index) else {
+                self.applied.insert(index, (entry.clone(), id));
+                continue;
             };
             self.judged += 1;
             if known != entry {

@@ -20,7 +20,7 @@ impl World {
         let news = applied > process.log.start().index && !process.takes_snapshot;
         let Some(snapshot) = process.node.snapshot_at(applied).filter(|_| news) else { return };
         process.takes_snapshot = true;
-        let job = Job::Keep(Image { snapshot, machine: process.machine.clone() });
+        let job = Job::Keep(Box::new(Image { snapshot, machine: process.machine.clone() }));
         self.submit(id, job);
     }
 
@@ -152,7 +152,8 @@ impl World {
         let fails = self.choices.chance(Question::Snapshot, ppm);
         let outcome = if fails { Outcome::Failed } else { Outcome::Done };
         self.exercised.installs_failed += u64::from(fails);
-        self.submit(id, Job::Install(Image { snapshot: snapshot.clone(), machine }, outcome));
+        let image = Box::new(Image { snapshot: snapshot.clone(), machine });
+        self.submit(id, Job::Install(image, outcome));
         Ok(())
     }
 

@@ -175,9 +175,8 @@ impl World {
     fn accepted(&mut self, id: NodeId, token: Token, first: LogPosition, count: u64) {
         self.tell(Some(id), Event::Accepted { token, first, count });
         let last = LogPosition::new(first.term, LogIndex(first.index.get() + count - 1));
-        let nodes: Vec<_> = self.hosts.keys().copied().collect();
-        for node in nodes {
-            let open = self.accepted.entry(node).or_default();
+        for node in self.hosts.keys() {
+            let open = self.accepted.entry(*node).or_default();
             open.extend([first, last]);
             // A node that is away for long is asked for the newest only.
             while open.len() > 64 {
@@ -213,7 +212,9 @@ impl World {
         write: &Write,
         payloads: &[Payload],
     ) -> Result<(), Violation> {
-        self.tell(Some(id), Event::Persist { write: write.clone() });
+        if self.scribe.listens {
+            self.tell(Some(id), Event::Persist { write: write.clone() });
+        }
         let log = match &write.log {
             None => None,
             Some(log) => match bound(log, payloads) {
