@@ -37,6 +37,8 @@ pub struct Entry {
 pub struct Log {
     start: LogPosition,
     entries: Vec<Entry>,
+    /// Where the terms change: the index of the first entry of each run of one term.
+    runs: Vec<(LogIndex, Term)>,
 }
 
 impl Log {
@@ -50,7 +52,7 @@ impl Log {
                     Run::Commands { .. } => Content::Command(Command::invented(position)),
                     Run::Membership { membership, .. } => Content::Membership(membership.clone()),
                 };
-                log.entries.push(Entry { term: run.term(), content });
+                log.push(Entry { term: run.term(), content });
             }
         }
         log
@@ -58,7 +60,7 @@ impl Log {
 
     /// An empty log that starts after a position.
     pub const fn starting(start: LogPosition) -> Self {
-        Self { start, entries: Vec::new() }
+        Self { start, entries: Vec::new(), runs: Vec::new() }
     }
 
     /// The position before the first entry.
@@ -82,8 +84,17 @@ impl Log {
         if self.holds(position) {
             let covered = position.index.get() - self.start.index.get();
             self.entries.drain(..usize::try_from(covered).expect("a log fits into memory"));
+            let next = LogIndex(position.index.get() + 1);
+            let gone = self.runs.partition_point(|(first, _)| *first <= next);
+            self.runs.drain(..gone.saturating_sub(1));
+            if self.entries.is_empty() {
+                self.runs.clear();
+            } else if let Some((first, _)) = self.runs.first_mut() {
+                *first = next;
+            }
         } else {
             self.entries.clear();
+            self.runs.clear();
         }
         self.start = position;
     }
@@ -126,6 +137,13 @@ impl Log {
         self.from(LogIndex(self.start.index.get() + 1))
     }
 
+    /// The last position of each run of entries of one term.
+    pub fn ends_of_runs(&self) -> impl Iterator<Item = LogPosition> {
+        let next = self.runs.iter().skip(1).map(|(first, _)| LogIndex(first.get() - 1));
+        let ends = next.chain([self.last().index]);
+        self.runs.iter().zip(ends).map(|((_, term), end)| LogPosition::new(*term, end))
+    }
+
     /// The values that its commands write.
     pub fn values(&self) -> impl Iterator<Item = u64> {
         self.entries.iter().filter_map(|entry| match entry.content.command()?.operation {
@@ -146,10 +164,14 @@ impl Log {
     /// Drops everything from an index on.
     pub fn truncate(&mut self, first: LogIndex) {
         self.entries.truncate(self.offset(first).unwrap_or(0));
+        self.runs.truncate(self.runs.partition_point(|(run, _)| *run < first));
     }
 
     /// Appends one entry.
     pub fn push(&mut self, entry: Entry) {
+        if self.runs.last().is_none_or(|(_, term)| *term != entry.term) {
+            self.runs.push((LogIndex(self.last().index.get() + 1), entry.term));
+        }
         self.entries.push(entry);
     }
 
@@ -161,7 +183,9 @@ impl Log {
     pub fn write(&mut self, first: LogIndex, entries: &[Entry]) {
         assert!(first > self.start.index && first.get() <= self.last().index.get() + 1, "a gap");
         self.truncate(first);
-        self.entries.extend_from_slice(entries);
+        for entry in entries {
+            self.push(entry.clone());
+        }
     }
 
     /// The command at exactly this position, for [`attach`](raft_core::payload::attach).
@@ -177,7 +201,9 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, Log};
+    use super::{Command, Entry, Log};
+    use crate::choice::{Choices, Question};
+    use raft_core::payload::Content;
     use raft_core::{Entries, LogIndex, LogPosition, Membership, NodeId, Run, Term};
 
     fn commands(term: u64, count: u64) -> Run {
@@ -199,6 +225,33 @@ mod tests {
         assert_eq!(log.command(position(2, 2)), None, "another term");
         assert_eq!(log.command(position(2, 3)), None, "no command");
         assert_eq!(log.command(position(2, 6)), None, "beyond the end");
+    }
+
+    #[test]
+    fn runs_follow_every_change() {
+        for seed in 0..50 {
+            let mut choices = Choices::seeded(seed);
+            let mut log = Log::default();
+            for _ in 0..60 {
+                let last = log.last();
+                let held = last.index.get() - log.start().index.get();
+                let some = log.start().index.get() + choices.below(Question::Setup, held + 1);
+                match choices.below(Question::Setup, 8) {
+                    0 => log.truncate(LogIndex(some + 1)),
+                    1 => log.compact(log.position(LogIndex(some)).expect("held")),
+                    2 => log.compact(position(last.term.get(), last.index.get() + 1)),
+                    _ => {
+                        let next = last.index.get() + 1;
+                        let term = last.term.get().max(1) + choices.below(Question::Setup, 2);
+                        let content = Content::Command(Command::invented(position(term, next)));
+                        log.write(LogIndex(next), &[Entry { term: Term(term), content }]);
+                    }
+                }
+                let all: Vec<_> = log.iter().map(|(position, _)| position).collect();
+                let ends = all.chunk_by(|a, b| a.term == b.term).filter_map(|run| run.last());
+                assert!(log.ends_of_runs().eq(ends.copied()), "seed {seed}: {log:?}");
+            }
+        }
     }
 
     #[test]

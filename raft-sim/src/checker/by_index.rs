@@ -63,6 +63,14 @@ impl<T> ByIndex<T> {
     }
 }
 
+/// How many of these, in the order of their indices, stand at or below one: mostly all.
+pub(super) fn up_to<T>(sorted: &[(LogIndex, T)], index: LogIndex) -> usize {
+    match sorted.last() {
+        Some((last, _)) if *last > index => sorted.partition_point(|(at, _)| *at <= index),
+        _ => sorted.len(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::ByIndex;

@@ -5,6 +5,7 @@
 //! command counts if no later one of that client, nor itself, stands before it. The state machine and
 //! its sessions are not asked.
 
+use super::by_index::up_to;
 use super::{Checker, FORGET_EACH, Sight};
 use crate::log::Command;
 use crate::record::Operation;
@@ -86,14 +87,6 @@ impl ExactlyOnce {
             let old = up_to(writes, before);
             writes.drain(..old.saturating_sub(1));
         }
-    }
-}
-
-/// How many stand at or below an index: mostly all.
-fn up_to(writes: &[(LogIndex, u64)], index: LogIndex) -> usize {
-    match writes.last() {
-        Some((last, _)) if *last > index => writes.partition_point(|(at, _)| *at <= index),
-        _ => writes.len(),
     }
 }
 

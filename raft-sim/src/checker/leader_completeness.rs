@@ -41,7 +41,7 @@ impl Checker for LeaderCompleteness {
 
 impl LeaderCompleteness {
     fn elected(&mut self, leader: NodeId, term: Term, log: &Log) -> Result<(), String> {
-        let spans = last_of_each_term(log);
+        let spans = (log.start(), log.ends_of_runs().collect());
         let earlier = self.committed.range(..term);
         self.judged += u64::from(earlier.clone().next().is_some());
         if let Some((known, missing)) = earlier.rev().find(|(_, p)| !contains(&spans, **p)) {
@@ -72,17 +72,6 @@ fn missing_in(leader: NodeId, term: Term, missing: LogPosition, known: Term) -> 
 
 /// What a log starts after, and the last position of each term in it.
 type Spans = (LogPosition, Vec<LogPosition>);
-
-fn last_of_each_term(log: &Log) -> Spans {
-    let mut spans: Vec<LogPosition> = Vec::new();
-    for (position, _) in log.iter() {
-        match spans.last_mut() {
-            Some(last) if last.term == position.term => *last = position,
-            _ => spans.push(position),
-        }
-    }
-    (log.start(), spans)
-}
 
 fn contains((start, spans): &Spans, position: LogPosition) -> bool {
     // What a snapshot covers, it holds: that is another checker's.

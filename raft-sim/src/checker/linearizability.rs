@@ -4,6 +4,7 @@
 //! An operation whose outcome its client never learnt may take effect at any time, or never; one that
 //! is said to have failed, never.
 
+use super::by_index::up_to;
 use super::{Checker, Happening, Sight};
 use crate::log::{Command, Log};
 use crate::machine::Machine;
@@ -28,7 +29,7 @@ pub(super) struct Linearizability {
     answers: BTreeMap<OperationId, Option<u64>>,
     learnt: LogIndex,
     /// The writes of each key among them.
-    writes: BTreeMap<u64, BTreeMap<LogIndex, u64>>,
+    writes: BTreeMap<u64, Vec<(LogIndex, u64)>>,
     failed: BTreeSet<OperationId>,
     /// For each operation under way, the greatest index that had returned when it began.
     floors: BTreeMap<OperationId, LogIndex>,
@@ -84,7 +85,7 @@ impl Linearizability {
                 self.applied.insert(operation, position.index);
                 match command.operation {
                     Operation::Write { key, value } => {
-                        self.writes.entry(key).or_default().insert(position.index, value);
+                        self.writes.entry(key).or_default().push((position.index, value));
                     }
                     Operation::Apply { .. } => {
                         let answer = self.reference.apply(entry).and_then(|effect| effect.value);
@@ -111,8 +112,8 @@ impl Linearizability {
 
     /// What stands in the log for a key, up to and including an index.
     fn value_at(&self, key: u64, index: LogIndex) -> Option<u64> {
-        let writes = self.writes.get(&key)?.range(..=index).next_back();
-        writes.map(|(_, value)| *value)
+        let writes = self.writes.get(&key)?;
+        writes[..up_to(writes, index)].last().map(|(_, value)| *value)
     }
 
     fn returns(
