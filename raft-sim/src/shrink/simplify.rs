@@ -1,10 +1,12 @@
 //! Plainer values: what a run has beyond its parts, and round numbers.
 
-use crate::choice::Question;
+use crate::choice::{Answers, Question};
 use crate::setup::{
     ClientSetup, DiskProfile, Fault, LinkProfile, Setup, Shape, SnapshotProfile, Whom,
 };
 use raft_core::Instant;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// An edit of a setup.
@@ -13,7 +15,14 @@ pub(super) type Edit = Box<dyn Fn(&mut Setup)>;
 /// What might be plainer in a setup, the greatest simplification first. Where everything must come
 /// right at the end, nothing may need more time for it than before.
 pub(super) fn edits(setup: &Setup, converges: bool) -> Vec<Edit> {
-    let plain: [fn(&mut Setup); 14] = [
+    let plain: [fn(&mut Setup); 21] = [
+        |setup| setup.limits.max_entries_per_message = None,
+        |setup| setup.limits.max_messages_in_flight = None,
+        |setup| setup.limits.max_entries_in_flight = None,
+        |setup| setup.limits.max_uncommitted = None,
+        |setup| setup.limits.max_pending_reads = None,
+        |setup| setup.limits.clock_drift_ppm = None,
+        |setup| setup.limits.disk_timeout = None,
         |setup| setup.snapshots = SnapshotProfile::default(),
         |setup| setup.snapshots.failure_ppm = 0,
         |setup| setup.snapshots.timeout = None,
@@ -55,6 +64,60 @@ pub(super) fn edits(setup: &Setup, converges: bool) -> Vec<Edit> {
         }));
     }
     edits
+}
+
+/// Every message takes as long as another: as most of them did, or a round time. Then nothing needs to
+/// be decided about that.
+pub(super) fn steady_links(setup: &Setup, answers: &Answers) -> Vec<Setup> {
+    let LinkProfile { min_delay: min, max_delay: max, .. } = setup.link;
+    let with = |time| {
+        let mut setup = setup.clone();
+        (setup.link.min_delay, setup.link.max_delay) = (time, time);
+        setup
+    };
+    steady(min, max, typical(answers, Question::Delay)).map(with).collect()
+}
+
+/// The same of disks.
+pub(super) fn steady_disks(setup: &Setup, answers: &Answers) -> Vec<Setup> {
+    let DiskProfile { min_latency: min, max_latency: max } = setup.disk;
+    let with = |time| {
+        let mut setup = setup.clone();
+        (setup.disk.min_latency, setup.disk.max_latency) = (time, time);
+        setup
+    };
+    steady(min, max, typical(answers, Question::DiskLatency)).map(with).collect()
+}
+
+fn steady(min: Duration, max: Duration, over: Vec<Duration>) -> impl Iterator<Item = Duration> {
+    let round = [1, 2, 3, 5, 10, 20].map(Duration::from_millis).into_iter();
+    let times = over.into_iter().map(move |over| min + over).chain(round);
+    times.filter(move |time| min < max && (min..=max).contains(time))
+}
+
+/// The durations that were decided most often, and not calmly.
+fn typical(answers: &Answers, question: Question) -> Vec<Duration> {
+    const MOST: usize = 3;
+    let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
+    for (_, answer) in answers.iter().filter(|((of, _), _)| *of == question) {
+        *counts.entry(answer).or_default() += 1;
+    }
+    let mut counts: Vec<(u64, usize)> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| Reverse(*count));
+    counts.into_iter().take(MOST).map(|(answer, _)| Duration::from_nanos(answer)).collect()
+}
+
+/// The nth client, thinking always as long: as it did mostly, or so long that less happens.
+pub(super) fn thinking(setup: &Setup, nth: usize, answers: &Answers) -> Vec<Setup> {
+    let Some(client) = setup.clients.get(nth) else { return Vec::new() };
+    let times = [100, 50, 20, 10, 5].map(Duration::from_millis).into_iter();
+    let typical = typical(answers, Question::Think).into_iter().map(|over| client.min_think + over);
+    let thinking = times.chain(typical).map(|time| {
+        let mut setup = setup.clone();
+        setup.clients[nth] = ClientSetup { min_think: time, max_think: time, ..*client };
+        setup
+    });
+    thinking.collect()
 }
 
 /// Round units, the greatest first.
