@@ -20,15 +20,16 @@ use crate::setup::{Setup, SetupError};
 use crate::trial::{Trial, same_failure};
 use crate::world::Outcome;
 use raft_core::Instant;
-use std::cmp::Ordering;
 use std::ops::Range;
 use std::time::Duration;
 
 /// How many times decisions are drawn anew for an attempt of the first round.
 const FRESH: u64 = 4;
 
-/// How many times decisions are drawn anew when nothing else is left to try.
-const REDRAWS: u64 = 100;
+/// How many times decisions are drawn anew when nothing else is left to try, and how many of the runs
+/// that fail then are made small.
+const REDRAWS: u64 = 30;
+const REDRAWN: u64 = 3;
 
 /// What came of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -118,10 +119,16 @@ struct Found {
 }
 
 impl Found {
-    /// What is smaller is better: its parts first, its decisions then.
+    /// What is smaller is better: its parts first, then what there is to read, then what happens.
     fn measure(&self) -> (usize, usize, u64) {
-        let Size { nodes, clients, faults, decisions, .. } = self.case.size(self.events);
-        (nodes + clients + faults, decisions, self.events)
+        let Size { nodes, clients, faults, .. } = self.case.size(self.events);
+        (nodes + clients + faults, self.length(), self.events)
+    }
+
+    /// How long the script is, with its decisions.
+    fn length(&self) -> usize {
+        const DECISION: usize = 50;
+        script::length(&self.case.setup, self.case.converges) + DECISION * self.case.decisions()
     }
 }
 
@@ -130,17 +137,7 @@ impl Search<'_> {
     /// shape, by drawing decisions anew.
     fn run(&mut self) {
         self.settle(true);
-        while !self.is_over() {
-            let before = self.found.clone();
-            self.fresh = 4 * FRESH;
-            self.parts(false);
-            self.redraw();
-            self.settle(false);
-            if !self.found.minimal || self.found.measure() >= before.measure() {
-                self.found = before;
-                return;
-            }
-        }
+        while !self.is_over() && self.redraw() {}
     }
 
     /// Round after round until one has found nothing.
@@ -166,19 +163,33 @@ impl Search<'_> {
         self.simplify();
     }
 
-    /// Draws the decisions anew a number of times; the fewest that are left of them stay.
-    fn redraw(&mut self) {
-        let mut best = self.found.clone();
-        let case = best.case.clone();
-        for seed in 0..REDRAWS {
-            if self.attempt_with(&case.longer(), Choices::seeded(seed)) {
-                self.calm(true);
-                if self.found.measure() < best.measure() {
-                    best = self.found.clone();
+    /// Draws the decisions anew, first for worlds in which less is to be decided. Stops at a run that
+    /// is smaller, once nothing can go from it, and says whether there was one.
+    fn redraw(&mut self) -> bool {
+        let best = self.found.clone();
+        let Case { setup, answers, converges } = best.case.clone();
+        let mut setups = Vec::new();
+        for steady in simplify::steady_links(&setup, &answers) {
+            setups.extend(simplify::steady_disks(&steady, &answers));
+            setups.push(steady);
+        }
+        setups.push(setup);
+        for setup in setups {
+            let case = Case { setup, answers: Answers::default(), converges };
+            let mut failures = 0;
+            for seed in 0..REDRAWS {
+                if failures < REDRAWN && self.attempt_with(&case.longer(), Choices::seeded(seed)) {
+                    failures += 1;
+                    self.calm(true);
+                    self.settle(false);
+                    if self.found.minimal && self.found.measure() < best.measure() {
+                        return true;
+                    }
+                    self.found = best.clone();
                 }
             }
         }
-        self.found = best;
+        false
     }
 
     const fn is_over(&self) -> bool {
@@ -265,22 +276,24 @@ impl Search<'_> {
         }
     }
 
-    /// A setup that is plainer, which is one whose script is shorter, or as long while less happens: so
-    /// no two edits undo one another.
+    /// A setup that is plainer, which is one whose script is shorter; or whose run is smaller, once its
+    /// decisions are as few as can be. So no two edits undo one another.
     fn attempt_setup(&mut self, setup: Setup) -> bool {
-        let case = Case { setup, ..self.found.case.clone() };
-        match script::length(&case).cmp(&script::length(&self.found.case)) {
-            Ordering::Less => self.attempt(case),
-            Ordering::Equal if case != self.found.case => {
-                let before = self.found.clone();
-                let counts = self.attempt(case) && self.found.events < before.events;
-                if !counts {
-                    self.found = before;
-                }
-                counts
-            }
-            _ => false,
+        let (length, before) = (script::length(&setup, self.found.case.converges), &self.found);
+        if setup == before.case.setup || length >= before.length() {
+            return false;
         }
+        let case = Case { setup, ..before.case.clone() };
+        if self.fresh > 0 {
+            return length < script::length(&before.case.setup, before.case.converges)
+                && self.attempt(case);
+        }
+        let before = before.clone();
+        let counts = self.attempt(case) && self.found.measure() < before.measure();
+        if !counts {
+            self.found = before;
+        }
+        counts
     }
 
     /// Whether a smaller run breaks the same property, with these decisions or with others.

@@ -1,8 +1,9 @@
 //! A shrunk run as a script: a scenario file that says what it shows.
 
-use super::{Case, Shrunk, Size};
+use super::{Shrunk, Size};
 use crate::choice::Answers;
 use crate::scenario::{Script, Unwritable, Words, write};
+use crate::setup::Setup;
 use crate::sweep::thousands;
 
 /// The file. `origin` says where the run was found, such as `seed 4711`.
@@ -32,10 +33,9 @@ pub fn script(shrunk: &Shrunk, origin: &str) -> Result<String, Unwritable> {
 }
 
 /// How long the script of a setup is; what has no words is longer than everything.
-pub(super) fn length(case: &Case) -> usize {
+pub(super) fn length(setup: &Setup, converges: bool) -> usize {
     let calm = Script::Answers(Answers::default());
-    write(Words::default(), &case.setup, &calm, case.converges)
-        .map_or(usize::MAX, |text| text.len())
+    write(Words::default(), setup, &calm, converges).map_or(usize::MAX / 2, |text| text.len())
 }
 
 /// How big a run was, and is.
