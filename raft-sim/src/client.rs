@@ -134,9 +134,10 @@ impl Client {
         current.unanswered += 1;
         let attempt = current.attempts;
         let query = Some(current.operation).filter(|what| what.past_the_log().is_some());
+        let home = self.setup.home;
         // Half of the queries go to anybody.
-        let anybody = query.is_some() && choices.below(Question::Target, 2) == 1;
-        let target = self.leader.filter(|_| !anybody).unwrap_or_else(|| {
+        let anybody = home.is_none() && query.is_some() && choices.below(Question::Target, 2) == 1;
+        let target = home.or(self.leader.filter(|_| !anybody)).unwrap_or_else(|| {
             let count = u64::try_from(nodes.len()).expect("a few nodes");
             let nth = choices.below(Question::Target, count);
             nodes[usize::try_from(nth).expect("a few nodes")]
@@ -230,6 +231,18 @@ mod tests {
         assert!(matches!(client.answer(1, answer), Some(Wish::Finish(_, Phase::Returned { .. }))));
         assert_eq!(client.answer(1, Answer::Lost), None, "it is over");
         assert_eq!(client.begin(Instant::MAX, &mut choices), None, "it is too late");
+    }
+
+    #[test]
+    fn one_that_is_at_home_somewhere_asks_there_whoever_leads() {
+        let mut choices = Choices::seeded(1);
+        let setup = ClientSetup { home: Some(NodeId(3)), ..ClientSetup::default() };
+        let mut client = Client::new(4, setup);
+        client.begin(Instant::ZERO, &mut choices).expect("idle");
+        for _ in 0..5 {
+            assert_eq!(asked(&mut client, &mut choices), NodeId(3));
+            client.answer(1, Answer::Refused { leader: Some(NodeId(2)) });
+        }
     }
 
     #[test]

@@ -109,6 +109,7 @@ impl Setup {
         }
         let named = self.links.keys().copied().flat_map(|(from, to)| [from, to]);
         let named = named.chain(self.timeline.iter().flat_map(|(_, fault)| fault.nodes()));
+        let named = named.chain(self.clients.iter().filter_map(|client| client.home));
         if let Some(node) = named.into_iter().find(|node| !ids.contains(node)) {
             return Err(SetupError::Unknown { node });
         }
@@ -165,7 +166,7 @@ pub enum SetupError {
         /// Why.
         error: StartError,
     },
-    /// A link or a fault names a node that does not exist.
+    /// A link, a fault or a client names a node that does not exist.
     #[error("{node:?} does not exist")]
     Unknown {
         /// The node.
@@ -313,6 +314,8 @@ pub struct ClientSetup {
     /// Whether it speaks to such a state machine:
     /// [`Operation::Apply`](crate::record::Operation::Apply) instead of writes and reads.
     pub own: bool,
+    /// The node that it always asks, whoever leads; `None` if it looks for the leader.
+    pub home: Option<NodeId>,
     /// How long it waits until it gives the same command to another node; `None` if it never does.
     pub ask_again: Option<Duration>,
     /// How long it waits for an answer before it gives the operation up, with an unknown outcome.
@@ -333,6 +336,7 @@ impl Default for ClientSetup {
             leases: false,
             keys: 3,
             own: false,
+            home: None,
             ask_again: None,
             patience: Duration::from_secs(2),
             start: Instant::ZERO,

@@ -99,6 +99,18 @@ fn kept(choices: Choices) -> Choices {
     if choices.is_recorded() { choices } else { choices.recorded() }
 }
 
+/// The same with links, or links and disks, that always take as long, and nothing decided.
+fn steady(case: &Case) -> Vec<Case> {
+    let Case { setup, answers, converges } = case;
+    let mut setups = Vec::new();
+    for steady in simplify::steady_links(setup, answers) {
+        setups.extend(simplify::steady_disks(&steady, answers));
+        setups.push(steady);
+    }
+    let case = |setup| Case { setup, answers: Answers::default(), converges: *converges };
+    setups.into_iter().map(case).collect()
+}
+
 struct Search<'a> {
     found: Found,
     runs: u64,
@@ -119,16 +131,18 @@ struct Found {
 }
 
 impl Found {
-    /// What is smaller is better: its parts first, then what there is to read, then what happens.
-    fn measure(&self) -> (usize, usize, u64) {
+    /// What is smaller is better: its parts first, then what there is to read.
+    fn measure(&self) -> (usize, usize) {
         let Size { nodes, clients, faults, .. } = self.case.size(self.events);
-        (nodes + clients + faults, self.length(), self.events)
+        (nodes + clients + faults, self.length())
     }
 
-    /// How long the script is, with its decisions.
+    /// How much there is to read, in characters: the script, its decisions, and what happens.
     fn length(&self) -> usize {
         const DECISION: usize = 50;
-        script::length(&self.case.setup, self.case.converges) + DECISION * self.case.decisions()
+        let events = usize::try_from(self.events).unwrap_or(usize::MAX / 2);
+        let setup = script::length(&self.case.setup, self.case.converges);
+        setup + DECISION * self.case.decisions() + events / 2
     }
 }
 
@@ -136,6 +150,8 @@ impl Search<'_> {
     /// Finds a run from which nothing can go; then, while the budget lasts, a smaller one of another
     /// shape, by drawing decisions anew.
     fn run(&mut self) {
+        self.parts(true);
+        self.steady();
         self.settle(true);
         while !self.is_over() && self.redraw() {}
     }
@@ -163,19 +179,20 @@ impl Search<'_> {
         self.simplify();
     }
 
+    /// Has less decided, before it is tried to leave decisions out, which is long where they are many.
+    fn steady(&mut self) {
+        let cases = steady(&self.found.case);
+        let mut seeds = cases.iter().flat_map(|case| (0..2 * FRESH).map(move |seed| (case, seed)));
+        seeds.any(|(case, seed)| self.attempt_with(&case.longer(), Choices::seeded(seed)));
+    }
+
     /// Draws the decisions anew, first for worlds in which less is to be decided. Stops at a run that
     /// is smaller, once nothing can go from it, and says whether there was one.
     fn redraw(&mut self) -> bool {
         let best = self.found.clone();
-        let Case { setup, answers, converges } = best.case.clone();
-        let mut setups = Vec::new();
-        for steady in simplify::steady_links(&setup, &answers) {
-            setups.extend(simplify::steady_disks(&steady, &answers));
-            setups.push(steady);
-        }
-        setups.push(setup);
-        for setup in setups {
-            let case = Case { setup, answers: Answers::default(), converges };
+        let mut cases = steady(&best.case);
+        cases.push(Case { answers: Answers::default(), ..best.case.clone() });
+        for case in cases {
             let mut failures = 0;
             for seed in 0..REDRAWS {
                 if failures < REDRAWN && self.attempt_with(&case.longer(), Choices::seeded(seed)) {

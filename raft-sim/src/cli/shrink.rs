@@ -22,7 +22,7 @@ pub(super) struct ShrinkArguments {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// How many runs it may take
-    #[arg(long, default_value_t = 10_000, value_name = "RUNS")]
+    #[arg(long, default_value_t = 20_000, value_name = "RUNS")]
     budget: u64,
 }
 

@@ -120,6 +120,7 @@ pub(super) struct Client {
     pub(super) keys: Option<Spanned<Text<u64>>>,
     pub(super) patience: Option<Text<Duration>>,
     pub(super) own: Option<bool>,
+    pub(super) home: Option<Spanned<Text<NodeId>>>,
     pub(super) ask_again: Option<Text<Duration>>,
     pub(super) start: Option<Text<Duration>>,
     pub(super) stop: Option<Text<Duration>>,

@@ -293,6 +293,13 @@ impl Reader<'_> {
         Err(self.error(span, format!("expected a value within the range of `{field}`")))
     }
 
+    /// A node of the cluster.
+    fn member(&self, raw: &Spanned<Text<NodeId>>) -> Result<NodeId, ScenarioError> {
+        let (id, last) = (raw.get_ref().0, self.nodes.len());
+        let message = || format!("expected a node of the cluster, S1 to S{last}, found {id:?}");
+        if self.nodes.contains(&id) { Ok(id) } else { Err(self.error(raw.span(), message())) }
+    }
+
     fn client(&self, raw: format::Client) -> Result<ClientSetup, ScenarioError> {
         let mut client = ClientSetup::default();
         if let Some(think) = raw.think {
@@ -311,6 +318,7 @@ impl Reader<'_> {
         }
         client.patience = raw.patience.map_or(client.patience, |patience| patience.0);
         client.own = raw.own.unwrap_or(client.own);
+        client.home = raw.home.map(|home| self.member(&home)).transpose()?;
         client.ask_again = raw.ask_again.map(|pause| pause.0);
         client.start = raw.start.map_or(client.start, |start| instant(start.0));
         client.stop = raw.stop.map_or(client.stop, |stop| instant(stop.0));
@@ -318,12 +326,8 @@ impl Reader<'_> {
     }
 
     fn node(&self, setup: &mut Setup, raw: &format::Node) -> Result<(), ScenarioError> {
-        let id = raw.id.get_ref().0;
-        let Some(at) = setup.nodes.iter().position(|node| node.id == id) else {
-            let last = self.nodes.len();
-            let message = format!("expected a node of the cluster, S1 to S{last}, found {id:?}");
-            return Err(self.error(raw.id.span(), message));
-        };
+        let id = self.member(&raw.id)?;
+        let at = setup.nodes.iter().position(|node| node.id == id).expect("it is one of them");
         let mut node = setup.nodes[at].clone();
         if let Some(members) = &raw.membership {
             let membership = fault::membership(members.get_ref(), self.nodes);

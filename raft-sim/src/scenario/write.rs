@@ -293,6 +293,7 @@ impl File {
             leases,
             keys,
             own,
+            home,
             ask_again,
             patience,
             start,
@@ -307,6 +308,9 @@ impl File {
         self.unless(leases == default.leases, "leases", || leases);
         self.unless(keys == default.keys, "keys", || keys);
         self.unless(own == default.own, "own", || own);
+        if let Some(home) = home {
+            self.key("home", quoted(format!("{home:?}")));
+        }
         if let Some(pause) = ask_again {
             self.key("ask_again", quoted(time(pause)));
         }

@@ -120,6 +120,9 @@ impl Case {
             }
             node.hard_state.voted_for = node.hard_state.voted_for.and_then(name);
         }
+        for client in &mut setup.clients {
+            client.home = client.home.and_then(name);
+        }
         let links = std::mem::take(&mut setup.links).into_iter();
         setup.links =
             links.filter_map(|((from, to), link)| Some(((name(from)?, name(to)?), link))).collect();

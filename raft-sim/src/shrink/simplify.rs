@@ -136,6 +136,15 @@ pub(super) fn fault(setup: &Setup, nth: usize) -> Vec<Setup> {
             moments.push(rounded);
         }
     }
+    // Sooner, so that less happens before.
+    let tenth = Duration::from_millis(100);
+    for part in [4, 2] {
+        let sooner = at.saturating_since(Instant::ZERO) / part;
+        let sooner = Instant::ZERO.saturating_add(up(sooner, tenth));
+        if before <= sooner && sooner < *at && !moments.contains(&sooner) {
+            moments.push(sooner);
+        }
+    }
     let plainer = match fault {
         Fault::Reach { shape: Shape::Isolated(Whom::Node(node)) } => {
             Some(Fault::Isolate { node: *node })
@@ -164,12 +173,13 @@ pub(super) fn fault(setup: &Setup, nth: usize) -> Vec<Setup> {
 /// end, it stops when it did.
 pub(super) fn client(setup: &Setup, nth: usize, converges: bool) -> Vec<Setup> {
     let default = ClientSetup::default();
-    let plain: [fn(&mut ClientSetup); 10] = [
+    let plain: [fn(&mut ClientSetup); 11] = [
         |client| client.leases = false,
         |client| client.query_percent = 0,
         |client| client.write_percent = 100,
         |client| client.keys = 1,
         |client| client.own = false,
+        |client| client.home = None,
         |client| client.ask_again = None,
         |client| client.max_think = client.min_think,
         |client| client.patience = Duration::from_secs(1),
