@@ -1,6 +1,6 @@
 //! A host: the runtime around one node, with its disk, its log of commands and its state machine.
 
-use crate::checker::View;
+use crate::checker::{Open, View};
 use crate::choice::{Choices, Question};
 use crate::client::Request;
 use crate::clock::Clock;
@@ -272,7 +272,7 @@ impl Host {
             life: self.life,
             status: process.map(|process| &process.status),
             membership: self.membership(),
-            node: process.map(|process| &process.node),
+            node: process.map(|process| &process.node as &dyn Open),
             stored,
             log: process.map_or(&stored.log, |process| &process.log),
             machine: process.map(|process| &process.machine),

@@ -1,8 +1,8 @@
 //! What a node holds in memory is bounded by its configuration: what is on the way to a peer, what
 //! one message carries, the reads that wait, and the entries of its own that wait for their commit.
 
-use super::{Checker, Happening, Sight};
-use raft_core::{Config, LogIndex, Message, Node, NodeId, RoleKind, Status, Term};
+use super::{Checker, Happening, Open, Sight};
+use raft_core::{Config, LogIndex, Message, NodeId, PeerPhase, RoleKind, Status, Term};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Default, Debug)]
@@ -48,11 +48,17 @@ impl Checker for Bounds {
 }
 
 /// What is on the way to one peer.
-fn on_the_way(node: &Node, to: NodeId) -> Result<(), String> {
-    let Some(peer) = node.peers().find(|peer| peer.id == to) else { return Ok(()) };
+fn on_the_way(node: &dyn Open, to: NodeId) -> Result<(), String> {
+    let Some(peer) = node.peer(to) else { return Ok(()) };
     let (messages, limit) = (peer.messages_in_flight, node.config().max_messages_in_flight);
     if messages > limit {
         return Err(format!("{messages} messages are on their way to {to:?}; {limit} is allowed"));
+    }
+    // To a peer whose log is not known yet one message goes at a time, however long.
+    let entries = peer.next_index.get().saturating_sub(peer.match_index.get() + 1);
+    let limit = node.config().max_entries_in_flight;
+    if peer.phase == PeerPhase::Replicate && entries > limit {
+        return Err(format!("{entries} entries are on their way to {to:?}; {limit} is allowed"));
     }
     Ok(())
 }
@@ -83,10 +89,10 @@ impl Bounds {
 #[cfg(test)]
 mod tests {
     use super::Bounds;
-    use crate::checker::fixture::{Cluster, position, refused, send};
+    use crate::checker::fixture::{Cluster, Opened, position, refused, send};
     use raft_core::{
-        AppendEntries, Config, Entries, Instant, LogIndex, Membership, Message, Node, NodeId,
-        Recovered, Run, Term,
+        Action, AppendEntries, Config, Entries, Instant, LogIndex, Message, NodeId, PeerPhase,
+        PeerStatus, Run, Term,
     };
 
     /// S1 leads term 1, and keeps to small limits.
@@ -94,13 +100,13 @@ mod tests {
         let config = Config {
             max_pending_reads: 2,
             max_entries_per_message: 3,
+            max_messages_in_flight: 2,
+            max_entries_in_flight: 4,
             max_uncommitted: 5,
             ..Config::new(NodeId(1), 1)
         };
-        let membership = Membership::of_voters((1..=3).map(NodeId)).expect("voters");
-        let node = Node::new(config, Recovered::fresh(membership), Instant::ZERO);
         let mut cluster = Cluster::of(3);
-        cluster.node(1).leads(1).node = Some(node.expect("a node"));
+        cluster.node(1).leads(1).node = Some(Opened { config, peers: Vec::new() });
         cluster
     }
 
@@ -116,14 +122,39 @@ mod tests {
     #[test]
     fn entries_in_a_message() {
         let (mut cluster, mut checker) = (small(), Bounds::default());
-        let message = |count| {
-            let entries: Entries = [Run::Commands { term: Term(1), count }].into_iter().collect();
-            let prev = position(0, 0);
-            let append = AppendEntries { prev, entries, commit: LogIndex(0), probe: None };
-            [send(1, 2, 1, Message::AppendEntries(append))]
+        cluster.stepped(&mut checker, 1, &[message(3)]).expect("three");
+        refused(cluster.stepped(&mut checker, 1, &[message(4)]), "sends 4 entries at once");
+    }
+
+    /// An append of so many entries to S2.
+    fn message(count: u64) -> Action {
+        let entries: Entries = [Run::Commands { term: Term(1), count }].into_iter().collect();
+        let prev = position(0, 0);
+        let append = AppendEntries { prev, entries, commit: LogIndex(0), probe: None };
+        send(1, 2, 1, Message::AppendEntries(append))
+    }
+
+    #[test]
+    fn messages_and_entries_on_their_way() {
+        let (mut cluster, mut checker) = (small(), Bounds::default());
+        let mut sends = |messages_in_flight, phase, next_index| {
+            let peer = PeerStatus {
+                id: NodeId(2),
+                match_index: LogIndex(7),
+                next_index: LogIndex(next_index),
+                phase,
+                messages_in_flight,
+                heard_at: Instant::ZERO,
+                caught_up: true,
+                leaving: false,
+            };
+            cluster.node(1).node.as_mut().expect("it runs").peers = vec![peer];
+            cluster.stepped(&mut checker, 1, &[message(1)])
         };
-        cluster.stepped(&mut checker, 1, &message(3)).expect("three");
-        refused(cluster.stepped(&mut checker, 1, &message(4)), "sends 4 entries at once");
+        sends(2, PeerPhase::Replicate, 12).expect("two, with four");
+        refused(sends(3, PeerPhase::Replicate, 12), "3 messages are on their way to S2");
+        refused(sends(2, PeerPhase::Replicate, 13), "5 entries are on their way to S2");
+        sends(1, PeerPhase::Probe, 13).expect("one, however long");
     }
 
     #[test]

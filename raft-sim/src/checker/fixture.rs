@@ -1,19 +1,36 @@
 //! Hand-made histories: each checker has to be able to fail.
 
-use super::{Checker, Happening, Sight, View};
+use super::{Checker, Happening, Open, Sight, View};
 use crate::disk::Stored;
 use crate::log::{Command, Entry, Log};
 use crate::machine::Machine;
 use crate::record::{Operation, Phase};
 use raft_core::payload::Content;
 use raft_core::{
-    Action, AppendEntries, AppendEntriesResponse, AppendOutcome, Chunk, Echo, Entries, Envelope,
-    Fate, HardState, Instant, LogIndex, LogPosition, LogWrite, Membership, Message, Node, NodeId,
-    RequestVote, RequestVoteResponse, RoleKind, Source, Status, Term, Ticket, Token, Verdict,
-    Write,
+    Action, AppendEntries, AppendEntriesResponse, AppendOutcome, Chunk, Config, Echo, Entries,
+    Envelope, Fate, HardState, Instant, LogIndex, LogPosition, LogWrite, Membership, Message,
+    NodeId, PeerStatus, RequestVote, RequestVoteResponse, RoleKind, Source, Status, Term, Ticket,
+    Token, Verdict, Write,
 };
 use std::fmt;
 use std::time::Duration;
+
+/// What a node shows of itself, taken down.
+#[derive(Clone, Debug)]
+pub(super) struct Opened {
+    pub(super) config: Config,
+    pub(super) peers: Vec<PeerStatus>,
+}
+
+impl Open for Opened {
+    fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn peer(&self, id: NodeId) -> Option<PeerStatus> {
+        self.peers.iter().find(|peer| peer.id == id).copied()
+    }
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct TestNode {
@@ -21,7 +38,7 @@ pub(super) struct TestNode {
     pub(super) life: u64,
     pub(super) status: Status,
     pub(super) membership: Membership,
-    pub(super) node: Option<Node>,
+    pub(super) node: Option<Opened>,
     pub(super) stored: Stored,
     pub(super) log: Log,
     pub(super) machine: Machine,
@@ -38,7 +55,7 @@ impl TestNode {
             life: self.life,
             status: Some(&self.status).filter(|_| self.running),
             membership: &self.membership,
-            node: self.node.as_ref(),
+            node: self.node.as_ref().map(|node| node as &dyn Open),
             stored: &self.stored,
             log: &self.log,
             machine: Some(&self.machine).filter(|_| self.running),
@@ -55,7 +72,10 @@ impl TestNode {
             life: view.life,
             status: view.status.copied().unwrap_or_else(|| blank(view.id)),
             membership: view.membership.clone(),
-            node: None,
+            node: view.node.map(|node| {
+                let peers = view.membership.members().filter_map(|id| node.peer(id)).collect();
+                Opened { config: node.config().clone(), peers }
+            }),
             stored: view.stored.clone(),
             log: view.log.clone(),
             machine: view.machine.cloned().unwrap_or_default(),

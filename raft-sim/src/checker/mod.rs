@@ -9,8 +9,8 @@ use crate::log::Log;
 use crate::machine::Machine;
 use crate::record::{Operation, Phase};
 use raft_core::{
-    Action, Envelope, Fate, Instant, LogIndex, LogPosition, Membership, Node, NodeId, RoleKind,
-    Status, Token,
+    Action, Config, Envelope, Fate, Instant, LogIndex, LogPosition, Membership, Node, NodeId,
+    PeerStatus, RoleKind, Status, Token,
 };
 use std::collections::BTreeSet;
 use std::fmt;
@@ -27,8 +27,8 @@ pub struct View<'a> {
     pub status: Option<&'a Status>,
     /// The membership by which it acts, or acted last.
     pub membership: &'a Membership,
-    /// The node, for what everybody may read: its configuration, and what it knows of its peers.
-    pub node: Option<&'a Node>,
+    /// The node, for what else everybody may read of it; `None` while it is down.
+    pub node: Option<&'a dyn Open>,
     /// What its disk holds.
     pub stored: &'a Stored,
     /// What its host would read: the disk's log with the writes on their way.
@@ -41,6 +41,25 @@ pub struct View<'a> {
     pub clock_offset: Duration,
     /// Its node's deadline, by its own clock.
     pub deadline: Option<Instant>,
+}
+
+/// What everybody may read of a node besides its status.
+pub trait Open: fmt::Debug {
+    /// Its configuration.
+    fn config(&self) -> &Config;
+
+    /// What it knows of a peer, as a leader.
+    fn peer(&self, id: NodeId) -> Option<PeerStatus>;
+}
+
+impl Open for Node {
+    fn config(&self) -> &Config {
+        self.config()
+    }
+
+    fn peer(&self, id: NodeId) -> Option<PeerStatus> {
+        self.peers().find(|peer| peer.id == id)
+    }
 }
 
 /// What happened to the node.

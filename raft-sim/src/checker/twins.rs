@@ -101,10 +101,11 @@ twins! {
     term_and_vote: TermAndVote, definitions, 20;
     lease_disjointness: LeaseDisjointness, messages, 3;
     fate: FateChecker, definitions, 3;
-    exactly_once: ExactlyOnce, definitions, 10;
+    exactly_once: ExactlyOnce, definitions, 5;
     no_disruption: NoDisruption, messages, 3;
     linearizability: Linearizability, definitions, 5;
-    requests_end: RequestsEnd, messages, 1;
+    requests_end: RequestsEnd, messages, 20;
+    bounds: Bounds, messages, 5;
     promise: Promise, messages, 3;
     output_gating: OutputGating, messages, 20;
     snapshot_coherence: SnapshotCoherence, states, 3;

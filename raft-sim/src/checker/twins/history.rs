@@ -131,9 +131,30 @@ pub(super) fn spoil(history: &mut History, choices: &mut Choices) {
         usize::try_from(choices.below(Question::Setup, bound)).expect("small")
     };
     let nth = below(history.len());
-    match below(10) {
+    match below(11) {
         0 => {
             history.remove(nth);
+        }
+        // A request ends twice, or a request that ends in time was asked for long ago.
+        10 => {
+            let twice = below(2) == 0;
+            for seen in &mut history[nth..] {
+                match &mut seen.what {
+                    What::Stepped { actions, .. } if twice => {
+                        let ends = |action: &&Action| {
+                            matches!(
+                                action,
+                                Action::ReadReady { .. } | Action::TransferEnded { .. }
+                            )
+                        };
+                        if let Some(end) = actions.iter().find(ends).cloned() {
+                            return actions.push(end);
+                        }
+                    }
+                    What::Asked { within, .. } if !twice => return *within = Duration::ZERO,
+                    _ => {}
+                }
+            }
         }
         1 => {
             let again = history[nth].clone();
@@ -174,7 +195,7 @@ pub(super) fn spoil(history: &mut History, choices: &mut Choices) {
             }
         }
         _ => {
-            let (id, dice, lasting) = (history[nth].id, [below(16), below(4), below(64)], below(2));
+            let (id, dice, lasting) = (history[nth].id, [below(19), below(4), below(64)], below(2));
             let mut last: Option<(Rc<TestNode>, Rc<TestNode>)> = None;
             for seen in &mut history[nth..] {
                 if lasting == 0 && last.is_some() {
@@ -327,6 +348,17 @@ fn spoil_node(node: &mut TestNode, [kind, near_by, nth]: [usize; 3]) {
             let _ = node.machine.apply(&entry(1, small(nth)));
         }
         14 => node.life += 1,
+        16 => {
+            let Some(node) = &mut node.node else { return };
+            let config = &mut node.config;
+            match nth % 4 {
+                0 => config.max_entries_per_message = 0,
+                1 => config.max_messages_in_flight = 0,
+                2 => config.max_entries_in_flight = 0,
+                _ => config.max_uncommitted = 0,
+            }
+        }
+        17 => status.pending_reads += nth * nth,
         _ => {
             status.role = RoleKind::Leader;
             status.term = Term(near(status.term.get(), near_by));

@@ -4,7 +4,8 @@ use super::definitions::{majority, stands_on, step, term_at};
 use super::history::{Seen, What};
 use crate::checker::fixture::TestNode;
 use raft_core::{
-    Action, AppendOutcome, Envelope, LogIndex, Message, NodeId, RoleKind, Term, Token, Verdict,
+    Action, AppendOutcome, Envelope, LogIndex, Message, NodeId, PeerPhase, RoleKind, Term, Token,
+    Verdict,
 };
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -82,6 +83,41 @@ pub(super) fn no_disruption(past: &[Seen], now: &Seen) -> bool {
                 }
                 _ => false,
             })
+    })
+}
+
+/// "What waits and what is on the way keeps to the configuration."
+pub(super) fn bounds(past: &[Seen], now: &Seen) -> bool {
+    let (Some((_, after)), Some(node)) = (step(now), &now.node().node) else { return true };
+    if after.pending_reads > node.config.max_pending_reads {
+        return false;
+    }
+    if after.role != RoleKind::Leader {
+        return true;
+    }
+    // The steps of this leader, back to the first one in its term.
+    let leads = |seen: &&Seen| {
+        let known = seen.node().node.is_some() && step(seen).is_some();
+        seen.id == now.id && known && seen.status().is_some_and(|s| s.role == RoleKind::Leader)
+    };
+    let in_term = |seen: &&Seen| seen.status().is_some_and(|s| s.term == after.term);
+    let steps = past.iter().chain([now]).rev().filter(leads).take_while(in_term);
+    let elected = steps.last().and_then(step).map(|(before, _)| before.last.index);
+    let settled = elected.unwrap_or_default().max(after.commit_index).get();
+    if after.last.index.get() > settled.saturating_add(node.config.max_uncommitted + 4) {
+        return false;
+    }
+    now.sent().all(|envelope| {
+        let Message::AppendEntries(append) = &envelope.message else { return true };
+        let peer = node.peers.iter().find(|peer| peer.id == envelope.to);
+        append.entries.is_empty()
+            || append.entries.count() <= node.config.max_entries_per_message
+                && peer.is_none_or(|peer| {
+                    let on_their_way = peer.next_index.get() - peer.match_index.get() - 1;
+                    peer.messages_in_flight <= node.config.max_messages_in_flight
+                        && (peer.phase != PeerPhase::Replicate
+                            || on_their_way <= node.config.max_entries_in_flight)
+                })
     })
 }
 
