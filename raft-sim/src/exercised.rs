@@ -81,6 +81,10 @@ exercised! {
     damaged_starts,
     /// Runs at whose end so many disks were lost that nobody could lead.
     beyond_repair,
+    /// Runs that ended with links that had been cut for long, and with a leader.
+    settled_serving,
+    /// Those that ended so and without one, as nobody could win.
+    settled_without,
     /// Processes started again.
     restarts,
     /// Messages lost.

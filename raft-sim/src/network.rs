@@ -105,6 +105,11 @@ impl Network {
         a == b || whole(a, b) && whole(b, a)
     }
 
+    /// Whether every link is whole, and lets everything through.
+    pub fn is_whole(&self, now: Instant) -> bool {
+        self.links.values().all(|link| !link.is_cut(now) && link.lost_kinds.is_empty())
+    }
+
     /// Cuts one direction.
     pub fn cut(&mut self, from: NodeId, to: NodeId) {
         self.change(from, to, Link::cut);

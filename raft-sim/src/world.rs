@@ -77,6 +77,8 @@ pub struct World {
     /// Whether every clock has kept within the drift bound so far.
     clocks_hold: bool,
     service: Option<NodeId>,
+    /// When some node last came to a term that nobody had before.
+    term_rose: Instant,
     hash: RollingHash,
     events: u64,
     /// How many things have happened at this moment.
@@ -131,6 +133,7 @@ impl World {
             operator_heard: Vec::new(),
             clocks_hold: true,
             service: None,
+            term_rose: Instant::ZERO,
             hash: RollingHash::new(),
             events: 0,
             at_once: 0,

@@ -54,7 +54,7 @@ impl Draw<'_> {
     }
 
     /// Who reaches whom.
-    fn reach(&mut self, ids: &[NodeId]) -> Fault {
+    pub(super) fn reach(&mut self, ids: &[NodeId]) -> Fault {
         let order = self.shuffled(ids);
         let whom = if self.one_in(2) { Whom::Leader } else { Whom::Node(order[0]) };
         let middle = order.len() / 2;

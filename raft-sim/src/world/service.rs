@@ -20,6 +20,9 @@ pub enum Service {
     CouldNot,
 }
 
+/// For how many T the term must have stood still at the end of a run in which everything comes right.
+const STILL: u32 = 5;
+
 impl World {
     /// Who serves, or could.
     pub fn service(&self) -> Service {
@@ -61,8 +64,10 @@ impl World {
         }
     }
 
-    /// Whether everything has come right: there is a leader, everybody has committed and applied the
-    /// same, and no client waits. To be asked after a time without faults.
+    /// Whether everything has come right: there is a leader, its term has stood still for a while,
+    /// everybody whom it reaches has committed and applied the same, and no client waits. To be asked
+    /// when nothing has changed for a long time. Where links are cut all that time there need not be a
+    /// leader, if no node can win.
     ///
     /// # Errors
     ///
@@ -74,15 +79,21 @@ impl World {
             Service::DidNot(id) => {
                 return fails(format!("there is no leader that can commit, and {id:?} could win"));
             }
-            Service::CouldNot => {
+            Service::CouldNot if self.network.is_whole(self.now) => {
                 return fails("no node can win an election any more".to_owned());
             }
+            Service::CouldNot => return self.nobody_waits(),
         };
+        let still = self.now.saturating_since(self.term_rose);
+        if still < self.setup.election_timeout * STILL {
+            return fails(format!("the term rose {still:?} ago, and nothing has happened"));
+        }
         let process = |host: &'_ Host| host.process.as_ref().map(|process| process.status);
         let reference = process(&self.hosts[&leader]).expect("it leads");
         for host in self.hosts.values() {
             let Some(process) = &host.process else { continue };
-            if !self.hosts[&leader].membership().contains(host.id()) {
+            let reached = self.network.joins(leader, host.id(), self.now);
+            if !reached || !self.hosts[&leader].membership().contains(host.id()) {
                 continue;
             }
             let status = process.status;
@@ -98,8 +109,12 @@ impl World {
                 return fails(format!("{status:?} has not finished what it was asked for"));
             }
         }
+        self.nobody_waits()
+    }
+
+    fn nobody_waits(&self) -> Result<(), Violation> {
         match self.clients.iter().position(Client::is_busy) {
-            Some(nth) => fails(format!("client {} still waits", nth + 1)),
+            Some(nth) => Err(self.violation("liveness", format!("client {} still waits", nth + 1))),
             None => Ok(()),
         }
     }
@@ -120,6 +135,11 @@ impl World {
         if self.is_beyond_repair() {
             self.exercised.beyond_repair += 1;
             return Ok(());
+        }
+        if !self.network.is_whole(self.now) {
+            let serves = matches!(self.service(), Service::Serves(_));
+            let seen = &mut self.exercised;
+            *(if serves { &mut seen.settled_serving } else { &mut seen.settled_without }) += 1;
         }
         self.converged()
     }

@@ -329,7 +329,10 @@ impl World {
                 _ => {}
             }
         }
-        seen.highest_term = seen.highest_term.max(after.term.get());
+        if after.term.get() > seen.highest_term {
+            seen.highest_term = after.term.get();
+            self.term_rose = self.now;
+        }
         seen.highest_commit = seen.highest_commit.max(after.commit_index.get());
     }
 }
