@@ -54,20 +54,28 @@ impl Case {
         case
     }
 
-    /// How many faults may go. Where everything must come right at the end, what is done at the last
-    /// moment ends the faults, and stays.
-    pub(super) fn faults(&self) -> usize {
+    /// Which faults may go. Where everything must come right at the end, what is done at the last
+    /// moment ends the faults, and stays as long as there is something that it ends.
+    pub(super) fn removable(&self) -> Vec<usize> {
         let timeline = &self.setup.timeline;
         let last = timeline.last().map_or(Instant::ZERO, |(at, _)| *at);
-        let quiet = timeline.iter().filter(|(at, _)| self.converges && *at == last).count();
-        timeline.len() - quiet
+        let storm = timeline.partition_point(|(at, _)| *at < last);
+        let stays = |(at, fault): &(Instant, Fault)| {
+            self.converges && *at == last && ends_something(fault, &self.setup, storm)
+        };
+        (0..timeline.len()).filter(|nth| !stays(&timeline[*nth])).collect()
+    }
+
+    pub(super) fn faults(&self) -> usize {
+        self.removable().len()
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "one signature for all parts")]
     pub(super) fn without_faults(&self, part: Range<usize>) -> Option<Self> {
-        let mut case = self.clone();
-        case.setup.timeline.drain(part);
-        Some(case)
+        let gone = &self.removable()[part];
+        let kept = self.setup.timeline.iter().enumerate().filter(|(nth, _)| !gone.contains(nth));
+        let timeline = kept.map(|(_, entry)| entry.clone()).collect();
+        Some(Self { setup: Setup { timeline, ..self.setup.clone() }, ..self.clone() })
     }
 
     pub(super) fn clients(&self) -> usize {
@@ -130,6 +138,41 @@ impl Case {
         setup.timeline =
             timeline.filter_map(|(at, fault)| Some((at, renamed_fault(fault, &name)?))).collect();
         Some(case)
+    }
+}
+
+/// Whether a repair undoes one of the first `storm` faults, or what is bad from the start.
+fn ends_something(repair: &Fault, setup: &Setup, storm: usize) -> bool {
+    let (link, disk, longest) = (setup.link, setup.disk, setup.election_timeout / 10);
+    let mut faults = setup.timeline[..storm].iter().map(|(_, fault)| fault);
+    match repair {
+        Fault::HealAll => faults.any(|fault| {
+            matches!(
+                fault,
+                Fault::Cut { .. }
+                    | Fault::Isolate { .. }
+                    | Fault::Reach { .. }
+                    | Fault::Flap { .. }
+                    | Fault::DropKind { .. }
+            )
+        }),
+        Fault::SetLink { .. } => {
+            link.loss_ppm > 0
+                || link.duplicate_ppm > 0
+                || link.max_delay > longest
+                || !setup.links.is_empty()
+                || faults.any(|fault| matches!(fault, Fault::SetLink { .. }))
+        }
+        Fault::SetDisk { node, .. } => {
+            disk.max_latency > longest
+                || faults.any(|fault| matches!(fault, Fault::SetDisk { node: n, .. } if n == node))
+        }
+        // A node may be down for many reasons, of which some name it.
+        Fault::ReleaseDisk { node }
+        | Fault::FreeDisk { node }
+        | Fault::Resume { node }
+        | Fault::Restart { node } => faults.any(|fault| fault.nodes().contains(node)),
+        _ => false,
     }
 }
 
@@ -294,12 +337,26 @@ mod tests {
 
     #[test]
     fn the_quiet_end_of_a_run_that_must_come_right_stays() {
-        let case = case(3);
+        let mut case = case(3);
         let all = case.setup.timeline.len();
-        let storm = Instant::ZERO.saturating_add(swarm::STORM);
-        let quiet = case.setup.timeline.iter().filter(|(at, _)| *at == storm).count();
-        assert!(quiet > case.nodes() * case.nodes());
+        let end = Instant::ZERO.saturating_add(swarm::STORM);
+        let storm = case.setup.timeline.partition_point(|(at, _)| *at < end);
+        assert!(all - storm > case.nodes() * case.nodes());
         assert_eq!(case.faults(), all);
-        assert_eq!(Case { converges: true, ..case }.faults(), all - quiet);
+        case.converges = true;
+        let named = |node| {
+            case.setup.timeline[..storm].iter().any(|(_, fault)| fault.nodes().contains(&node))
+        };
+        let restarts = |nth: &usize| match case.setup.timeline[*nth].1 {
+            Fault::Restart { node } => *nth >= storm && named(node),
+            _ => false,
+        };
+        assert!((storm..all).filter(restarts).count() > 1);
+        assert!(!case.removable().iter().any(restarts), "who was away comes back");
+        assert!((0..storm).all(|nth| case.removable().contains(&nth)));
+        // Without the faults there is nothing to end.
+        case.setup.timeline.drain(..storm);
+        (case.setup.link, case.setup.disk) = Default::default();
+        assert_eq!(case.faults(), all - storm);
     }
 }
