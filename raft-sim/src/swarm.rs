@@ -117,6 +117,12 @@ fn setup_of_storm(choices: &mut Choices, storm: Duration) -> Setup {
     for _ in 0..draw.index(4) {
         setup.clients.push(draw.client(&setup, !jumps));
     }
+    // Somebody reads at every node: who leads no more and answers all the same has readers, then.
+    if draw.one_in(5) {
+        for home in (1..=voters).map(NodeId) {
+            setup.clients.push(draw.reader(&setup, !jumps, home));
+        }
+    }
     // A node that is removed and never hears of it is held off by the full protection only.
     let kinds = Kinds {
         jumps,

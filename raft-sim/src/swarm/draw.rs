@@ -69,23 +69,28 @@ impl Draw<'_> {
 
     pub(super) fn client(&mut self, setup: &Setup, leases: bool) -> ClientSetup {
         let min_think = self.millis(1, 20);
-        let count = u64::try_from(setup.membership.voters().len()).expect("a few");
-        // One that reads wherever it is at home notices best who should not answer any more.
-        let home = self.one_in(4).then(|| setup.membership.voters()[self.index(count)]);
         ClientSetup {
             min_think,
             max_think: min_think + self.millis(0, 100),
-            write_percent: if home.is_some() { 0 } else { 50 },
-            query_percent: if home.is_some() { 100 } else { [0, 60][self.index(2)] },
+            write_percent: 50,
+            query_percent: [0, 60][self.index(2)],
             leases,
             own: false,
-            home,
+            home: None,
             ask_again: self.one_in(3).then(|| self.millis(20, 200)),
             keys: 1 + self.below(3),
             patience: self.millis(100, 1000),
             start: Instant::ZERO,
             stop: Instant::ZERO.saturating_add(self.storm + setup.election_timeout * 20),
         }
+    }
+
+    /// A client that reads at one node, whoever leads.
+    pub(super) fn reader(&mut self, setup: &Setup, leases: bool, home: NodeId) -> ClientSetup {
+        let client = self.client(setup, leases);
+        let max_think = client.min_think + Duration::from_millis(5);
+        let home = Some(home);
+        ClientSetup { write_percent: 0, query_percent: 100, max_think, home, ..client }
     }
 
     pub(super) fn snapshots(&mut self, timeout: Duration) -> SnapshotProfile {
