@@ -91,7 +91,7 @@ pub fn in_a_line(scenario: &Scenario, plays: &[Played]) -> String {
     };
     let Scenario { name, title, .. } = scenario;
     let count = scenario.rotations();
-    let mut text = format!("{INDENT}{style}{word:7}{style:#}{count}x {name:26}{title}\n");
+    let mut text = format!("{INDENT}{style}{word:7}{style:#}{count:>2}x {name:26}{title}\n");
     text.push_str(&failures(scenario, plays));
     text
 }
