@@ -101,13 +101,18 @@ fn kept(choices: Choices) -> Choices {
     if choices.is_recorded() { choices } else { choices.recorded() }
 }
 
-/// The same with links, or links and disks, that always take as long, and nothing decided.
+/// The same with hosts that do everything at once, with links, or links and disks, that always take as
+/// long, and nothing decided.
 fn steady(case: &Case) -> Vec<Case> {
     let Case { setup, answers, converges } = case;
+    let at_once = Setup { gathering: Duration::ZERO, build_delay: Duration::ZERO, ..setup.clone() };
     let mut setups = Vec::new();
-    for steady in simplify::steady_links(setup, answers) {
+    for steady in simplify::steady_links(&at_once, answers) {
         setups.extend(simplify::steady_disks(&steady, answers));
         setups.push(steady);
+    }
+    if at_once != *setup {
+        setups.push(at_once);
     }
     let case = |setup| Case { setup, answers: Answers::default(), converges: *converges };
     setups.into_iter().map(case).collect()
