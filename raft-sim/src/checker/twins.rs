@@ -94,7 +94,7 @@ macro_rules! twins {
 twins! {
     election_safety: ElectionSafety, definitions, 20;
     leader_append_only: LeaderAppendOnly, definitions, 2;
-    log_matching: LogMatching, definitions, 20;
+    log_matching: LogMatching, definitions, 10;
     commit_quorum: CommitQuorum, definitions, 20;
     leader_completeness: LeaderCompleteness, definitions, 10;
     state_machine_safety: StateMachineSafety, definitions, 20;
