@@ -250,6 +250,38 @@ mod tests {
         assert!(served > 75 && could_not > 20, "{served} served, {could_not} could not");
     }
 
+    /// What is wrong after so many T, of 200 ms each.
+    fn wrong_after(setup: &Setup, timeouts: u64) -> Option<String> {
+        let mut world = World::new(setup, Choices::seeded(1)).expect("sense");
+        let until = Instant::from_nanos(timeouts * 200_000_000);
+        assert_eq!(world.run_until(until, &mut Nobody), Ok(()));
+        world.converged().err().map(|violation| violation.sentence)
+    }
+
+    #[test]
+    fn where_links_stay_cut_those_have_caught_up_whom_the_leader_reaches() {
+        let mut alone = settled(3, &[(2, 3), (3, 2)], true);
+        alone.clients[0].stop = Instant::from_nanos(6_000_000_000);
+        assert_eq!(wrong_after(&alone, 60), None, "S1 lacks what was written since");
+        assert_eq!(wrong_after(&settled(3, &[], false), 60), None, "nobody can win");
+        let mut stopped = settled(3, &[(1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2)], false);
+        for node in [1, 2].map(NodeId) {
+            stopped.timeline.push((Instant::from_nanos(2_000_000_000), Fault::Pause { node }));
+        }
+        let wrong = wrong_after(&stopped, 60).expect("with every link whole somebody must lead");
+        assert!(wrong.contains("no node can win an election any more"), "{wrong}");
+    }
+
+    #[test]
+    fn a_term_that_has_just_risen_does_not_stand_still() {
+        let mut setup = settled(3, &[(1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2)], false);
+        let transfer = Fault::Transfer { node: None, to: None };
+        setup.timeline.push((Instant::from_nanos(9_800_000_000), transfer));
+        let wrong = wrong_after(&setup, 50).expect("a transfer raises the term");
+        assert!(wrong.starts_with("the term rose"), "{wrong}");
+        assert_eq!(wrong_after(&setup, 60), None);
+    }
+
     #[test]
     fn an_idle_group_comes_right_by_itself() {
         let cut = [(1, 1)];
