@@ -377,8 +377,8 @@ impl Search<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Case, ShrinkError, Shrunk, Size, script, shrink};
-    use crate::choice::Choices;
+    use super::{Case, ShrinkError, Shrunk, Size, script, shrink, steady};
+    use crate::choice::{Answers, Choices, Question};
     use crate::record::Nobody;
     use crate::scenario::Scenario;
     use crate::setup::{ClientSetup, Fault, Setup};
@@ -478,6 +478,32 @@ mod tests {
         let smaller = smaller(&shrunk.case);
         assert_eq!(smaller.len(), 1, "without the pause; the last node stays");
         assert!(smaller.iter().all(|case| !breaks(case, "liveness")));
+    }
+
+    #[test]
+    fn in_steady_worlds_nothing_is_decided_about_links_disks_and_hosts() {
+        let mut setup = stale_read().setup;
+        setup.gathering = Duration::from_millis(2);
+        setup.build_delay = Duration::from_millis(2);
+        let mostly = |nth| ((Question::Delay, nth), if nth < 3 { 250 } else { 4_000_000 });
+        let answers: Answers = (1..9).map(mostly).collect();
+        let case = Case { setup, answers, converges: false };
+        let cases = steady(&case);
+        assert!(cases.iter().all(|other| other.answers.is_empty() && *other != case));
+        let delays: Vec<_> = cases.iter().map(|case| case.setup.link.max_delay).collect();
+        assert_eq!(delays[0], case.setup.link.min_delay + Duration::from_millis(4), "as mostly");
+        let disks = cases.iter().filter(|other| other.setup.disk != case.setup.disk);
+        assert!(disks.clone().count() > 10);
+        for case in disks {
+            let choices = Choices::seeded(5).recorded();
+            let trial = Trial { setup: case.setup.clone(), choices, converges: false };
+            let tape = trial.run(&mut Nobody).expect("it makes sense").tape;
+            let decided = |of| tape.iter().filter(|choice| choice.question == of).count();
+            let kinds =
+                [Question::Delay, Question::DiskLatency, Question::Gathering, Question::BuildDelay];
+            assert_eq!(kinds.map(decided), [0; 4]);
+            assert!(decided(Question::Think) > 10, "clients are as they were");
+        }
     }
 
     #[test]

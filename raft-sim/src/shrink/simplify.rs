@@ -226,8 +226,8 @@ fn up(duration: Duration, unit: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::{answers, client, edits, fault};
-    use crate::choice::{Choices, Question};
+    use super::{answers, client, edits, fault, steady_disks, steady_links, thinking};
+    use crate::choice::{Answers, Choices, Question};
     use crate::setup::{Setup, SetupError};
     use crate::swarm;
 
@@ -237,7 +237,10 @@ mod tests {
             let drawn = swarm::setup(&mut Choices::seeded(seed));
             let faults = (0..drawn.timeline.len()).flat_map(|nth| fault(&drawn, nth));
             let clients = (0..drawn.clients.len()).flat_map(|nth| client(&drawn, nth, false));
-            for setup in faults.chain(clients) {
+            let calm = Answers::default();
+            let steady = steady_links(&drawn, &calm).into_iter().chain(steady_disks(&drawn, &calm));
+            let thinking = (0..drawn.clients.len()).flat_map(|nth| thinking(&drawn, nth, &calm));
+            for setup in faults.chain(clients).chain(steady).chain(thinking) {
                 assert_eq!(setup.check(), Ok(()), "seed {seed}");
                 assert!(setup.timeline.is_sorted_by_key(|(at, _)| *at), "seed {seed}");
             }

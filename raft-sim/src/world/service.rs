@@ -86,7 +86,8 @@ impl World {
         };
         let still = self.now.saturating_since(self.term_rose);
         if still < self.setup.election_timeout * STILL {
-            return fails(format!("the term rose {still:?} ago, and nothing has happened"));
+            let millis = still.as_millis();
+            return fails(format!("the term rose {millis} ms ago, with nothing to make it rise"));
         }
         let process = |host: &'_ Host| host.process.as_ref().map(|process| process.status);
         let reference = process(&self.hosts[&leader]).expect("it leads");
