@@ -28,6 +28,8 @@ pub mod invariants;
 mod recovery;
 mod status;
 
+mod step;
+
 mod node;
 
 pub use action::{Action, Chunk, Fate, LogWrite, RoleKind, Source, TransferOutcome, Write};

@@ -1,17 +1,14 @@
-//! The node: `step` = admit → dispatch → settle → check.
+//! The node: `step` = admit → dispatch → settle → check. The first three stand in `step`.
 
 use crate::action::{Action, Fate};
 use crate::config::Config;
 use crate::entries::Snapshot;
-use crate::error::{ConfigError, IgnoreReason, RecoveryError, RejectReason, StartError};
+use crate::error::{ConfigError, RecoveryError, StartError};
 use crate::input::{Input, Recovered};
 use crate::invariants::{self, Broken};
 use crate::membership::Membership;
-use crate::message::{Envelope, Message};
+use crate::protocol::read;
 use crate::protocol::transition::become_follower;
-use crate::protocol::{
-    admission, election, read, reconfiguration, replication, snapshot, transfer,
-};
 use crate::recovery::recover_log;
 use crate::state::core::Core;
 use crate::state::disk::Disk;
@@ -19,6 +16,7 @@ use crate::state::rng::Rng;
 use crate::state::role::{Follower, Role};
 use crate::state::timers::{Deadline, Timers};
 use crate::status::{PeerStatus, Standing, Status};
+use crate::step;
 use crate::types::{Instant, LIMIT, LogIndex, LogPosition, Round, Ticket};
 use alloc::vec::Vec;
 use core::borrow::Borrow;
@@ -160,14 +158,16 @@ impl Node {
         }
         for (nth, input) in inputs.into_iter().enumerate() {
             let input: &Input = input.borrow();
-            if let Err(refusal) = self.take(input, nth, late, actions) {
+            if let Err(refusal) =
+                step::take(&mut self.core, &mut self.role, input, nth, late, actions)
+            {
                 actions.extend(refusal.answer(input));
             }
             if self.core.disk.ends_before(nth) && input.carries_commands() {
                 self.core.disk.close_chunk();
             }
         }
-        self.settle(actions);
+        step::settle(&mut self.core, &mut self.role, actions);
         if self.core.clock_is_behind {
             read::forget_leases(&mut self.core, &mut self.role);
         }
@@ -248,252 +248,8 @@ impl Node {
     pub fn check(&self) -> Result<(), Broken> {
         invariants::check(&self.core, &self.role)
     }
-
-    /// One input. An `Err` has changed nothing.
-    fn take(
-        &mut self,
-        input: &Input,
-        nth: usize,
-        late: bool,
-        actions: &mut Vec<Action>,
-    ) -> Result<(), Refusal> {
-        let (core, role) = (&mut self.core, &mut self.role);
-        match *input {
-            _ if late => return Err(Refusal::of_late(input)),
-            Input::Message(ref envelope) => {
-                admission::check(core, role, envelope)?;
-                self.receive(envelope, nth, actions)?;
-            }
-            Input::Wake => self.wake(actions),
-            Input::Propose { token, count } => {
-                let first = replication::on_propose(core, role, count, nth)?;
-                actions.push(Action::Accepted { token, first, count });
-            }
-            Input::Persisted { ticket } => {
-                core.disk.completed(ticket).ok_or(IgnoreReason::UnknownTicket)?;
-            }
-            Input::Campaign => election::on_campaign(core, role)?,
-            Input::Read { token, consistency } => read::on_read(core, role, token, consistency)?,
-            Input::ChangeMembership { token, ref target } => {
-                let first = reconfiguration::on_change(core, role, target)?;
-                actions.push(Action::Accepted { token, first, count: 1 });
-            }
-            Input::TransferLeadership { token, to } => transfer::on_request(core, role, token, to)?,
-            Input::SnapshotTaken { position } => snapshot::on_taken(core, position)?,
-            Input::SnapshotSent { to, position, outcome } => match role {
-                Role::Leader(leader) => snapshot::on_sent(core, leader, to, position, outcome)?,
-                Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
-                    return Err(IgnoreReason::Stale.into());
-                }
-            },
-            Input::SnapshotInstalled { position, outcome } => {
-                snapshot::on_installed(core, role, position, outcome)?;
-            }
-            Input::PeerUnreachable { peer } => match role {
-                Role::Leader(leader) => replication::on_unreachable(core, leader, peer)?,
-                Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {}
-            },
-        }
-        Ok(())
-    }
-
-    /// The rules about terms, which come before all others (Raft paper, 5.1), and then the handler
-    /// of the message. Pre-votes ask about a later term than the sender's: they have rules of their
-    /// own, and so has a vote request within a lease.
-    fn receive(
-        &mut self,
-        envelope: &Envelope,
-        nth: usize,
-        actions: &mut Vec<Action>,
-    ) -> Result<(), IgnoreReason> {
-        let (core, role) = (&mut self.core, &mut self.role);
-        let Envelope { from, term, message, .. } = envelope;
-        let (lower, higher) = (*term < core.term(), *term > core.term());
-        match message {
-            Message::PreVote(_) | Message::PreVoteResponse(_) | Message::RequestVote(_) => {}
-            Message::AppendEntries(_) | Message::InstallSnapshot(_) if lower => {
-                replication::refuse_stale_leader(core, *from);
-                return Ok(());
-            }
-            Message::AppendEntries(_) | Message::InstallSnapshot(_) => {
-                if higher || role.leader() != Some(*from) {
-                    become_follower(core, role, *term, Some(*from));
-                }
-            }
-            Message::RequestVoteResponse(_)
-            | Message::AppendEntriesResponse(_)
-            | Message::TimeoutNow
-            | Message::ReadIndex(_)
-            | Message::ReadIndexResponse(_) => {
-                if lower {
-                    return Err(IgnoreReason::Stale);
-                }
-                if higher {
-                    become_follower(core, role, *term, None);
-                    return Ok(());
-                }
-            }
-        }
-        self.dispatch(envelope, nth, actions)
-    }
-
-    /// Who handles what: every role, every message.
-    fn dispatch(
-        &mut self,
-        envelope: &Envelope,
-        nth: usize,
-        actions: &mut Vec<Action>,
-    ) -> Result<(), IgnoreReason> {
-        use Message as M;
-        use Role::{Candidate, Follower, Leader, PreCandidate};
-        let (core, role) = (&mut self.core, &mut self.role);
-        let (from, term) = (envelope.from, envelope.term);
-        match (role, &envelope.message) {
-            (role, M::PreVote(m)) => election::on_pre_vote(core, role, from, term, m),
-            (role, M::PreVoteResponse(m)) => {
-                election::on_pre_vote_response(core, role, from, term, m)?;
-            }
-            (role, M::RequestVote(m)) => election::on_request_vote(core, role, from, term, m),
-            (Candidate(candidate), M::RequestVoteResponse(m)) => {
-                election::on_request_vote_response(core, candidate, from, m)?;
-            }
-            (Follower(_) | PreCandidate(_) | Leader(_), M::RequestVoteResponse(_)) => {
-                return Err(IgnoreReason::Stale);
-            }
-            (Follower(follower), M::AppendEntries(m)) => {
-                replication::on_append_entries(core, follower, from, nth, m);
-            }
-            (Follower(follower), M::InstallSnapshot(m)) => {
-                snapshot::on_install(core, follower, from, m, actions);
-            }
-            (
-                PreCandidate(_) | Candidate(_) | Leader(_),
-                M::AppendEntries(_) | M::InstallSnapshot(_),
-            ) => unreachable!("whoever hears a leader of its own or a later term follows it first"),
-            (Leader(leader), M::AppendEntriesResponse(m)) => {
-                replication::on_append_entries_response(core, leader, from, m)?;
-            }
-            (Follower(_) | PreCandidate(_) | Candidate(_), M::AppendEntriesResponse(_)) => {
-                return Err(IgnoreReason::Stale);
-            }
-            (role, M::TimeoutNow) => transfer::on_timeout_now(core, role, from)?,
-            (role, M::ReadIndex(m)) => read::on_read_index(core, role, from, m)?,
-            (Follower(follower), M::ReadIndexResponse(m)) => {
-                read::on_read_index_response(follower, from, m, actions)?;
-            }
-            (PreCandidate(_) | Candidate(_) | Leader(_), M::ReadIndexResponse(_)) => {
-                return Err(IgnoreReason::Stale);
-            }
-        }
-        Ok(())
-    }
-
-    /// Acts on every deadline that has passed.
-    fn wake(&mut self, actions: &mut Vec<Action>) {
-        let (core, role) = (&mut self.core, &mut self.role);
-        if core.timers.is_due(Deadline::Election, core.now) {
-            election::on_election_timeout(core, role);
-        }
-        if core.timers.is_due(Deadline::CheckQuorum, core.now) {
-            election::on_check_quorum(core, role);
-        }
-        if core.timers.is_due(Deadline::Disk, core.now) {
-            transfer::on_disk_timeout(core, role, actions);
-        }
-        if core.timers.is_due(Deadline::Transfer, core.now) {
-            transfer::on_timeout(core, role);
-        }
-        if core.timers.is_due(Deadline::Read, core.now) {
-            read::on_timeout(core, role);
-        }
-        if let Role::Leader(leader) = role
-            && core.timers.is_due(Deadline::Heartbeat, core.now)
-        {
-            replication::on_heartbeat_timeout(core, leader);
-        }
-    }
-
-    /// Draws the consequences of all inputs, in one fixed order: votes, commit, the write that makes
-    /// it all durable, what is to be sent, what is to be applied.
-    fn settle(&mut self, actions: &mut Vec<Action>) {
-        let (core, role) = (&mut self.core, &mut self.role);
-        election::settle_votes(core, role);
-        let mut asks = false;
-        if let Role::Leader(leader) = role {
-            replication::settle_commit(core, leader);
-            reconfiguration::settle(core, leader);
-            transfer::settle(core, leader, actions);
-            asks = read::settle_leader(core, leader, actions);
-            leader.heartbeat_due |= asks;
-        }
-        if core.disk.lacks(&core.hard_state) {
-            actions.push(Action::Persist(core.disk.issue(&core.hard_state, core.now)));
-        }
-        match role {
-            Role::Leader(leader) => {
-                replication::settle_sends(core, leader, actions);
-                if asks {
-                    read::asked(core, leader);
-                }
-            }
-            Role::Follower(follower) => {
-                replication::settle_answer(core, follower, actions);
-                read::settle_follower(core, follower);
-            }
-            Role::PreCandidate(_) | Role::Candidate(_) => {}
-        }
-        core.hand_out_messages(actions);
-        if core.last_applied < core.commit_index {
-            core.hand_out_applies(actions);
-        }
-        if !core.ended.is_empty() {
-            actions.append(&mut core.ended);
-        }
-        core.timers.set(Deadline::Read, read::deadline(core, role));
-        core.timers.set(Deadline::Disk, transfer::disk_deadline(core, role));
-    }
 }
 
 /// Deadlines must not run over the end of the clock: T is at most a day, and the last moment of an
 /// election lies less than 2T ahead.
 const LAST_MOMENT: Instant = Instant::from_nanos(u64::MAX - 2 * 24 * 60 * 60 * 1_000_000_000);
-
-/// Why an input was refused, by the rules for requests or for everything else.
-enum Refusal {
-    Ignored(IgnoreReason),
-    Rejected(RejectReason),
-}
-
-impl Refusal {
-    /// What the runtime hears of it.
-    fn answer(self, input: &Input) -> Option<Action> {
-        match (self, input) {
-            (Self::Ignored(reason), Input::Message(envelope)) => {
-                Some(Action::Ignored { from: Some(envelope.from), reason })
-            }
-            (Self::Ignored(reason), _) => Some(Action::Ignored { from: None, reason }),
-            (Self::Rejected(reason), _) => {
-                input.token().map(|token| Action::Rejected { token, reason })
-            }
-        }
-    }
-
-    fn of_late(input: &Input) -> Self {
-        match input.token() {
-            Some(_) => Self::Rejected(RejectReason::ClockOutOfRange),
-            None => Self::Ignored(IgnoreReason::ClockOutOfRange),
-        }
-    }
-}
-
-impl From<IgnoreReason> for Refusal {
-    fn from(reason: IgnoreReason) -> Self {
-        Self::Ignored(reason)
-    }
-}
-
-impl From<RejectReason> for Refusal {
-    fn from(reason: RejectReason) -> Self {
-        Self::Rejected(reason)
-    }
-}

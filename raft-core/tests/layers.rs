@@ -44,6 +44,7 @@ const ORDER: &[&str] = &[
     "invariants",
     "recovery",
     "status",
+    "step",
     "node",
     "lib",
 ];
