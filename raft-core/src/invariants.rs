@@ -102,7 +102,10 @@ fn check_timers(core: &Core, role: &Role) -> Result<(), Broken> {
         set(Deadline::CheckQuorum) == (leads && core.has_leases()),
         "leaders check their quorum",
     )?;
-    holds(set(Deadline::Election) <= !leads, "a leader does not wait for an election")
+    holds(
+        set(Deadline::Election) == (!leads && core.has_a_vote()),
+        "who may hold an election waits for one, and only they",
+    )
 }
 
 fn holds(condition: bool, invariant: &'static str) -> Result<(), Broken> {

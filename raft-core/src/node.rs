@@ -7,7 +7,7 @@ use crate::error::{ConfigError, RecoveryError, StartError};
 use crate::input::{Input, Recovered};
 use crate::invariants::{self, Broken};
 use crate::membership::Membership;
-use crate::protocol::read;
+use crate::protocol::{election, read};
 use crate::protocol::transition::become_follower;
 use crate::recovery::recover_log;
 use crate::state::core::Core;
@@ -124,6 +124,7 @@ impl Node {
         let mut role = Role::Follower(Follower::default());
         let term = core.term();
         become_follower(&mut core, &mut role, term, None);
+        election::settle_timer(&mut core, &role);
         let told = Standing::of(&core, &role);
         Ok(Self { core, role, told })
     }

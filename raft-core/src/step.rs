@@ -211,6 +211,7 @@ pub(crate) fn settle(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>
     if !core.ended.is_empty() {
         actions.append(&mut core.ended);
     }
+    election::settle_timer(core, role);
     core.timers.set(Deadline::Read, read::deadline(core, role));
     core.timers.set(Deadline::Disk, transfer::disk_deadline(core, role));
 }

@@ -19,7 +19,7 @@ use core::time::Duration;
 /// The election timer has run out, or a round has taken too long: once more (N1, N10, N16).
 pub(crate) fn on_election_timeout(core: &mut Core, role: &mut Role) {
     if !core.may_campaign() {
-        core.timers.set(Deadline::Election, None);
+        core.reset_election_timer();
     } else if core.installing.is_some() || core.disk_hangs() || waits_for_own_vote(core, role) {
         core.reset_election_timer();
     } else if core.now < core.lease_until {
@@ -155,6 +155,18 @@ pub(crate) fn settle_votes(core: &mut Core, role: &mut Role) {
         && quorum::has_quorum(core.membership(), |id| id == core.id() || granted.contains(id))
     {
         become_leader(core, role);
+    }
+}
+
+/// Only who may hold an election waits for one. It is decided after the commit has moved: the
+/// membership in force may be known to be committed since, or undone.
+pub(crate) fn settle_timer(core: &mut Core, role: &Role) {
+    let waits = core.timers.get(Deadline::Election).is_some();
+    let may = !matches!(role, Role::Leader(_)) && core.has_a_vote();
+    if may && !waits {
+        core.reset_election_timer();
+    } else if waits && !may {
+        core.timers.set(Deadline::Election, None);
     }
 }
 

@@ -66,10 +66,6 @@ pub(crate) fn on_append_entries(
         return reject(core, from, m.probe, AppendOutcome::Mismatched { rejected: m.prev, hint });
     }
     accept(core, m, nth);
-    if core.timers.get(Deadline::Election).is_none() {
-        // The membership may have made this node a voter.
-        core.reset_election_timer();
-    }
 
     let last = m.last_position().index;
     follower.verified = follower.verified.max(last);

@@ -72,11 +72,13 @@ impl Core {
         self.log.membership()
     }
 
-    /// Whether this node has a say in elections: it is a voter in the membership in force or in the
-    /// newest committed one.
+    /// Whether this node has a say in elections: it is a voter in the membership in force or, unless
+    /// that one is known to be committed, in the last different one before it. (Any earlier one would
+    /// be too many: a restart forgets what is committed, and would revive all of them.)
     pub(crate) fn has_a_vote(&self) -> bool {
         let votes_in = |membership: &Membership| membership.is_voter(self.id());
-        votes_in(self.membership()) || votes_in(self.log.membership_at(self.commit_index))
+        votes_in(self.membership())
+            || self.log.membership_before(self.commit_index).is_some_and(votes_in)
     }
 
     /// Whether this node may hold an election: it has a vote, and neither the terms nor the log have
@@ -111,13 +113,15 @@ impl Core {
         self.round
     }
 
-    /// Puts the election off: T and a random time in `[0, T)` from now, drawn anew each time (N4). A
-    /// node without a vote waits for ever.
+    /// Resets the election timer: T and a random time in `[0, T)` from now, drawn anew each time (N4).
+    /// A node that has no vote in its own membership draws from `[0, 2T)`: the others go first, but
+    /// not always, for their requests reset its timer.
     pub(crate) fn reset_election_timer(&mut self) {
-        let timeout = self.config.election_timeout;
-        let jitter = Duration::from_nanos(self.rng.below(self.config.timeout_nanos()));
-        let at = self.now.saturating_add(timeout).saturating_add(jitter);
-        self.timers.set(Deadline::Election, self.has_a_vote().then_some(at));
+        let votes = self.membership().is_voter(self.id());
+        let spread = self.config.timeout_nanos() * if votes { 1 } else { 2 };
+        let jitter = Duration::from_nanos(self.rng.below(spread));
+        let at = self.now.saturating_add(self.config.election_timeout).saturating_add(jitter);
+        self.timers.set(Deadline::Election, Some(at));
     }
 
     /// Queues a message. It leaves when what it rests on is durable; a message of the same kind to

@@ -93,6 +93,17 @@ impl Log {
         }
     }
 
+    /// The newest membership that differs from the one in force and may still count: what a log holds
+    /// above `commit` may be undone, and what stands at `commit` is the last that is known to be in
+    /// force. `None` if the one in force is known to be committed.
+    pub(crate) fn membership_before(&self, commit: LogIndex) -> Option<&Membership> {
+        let in_force = self.membership();
+        let uncommitted = self.memberships.iter().rev().take_while(|(index, _)| *index > commit);
+        let newer = uncommitted.map(|(_, membership)| &**membership);
+        let settled = core::iter::once_with(|| self.membership_at(commit.max(self.start().index)));
+        newer.chain(settled).find(|membership| *membership != in_force)
+    }
+
     /// The last index from `from` on, up to `through`, that has the term of `from`.
     pub(crate) fn end_of_term(&self, from: LogIndex, through: LogIndex) -> Option<LogPosition> {
         let at = self.run_at(from)?;
