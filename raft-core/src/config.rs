@@ -67,11 +67,13 @@ pub struct Config {
     /// By how much the rate of any clock of the cluster may be off, in parts per million: a lease is
     /// shorter than what was promised by twice this. At most 100 000; by default 1000.
     pub clock_drift_ppm: u32,
-    /// A leader whose oldest write has waited longer gives up its office: a hung disk must not keep
-    /// it. At least 1 µs, at most one day; by default 2T.
+    /// A disk hangs if writes wait and none completes for so long. A leader whose disk hangs hands
+    /// over or steps down, and a follower is silent to its leader until a write completes: who can
+    /// write nothing helps nobody to commit. At least 1 µs, at most one day; by default 2T.
     pub disk_timeout: Duration,
-    /// For how long a snapshot may be on its way to a peer before it is taken as lost. At least 1 µs,
-    /// at most one day; by default 60T.
+    /// For how long a snapshot may be on its way to a peer before it is taken as lost, and for how
+    /// long a node may install one before it is silent to its leader. At least 1 µs, at most one
+    /// day; by default 60T.
     pub snapshot_timeout: Duration,
 }
 

@@ -124,6 +124,8 @@ pub enum Verdict {
     StaleLog,
     /// No: the vote of this term went to another, or another was elected in it (N11).
     AlreadyVoted,
+    /// No: the disk of the answering node hangs, so that it could give no vote.
+    DiskHangs,
 }
 
 /// Entries of the leader's log that follow `prev` (Raft paper, 5.3).

@@ -7,8 +7,8 @@ use crate::error::{ConfigError, RecoveryError, StartError};
 use crate::input::{Input, Recovered};
 use crate::invariants::{self, Broken};
 use crate::membership::Membership;
-use crate::protocol::{election, read};
 use crate::protocol::transition::become_follower;
+use crate::protocol::{election, read};
 use crate::recovery::recover_log;
 use crate::state::core::Core;
 use crate::state::disk::Disk;
@@ -105,6 +105,7 @@ impl Node {
             clock_is_behind: false,
             untimed: round,
             installing: None,
+            installing_since: Instant::ZERO,
             ended: Vec::new(),
             commit_index: start.max(applied),
             last_applied: start.max(applied),

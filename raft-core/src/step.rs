@@ -34,7 +34,7 @@ pub(crate) fn take(
             actions.push(Action::Accepted { token, first, count });
         }
         Input::Persisted { ticket } => {
-            core.disk.completed(ticket).ok_or(IgnoreReason::UnknownTicket)?;
+            core.disk.completed(ticket, core.now).ok_or(IgnoreReason::UnknownTicket)?;
         }
         Input::Campaign => election::on_campaign(core, role)?,
         Input::Read { token, consistency } => read::on_read(core, role, token, consistency)?,

@@ -43,6 +43,8 @@ exercised! {
     refused_for_log,
     /// Votes refused because another had it already.
     refused_for_vote,
+    /// Pre-votes refused because the disk of the node that was asked hung.
+    refused_for_disk,
     /// Appends refused because the log did not match.
     mismatches,
     /// Writes that dropped entries.
@@ -218,6 +220,7 @@ impl Exercised {
             Verdict::LeaderAlive => self.refused_for_leader += 1,
             Verdict::StaleLog => self.refused_for_log += 1,
             Verdict::AlreadyVoted => self.refused_for_vote += 1,
+            Verdict::DiskHangs => self.refused_for_disk += 1,
             Verdict::Granted | Verdict::StaleTerm => {}
         }
     }

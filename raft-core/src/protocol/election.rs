@@ -53,6 +53,8 @@ pub(crate) fn on_pre_vote(core: &mut Core, role: &Role, from: NodeId, term: Term
         Verdict::LeaderAlive
     } else if term < core.term() {
         Verdict::StaleTerm
+    } else if core.disk_hangs() {
+        Verdict::DiskHangs
     } else {
         up_to_date(core, m.last)
     };

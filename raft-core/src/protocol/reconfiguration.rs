@@ -53,8 +53,12 @@ pub(crate) fn settle(core: &mut Core, leader: &mut Leader) {
         return;
     }
     if core.membership().is_joint() {
-        let target = core.membership().without_outgoing();
-        return put_in_force(core, leader, target);
+        // The one that holds a permit must not be left behind: its log is level now.
+        if leader.transfer.as_ref().is_none_or(|transfer| !transfer.permitted) {
+            let target = core.membership().without_outgoing();
+            put_in_force(core, leader, target);
+        }
+        return;
     }
     if !core.membership().is_voter(core.id())
         && leader.transfer.is_none()

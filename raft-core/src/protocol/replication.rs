@@ -92,6 +92,10 @@ pub(crate) fn settle_answer(core: &mut Core, follower: &mut Follower, actions: &
         return;
     }
     let match_index = follower.verified.min(core.disk.durable_index());
+    if core.is_stuck() {
+        // What it is asked again it answers when it is well again.
+        follower.answer_now = false;
+    }
     if !follower.answer_now && match_index <= follower.acknowledged {
         return;
     }
@@ -229,7 +233,7 @@ pub(crate) fn settle_sends(core: &mut Core, leader: &mut Leader, actions: &mut V
 
 /// Tells the leader that nothing was taken, if it has asked.
 fn reject(core: &mut Core, leader: NodeId, probe: Option<Probe>, outcome: AppendOutcome) {
-    if let Some(probe) = probe {
+    if let Some(probe) = probe.filter(|_| !core.is_stuck()) {
         let echo = Some(echo(core, probe));
         respond(core, leader, outcome, echo);
     }

@@ -79,7 +79,9 @@ pub(crate) fn on_install(
     on_contact(core, follower, from, None);
     let position = m.snapshot.position;
     if core.installing.is_some() {
-        respond(core, from, AppendOutcome::Installing, None);
+        if !core.is_stuck() {
+            respond(core, from, AppendOutcome::Installing, None);
+        }
     } else if core.log.matches(position) {
         follower.verified = follower.verified.max(position.index.min(core.log.last_index()));
         core.advance_commit(position.index);
@@ -91,6 +93,7 @@ pub(crate) fn on_install(
         }
         core.hand_out_applies(actions);
         core.installing = Some(m.snapshot.clone());
+        core.installing_since = core.now;
         actions.push(Action::InstallSnapshot { snapshot: m.snapshot.clone() });
     }
 }

@@ -48,10 +48,12 @@ pub(crate) fn best_voter(core: &Core, leader: &Leader) -> Option<NodeId> {
     others.max_by_key(|id| leader.peer(*id).map(|p| (lives(p.heard_at), p.match_index)))
 }
 
-/// The permit leaves as soon as the other holds all of the log.
+/// The permit leaves as soon as the other holds all of the log, and again with each heartbeat until
+/// the transfer ends: it may be lost. Nothing is appended meanwhile, or the other could not win.
 pub(crate) fn settle(core: &Core, leader: &mut Leader, actions: &mut Vec<Action>) {
-    let Some(Transfer { to, permitted: false, .. }) = leader.transfer else { return };
-    if leader.peer(to).is_some_and(|peer| peer.match_index == core.log.last_index()) {
+    let Some(Transfer { to, permitted, .. }) = leader.transfer else { return };
+    let is_level = || leader.peer(to).is_some_and(|p| p.match_index == core.log.last_index());
+    if if permitted { leader.heartbeat_due } else { is_level() } {
         permit(core, leader, to, actions);
     }
 }
@@ -95,22 +97,24 @@ pub(crate) fn on_timeout_now(
     Ok(())
 }
 
-/// When the leader's oldest write will have waited too long. A lone voter has nobody to hand over to,
+/// When the leader's disk will hang. A lone voter has nobody to hand over to,
 /// and holds up nobody.
 pub(crate) fn disk_deadline(core: &Core, role: &Role) -> Option<Instant> {
-    let since = core.disk.waiting_since().filter(|_| matches!(role, Role::Leader(_)))?;
+    let since = core.disk.stalled_since().filter(|_| matches!(role, Role::Leader(_)))?;
     let keeps_others_waiting = !core.membership().is_lone_voter(core.id());
     keeps_others_waiting.then(|| since.saturating_add(core.config.disk_timeout))
 }
 
-/// The oldest write has waited too long: a leader with a hung disk must not keep the office. It hands
+/// The disk hangs: a leader that can write nothing must not keep leading. It hands
 /// over to the best voter there is, without waiting for it to catch up, and steps down.
 pub(crate) fn on_disk_timeout(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
     let Role::Leader(leader) = role else { return };
     if !core.disk_hangs() {
         return;
     }
-    if let Some(to) = best_voter(core, leader) {
+    // One permit at a time: two candidates would split the vote.
+    let permitted = leader.transfer.as_ref().is_some_and(|transfer| transfer.permitted);
+    if let Some(to) = best_voter(core, leader).filter(|_| !permitted) {
         permit(core, leader, to, actions);
     }
     become_follower(core, role, core.term(), None);

@@ -52,6 +52,8 @@ pub(crate) struct Core {
     pub(crate) round: Round,
     /// The snapshot that the runtime is installing: until it has, no log is written.
     pub(crate) installing: Option<Snapshot>,
+    /// When it was told to; means nothing while it installs none.
+    pub(crate) installing_since: Instant,
     /// Requests that ended with the role that took them; empty between two calls.
     pub(crate) ended: Vec<Action>,
     /// What is to be sent as soon as the hard state is durable; all of it dies with the term.
@@ -92,10 +94,19 @@ impl Core {
         (LIMIT - OWN_ENTRIES).saturating_sub(self.log.last_index().get())
     }
 
-    /// Whether the oldest write has waited too long.
+    /// Whether the disk hangs: writes wait, and none has completed for `disk_timeout`.
     pub(crate) fn disk_hangs(&self) -> bool {
-        let since = self.disk.waiting_since();
+        let since = self.disk.stalled_since();
         since.is_some_and(|at| at.saturating_add(self.config.disk_timeout) <= self.now)
+    }
+
+    /// Whether this node is of no use to a leader: its disk hangs, or the install of a snapshot takes
+    /// longer than `snapshot_timeout`. It is silent then, as if it were dead, for a leader that hears
+    /// a quorum and can commit nothing would keep the others from electing one that can.
+    pub(crate) fn is_stuck(&self) -> bool {
+        let installs = self.installing.is_some()
+            && self.installing_since.saturating_add(self.config.snapshot_timeout) <= self.now;
+        installs || self.disk_hangs()
     }
 
     pub(crate) fn has_leases(&self) -> bool {

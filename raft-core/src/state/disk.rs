@@ -28,6 +28,8 @@ pub(crate) struct Disk {
     /// The next ticket.
     next: Ticket,
     in_flight: VecDeque<InFlight>,
+    /// When a write was last said to be durable.
+    progress_at: Instant,
     durable_hard_state: HardState,
     /// The newest hard state that was handed out for writing.
     issued_hard_state: HardState,
@@ -64,6 +66,7 @@ impl Disk {
             first,
             next: first,
             in_flight: VecDeque::new(),
+            progress_at: Instant::ZERO,
             durable_hard_state: hard_state,
             issued_hard_state: hard_state,
             durable_index,
@@ -86,9 +89,10 @@ impl Disk {
         self.durable_hard_state == *hard_state
     }
 
-    /// When the oldest write that is not durable yet was handed out.
-    pub(crate) fn waiting_since(&self) -> Option<Instant> {
-        self.in_flight.front().map(|write| write.issued_at)
+    /// Since when writes wait and none completes. Progress counts, not age: where one fsync serves
+    /// many writes, each waits for the one before its own too.
+    pub(crate) fn stalled_since(&self) -> Option<Instant> {
+        self.in_flight.front().map(|write| write.issued_at.max(self.progress_at))
     }
 
     /// The log has been replaced by a snapshot that ends at `index`: no earlier write says anything
@@ -199,13 +203,14 @@ impl Disk {
     }
 
     /// Every write up to `ticket` is durable. `None` if this life did not issue it.
-    pub(crate) fn completed(&mut self, ticket: Ticket) -> Option<()> {
+    pub(crate) fn completed(&mut self, ticket: Ticket, now: Instant) -> Option<()> {
         if ticket < self.first || ticket >= self.next {
             return None;
         }
         while self.in_flight.front().is_some_and(|write| write.ticket <= ticket)
             && let Some(write) = self.in_flight.pop_front()
         {
+            self.progress_at = now;
             self.durable_hard_state = write.hard_state.unwrap_or(self.durable_hard_state);
             self.durable_index = self.durable_index.max(write.through.unwrap_or_default());
         }
@@ -276,9 +281,9 @@ mod tests {
         disk.truncate_from(LogIndex(10));
         commands(&mut disk, 9, 1);
         let second = issue(&mut disk);
-        assert_eq!(disk.completed(first.ticket), Some(()));
+        assert_eq!(disk.completed(first.ticket, Instant::ZERO), Some(()));
         assert_eq!(disk.durable_index(), LogIndex(9));
-        assert_eq!(disk.completed(second.ticket), Some(()));
+        assert_eq!(disk.completed(second.ticket, Instant::ZERO), Some(()));
         assert_eq!(disk.durable_index(), LogIndex(10));
     }
 
@@ -309,10 +314,10 @@ mod tests {
         let mut disk = disk();
         commands(&mut disk, 9, 1);
         let issued = issue(&mut disk).ticket;
-        assert_eq!(disk.completed(Ticket(issued.get() + 1)), None);
-        assert_eq!(disk.completed(Ticket(4)), None);
-        assert_eq!(disk.completed(issued), Some(()));
-        assert_eq!(disk.completed(issued), Some(()), "twice is harmless");
+        assert_eq!(disk.completed(Ticket(issued.get() + 1), Instant::ZERO), None);
+        assert_eq!(disk.completed(Ticket(4), Instant::ZERO), None);
+        assert_eq!(disk.completed(issued, Instant::ZERO), Some(()));
+        assert_eq!(disk.completed(issued, Instant::ZERO), Some(()), "twice is harmless");
     }
 
     #[test]
@@ -327,9 +332,9 @@ mod tests {
             })
             .collect();
         assert!(disk.is_sound(LogIndex(last)));
-        assert_eq!(disk.completed(tickets[2 * MAX_IN_FLIGHT]), Some(()));
+        assert_eq!(disk.completed(tickets[2 * MAX_IN_FLIGHT], Instant::ZERO), Some(()));
         assert_eq!(disk.durable_index(), LogIndex(9 + MAX_IN_FLIGHT as u64 - 1));
-        assert_eq!(disk.completed(*tickets.last().expect("not empty")), Some(()));
+        assert_eq!(disk.completed(*tickets.last().expect("not empty"), Instant::ZERO), Some(()));
         assert_eq!(disk.durable_index(), LogIndex(last));
     }
 }

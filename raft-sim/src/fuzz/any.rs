@@ -162,6 +162,7 @@ impl Any {
             1 => Verdict::StaleTerm,
             2 => Verdict::StaleLog,
             3 => Verdict::AlreadyVoted,
+            4 => Verdict::DiskHangs,
             _ => Verdict::Granted,
         }
     }

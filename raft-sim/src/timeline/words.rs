@@ -159,6 +159,7 @@ const fn verdict(verdict: Verdict) -> &'static str {
         Verdict::StaleTerm => "no, your term is over",
         Verdict::StaleLog => "no, your log is older",
         Verdict::AlreadyVoted => "no, it is given",
+        Verdict::DiskHangs => "no, my disk hangs",
     }
 }
 
