@@ -6,7 +6,7 @@
 use crate::state::core::{Core, MAX_WAITING};
 use crate::state::role::{Follower, Leader, NodeSet, Role};
 use crate::state::timers::Deadline;
-use crate::types::{LogIndex, Term};
+use crate::types::{LogIndex, NodeId, Term};
 use thiserror::Error;
 
 /// An invariant that does not hold: a bug of this crate.
@@ -19,10 +19,18 @@ pub(crate) fn check(core: &Core, role: &Role) -> Result<(), Broken> {
     check_core(core)?;
     match role {
         Role::Follower(follower) => check_follower(core, follower),
-        Role::PreCandidate(candidate) => check_voters(core, &candidate.granted),
+        Role::PreCandidate(candidate) => {
+            let sorted = candidate.granted.is_sorted_by(|(a, _), (b, _)| a < b);
+            holds(sorted, "a pre-candidate counts every voter once")?;
+            let own = core.hard_state.voted_for == Some(core.id());
+            holds(own || candidate.votes.is_none(), "who counts votes has voted for itself")?;
+            check_voters(core, candidate.votes.iter().flat_map(NodeSet::iter))?;
+            check_voters(core, candidate.granted.iter().map(|(id, _)| *id))
+        }
         Role::Candidate(candidate) => {
             holds(core.hard_state.voted_for == Some(core.id()), "a candidate votes for itself")?;
-            check_voters(core, &candidate.granted)
+            check_voters(core, candidate.granted.iter())?;
+            check_voters(core, candidate.refused.iter())
         }
         Role::Leader(leader) => check_leader(core, leader),
     }?;
@@ -89,8 +97,8 @@ fn check_leader(core: &Core, leader: &Leader) -> Result<(), Broken> {
     )
 }
 
-fn check_voters(core: &Core, granted: &NodeSet) -> Result<(), Broken> {
-    let voters = granted.iter().all(|id| core.membership().is_voter(id) && id != core.id());
+fn check_voters(core: &Core, mut ids: impl Iterator<Item = NodeId>) -> Result<(), Broken> {
+    let voters = ids.all(|id| core.membership().is_voter(id) && id != core.id());
     holds(voters, "only the votes of other voters are counted")
 }
 

@@ -113,6 +113,7 @@ impl Node {
             log,
             round,
             outbox: Vec::new(),
+            vote_waits: false,
             config,
         };
         if is_dropped {

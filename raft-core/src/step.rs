@@ -121,7 +121,10 @@ fn dispatch(
         (Candidate(candidate), M::RequestVoteResponse(m)) => {
             election::on_request_vote_response(core, candidate, from, m)?;
         }
-        (Follower(_) | PreCandidate(_) | Leader(_), M::RequestVoteResponse(_)) => {
+        (PreCandidate(candidate), M::RequestVoteResponse(m)) => {
+            election::on_late_vote(core, candidate, from, m)?;
+        }
+        (Follower(_) | Leader(_), M::RequestVoteResponse(_)) => {
             return Err(IgnoreReason::Stale);
         }
         (Follower(follower), M::AppendEntries(m)) => {
@@ -156,6 +159,9 @@ fn dispatch(
 fn wake(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
     if core.timers.is_due(Deadline::Election, core.now) {
         election::on_election_timeout(core, role);
+    }
+    if core.timers.is_due(Deadline::Repeat, core.now) {
+        election::on_repeat(core, role);
     }
     if core.timers.is_due(Deadline::CheckQuorum, core.now) {
         election::on_check_quorum(core, role);

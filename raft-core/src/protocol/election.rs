@@ -11,16 +11,18 @@ use crate::protocol::transition::{
 };
 use crate::state::core::Core;
 use crate::state::quorum;
-use crate::state::role::{Candidate, Leader, PreCandidate, Role};
+use crate::state::role::{Candidate, Leader, NodeSet, PreCandidate, Role};
 use crate::state::timers::Deadline;
 use crate::types::{Instant, LogPosition, NodeId, Term};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 /// The election timer has run out, or a round has taken too long: once more (N1, N10, N16).
 pub(crate) fn on_election_timeout(core: &mut Core, role: &mut Role) {
     if !core.may_campaign() {
         core.reset_election_timer();
-    } else if core.installing.is_some() || core.disk_hangs() || waits_for_own_vote(core, role) {
+    } else if core.installing.is_some() || core.disk_hangs() || core.vote_waits {
+        // A slow disk must not make a node raise its term again and again.
         core.reset_election_timer();
     } else if core.now < core.lease_until {
         // A promise of an earlier life, or to a leader with a longer timeout, binds this node too.
@@ -71,7 +73,7 @@ pub(crate) fn on_pre_vote_response(
     term: Term,
     m: &PreVoteResponse,
 ) -> Result<(), IgnoreReason> {
-    let Role::PreCandidate(PreCandidate { round, granted }) = role else {
+    let Role::PreCandidate(PreCandidate { round, granted, refused, .. }) = role else {
         return Err(IgnoreReason::Stale);
     };
     if m.round != *round {
@@ -80,10 +82,21 @@ pub(crate) fn on_pre_vote_response(
     if !core.membership().is_voter(from) {
         return Err(IgnoreReason::UnknownPeer);
     }
+    if refused.contains(from) {
+        // What it says after a refusal may have been said before it.
+        return Err(IgnoreReason::Stale);
+    }
+    let at = granted.partition_point(|(id, _)| *id < from);
+    let known = granted.get(at).is_some_and(|(id, _)| *id == from);
     match m.verdict {
-        Verdict::Granted => granted.insert(from),
+        Verdict::Granted if known => granted[at].1 = core.now,
+        Verdict::Granted => granted.insert(at, (from, core.now)),
         _ if term > core.term() => become_follower(core, role, term, None),
-        _ => {}
+        _ => {
+            // It may have said yes before: it has heard a leader since, or has a newer log.
+            granted.retain(|(id, _)| *id != from);
+            refused.insert(from);
+        }
     }
     Ok(())
 }
@@ -119,6 +132,7 @@ pub(crate) fn on_request_vote(
         // Having voted, this node waits for the one it voted for (Raft paper, 5.2; N2).
         become_follower(core, role, core.term(), None);
         core.reset_election_timer();
+        core.vote_waits = true;
     }
     let last = core.log.last_position();
     core.send(from, Message::RequestVoteResponse(RequestVoteResponse { verdict, last }));
@@ -136,8 +150,63 @@ pub(crate) fn on_request_vote_response(
     }
     if m.verdict == Verdict::Granted {
         candidate.granted.insert(from);
+    } else {
+        candidate.refused.insert(from);
     }
     Ok(())
+}
+
+/// A vote that comes when the election has taken too long, and the term is still the same, counts:
+/// where disks are slow it may be the only one that does.
+pub(crate) fn on_late_vote(
+    core: &Core,
+    candidate: &mut PreCandidate,
+    from: NodeId,
+    m: &RequestVoteResponse,
+) -> Result<(), IgnoreReason> {
+    let Some(votes) = candidate.votes.as_mut().filter(|_| m.verdict == Verdict::Granted) else {
+        return Err(IgnoreReason::Stale);
+    };
+    if !core.membership().is_voter(from) {
+        return Err(IgnoreReason::UnknownPeer);
+    }
+    votes.insert(from);
+    Ok(())
+}
+
+/// Who has not answered is asked again: one lost message must not cost an election. The receiver of a
+/// repeat changes nothing, so it resets no timer there (N2).
+///
+/// Where votes are not refused for a leader that lives, would-be votes are asked for once: a node that
+/// was cut off must hear the leader's next heartbeat before it asks again (N13).
+pub(crate) fn on_repeat(core: &mut Core, role: &Role) {
+    let last = core.log.last_position();
+    let request = match role {
+        Role::PreCandidate(_) if !core.has_leases() => {
+            return core.timers.set(Deadline::Repeat, None);
+        }
+        Role::PreCandidate(asks) => Message::PreVote(PreVote { round: asks.round, last }),
+        Role::Candidate(asks) => Message::RequestVote(RequestVote { last, permit: asks.permit }),
+        Role::Follower(_) | Role::Leader(_) => return core.timers.set(Deadline::Repeat, None),
+    };
+    let answered = |id| match role {
+        Role::PreCandidate(asks) => asks.refused.contains(id) || would_vote(core, asks, id),
+        Role::Candidate(asks) => asks.refused.contains(id) || asks.granted.contains(id),
+        Role::Follower(_) | Role::Leader(_) => true,
+    };
+    let others = core.membership().all_voters().filter(|id| *id != core.id());
+    let silent: Vec<_> = others.filter(|id| !answered(*id)).collect();
+    silent.into_iter().for_each(|id| core.send(id, request.clone()));
+    core.timers.set(Deadline::Repeat, Some(core.next_repeat()));
+}
+
+/// Whether `id` has said of late that it would vote for this node. What it said longer than T/2 ago
+/// counts for nothing, or answers of different moments would add up to a quorum that never was.
+fn would_vote(core: &Core, asks: &PreCandidate, id: NodeId) -> bool {
+    let at = asks.granted.binary_search_by_key(&id, |(voter, _)| *voter);
+    let said_at = at.ok().map(|at| asks.granted[at].1);
+    let half = core.config.election_timeout / 2;
+    said_at.is_some_and(|at| at.saturating_add(half) > core.now)
 }
 
 /// Draws the consequence of the votes that are in: from would-win to candidate, from candidate to
@@ -147,17 +216,28 @@ pub(crate) fn settle_votes(core: &mut Core, role: &mut Role) {
         // A log that is about to be replaced lacks what is committed: it cannot win.
         return;
     }
-    if let Role::PreCandidate(PreCandidate { granted, .. }) = role
-        && quorum::has_quorum(core.membership(), |id| id == core.id() || granted.contains(id))
-    {
+    let (is_elected, would_win) = match &*role {
+        Role::PreCandidate(asks) => {
+            let is_elected = asks.votes.as_ref().is_some_and(|votes| has_votes(core, votes));
+            (is_elected, has_quorum(core, |id| would_vote(core, asks, id)))
+        }
+        Role::Candidate(Candidate { granted, .. }) => (has_votes(core, granted), false),
+        Role::Follower(_) | Role::Leader(_) => (false, false),
+    };
+    if is_elected {
+        become_leader(core, role);
+    } else if would_win {
         become_candidate(core, role, None);
     }
-    if let Role::Candidate(Candidate { granted }) = role
-        && core.is_open()
-        && quorum::has_quorum(core.membership(), |id| id == core.id() || granted.contains(id))
-    {
-        become_leader(core, role);
-    }
+}
+
+/// Whether a quorum has voted for this node in the current term, itself included.
+fn has_votes(core: &Core, granted: &NodeSet) -> bool {
+    core.is_open() && has_quorum(core, |id| granted.contains(id))
+}
+
+fn has_quorum(core: &Core, says_yes: impl Fn(NodeId) -> bool) -> bool {
+    quorum::has_quorum(core.membership(), |id| id == core.id() || says_yes(id))
 }
 
 /// Only who may hold an election waits for one. It is decided after the commit has moved: the
@@ -183,12 +263,6 @@ pub(crate) fn on_check_quorum(core: &mut Core, role: &mut Role) {
     } else {
         become_follower(core, role, core.term(), None);
     }
-}
-
-/// A candidate whose own vote is not durable yet has asked nobody: a slow disk must not make it raise
-/// its term again and again.
-fn waits_for_own_vote(core: &Core, role: &Role) -> bool {
-    matches!(role, Role::Candidate(_)) && !core.is_open()
 }
 
 fn campaign(core: &mut Core, role: &mut Role) {

@@ -37,6 +37,7 @@ pub(crate) fn become_follower(
         core.hard_state.voted_for = None;
         core.elected = None;
         core.outbox.clear();
+        core.vote_waits = false;
         core.reset_election_timer();
     } else if core.timers.get(Deadline::Election).is_none() {
         core.reset_election_timer();
@@ -54,12 +55,20 @@ pub(crate) fn become_follower(
     });
 }
 
-/// Asks, without a change of term, whether it would win (thesis, 9.6; N13).
+/// Asks, without a change of term, whether it would win (thesis, 9.6; N13). The votes that it has in
+/// this term still count.
 pub(crate) fn become_pre_candidate(core: &mut Core, role: &mut Role) {
+    let votes = match role {
+        Role::Candidate(candidate) => Some(core::mem::take(&mut candidate.granted)),
+        Role::PreCandidate(candidate) => candidate.votes.take(),
+        Role::Follower(_) | Role::Leader(_) => None,
+    };
     retire(core, role);
     let round = core.next_round();
-    *role = Role::PreCandidate(PreCandidate { round, granted: NodeSet::new() });
+    let (granted, refused) = (Vec::new(), NodeSet::new());
+    *role = Role::PreCandidate(PreCandidate { round, granted, refused, votes });
     core.reset_election_timer();
+    core.timers.set(Deadline::Repeat, Some(core.next_repeat()));
     let last = core.log.last_position();
     ask_voters(core, &Message::PreVote(PreVote { round, last }));
 }
@@ -72,8 +81,10 @@ pub(crate) fn become_candidate(core: &mut Core, role: &mut Role, permit: Option<
     core.hard_state.voted_for = Some(core.id());
     core.elected = None;
     core.outbox.clear();
+    core.vote_waits = true;
     core.reset_election_timer();
-    *role = Role::Candidate(Candidate { granted: NodeSet::new() });
+    core.timers.set(Deadline::Repeat, Some(core.next_repeat()));
+    *role = Role::Candidate(Candidate { granted: NodeSet::new(), refused: NodeSet::new(), permit });
     let last = core.log.last_position();
     ask_voters(core, &Message::RequestVote(RequestVote { last, permit }));
 }
@@ -141,7 +152,5 @@ fn transfer_ended(transfer: &Transfer) -> Option<Action> {
 
 fn ask_voters(core: &mut Core, request: &Message) {
     let others: Vec<_> = core.membership().all_voters().filter(|id| *id != core.id()).collect();
-    for id in others {
-        core.send(id, request.clone());
-    }
+    others.into_iter().for_each(|id| core.send(id, request.clone()));
 }

@@ -58,6 +58,9 @@ pub(crate) struct Core {
     pub(crate) ended: Vec<Action>,
     /// What is to be sent as soon as the hard state is durable; all of it dies with the term.
     pub(crate) outbox: Vec<(NodeId, Message)>,
+    /// A vote of this node's waits for the disk: the election timer starts when it leaves, or a disk
+    /// that needs about T for a write would let no election end.
+    pub(crate) vote_waits: bool,
 }
 
 impl Core {
@@ -135,6 +138,11 @@ impl Core {
         self.timers.set(Deadline::Election, Some(at));
     }
 
+    /// When what was asked is asked again.
+    pub(crate) fn next_repeat(&self) -> Instant {
+        self.now.saturating_add(self.config.heartbeat_interval)
+    }
+
     /// Queues a message. It leaves when what it rests on is durable; a message of the same kind to
     /// the same node that still waits is pointless then.
     pub(crate) fn send(&mut self, to: NodeId, message: Message) {
@@ -180,6 +188,9 @@ impl Core {
     pub(crate) fn hand_out_messages(&mut self, actions: &mut Vec<Action>) {
         if self.outbox.is_empty() || !self.is_open() {
             return;
+        }
+        if core::mem::take(&mut self.vote_waits) {
+            self.reset_election_timer();
         }
         let (from, term) = (self.id(), self.term());
         let envelope = |(to, message)| Action::Send(Envelope { from, to, term, message });

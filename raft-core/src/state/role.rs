@@ -1,7 +1,7 @@
 //! The four roles. What only one role has lives in that role.
 
 use crate::action::RoleKind;
-use crate::message::Probe;
+use crate::message::{Permit, Probe};
 use crate::state::progress::Progress;
 use crate::state::reads::{FollowerReads, LeaderReads};
 use crate::types::{Instant, LogIndex, NodeId, Round, Token};
@@ -44,8 +44,14 @@ pub(crate) struct Follower {
 pub(crate) struct PreCandidate {
     /// Names this attempt; answers to another count for nothing.
     pub(crate) round: Round,
-    /// Who would vote for it, itself not counted.
-    pub(crate) granted: NodeSet,
+    /// Who would vote for it, itself not counted, and when it said so. In the order of ids.
+    pub(crate) granted: Vec<(NodeId, Instant)>,
+    /// Who has refused; not asked again in this round.
+    pub(crate) refused: NodeSet,
+    /// Whose vote it has in the current term, from an election that took too long; `None` if this life
+    /// has held none in it. (The log that an earlier life asked with may be gone; and who has led a
+    /// term never leads it again.)
+    pub(crate) votes: Option<NodeSet>,
 }
 
 /// A node that asks for votes.
@@ -54,6 +60,10 @@ pub(crate) struct PreCandidate {
 pub(crate) struct Candidate {
     /// Whose vote it has, itself not counted: its own vote counts once it is durable.
     pub(crate) granted: NodeSet,
+    /// Who has refused it.
+    pub(crate) refused: NodeSet,
+    /// The word of the leader before, if it handed over.
+    pub(crate) permit: Option<Permit>,
 }
 
 /// A node that leads.

@@ -7,6 +7,8 @@ use crate::types::Instant;
 pub(crate) enum Deadline {
     /// No leader was heard for the election timeout, or the election has taken too long.
     Election,
+    /// Who has not answered a request of this candidate is asked again.
+    Repeat,
     /// The leader asks its followers for a sign of life.
     Heartbeat,
     /// The leader looks whether it still hears a quorum.
@@ -22,7 +24,7 @@ pub(crate) enum Deadline {
 /// When each [`Deadline`] is due; `None` where it is not set.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub(crate) struct Timers([Option<Instant>; 6]);
+pub(crate) struct Timers([Option<Instant>; 7]);
 
 impl Timers {
     pub(crate) const fn get(&self, deadline: Deadline) -> Option<Instant> {

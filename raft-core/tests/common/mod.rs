@@ -121,7 +121,7 @@ impl Setup {
     pub(crate) fn start(self) -> Solo {
         let node = Node::new(self.config, self.recovered.clone(), self.now).expect("it may start");
         let disk = Disk::new(self.recovered);
-        Solo { node, now: self.now, disk, prompt: self.prompt }
+        Solo { node, now: self.now, disk, prompt: self.prompt, round: None }
     }
 }
 
@@ -132,6 +132,8 @@ pub(crate) struct Solo {
     pub(crate) now: Instant,
     pub(crate) disk: Disk,
     prompt: bool,
+    /// The newest round of pre-votes that was waited for.
+    round: Option<Round>,
 }
 
 impl Solo {
@@ -211,8 +213,22 @@ impl Solo {
         self.step(Input::Wake)
     }
 
-    /// Waits for the deadline and wakes up at it.
+    /// Waits for the deadline and wakes up at it. A candidate that only asks once more waits on.
     pub(crate) fn time_out(&mut self) -> Actions {
+        loop {
+            let (role, term) = (self.role(), self.term());
+            let actions = self.next_deadline();
+            let same = (role, term) == (self.role(), self.term());
+            let candidate = matches!(role, RoleKind::PreCandidate | RoleKind::Candidate);
+            if !candidate || !same || actions.pre_vote_round() > self.round {
+                self.round = self.round.max(actions.pre_vote_round());
+                return actions;
+            }
+        }
+    }
+
+    /// Waits for the deadline and wakes up at it, whatever it is for.
+    pub(crate) fn next_deadline(&mut self) -> Actions {
         self.now = self.now.max(self.deadline());
         self.wake()
     }
