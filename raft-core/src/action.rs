@@ -98,6 +98,19 @@ pub enum Action {
         /// The leader of this term, if this node follows or is it.
         leader: Option<NodeId>,
     },
+    /// A peer has lost entries that it had acknowledged, which a disk must not do: it was wiped, rolled
+    /// back, or does not sync. Said once for each loss, by the leader. From now on its old
+    /// acknowledgements count for no further commit, and in this term it confirms neither reads nor
+    /// leases, for it may have forgotten a vote. It is sent what it lacks; still, replace it by a new
+    /// node under a new id.
+    PeerRegressed {
+        /// The peer.
+        peer: NodeId,
+        /// The index up to which it had acknowledged the log.
+        acknowledged: LogIndex,
+        /// The index, at or below it, that it says it does not hold.
+        rejected: LogIndex,
+    },
     /// An input was malformed, misrouted or stale, and has changed nothing. Count it.
     Ignored {
         /// The peer whose message it was; `None` for an input of the runtime's own.

@@ -138,7 +138,7 @@ fn dispatch(
             M::AppendEntries(_) | M::InstallSnapshot(_),
         ) => unreachable!("whoever hears a leader of its own or a later term follows it first"),
         (Leader(leader), M::AppendEntriesResponse(m)) => {
-            replication::on_append_entries_response(core, leader, from, m)?;
+            replication::on_append_entries_response(core, leader, from, m, actions)?;
         }
         (Follower(_) | PreCandidate(_) | Candidate(_), M::AppendEntriesResponse(_)) => {
             return Err(IgnoreReason::Stale);

@@ -13,7 +13,7 @@ use crate::record::{NodeState, Operation};
 use crate::setup::{NodeSetup, Setup};
 use raft_core::{
     Config, Consistency, Input, Instant, LogIndex, LogPosition, Membership, Node, NodeId,
-    Recovered, Snapshot, StartError, Status, Ticket, Token,
+    Recovered, Round, Snapshot, StartError, Status, Ticket, Token,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -84,6 +84,8 @@ pub struct Process {
     pub waiting: BTreeMap<LogIndex, (LogPosition, Token)>,
     /// What the reads under way want to know.
     pub queries: BTreeMap<Token, Operation>,
+    /// The newest round of pre-votes that was told: the same one may be sent again.
+    pub told_round: Option<Round>,
     /// Reads that wait until an index is applied.
     pub ready: Vec<(LogIndex, Token)>,
     /// Whether a snapshot of its own is on its way to the disk.
@@ -216,6 +218,7 @@ impl Host {
             machine,
             ledger: Ledger::new(hard_state),
             waiting: BTreeMap::new(),
+            told_round: None,
             queries: BTreeMap::new(),
             ready: Vec::new(),
             takes_snapshot: false,

@@ -122,7 +122,14 @@ mod tests {
 
     fn matched(index: u64) -> Envelope {
         let outcome = AppendOutcome::Matched { match_index: LogIndex(index) };
-        message(1, Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo: None }))
+        message(
+            1,
+            Message::AppendEntriesResponse(AppendEntriesResponse {
+                outcome,
+                echo: None,
+                seen: None,
+            }),
+        )
     }
 
     #[test]

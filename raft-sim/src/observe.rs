@@ -66,6 +66,7 @@ pub fn name(event: &Event) -> Option<String> {
         Event::ReadReady { .. } => return Some("read_ready".to_owned()),
         Event::WriteFailed => return Some("write_failed".to_owned()),
         Event::SnapshotTaken { .. } => return Some("snapshot_taken".to_owned()),
+        Event::PeerRegressed { .. } => return Some("peer_regressed".to_owned()),
         Event::SnapshotAsked { .. } => return Some("snapshot_asked".to_owned()),
         Event::Rejected { reason, .. } | Event::ReadFailed { reason, .. } => ("rejected", reason),
         Event::Damaged { damage } => ("damaged", damage),

@@ -229,6 +229,15 @@ pub enum Event {
         /// How.
         outcome: TransferOutcome,
     },
+    /// A leader has found that a peer lost what it had acknowledged.
+    PeerRegressed {
+        /// The peer.
+        peer: NodeId,
+        /// Up to where it had acknowledged.
+        acknowledged: LogIndex,
+        /// What it does not hold any more.
+        rejected: LogIndex,
+    },
     /// A snapshot of the state machine is durable, and the log up to there forgotten.
     SnapshotTaken {
         /// What it covers.

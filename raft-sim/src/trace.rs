@@ -179,6 +179,10 @@ fn event(event: &Event) -> (&'static str, Map<String, Value>) {
         Event::TransferEnded { token, outcome } => {
             ("transfer_ended", json!({ "token": token, "outcome": outcome }))
         }
+        Event::PeerRegressed { peer, acknowledged, rejected } => {
+            let more = json!({ "peer": peer, "acknowledged": acknowledged, "rejected": rejected });
+            ("peer_regressed", more)
+        }
         Event::SnapshotTaken { position } => ("snapshot_taken", covered(*position)),
         Event::SnapshotAsked { to, at_least } => {
             ("snapshot_asked", joined(json!({ "to": to }), covered(*at_least)))
@@ -317,7 +321,7 @@ fn append_entries_response(m: &AppendEntriesResponse) -> Value {
         AppendOutcome::StaleTerm => json!({ "success": false, "outcome": "stale_term" }),
         AppendOutcome::Installing => json!({ "success": false, "outcome": "installing" }),
     };
-    joined(outcome, json!({ "echo": echo }))
+    joined(outcome, json!({ "echo": echo, "seen": m.seen }))
 }
 
 /// Each entry as `[index, term, kind]`, and no more than this: a hostile message can claim to carry

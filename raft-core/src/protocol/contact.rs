@@ -15,6 +15,7 @@ pub(crate) fn on_contact(
     probe: Option<Probe>,
 ) {
     core.reset_election_timer();
+    follower.seen = follower.seen.max(probe.map(|probe| probe.round));
     if let Some(probe) = probe.filter(|_| core.has_leases()) {
         // A leader that wants no lease does not check its quorum either: no lease for it.
         let promised = promise(core, probe.lease);
@@ -30,9 +31,23 @@ pub(crate) fn on_contact(
     }
 }
 
+/// Tells the leader of this node that nothing was taken.
+pub(crate) fn reject(
+    core: &mut Core,
+    follower: &Follower,
+    leader: NodeId,
+    probe: Option<Probe>,
+    outcome: AppendOutcome,
+) {
+    if !core.is_stuck() {
+        let (echo, seen) = (probe.map(|probe| echo(core, probe)), follower.seen);
+        respond(core, leader, AppendEntriesResponse { outcome, echo, seen });
+    }
+}
+
 /// Answers a leader.
-pub(crate) fn respond(core: &mut Core, to: NodeId, outcome: AppendOutcome, echo: Option<Echo>) {
-    core.send(to, Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo }));
+pub(crate) fn respond(core: &mut Core, to: NodeId, response: AppendEntriesResponse) {
+    core.send(to, Message::AppendEntriesResponse(response));
 }
 
 /// Promises the lease if it is not too long, and makes sure that the promise outlives a crash.

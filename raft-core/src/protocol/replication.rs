@@ -5,9 +5,9 @@ use crate::entries::{Entries, Run};
 use crate::error::{IgnoreReason, RejectReason};
 use crate::membership::Membership;
 use crate::message::{
-    AppendEntries, AppendEntriesResponse, AppendOutcome, Envelope, Message, Probe,
+    AppendEntries, AppendEntriesResponse, AppendOutcome, Echo, Envelope, Message, Probe,
 };
-use crate::protocol::contact::{echo, on_contact, respond};
+use crate::protocol::contact::{echo, on_contact, reject, respond};
 use crate::protocol::snapshot;
 use crate::state::core::Core;
 use crate::state::disk::Part;
@@ -58,12 +58,20 @@ pub(crate) fn on_append_entries(
     m: &AppendEntries,
 ) {
     on_contact(core, follower, from, m.probe);
+    let wants_answer = m.probe.is_some() || !m.entries.is_empty();
     if core.installing.is_some() {
-        return reject(core, from, m.probe, AppendOutcome::Installing);
+        if wants_answer {
+            reject(core, follower, from, m.probe, AppendOutcome::Installing);
+        }
+        return;
     }
     if !core.log.matches(m.prev) {
-        let hint = core.log.spans_down_from(m.prev.index, MAX_HINT);
-        return reject(core, from, m.probe, AppendOutcome::Mismatched { rejected: m.prev, hint });
+        if wants_answer {
+            let hint = core.log.spans_down_from(m.prev.index, MAX_HINT);
+            let outcome = AppendOutcome::Mismatched { rejected: m.prev, hint };
+            reject(core, follower, from, m.probe, outcome);
+        }
+        return;
     }
     accept(core, m, nth);
 
@@ -71,16 +79,18 @@ pub(crate) fn on_append_entries(
     follower.verified = follower.verified.max(last);
     // Only what is known to match may be taken as committed (Raft paper, figure 2).
     core.advance_commit(m.commit.min(last));
-    if m.probe.is_some() {
-        follower.probe = follower.probe.into_iter().chain(m.probe).max_by_key(|p| p.round);
-        follower.answer_now |= m.entries.is_empty() || last <= core.disk.durable_index();
-    }
+    // What the leader asks is answered at once, with what is durable so far. Entries that are new here
+    // are answered when they are durable; those that are not, at once too.
+    follower.probe = follower.probe.into_iter().chain(m.probe).max_by_key(|p| p.round);
+    let known = !m.entries.is_empty() && last <= core.disk.durable_index();
+    follower.answer_now |= m.probe.is_some() || known;
 }
 
 /// The leader of an earlier term learns that its term is over. Without this a node whose term is
 /// later, and whose votes are refused, would stay outside for ever.
 pub(crate) fn refuse_stale_leader(core: &mut Core, from: NodeId) {
-    respond(core, from, AppendOutcome::StaleTerm, None);
+    let outcome = AppendOutcome::StaleTerm;
+    respond(core, from, AppendEntriesResponse { outcome, echo: None, seen: None });
 }
 
 /// Answers the leader once for all that it said: at once where nothing has to be written, and again
@@ -102,13 +112,14 @@ pub(crate) fn settle_answer(core: &mut Core, follower: &mut Follower, actions: &
     follower.answer_now = false;
     follower.acknowledged = follower.acknowledged.max(match_index);
     let echo = follower.probe.take().map(|probe| echo(core, probe));
-    let outcome = AppendOutcome::Matched { match_index };
+    let (outcome, seen) = (AppendOutcome::Matched { match_index }, follower.seen);
+    let response = AppendEntriesResponse { outcome, echo, seen };
     if core.outbox.is_empty() {
-        let message = Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo });
+        let message = Message::AppendEntriesResponse(response);
         let (from, term) = (core.id(), core.term());
         actions.push(Action::Send(Envelope { from, to: leader, term, message }));
     } else {
-        respond(core, leader, outcome, echo);
+        respond(core, leader, response);
     }
 }
 
@@ -118,49 +129,67 @@ pub(crate) fn on_append_entries_response(
     leader: &mut Leader,
     from: NodeId,
     m: &AppendEntriesResponse,
+    actions: &mut Vec<Action>,
 ) -> Result<(), IgnoreReason> {
-    let (first_round, elected_at) = (leader.first_round, leader.elected_at);
+    let rounds = leader.first_round..=core.round;
+    let times = leader.elected_at..=core.now;
     let peer = leader.peer_mut(from).ok_or(IgnoreReason::UnknownPeer)?;
-    if let Some(echo) = m.echo {
-        // An echo counts only if this leadership issued the round, at a time that can be.
-        if !(first_round..=core.round).contains(&echo.round)
-            || !(elected_at..=core.now).contains(&echo.sent_at)
-        {
-            return Err(IgnoreReason::Stale);
-        }
+    // An answer counts only if this leadership issued the round that it names, at a time that can be,
+    // after it knew the peer as it knows it now.
+    let seen = m.seen.filter(|seen| rounds.contains(seen) && *seen > peer.added);
+    let seen = seen.ok_or(IgnoreReason::Stale)?;
+    let own = |echo: &Echo| rounds.contains(&echo.round) && times.contains(&echo.sent_at);
+    if !m.echo.as_ref().is_none_or(own) {
+        return Err(IgnoreReason::Stale);
     }
-    match &m.outcome {
+    let news = match &m.outcome {
         AppendOutcome::Matched { match_index } => {
             let ends = (core.log.start().index, core.log.last_index());
-            peer.matched(*match_index, m.echo.map(|echo| echo.round), ends, core.now);
+            peer.matched(*match_index, seen, core.round, ends, core.now);
+            true
         }
-        AppendOutcome::Mismatched { rejected, hint } => {
-            if !is_news(peer, m.echo.map(|echo| echo.round), *rejected) {
-                return Err(IgnoreReason::Stale);
-            }
-            if rejected.index <= peer.match_index {
-                // It has lost what it acknowledged, which must not be: ask it at the pace of the
-                // heartbeats, for the answer will be the same each time.
-                peer.lost(core.round);
-            } else {
-                let agreed = core.log.agreement(hint).min(rejected.index.prev());
-                peer.mismatched(agreed, core.round);
-            }
+        AppendOutcome::Mismatched { rejected, hint } if peer.has_lost(*rejected, seen) => {
+            let agreed = core.log.agreement(hint).min(rejected.index.prev());
+            let acknowledged = peer.regressed(agreed, core.round);
+            let rejected = rejected.index;
+            actions.push(Action::PeerRegressed { peer: from, acknowledged, rejected });
+            true
         }
-        AppendOutcome::Installing => {}
-        // It is said of a lower term than the sender's only, so never in this very term.
-        AppendOutcome::StaleTerm => return Err(IgnoreReason::Malformed),
+        AppendOutcome::Mismatched { rejected, hint } if is_news(peer, seen, *rejected) => {
+            let agreed = core.log.agreement(hint).min(rejected.index.prev());
+            peer.mismatched(agreed, core.round);
+            true
+        }
+        // It was asked before something else was learnt; that the peer is alive it proves.
+        AppendOutcome::Mismatched { .. } => false,
+        AppendOutcome::Installing => true,
+        // It is said of a lower term than the sender's only: of an earlier leadership of this node.
+        AppendOutcome::StaleTerm => return Err(IgnoreReason::Stale),
+    };
+    let heard_at = peer.heard_at;
+    if !news && m.echo.is_none_or(|echo| echo.sent_at <= heard_at) {
+        return Err(IgnoreReason::Stale);
     }
-    if let Some(echo) = m.echo.filter(|echo| echo.round > peer.added) {
-        peer.heard_at = peer.heard_at.max(echo.sent_at);
-        peer.heard = peer.heard.max(echo.round);
-        if echo.round > core.untimed {
-            // The promise began after the probe had left, on a clock that may run fast.
-            let safe = core.config.safe_lease(echo.promised);
-            peer.lease_until = peer.lease_until.max(echo.sent_at.saturating_add(safe));
-        }
-    }
+    m.echo.into_iter().for_each(|echo| on_echo(core, peer, echo));
     Ok(())
+}
+
+/// A sign of life (thesis, 6.2 and 6.4). What a peer says that has lost what it acknowledged proves
+/// that it lives, but not that nobody else leads: it may have forgotten a vote.
+fn on_echo(core: &Core, peer: &mut Progress, echo: Echo) {
+    if echo.round <= peer.added {
+        return;
+    }
+    peer.heard_at = peer.heard_at.max(echo.sent_at);
+    if peer.has_regressed {
+        return;
+    }
+    peer.heard = peer.heard.max(echo.round);
+    if echo.round > core.untimed {
+        // The promise began after the probe had left, on a clock that may run fast.
+        let safe = core.config.safe_lease(echo.promised);
+        peer.lease_until = peer.lease_until.max(echo.sent_at.saturating_add(safe));
+    }
 }
 
 /// The transport has lost a peer.
@@ -216,7 +245,10 @@ pub(crate) fn settle_sends(core: &mut Core, leader: &mut Leader, actions: &mut V
         let mut sent = false;
         while let Some(free) = wants_entries(core, peer) {
             let entries = core.log.entries(peer.next_index, free);
-            let question = Some(probe(core, &mut round));
+            // The first message of a heartbeat asks, and so does one whose answer must say where the
+            // logs part.
+            let asks = heartbeat && !sent || peer.phase != Phase::Replicate;
+            let question = asks.then(|| probe(core, &mut round));
             let m = compose(core, peer, entries, question);
             peer.sent(m.last_position().index);
             actions.push(envelope(core, *id, m));
@@ -228,14 +260,6 @@ pub(crate) fn settle_sends(core: &mut Core, leader: &mut Leader, actions: &mut V
             let m = compose(core, peer, Entries::new(), question);
             actions.push(envelope(core, *id, m));
         }
-    }
-}
-
-/// Tells the leader that nothing was taken, if it has asked.
-fn reject(core: &mut Core, leader: NodeId, probe: Option<Probe>, outcome: AppendOutcome) {
-    if let Some(probe) = probe.filter(|_| !core.is_stuck()) {
-        let echo = Some(echo(core, probe));
-        respond(core, leader, outcome, echo);
     }
 }
 
@@ -266,11 +290,11 @@ fn accept(core: &mut Core, m: &AppendEntries, nth: usize) {
 
 /// Whether a rejection is about what the leader believes now. A late one must not drag `next_index`
 /// back.
-fn is_news(peer: &Progress, round: Option<Round>, rejected: LogPosition) -> bool {
-    let in_time = round.is_some_and(|round| round > peer.since);
+fn is_news(peer: &Progress, seen: Round, rejected: LogPosition) -> bool {
+    let in_time = seen > peer.since && rejected.index > peer.match_index;
     let believed = match peer.phase {
         Phase::Probe { .. } => rejected.index == peer.next_index.prev(),
-        Phase::Replicate => rejected.index > peer.match_index && rejected.index < peer.next_index,
+        Phase::Replicate => rejected.index < peer.next_index,
         Phase::Snapshot { .. } => false,
     };
     in_time && believed

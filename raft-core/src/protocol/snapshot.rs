@@ -5,7 +5,7 @@ use crate::action::Action;
 use crate::error::IgnoreReason;
 use crate::input::Outcome;
 use crate::message::{AppendOutcome, InstallSnapshot};
-use crate::protocol::contact::{on_contact, respond};
+use crate::protocol::contact::{on_contact, reject};
 use crate::state::core::Core;
 use crate::state::progress::{Phase, Progress};
 use crate::state::role::{Follower, Leader, Role};
@@ -79,9 +79,7 @@ pub(crate) fn on_install(
     on_contact(core, follower, from, None);
     let position = m.snapshot.position;
     if core.installing.is_some() {
-        if !core.is_stuck() {
-            respond(core, from, AppendOutcome::Installing, None);
-        }
+        reject(core, follower, from, None, AppendOutcome::Installing);
     } else if core.log.matches(position) {
         follower.verified = follower.verified.max(position.index.min(core.log.last_index()));
         core.advance_commit(position.index);

@@ -45,11 +45,13 @@ pub(crate) fn become_follower(
     core.elected = core.elected.or(leader);
     *role = Role::Follower(Follower {
         leader,
-        // Every leader holds what is committed (leader completeness).
-        verified: core.commit_index,
-        acknowledged: core.commit_index.min(core.disk.durable_index()),
+        // Only what this leader's messages were compared with: it is not for a follower to say that
+        // its leader holds what is committed. (A snapshot matches any log.)
+        verified: core.log.start().index,
+        acknowledged: core.log.start().index,
         probe: None,
         answer_now: false,
+        seen: None,
         lease: Duration::ZERO,
         reads: FollowerReads::default(),
     });

@@ -1,6 +1,6 @@
 //! What a leader knows of one peer (thesis, 3.5, 4.2.1 and 10.2.1).
 
-use crate::types::{Instant, LogIndex, Round};
+use crate::types::{Instant, LogIndex, LogPosition, Round};
 use alloc::collections::VecDeque;
 use core::time::Duration;
 
@@ -11,8 +11,14 @@ use core::time::Duration;
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Progress {
-    /// Up to here the peer's log matches and is durable. It never decreases.
+    /// Up to here the peer's log matches and is durable. It never decreases, unless the peer loses
+    /// what it has acknowledged.
     pub(crate) match_index: LogIndex,
+    /// The last round that was issued when `match_index` was last raised. A later question was asked
+    /// after that.
+    pub(crate) matched_in: Round,
+    /// Whether the peer has lost what it had acknowledged, in this leadership.
+    pub(crate) has_regressed: bool,
     /// The next index to send.
     pub(crate) next_index: LogIndex,
     /// How freely to send.
@@ -24,7 +30,8 @@ pub(crate) struct Progress {
     /// The newest send time that the peer has acknowledged; at first the moment of its addition,
     /// which is the grace that check-quorum gives to a new peer.
     pub(crate) heard_at: Instant,
-    /// The round before its addition: an echo of it, or of an earlier one, counts for nothing.
+    /// The round before its addition, or before it was known to have lost its log: an answer that has
+    /// seen no later one counts for nothing.
     pub(crate) added: Round,
     /// The newest round that the peer has acknowledged.
     pub(crate) heard: Round,
@@ -86,6 +93,8 @@ impl Progress {
     pub(crate) fn new(last_index: LogIndex, added: Round, now: Instant) -> Self {
         Self {
             match_index: LogIndex::ZERO,
+            matched_in: added,
+            has_regressed: false,
             next_index: last_index.next(),
             phase: Phase::Probe { awaiting: None },
             in_flight: VecDeque::new(),
@@ -100,17 +109,20 @@ impl Progress {
         }
     }
 
-    /// The peer holds everything up to `index`, durably; `round` is what it answers. The log starts
-    /// after `start` and ends at `last`.
+    /// The peer holds everything up to `index`, durably; it has `seen` this round, and `round` is the
+    /// last one that was issued. The log starts after `start` and ends at `last`.
     pub(crate) fn matched(
         &mut self,
         index: LogIndex,
-        round: Option<Round>,
+        seen: Round,
+        round: Round,
         (start, last): (LogIndex, LogIndex),
         now: Instant,
     ) {
-        self.match_index = self.match_index.max(index);
-        let is_answer = round.is_some_and(|round| round > self.since);
+        if index > self.match_index {
+            (self.match_index, self.matched_in) = (index, round);
+        }
+        let is_answer = seen > self.since;
         self.next_index = self.next_index.max(self.match_index.next());
         match self.phase {
             // An old acknowledgement is true, but no sign that the snapshot has arrived.
@@ -141,6 +153,28 @@ impl Progress {
     /// The peer does not hold what was sent: start again after `agreed`, but not below the match.
     pub(crate) fn mismatched(&mut self, agreed: LogIndex, since: Round) {
         self.probe_after(agreed, since);
+    }
+
+    /// Whether the peer, which has `seen` this round, shows by what it rejects that it has lost what it
+    /// had acknowledged: the question was asked after that.
+    pub(crate) fn has_lost(&self, rejected: LogPosition, seen: Round) -> bool {
+        let sends = !matches!(self.phase, Phase::Snapshot { .. });
+        sends && rejected.index <= self.match_index && seen > self.matched_in
+    }
+
+    /// The peer has lost what it had acknowledged: start again after `agreed`, but at the pace of the
+    /// heartbeats if it has done so before. Returns up to where it had acknowledged.
+    pub(crate) fn regressed(&mut self, agreed: LogIndex, round: Round) -> LogIndex {
+        let acknowledged = core::mem::take(&mut self.match_index);
+        if self.has_regressed {
+            self.delivered(agreed, round);
+        } else {
+            self.mismatched(agreed, round);
+        }
+        (self.has_regressed, self.heard, self.added) = (true, self.heard.min(self.added), round);
+        self.lease_until = Instant::ZERO;
+        self.catch_up.took = None;
+        acknowledged
     }
 
     /// What was on its way is lost: wait for a sign of life, then start again after the match.
@@ -216,7 +250,7 @@ mod tests {
     /// The peer answers what it was last asked.
     fn matched(peer: &mut Progress, index: u64) {
         let ends = (LogIndex::ZERO, LogIndex(100));
-        peer.matched(LogIndex(index), Some(Round(9)), ends, NOW);
+        peer.matched(LogIndex(index), Round(9), Round(9), ends, NOW);
     }
 
     #[test]

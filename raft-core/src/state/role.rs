@@ -30,8 +30,10 @@ pub(crate) struct Follower {
     pub(crate) acknowledged: LogIndex,
     /// The newest probe that was not echoed yet.
     pub(crate) probe: Option<Probe>,
-    /// Whether the probe is to be echoed without waiting for the log.
+    /// Whether the leader is to be answered without waiting for the log.
     pub(crate) answer_now: bool,
+    /// The newest round of this leader.
+    pub(crate) seen: Option<Round>,
     /// For how long after a message of this leader no vote is given.
     pub(crate) lease: Duration,
     /// Reads that the leader is asked about.

@@ -289,6 +289,7 @@ impl Host {
                 let envelope = envelope.clone();
                 done.parcels.push(Parcel { envelope, commands, state: State::new() });
             }
+            Action::PeerRegressed { peer, .. } => panic!("{peer:?} has lost nothing"),
             Action::Apply { first, through } => self.apply(*first, *through, done),
             Action::ReadReady { token, index } => {
                 let twice = self.waiting_reads.insert(*token, *index);

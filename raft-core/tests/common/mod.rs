@@ -19,6 +19,7 @@ use raft_core::{
     PreVoteResponse, Protection, Recovered, RejectReason, RequestVoteResponse, RoleKind, Round,
     Run, Snapshot, Status, Term, Token, Verdict, Write,
 };
+use std::collections::BTreeMap;
 
 pub(crate) const S1: NodeId = NodeId(1);
 pub(crate) const S2: NodeId = NodeId(2);
@@ -121,7 +122,7 @@ impl Setup {
     pub(crate) fn start(self) -> Solo {
         let node = Node::new(self.config, self.recovered.clone(), self.now).expect("it may start");
         let disk = Disk::new(self.recovered);
-        Solo { node, now: self.now, disk, prompt: self.prompt, round: None }
+        Solo { node, now: self.now, disk, prompt: self.prompt, round: None, asked: BTreeMap::new() }
     }
 }
 
@@ -134,6 +135,8 @@ pub(crate) struct Solo {
     prompt: bool,
     /// The newest round of pre-votes that was waited for.
     round: Option<Round>,
+    /// The newest round that each peer was asked in.
+    asked: BTreeMap<NodeId, Round>,
 }
 
 impl Solo {
@@ -201,12 +204,28 @@ impl Solo {
         assert_eq!(self.node.check(), Ok(()));
         let actions = Actions(actions);
         actions.writes().into_iter().for_each(|write| self.disk.take(write));
+        for envelope in actions.sent() {
+            if let Message::AppendEntries(AppendEntries { probe: Some(probe), .. }) =
+                envelope.message
+            {
+                self.asked.insert(envelope.to, probe.round);
+            }
+        }
         actions
     }
 
-    pub(crate) fn hears(&mut self, from: NodeId, term: u64, message: Message) -> Actions {
+    /// A peer says something. Unless it names the rounds of this leader itself, it has seen all.
+    pub(crate) fn hears(&mut self, from: NodeId, term: u64, mut message: Message) -> Actions {
         let to = self.id();
+        if let Message::AppendEntriesResponse(m) = &mut message {
+            m.seen = m.seen.or_else(|| self.asked.get(&from).copied());
+        }
         self.step(Envelope { from, to, term: Term(term), message })
+    }
+
+    /// The newest round that this leader has asked the peer in.
+    pub(crate) fn newest_round(&self, peer: NodeId) -> Round {
+        self.asked[&peer]
     }
 
     pub(crate) fn wake(&mut self) -> Actions {

@@ -53,15 +53,33 @@ pub(crate) fn hello(round: u64) -> Message {
     heartbeat(round, LogPosition::ZERO)
 }
 
+/// Commands after `prev`, and no question beside them.
+pub(crate) fn bulk(prev: LogPosition, terms: &[u64]) -> Message {
+    Message::AppendEntries(AppendEntries { probe: None, ..append(0, prev, terms) })
+}
+
+/// The same answer of a node that has seen this round, and none later.
+pub(crate) fn having_seen(mut answer: Message, round: Round) -> Message {
+    if let Message::AppendEntriesResponse(m) = &mut answer {
+        m.seen = Some(round);
+    }
+    answer
+}
+
 /// Everything up to `commit` is committed, and no answer is wanted.
 pub(crate) fn announcement(prev: LogPosition, commit: u64) -> Message {
     let m = append(0, prev, &[]);
     Message::AppendEntries(AppendEntries { commit: LogIndex(commit), probe: None, ..m })
 }
 
+/// Who echoes a round has seen it; [`Solo`](super::Solo) adds the newest one where none is echoed.
+fn seen(echo: Option<Echo>) -> Option<Round> {
+    echo.map(|echo| echo.round)
+}
+
 pub(crate) fn matched(match_index: u64, echo: Option<Echo>) -> Message {
     let outcome = AppendOutcome::Matched { match_index: LogIndex(match_index) };
-    Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo })
+    Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo, seen: seen(echo) })
 }
 
 /// A log that does not hold `rejected`, but these spans `(term, first, last)`, from the top down.
@@ -76,13 +94,13 @@ pub(crate) fn mismatched(
         last: LogIndex(*last),
     });
     let outcome = AppendOutcome::Mismatched { rejected, hint: hint.collect() };
-    Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo })
+    Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo, seen: seen(echo) })
 }
 
 /// *Your term is over.*
 pub(crate) fn stale_term() -> Message {
     let outcome = AppendOutcome::StaleTerm;
-    Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo: None })
+    Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo: None, seen: None })
 }
 
 /// The probe of a message as its receiver gives it back, with the promise that was asked for.

@@ -106,9 +106,19 @@ fn a_majority_without_the_leader_commits_but_the_leader_applies_what_is_durable_
 #[test]
 fn an_acknowledgement_waits_for_the_disk() {
     let mut node = slow_node();
-    let heard = node.hears(S2, 1, says::appends(1, says::START, &[1, 1]));
+    let heard = node.hears(S2, 1, says::bulk(says::START, &[1, 1]));
     assert_eq!((heard.writes().len(), heard.sent()), (1, vec![]));
     assert_eq!(match_index(&node.persist()), Some(2));
+}
+
+#[test]
+fn a_question_that_comes_with_entries_is_answered_before_they_are_durable_and_they_when_they_are() {
+    let mut node = slow_node();
+    let heard = node.hears(S2, 1, says::appends(1, says::START, &[1, 1]));
+    assert_eq!(match_index(&heard), Some(0), "the entries are on their way to the disk");
+    assert_eq!(heard.echoed().map(|echo| echo.round.get()), Some(1));
+    let durable = node.persist();
+    assert_eq!((match_index(&durable), durable.echoed()), (Some(2), None));
 }
 
 #[test]
@@ -136,12 +146,18 @@ fn entries_that_are_durable_already_are_acknowledged_at_once() {
 #[test]
 fn acknowledgements_that_wait_are_merged_and_echo_the_newest_probe() {
     let mut node = slow_node();
-    for (round, prev) in [(1, at(0, 0)), (2, at(1, 1)), (3, at(1, 2))] {
-        let heard = node.hears(S2, 1, says::appends(round, prev, &[1]));
-        assert_eq!(heard.sent(), []);
+    for prev in [at(0, 0), at(1, 1), at(1, 2)] {
+        assert_eq!(node.hears(S2, 1, says::bulk(prev, &[1])).sent(), []);
     }
     let answer = node.persist();
     assert_eq!((answer.sent().len(), match_index(&answer)), (1, Some(3)));
+
+    // What waits for the term echoes the newest of the questions.
+    let mut node = slow_node();
+    for round in [1, 3, 2] {
+        assert_eq!(node.hears(S3, 2, says::hello(round)).sent(), []);
+    }
+    let answer = node.persist();
     assert_eq!(answer.echoed().map(|echo| echo.round.get()), Some(3));
 }
 

@@ -1,9 +1,10 @@
 //! How two logs that have parted become one again: by runs of terms, not by entries (Raft paper,
 //! 5.3).
 
-use crate::common::{S2, S3, Setup, Solo, at, joint, says, voters};
+use crate::common::{S1, S2, S3, Setup, Solo, at, joint, says, voters};
 use raft_core::{
-    AppendEntries, AppendOutcome, Entries, LogIndex, LogPosition, Message, Run, Term, TermSpan,
+    AppendEntries, AppendOutcome, Entries, Envelope, LogIndex, LogPosition, Message, Run, Term,
+    TermSpan,
 };
 
 /// A leader and a follower with these runs `(term, entries)` in their logs. After how many
@@ -131,10 +132,11 @@ fn a_rejection_counts_once() {
 }
 
 #[test]
-fn a_rejection_without_an_echo_proves_nothing() {
-    let mut leader = Solo::of(3);
+fn a_rejection_of_a_node_that_has_seen_nothing_of_this_leadership_proves_nothing() {
+    let mut leader = Setup::of(voters(&[1, 2, 3])).log(&[1]).start();
     let _ = leader.elect();
-    let answer = leader.hears(S2, 1, says::mismatched(at(0, 0), &[], None));
+    let message = says::mismatched(at(1, 1), &[], None);
+    let answer = leader.step(Envelope { from: S2, to: S1, term: Term(2), message });
     assert_eq!(answer.ignored(), [raft_core::IgnoreReason::Stale]);
 }
 

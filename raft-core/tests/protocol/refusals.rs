@@ -214,10 +214,10 @@ fn an_acknowledgement_of_what_was_never_sent_is_refused() {
 }
 
 #[test]
-fn a_peer_cannot_say_that_the_term_it_is_in_is_over() {
+fn that_a_term_is_over_is_stale_for_the_leader_of_a_later_one() {
     let mut leader = Solo::leader_of(3);
     let reason = refused(&mut leader, envelope(S2, 1, says::stale_term()));
-    assert_eq!(reason, IgnoreReason::Malformed);
+    assert_eq!(reason, IgnoreReason::Stale);
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn many_acknowledgements_in_one_call_give_one_announcement() {
         let _ = leader.propose(1);
     }
     let acks = (2..=51).map(|index| {
-        let message = says::matched(index, None);
+        let message = says::having_seen(says::matched(index, None), leader.newest_round(S2));
         Input::Message(raft_core::Envelope { from: S2, to: S1, term: Term(1), message })
     });
     let settled = leader.step_all(acks.collect::<Vec<_>>());

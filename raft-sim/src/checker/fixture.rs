@@ -317,7 +317,9 @@ pub(super) fn announce(from: u64, to: u64, term: u64, commit: u64) -> Action {
 /// An acknowledgement.
 pub(super) fn matched(from: u64, to: u64, term: u64, index: u64, echo: Option<Echo>) -> Action {
     let outcome = AppendOutcome::Matched { match_index: LogIndex(index) };
-    send(from, to, term, Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo }))
+    let seen = echo.map(|echo| echo.round);
+    let response = AppendEntriesResponse { outcome, echo, seen };
+    send(from, to, term, Message::AppendEntriesResponse(response))
 }
 
 /// A write of commands with these terms; the content comes from the node's log.

@@ -312,7 +312,9 @@ impl Any {
             sent_at: self.instant(),
             promised: self.duration(),
         });
-        AppendEntriesResponse { outcome, echo }
+        let seen = echo.map(|echo| echo.round);
+        let seen = if self.below(4) > 0 { seen } else { Some(self.round()) };
+        AppendEntriesResponse { outcome, echo, seen }
     }
 
     pub(super) fn config(&mut self) -> Config {

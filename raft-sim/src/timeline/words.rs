@@ -71,6 +71,9 @@ pub(crate) fn of(record: &Record) -> (String, Style) {
         Event::Transfer { to: Some(to), .. } => format!("is asked to hand over to {to:?}"),
         Event::Transfer { to: None, .. } => "is asked to hand over".to_owned(),
         Event::TransferEnded { outcome, .. } => transferred(*outcome).to_owned(),
+        Event::PeerRegressed { peer, acknowledged, rejected } => {
+            format!("finds that {peer:?}, which held {acknowledged}, lacks {rejected}")
+        }
         Event::SnapshotTaken { position } => format!("has a snapshot up to {position}"),
         Event::SnapshotAsked { to, at_least } => {
             format!("is to send {to:?} a snapshot, {at_least} at least")

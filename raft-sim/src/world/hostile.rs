@@ -130,7 +130,7 @@ impl World {
             6 => of(Message::PreVote(PreVote { round: Round(1), last: beyond })),
             _ => {
                 let outcome = AppendOutcome::Matched { match_index: LogIndex(u64::MAX) };
-                let answer = AppendEntriesResponse { outcome, echo: None };
+                let answer = AppendEntriesResponse { outcome, echo: None, seen: Some(Round(1)) };
                 of(Message::AppendEntriesResponse(answer))
             }
         }

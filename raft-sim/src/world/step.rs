@@ -78,6 +78,12 @@ impl World {
             let state = |status| host.state_of(status);
             let step = Step { inputs, actions, before: state(&before), after: state(&after) };
             for (event, state) in step.prologue() {
+                if let Event::PreCandidate { round: Some(round) } = event {
+                    let told = self.hosts.get_mut(&id).and_then(|host| host.process.as_mut());
+                    if told.is_some_and(|p| p.told_round.replace(round) == Some(round)) {
+                        continue;
+                    }
+                }
                 self.scribe.write(now, Some(id), event, Some(state));
             }
         }
@@ -166,6 +172,10 @@ impl World {
                 return self.send_snapshot(id, *to, *term, *at_least);
             }
             Action::InstallSnapshot { snapshot } => return self.install(id, snapshot, payloads),
+            Action::PeerRegressed { peer, acknowledged, rejected } => {
+                let (peer, acknowledged, rejected) = (*peer, *acknowledged, *rejected);
+                self.tell(Some(id), Event::PeerRegressed { peer, acknowledged, rejected });
+            }
             // Told by the narrator, from what is seen.
             Action::RoleChanged { .. } | Action::Ignored { .. } => {}
         }
