@@ -169,6 +169,15 @@ pub enum RejectReason {
         /// The new voter.
         node: NodeId,
     },
+    /// The membership to reach, or the one in force, has no quorum of voters that this leader has heard
+    /// in this term within T and whose logs are level with its own, or nearly so. It could not be
+    /// committed, and would leave the cluster without a leader for good. Ask again when they are back,
+    /// or ask for a membership without those who are gone.
+    #[error("no quorum is alive and level: {node:?} is missing")]
+    NoQuorum {
+        /// A voter that is silent, or lags.
+        node: NodeId,
+    },
     /// The node cannot take over: it is this leader, a learner, or no member at all.
     #[error("{node:?} cannot take over")]
     CannotLead {

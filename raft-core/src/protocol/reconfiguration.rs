@@ -5,6 +5,7 @@ use crate::membership::Membership;
 use crate::protocol::transfer;
 use crate::state::core::Core;
 use crate::state::progress::{Farewell, Progress};
+use crate::state::quorum;
 use crate::state::role::{Leader, Role};
 use crate::types::{LogPosition, NodeId};
 
@@ -42,6 +43,9 @@ pub(crate) fn on_change(
         return Err(RejectReason::NotCaughtUp { node });
     }
     let joint = core.membership().towards(target);
+    if let Some(node) = silent_voter(core, leader, &joint) {
+        return Err(RejectReason::NoQuorum { node });
+    }
     put_in_force(core, leader, joint);
     Ok(core.log.last_position())
 }
@@ -100,4 +104,17 @@ fn straggler(core: &Core, leader: &Leader, target: &Membership) -> Option<NodeId
         caught_up || core.membership().is_voter(id)
     };
     target.voters().iter().copied().find(|id| !ready(*id))
+}
+
+/// A voter without which the joint membership has no quorum of those who are alive and level: it could
+/// not be committed, and nothing takes it back while this leader leads. That a leader or a peer is new
+/// is no sign of life.
+fn silent_voter(core: &Core, leader: &Leader, joint: &Membership) -> Option<NodeId> {
+    let (last, within) = (core.log.last_index(), core.config.election_timeout);
+    let ready = |id: NodeId| {
+        let heard = |p: &Progress| p.heard > p.added && p.has_caught_up(last, core.now, within);
+        id == core.id() || leader.peer(id).is_some_and(heard)
+    };
+    let missing = || joint.all_voters().find(|id| !ready(*id));
+    if quorum::has_quorum(joint, ready) { None } else { missing() }
 }

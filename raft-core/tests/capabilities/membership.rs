@@ -18,7 +18,8 @@ fn last(solo: &Solo) -> u64 {
 /// `id` acknowledges everything, in answer to the newest message to it.
 fn acknowledges(solo: &mut Solo, id: NodeId) -> Actions {
     let (term, all) = (solo.term(), last(solo));
-    solo.hears(id, term, says::matched(all, None))
+    let echo = solo.newest_echo(id);
+    solo.hears(id, term, says::matched(all, echo))
 }
 
 fn all_acknowledge(solo: &mut Solo, ids: &[NodeId]) {

@@ -16,8 +16,8 @@ use disk::Disk;
 use raft_core::{
     Action, AppendEntries, AppendEntriesResponse, Config, Echo, Entries, Envelope, HardState,
     IgnoreReason, Input, Instant, LogIndex, LogPosition, Membership, Message, Node, NodeId,
-    PreVoteResponse, Protection, Recovered, RejectReason, RequestVoteResponse, RoleKind, Round,
-    Run, Snapshot, Status, Term, Token, Verdict, Write,
+    PreVoteResponse, Probe, Protection, Recovered, RejectReason, RequestVoteResponse, RoleKind,
+    Round, Run, Snapshot, Status, Term, Token, Verdict, Write,
 };
 use std::collections::BTreeMap;
 
@@ -135,8 +135,8 @@ pub(crate) struct Solo {
     prompt: bool,
     /// The newest round of pre-votes that was waited for.
     round: Option<Round>,
-    /// The newest round that each peer was asked in.
-    asked: BTreeMap<NodeId, Round>,
+    /// The newest question that each peer was asked.
+    asked: BTreeMap<NodeId, Probe>,
 }
 
 impl Solo {
@@ -208,7 +208,7 @@ impl Solo {
             if let Message::AppendEntries(AppendEntries { probe: Some(probe), .. }) =
                 envelope.message
             {
-                self.asked.insert(envelope.to, probe.round);
+                self.asked.insert(envelope.to, probe);
             }
         }
         actions
@@ -218,14 +218,20 @@ impl Solo {
     pub(crate) fn hears(&mut self, from: NodeId, term: u64, mut message: Message) -> Actions {
         let to = self.id();
         if let Message::AppendEntriesResponse(m) = &mut message {
-            m.seen = m.seen.or_else(|| self.asked.get(&from).copied());
+            m.seen = m.seen.or_else(|| self.asked.get(&from).map(|probe| probe.round));
         }
         self.step(Envelope { from, to, term: Term(term), message })
     }
 
     /// The newest round that this leader has asked the peer in.
     pub(crate) fn newest_round(&self, peer: NodeId) -> Round {
-        self.asked[&peer]
+        self.asked[&peer].round
+    }
+
+    /// The newest question that the peer was asked, as it comes back from a node that promises nothing.
+    pub(crate) fn newest_echo(&self, peer: NodeId) -> Option<Echo> {
+        let Probe { round, sent_at, .. } = *self.asked.get(&peer)?;
+        Some(Echo { round, sent_at, promised: Duration::ZERO })
     }
 
     pub(crate) fn wake(&mut self) -> Actions {
