@@ -169,8 +169,9 @@ pub struct HardState {
     pub current_term: Term,
     /// To whom the vote of this term went (N11).
     pub voted_for: Option<NodeId>,
-    /// The longest lease that this node ever promised to a leader; zero if none. For so long after a
-    /// restart it gives no vote, its own included. It is written once in practice.
+    /// The longest lease that this node has promised to a leader and that may not be over; zero if
+    /// none. For so long after a restart it gives no vote, its own included. It is written seldom: it
+    /// is lowered, by half or more, when every longer promise is over.
     pub promised: Duration,
 }
 

@@ -48,8 +48,6 @@ fn check_core(core: &Core) -> Result<(), Broken> {
     holds(core.commit_index <= log.last_index(), "what is committed is in the log")?;
     let voted = core.hard_state.voted_for.is_some();
     holds(core.term() > Term::ZERO || !voted, "nobody votes in term 0")?;
-    let promised = core.hard_state.promised >= disk.durable_hard_state().promised;
-    holds(promised, "a promise is not taken back")?;
     holds(disk.durable_hard_state().current_term <= core.term(), "the term does not decrease")?;
     holds(core.outbox.len() <= 2 * MAX_WAITING, "few messages wait for the disk")?;
     let nothing_waits = core.outbox.is_empty() || !core.is_open();

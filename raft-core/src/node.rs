@@ -12,6 +12,7 @@ use crate::protocol::{election, read};
 use crate::recovery::recover_log;
 use crate::state::core::Core;
 use crate::state::disk::Disk;
+use crate::state::lease::Lease;
 use crate::state::rng::Rng;
 use crate::state::role::{Follower, Role};
 use crate::state::timers::{Deadline, Timers};
@@ -100,8 +101,7 @@ impl Node {
             timers: Timers::default(),
             hard_state,
             elected: None,
-            lease_until: now.saturating_add(hard_state.promised),
-            lease_with: None,
+            lease: Lease::recovered(now, hard_state.promised, hard_state.current_term),
             clock_is_behind: false,
             untimed: round,
             installing: None,

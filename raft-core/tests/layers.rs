@@ -24,6 +24,7 @@ const ORDER: &[&str] = &[
     "state::quorum",
     "state::progress",
     "state::timers",
+    "state::lease",
     "state::rng",
     "state::disk",
     "state::reads",

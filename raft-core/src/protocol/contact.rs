@@ -1,6 +1,6 @@
 //! What a follower owes its leader: patience, a lease, and an answer (thesis, 4.2.3 and 6.4.1).
 
-use crate::message::{AppendEntriesResponse, AppendOutcome, Echo, Message, Permit, Probe};
+use crate::message::{AppendEntriesResponse, AppendOutcome, Echo, Message, Probe};
 use crate::state::core::Core;
 use crate::state::role::Follower;
 use crate::types::NodeId;
@@ -16,6 +16,7 @@ pub(crate) fn on_contact(
 ) {
     core.reset_election_timer();
     follower.seen = follower.seen.max(probe.map(|probe| probe.round));
+    // A message that asks for no lease shortens none.
     if let Some(probe) = probe.filter(|_| core.has_leases()) {
         // A leader that wants no lease does not check its quorum either: no lease for it.
         let promised = promise(core, probe.lease);
@@ -23,12 +24,9 @@ pub(crate) fn on_contact(
             Duration::ZERO => Duration::ZERO,
             _ => promised.max(core.config.election_timeout),
         };
+        core.lease.ask(core.term());
     }
-    let until = core.now.saturating_add(follower.lease);
-    if until >= core.lease_until {
-        core.lease_until = until;
-        core.lease_with = Some(Permit { leader, term: core.term() });
-    }
+    core.lease.extend(leader, core.term(), core.now, follower.lease);
 }
 
 /// Tells the leader of this node that nothing was taken.
@@ -55,13 +53,19 @@ fn promise(core: &mut Core, lease: Duration) -> Duration {
     if lease > core.config.longest_promise {
         return Duration::ZERO;
     }
-    core.hard_state.promised = core.hard_state.promised.max(lease);
+    let longest = core.hard_state.promised;
+    // While answers wait, what they promise is not lowered.
+    if lease > longest || core.outbox.is_empty() && core.is_open() {
+        core.hard_state.promised = core.lease.promise(lease, longest, core.now);
+    }
     lease
 }
 
-/// The answer to a probe. A longer promise of an earlier life is kept, not made again.
+/// The answer to a probe. It promises what would outlive a crash already; the next one may promise
+/// more. A longer promise of an earlier life is kept, not made again.
 pub(crate) fn echo(core: &Core, probe: Probe) -> Echo {
-    let longest = core.config.longest_promise.min(core.hard_state.promised);
+    let durable = core.disk.durable_hard_state().promised.min(core.hard_state.promised);
+    let longest = core.config.longest_promise.min(durable);
     let kept = core.has_leases() && probe.lease <= longest;
     let promised = if kept { probe.lease } else { Duration::ZERO };
     Echo { round: probe.round, sent_at: probe.sent_at, promised }

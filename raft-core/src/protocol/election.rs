@@ -24,10 +24,10 @@ pub(crate) fn on_election_timeout(core: &mut Core, role: &mut Role) {
     } else if core.installing.is_some() || core.disk_hangs() || core.vote_waits {
         // A slow disk must not make a node raise its term again and again.
         core.reset_election_timer();
-    } else if core.now < core.lease_until {
+    } else if !core.lease.is_over(core.now) {
         // A promise of an earlier life, or to a leader with a longer timeout, binds this node too.
         let jitter = core.rng.below(core.config.timeout_nanos());
-        let after = core.lease_until.saturating_add(Duration::from_nanos(jitter));
+        let after = core.lease.until().saturating_add(Duration::from_nanos(jitter));
         core.timers.set(Deadline::Election, Some(after));
     } else {
         campaign(core, role);
@@ -41,7 +41,7 @@ pub(crate) fn on_campaign(core: &mut Core, role: &mut Role) -> Result<(), Ignore
         _ if !core.may_campaign() => Err(IgnoreReason::NotAVoter),
         _ if core.installing.is_some() || core.disk_hangs() => Err(IgnoreReason::Overloaded),
         Role::PreCandidate(_) | Role::Candidate(_) => Err(IgnoreReason::AlreadyCampaigning),
-        Role::Follower(_) if core.now < core.lease_until => Err(IgnoreReason::LeaderAlive),
+        Role::Follower(_) if !core.lease.is_over(core.now) => Err(IgnoreReason::LeaderAlive),
         Role::Follower(_) => {
             campaign(core, role);
             Ok(())
@@ -275,7 +275,7 @@ fn campaign(core: &mut Core, role: &mut Role) {
 /// Whether votes are refused because a leader is alive: this node has promised one not to vote yet,
 /// or is one that hears its quorum.
 fn hears_a_leader(core: &Core, role: &Role) -> bool {
-    if core.now < core.lease_until {
+    if !core.lease.is_over(core.now) {
         return true;
     }
     let Role::Leader(leader) = role else { return false };
@@ -287,7 +287,7 @@ fn hears_a_leader(core: &Core, role: &Role) -> bool {
 fn is_permitted(core: &Core, role: &Role, term: Term, permit: Option<Permit>) -> bool {
     let heard = match role {
         Role::Leader(_) => Some(Permit { leader: core.id(), term: core.term() }),
-        Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => core.lease_with,
+        Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => core.lease.holder(),
     };
     permit.is_some_and(|permit| permit.term.next() == term && heard == Some(permit))
 }

@@ -89,8 +89,8 @@ pub(crate) fn on_timeout_now(
         return Err(IgnoreReason::Overloaded);
     }
     let permit = Permit { leader: from, term: core.term() };
-    if core.now < core.lease_until && core.lease_with != Some(permit) {
-        // A promise of an earlier life; this leader cannot know of it.
+    if !core.lease.is_over(core.now) && core.lease.holder() != Some(permit) {
+        // A promise of an earlier life, in this very term; this leader cannot know of it.
         return Err(IgnoreReason::LeaderAlive);
     }
     become_candidate(core, role, Some(permit));

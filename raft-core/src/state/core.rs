@@ -5,8 +5,9 @@ use crate::config::{Config, Protection};
 use crate::entries::Snapshot;
 use crate::input::HardState;
 use crate::membership::Membership;
-use crate::message::{Envelope, Message, Permit};
+use crate::message::{Envelope, Message};
 use crate::state::disk::{Disk, Part};
+use crate::state::lease::Lease;
 use crate::state::log::Log;
 use crate::state::rng::Rng;
 use crate::state::timers::{Deadline, Timers};
@@ -34,10 +35,8 @@ pub(crate) struct Core {
     pub(crate) hard_state: HardState,
     /// Who was elected in the current term, if this node has seen it. There is never a second one.
     pub(crate) elected: Option<NodeId>,
-    /// Before this moment no vote is given, this node's own included.
-    pub(crate) lease_until: Instant,
-    /// The leader that this lease is with, and its term; `None` after a restart.
-    pub(crate) lease_with: Option<Permit>,
+    /// What was promised to leaders: no vote is given before it is over.
+    pub(crate) lease: Lease,
     /// The clock has run backwards and not caught up yet: no lease can be read off it.
     pub(crate) clock_is_behind: bool,
     /// Rounds up to this one were sent before the clock was last seen behind, or while it was: since
@@ -116,7 +115,7 @@ impl Core {
         self.config.protection == Protection::Full
     }
 
-    /// Whether messages may leave: the hard state is durable.
+    /// Whether messages may leave: term and vote are durable.
     pub(crate) fn is_open(&self) -> bool {
         self.disk.is_open(&self.hard_state)
     }

@@ -84,9 +84,10 @@ impl Disk {
         &self.durable_hard_state
     }
 
-    /// Whether messages may leave: what the node knows of terms, votes and promises is durable.
+    /// Whether messages may leave: term and vote are durable. (An echo promises what is durable.)
     pub(crate) fn is_open(&self, hard_state: &HardState) -> bool {
-        self.durable_hard_state == *hard_state
+        let of = |state: &HardState| (state.current_term, state.voted_for);
+        of(&self.durable_hard_state) == of(hard_state)
     }
 
     /// Since when writes wait and none completes. Progress counts, not age: where one fsync serves

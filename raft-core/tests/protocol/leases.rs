@@ -4,7 +4,8 @@
 use crate::common::{NS, S2, S3, Setup, Solo, T, at, joint, just_under, ms, says, voters};
 use core::time::Duration;
 use raft_core::{
-    AppendEntries, Input, Message, NodeId, Probe, Protection, RoleKind, Round, Term, Verdict,
+    AppendEntries, IgnoreReason, Input, Message, NodeId, Probe, Protection, RoleKind, Round, Term,
+    Verdict,
 };
 
 /// S1 of three, which has just heard S2, the leader of term 1.
@@ -122,11 +123,51 @@ fn a_promise_is_the_lease_that_the_leader_asks_for() {
     let mut node = Solo::of(3);
     let short = node.hears(S2, 1, ask(1, T / 2)).echoed().expect("an echo");
     assert_eq!(short.promised, T / 2);
-    let long = node.hears(S2, 1, ask(2, 4 * T)).echoed().expect("an echo");
+    let _ = node.hears(S2, 1, ask(2, 4 * T));
+    let long = node.hears(S2, 1, ask(3, 4 * T)).echoed().expect("an echo");
     assert_eq!((long.promised, node.node.config().longest_promise), (4 * T, 4 * T));
     assert_eq!(node.status().durable_hard_state.promised, 4 * T);
-    let _ = node.hears(S2, 1, ask(3, T));
-    assert_eq!(node.status().durable_hard_state.promised, 4 * T, "it is never taken back");
+    let _ = node.hears(S2, 1, ask(4, T));
+    assert_eq!(node.status().durable_hard_state.promised, 4 * T, "it is not over yet");
+}
+
+#[test]
+fn one_long_promise_costs_no_restart_its_length_once_it_is_over() {
+    let mut node = Solo::of(3);
+    let _ = node.hears(S2, 1, ask(1, 4 * T));
+    let mut hear = |after| {
+        let _ = node.pass(after).hears(S2, 1, ask(2, T));
+        node.status().durable_hard_state.promised
+    };
+    assert_eq!(hear(just_under(4 * T)), 4 * T, "it binds still");
+    assert_eq!(hear(NS), T, "what is promised since");
+    let echo = node.hears(S2, 1, ask(3, T)).echoed().expect("an echo");
+    assert_eq!(echo.promised, T);
+    node.crash_and_restart();
+    assert_eq!(node.status().durable_hard_state.promised, T);
+}
+
+#[test]
+fn a_leader_of_a_later_term_ends_the_promise_to_an_earlier_one_and_its_own_permit_passes() {
+    let mut node = Solo::of(3);
+    let _ = node.hears(S2, 1, ask(1, 4 * T));
+    let mut other = node.clone();
+    // One that asks for no lease shortens none.
+    let _ = other.hears(S3, 2, says::announcement(at(0, 0), 0));
+    assert_eq!(other.hears(S3, 2, Message::TimeoutNow).ignored(), [IgnoreReason::LeaderAlive]);
+    let _ = node.hears(S3, 2, ask(2, T));
+    let _ = node.hears(S3, 2, Message::TimeoutNow);
+    assert_eq!((node.role(), node.term()), (RoleKind::Candidate, 3));
+}
+
+#[test]
+fn within_a_term_a_restarts_promise_stays() {
+    let mut node = Solo::of(3);
+    let _ = node.hears(S2, 1, ask(1, 4 * T));
+    node.crash_and_restart();
+    let _ = node.hears(S2, 1, ask(2, T));
+    let refused = node.pass(3 * T).hears(S3, 9, says::request_vote(at(8, 8))).verdict();
+    assert_eq!(refused, Some(Verdict::LeaderAlive));
 }
 
 #[test]
@@ -162,13 +203,13 @@ fn a_node_without_leases_promises_nothing() {
 }
 
 #[test]
-fn an_answer_that_promises_waits_until_the_promise_is_durable() {
+fn an_answer_promises_only_what_is_durable_and_does_not_wait_for_more() {
     let mut node = Setup::of(voters(&[1, 2, 3])).term(1).slow_disk().start();
     let heard = node.hears(S2, 1, says::hello(1));
     assert_eq!(heard.writes()[0].hard_state.expect("the promise").promised, T);
-    assert_eq!(heard.sent(), []);
+    assert_eq!(heard.echoed().expect("a sign of life").promised, Duration::ZERO);
     let durable = node.persist();
-    assert_eq!(durable.echoed().expect("now").promised, T);
+    assert_eq!(durable.sent(), []);
     let again = node.hears(S2, 1, says::hello(2));
     assert_eq!((again.writes(), again.echoed().expect("at once").promised), (vec![], T));
 }
@@ -325,7 +366,7 @@ fn an_echo_counts_only_if_this_leadership_issued_it_at_a_time_that_can_be() {
     ];
     for (what, echo) in forged {
         let answer = leader.hears(S2, 1, says::matched(1, Some(echo)));
-        assert_eq!(answer.ignored(), [raft_core::IgnoreReason::Stale], "{what}");
+        assert_eq!(answer.ignored(), [IgnoreReason::Stale], "{what}");
         assert_eq!(answer.0.len(), 1, "{what}");
         assert_eq!(leader.status().commit_index.get(), 0, "{what}");
     }

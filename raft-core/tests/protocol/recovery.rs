@@ -252,7 +252,7 @@ fn a_life_uses_none_of_the_tickets_and_rounds_of_another() {
 fn entries_after_a_snapshot_that_contradicted_the_log_survive_the_next_crash() {
     let mut node =
         Setup::of(voters(&[1, 2, 3])).log(&[1, 1, 1, 1]).term(3).snapshot(at(2, 2)).start();
-    let answer = node.hears(S2, 3, says::appends(1, at(2, 2), &[3, 3]));
+    let answer = node.hears(S2, 3, says::bulk(at(2, 2), &[3, 3]));
     assert!(answer.answer().is_some(), "durable, and acknowledged");
     assert_eq!(node.status().last, at(3, 4));
     node.crash_and_restart();

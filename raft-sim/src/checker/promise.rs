@@ -23,6 +23,8 @@ pub(super) struct Promise {
     permits: BTreeMap<(NodeId, Term), NodeId>,
     /// Who handed over in which term: it counts on no promise of that term any more.
     handed_over: BTreeSet<(NodeId, Term)>,
+    /// The terms of which a leader has spoken.
+    led: BTreeSet<Term>,
 }
 
 impl Checker for Promise {
@@ -35,6 +37,7 @@ impl Checker for Promise {
             let (from, to, term) = (envelope.from, envelope.to, envelope.term);
             match &envelope.message {
                 Message::AppendEntries(append) => {
+                    self.led.insert(term);
                     if let Some(probe) = append.probe
                         && let Some(receiver) = sight.cluster.view(to)
                     {
@@ -76,11 +79,29 @@ impl Checker for Promise {
                 | Message::ReadIndexResponse(_) => {}
             }
         }
+        if sight.shows_disk() {
+            self.survives(sight)?;
+        }
         Ok(())
     }
 }
 
 impl Promise {
+    /// What is durable would keep every promise that is not over, should the node crash now.
+    fn survives(&self, sight: &Sight<'_>) -> Result<(), String> {
+        let (id, now) = (sight.node.id, sight.node.clock);
+        let kept = nanos(sight.node.stored.hard_state.promised);
+        let mut promises = self.promises.range((id, NodeId(0))..=(id, NodeId(u64::MAX)));
+        match promises.find(|(_, (until, _))| until.saturating_sub(now) > kept) {
+            Some(((_, leader), (until, _))) => Err(format!(
+                "the durable promise of {id:?} is {} µs, and {} µs of that to {leader:?} are left",
+                kept / 1_000,
+                (until - now) / 1_000
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// Remembers a probe, and forgets those whose promise would be over by now.
     fn probe(&mut self, link: (NodeId, NodeId), round: Round, clock: u64) {
         let probes = self.probes.entry(link).or_default();
@@ -115,7 +136,8 @@ impl Promise {
             // Whoever was told to stand may hand over in its turn.
             let passed_on = term.get() > of.get() + 1 && self.handed_over.contains(&(leader, of));
             // A later leader had a quorum without such promises, so nobody rests on this one now.
-            let superseded = term.get() > of.get() + 1 && permitted.is_some();
+            let led = self.led.range(of..term).any(|led| *led > of);
+            let superseded = led || term.get() > of.get() + 1 && permitted.is_some();
             leader != to && permitted != Some(&leader) && !passed_on && !superseded
         };
         match promises.find(|((_, leader), (until, of))| bound(*leader, *of) && *until > now) {
@@ -205,6 +227,34 @@ mod tests {
         cluster.stepped(&mut checker, 2, &refusal).expect("as promised");
         cluster.node(2).clock = 1_100_000_000;
         cluster.stepped(&mut checker, 2, &[vote(2, 3, 2, Verdict::Granted)]).expect("it is over");
+    }
+
+    #[test]
+    fn a_promise_that_a_crash_would_undo() {
+        let (mut cluster, mut checker) = promised();
+        cluster.node(2).stored.hard_state.promised = Duration::from_millis(900);
+        cluster.synced(&mut checker, 2).expect("it ends 900 ms from now");
+        cluster.node(2).stored.hard_state.promised = Duration::from_millis(899);
+        refused(cluster.synced(&mut checker, 2), "promise of S2 is 899000 µs, and 900000 µs");
+        cluster.node(2).clock = 1_100_000_000;
+        cluster.node(2).stored.hard_state.promised = Duration::ZERO;
+        cluster.synced(&mut checker, 2).expect("it is over");
+    }
+
+    #[test]
+    fn a_vote_after_a_later_leader_has_spoken() {
+        let (mut cluster, mut checker) = promised();
+        let granted = |term| [vote(2, 4, term, Verdict::Granted)];
+        let heartbeat = AppendEntries {
+            prev: LogPosition::ZERO,
+            entries: Entries::new(),
+            commit: LogIndex::ZERO,
+            probe: None,
+        };
+        let beat = send(3, 4, 2, Message::AppendEntries(heartbeat));
+        cluster.stepped(&mut checker, 3, &[beat]).expect("it leads term 2");
+        cluster.stepped(&mut checker, 2, &granted(3)).expect("nobody rests on the promise now");
+        refused(cluster.stepped(&mut checker, 2, &granted(2)), "before its promise to S1 is over");
     }
 
     #[test]

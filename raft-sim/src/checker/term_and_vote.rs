@@ -69,10 +69,6 @@ impl TermAndVote {
                 "the durable vote of {id:?} in term {term} changes from {from:?} to {to:?}"
             ));
         }
-        if now.promised < before.promised {
-            let (from, to) = (before.promised, now.promised);
-            return Err(format!("the durable promise of {id:?} shrinks from {from:?} to {to:?}"));
-        }
         Ok(())
     }
 
@@ -178,12 +174,6 @@ mod tests {
         let (mut cluster, mut checker) = voted();
         cluster.node(1).stored.hard_state.current_term = Term(2);
         refused(cluster.synced(&mut checker, 1), "durable term of S1 goes back from 3 to 2");
-
-        let (mut cluster, mut checker) = voted();
-        cluster.node(1).stored.hard_state.promised = Duration::from_secs(1);
-        cluster.synced(&mut checker, 1).expect("a promise");
-        cluster.node(1).stored.hard_state.promised = Duration::ZERO;
-        refused(cluster.synced(&mut checker, 1), "promise of S1 shrinks");
     }
 
     #[test]

@@ -285,7 +285,6 @@ pub(super) fn term_and_vote(past: &[Seen], now: &Seen) -> bool {
         let same = disk.current_term == before.current_term;
         if disk.current_term < before.current_term
             || same && before.voted_for.is_some() && disk.voted_for != before.voted_for
-            || disk.promised < before.promised
         {
             return false;
         }

@@ -212,27 +212,18 @@ pub(super) fn promise(past: &[Seen], now: &Seen) -> bool {
                 matches!(e.message, Message::TimeoutNow) && (e.from, e.term) == (leader, term)
             })
         };
-        let mut promises: BTreeMap<NodeId, (u64, Term)> = BTreeMap::new();
-        for (nth, (_, answer)) in all.iter().enumerate().filter(|(_, (_, e))| e.from == from) {
-            let Message::AppendEntriesResponse(m) = &answer.message else { continue };
-            let Some(echo) = m.echo else { continue };
-            let probe = all[..nth].iter().rev().find(|(_, e)| match &e.message {
-                Message::AppendEntries(m) => {
-                    (e.from, e.to) == (answer.to, from)
-                        && m.probe.is_some_and(|probe| probe.round == echo.round)
-                }
-                _ => false,
-            });
-            let Some((sent, _)) = probe else { continue };
-            let lease = u64::try_from(echo.promised.as_nanos()).unwrap_or(u64::MAX);
-            let (until, of) = promises.entry(answer.to).or_default();
-            *until = sent.clocks[&from].saturating_add(lease).max(*until);
-            *of = answer.term.max(*of);
-        }
+        let promises = promises_of(from, &all);
+        let led = |after: Term| {
+            all.iter().any(|(_, e)| {
+                let speaks = matches!(e.message, Message::AppendEntries(_));
+                speaks && e.term > after && e.term < of
+            })
+        };
         let bound = promises.iter().any(|(leader, (until, promised_in))| {
             *until > now.clocks[&now.id]
                 && *leader != candidate
                 && permit(candidate, of) != Some(*leader)
+                && !led(*promised_in)
                 && !(of.get() > promised_in.get() + 1
                     && (handed_over(*leader, *promised_in) || permit(candidate, of).is_some()))
         });
@@ -241,7 +232,32 @@ pub(super) fn promise(past: &[Seen], now: &Seen) -> bool {
         }
         all.push((now, envelope));
     }
-    true
+    let (clock, node) = (now.clocks[&now.id], now.node());
+    let kept = u64::try_from(node.stored.hard_state.promised.as_nanos()).unwrap_or(u64::MAX);
+    let mut left = promises_of(now.id, &all).into_values();
+    !now.shows_disk() || left.all(|(until, _)| until.saturating_sub(clock) <= kept)
+}
+
+/// What a node has promised whom: until when, by its own clock, and in which term.
+fn promises_of(from: NodeId, all: &[(&Seen, &Envelope)]) -> BTreeMap<NodeId, (u64, Term)> {
+    let mut promises: BTreeMap<NodeId, (u64, Term)> = BTreeMap::new();
+    for (nth, (_, answer)) in all.iter().enumerate().filter(|(_, (_, e))| e.from == from) {
+        let Message::AppendEntriesResponse(m) = &answer.message else { continue };
+        let Some(echo) = m.echo else { continue };
+        let probe = all[..nth].iter().rev().find(|(_, e)| match &e.message {
+            Message::AppendEntries(m) => {
+                (e.from, e.to) == (answer.to, from)
+                    && m.probe.is_some_and(|probe| probe.round == echo.round)
+            }
+            _ => false,
+        });
+        let Some((sent, _)) = probe else { continue };
+        let lease = u64::try_from(echo.promised.as_nanos()).unwrap_or(u64::MAX);
+        let (until, of) = promises.entry(answer.to).or_default();
+        *until = sent.clocks[&from].saturating_add(lease).max(*until);
+        *of = answer.term.max(*of);
+    }
+    promises
 }
 
 /// Nothing that left rests on what was not durable; and what is believed to be durable is.
