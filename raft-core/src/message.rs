@@ -288,14 +288,38 @@ impl Message {
         }
     }
 
-    /// Whether a new message of the same kind makes this one pointless if it has not left yet.
-    pub(crate) fn is_superseded_by(&self, newer: &Self) -> bool {
+    /// Whether this message and a `newer` one to the same node answer or ask the same, so that only
+    /// one of them need leave. An answer that a leader acts upon by itself stands beside others.
+    pub(crate) fn competes_with(&self, newer: &Self) -> bool {
+        let kind = core::mem::discriminant::<Self>;
         match (self, newer) {
-            // It stands for earlier questions only, and questions may overtake one another.
-            (Self::ReadIndexResponse(waiting), Self::ReadIndexResponse(newer)) => {
-                waiting.id <= newer.id
+            (Self::AppendEntriesResponse(waiting), Self::AppendEntriesResponse(newer)) => {
+                let outcome = core::mem::discriminant::<AppendOutcome>;
+                outcome(&waiting.outcome) == outcome(&newer.outcome)
             }
-            _ => core::mem::discriminant(self) == core::mem::discriminant(newer),
+            _ => kind(self) == kind(newer),
+        }
+    }
+
+    /// What is left of this waiting message and a newer one that [competes](Self::competes_with): the
+    /// one that serves its receiver better. A late copy of an old question must not take away what was
+    /// said to a newer one.
+    pub(crate) fn merge(&mut self, newer: Self) {
+        match (&mut *self, newer) {
+            // All that waits is of one term, in which a vote that is given stays given.
+            (Self::RequestVoteResponse(waiting), Self::RequestVoteResponse(_))
+                if waiting.verdict == Verdict::Granted => {}
+            (Self::PreVoteResponse(waiting), Self::PreVoteResponse(newer))
+                if waiting.round > newer.round => {}
+            // An answer stands for earlier questions only, and questions may overtake one another.
+            (Self::ReadIndexResponse(waiting), Self::ReadIndexResponse(newer))
+                if waiting.id > newer.id => {}
+            (Self::AppendEntriesResponse(waiting), Self::AppendEntriesResponse(newer)) => {
+                let echoes = waiting.echo.into_iter().chain(newer.echo);
+                let echo = echoes.max_by_key(|echo| echo.round);
+                *waiting = AppendEntriesResponse { echo, ..newer };
+            }
+            (waiting, newer) => *waiting = newer,
         }
     }
 }

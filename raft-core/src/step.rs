@@ -188,8 +188,13 @@ pub(crate) fn settle(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>
     election::settle_votes(core, role);
     let mut asks = false;
     if let Role::Leader(leader) = role {
-        replication::settle_commit(core, leader);
-        reconfiguration::settle(core, leader);
+        // A membership that is committed may be left for one of which more is committed already.
+        loop {
+            replication::settle_commit(core, leader);
+            if !reconfiguration::settle(core, leader) {
+                break;
+            }
+        }
         transfer::settle(core, leader, actions);
         asks = read::settle_leader(core, leader, actions);
         leader.heartbeat_due |= asks;

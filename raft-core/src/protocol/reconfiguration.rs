@@ -51,18 +51,20 @@ pub(crate) fn on_change(
 }
 
 /// Draws the consequences of a membership that is committed: a joint one is left, a leader that has
-/// no vote in it hands over, and those who have left are forgotten.
-pub(crate) fn settle(core: &mut Core, leader: &mut Leader) {
+/// no vote in it hands over, and those who have left are forgotten. Returns whether another
+/// membership is in force now.
+pub(crate) fn settle(core: &mut Core, leader: &mut Leader) -> bool {
     if core.log.membership_index().max(leader.first_index) > core.commit_index {
-        return;
+        return false;
     }
     if core.membership().is_joint() {
         // The one that holds a permit must not be left behind: its log is level now.
-        if leader.transfer.as_ref().is_none_or(|transfer| !transfer.permitted) {
+        let may_leave = leader.transfer.as_ref().is_none_or(|transfer| !transfer.permitted);
+        if may_leave {
             let target = core.membership().without_outgoing();
             put_in_force(core, leader, target);
         }
-        return;
+        return may_leave;
     }
     if !core.membership().is_voter(core.id())
         && leader.transfer.is_none()
@@ -79,6 +81,7 @@ pub(crate) fn settle(core: &mut Core, leader: &mut Leader) {
         let gone = peer.heard_at.saturating_add(patience) <= now;
         !told && !gone
     });
+    false
 }
 
 /// Appends the membership; it is in force from now on. Who belongs to it no more is still told so.

@@ -142,14 +142,13 @@ impl Core {
         self.now.saturating_add(self.config.heartbeat_interval)
     }
 
-    /// Queues a message. It leaves when what it rests on is durable; a message of the same kind to
-    /// the same node that still waits is pointless then.
+    /// Queues a message. It leaves when what it rests on is durable; of two that say the same to the
+    /// same node one is enough.
     pub(crate) fn send(&mut self, to: NodeId, message: Message) {
-        let same = |(at, waiting): &&mut (NodeId, Message)| {
-            *at == to && waiting.is_superseded_by(&message)
-        };
+        let same =
+            |(at, waiting): &&mut (NodeId, Message)| *at == to && waiting.competes_with(&message);
         match self.outbox.iter_mut().find(same) {
-            Some((_, waiting)) => *waiting = message,
+            Some((_, waiting)) => waiting.merge(message),
             None => self.outbox.push((to, message)),
         }
     }
