@@ -61,7 +61,10 @@ fn play(machine: &Machine, setup: &Setup, choices: Choices, sink: &mut dyn Sink)
     let world = World::replicating(machine, setup, choices);
     let mut world = world.expect("a drawn setup makes sense");
     let end = Instant::ZERO.saturating_add(setup.duration);
-    let verdict = world.run_until(end, sink).and_then(|()| world.conclude(true));
+    let verdict = world
+        .run_until(end, sink)
+        .and_then(|()| world.wait_to_converge(sink, &mut |_| {}))
+        .and_then(|()| world.conclude(true));
     world.outcome(verdict)
 }
 

@@ -60,6 +60,9 @@ impl Trial {
             while world.advance(end, sink)? {
                 look(&world);
             }
+            if self.converges {
+                world.wait_to_converge(sink, &mut look)?;
+            }
             world.conclude(self.converges)
         });
         let verdict = verdict.unwrap_or_else(|sentence| Err(world.violation("panic", sentence)));

@@ -120,7 +120,6 @@ mod tests {
     use super::TermAndVote;
     use crate::checker::fixture::{Cluster, append, refused, request_vote, vote};
     use raft_core::{NodeId, Term, Verdict};
-    use std::time::Duration;
 
     /// S1 has voted for S2 in term 3, durably, and said so.
     fn voted() -> (Cluster, TermAndVote) {

@@ -4,7 +4,7 @@ use super::World;
 use crate::checker::is_quorum;
 use crate::client::Client;
 use crate::host::Host;
-use crate::record::{Event, Violation};
+use crate::record::{Event, Sink, Violation};
 use raft_core::{NodeId, RoleKind, Term};
 use std::collections::BTreeSet;
 
@@ -19,6 +19,9 @@ pub enum Service {
     /// Nobody does, and nobody can.
     CouldNot,
 }
+
+/// For how many T a run may go on at its end until everything comes right.
+const PATIENCE: u32 = 30;
 
 /// For how many T the term must have stood still at the end of a run in which everything comes right.
 const STILL: u32 = 4;
@@ -111,6 +114,29 @@ impl World {
             }
         }
         self.nobody_waits()
+    }
+
+    /// Lets a run that has not [come right](Self::converged) at its end go on, T by T, for
+    /// [`PATIENCE`] T at most: elections are random, so no fixed time is enough for each.
+    ///
+    /// # Errors
+    ///
+    /// The violation that ends the run.
+    pub fn wait_to_converge(
+        &mut self,
+        sink: &mut dyn Sink,
+        look: &mut dyn FnMut(&Self),
+    ) -> Result<(), Violation> {
+        for _ in 0..PATIENCE {
+            if self.is_beyond_repair() || self.converged().is_ok() {
+                break;
+            }
+            let end = self.now.saturating_add(self.setup.election_timeout);
+            while self.advance(end, sink)? {
+                look(self);
+            }
+        }
+        Ok(())
     }
 
     fn nobody_waits(&self) -> Result<(), Violation> {
