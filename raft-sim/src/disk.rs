@@ -248,9 +248,9 @@ impl Disk {
         self.records.destroy();
     }
 
-    /// Whether it has lost what was durable, so that its node can never start again.
-    pub fn is_damaged(&self) -> bool {
-        self.records.read(&self.stored).is_err()
+    /// What of what was durable it has lost, so that its node can never start again.
+    pub fn found(&self) -> Option<Damage> {
+        self.records.read(&self.stored).err()
     }
 
     /// Reads every record, as a host does when it starts, and cuts off one that a crash has torn. Says

@@ -81,8 +81,6 @@ exercised! {
     damages,
     /// Starts that a host refused, because its disk was damaged or gone.
     damaged_starts,
-    /// Runs at whose end so many disks were lost that nobody could lead.
-    beyond_repair,
     /// Runs that ended with links that had been cut for long, and with a leader.
     settled_serving,
     /// Those that ended so and without one, as nobody could win.

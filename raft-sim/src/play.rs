@@ -5,6 +5,7 @@ use crate::log::Log;
 use crate::observe::{Figures, Observer};
 use crate::record::{Nobody, Record, Sink, Violation};
 use crate::scenario::{Condition, NodeCondition, Range, Scenario};
+use crate::world::Excuse;
 use raft_core::{Fate, Instant, LogPosition, Node, NodeId, Protection, Status};
 use std::fmt::Display;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub struct Played {
     pub checks: Vec<Check>,
     /// The safety property that was broken, if one was; the run ends there.
     pub violation: Option<Violation>,
+    /// The loss that excuses it from coming right, if that was asked of it.
+    pub excuse: Option<Excuse>,
     /// Whether the alarm is the one that the scenario asks for, or there is none and none is asked
     /// for.
     pub alarmed_as_expected: bool,
@@ -92,7 +95,8 @@ pub fn play(scenario: &Scenario, level: Protection, seed: u64, sink: &mut dyn Si
     let alarm = violation.as_ref().map(|violation| violation.checker);
     let alarmed_as_expected = alarm == scenario.alarm.as_deref();
     let figures = both.observer.figures(end);
-    Played { level, seed, rotation: 0, figures, checks, violation, alarmed_as_expected }
+    let excuse = scenario.converges.then(|| world.excuses().next().cloned()).flatten();
+    Played { level, seed, rotation: 0, figures, checks, violation, excuse, alarmed_as_expected }
 }
 
 struct Both<'a> {
@@ -130,6 +134,10 @@ impl Scene<'_> {
             }
             Condition::Happened(name, range) => count(name, range, self.observer.happened(name)),
             Condition::Answered(range) => count("answered", range, figures.answered),
+            Condition::Excused(range) => {
+                let saw = u64::try_from(self.world.excuses().count()).unwrap_or(u64::MAX);
+                count("excused", range, saw)
+            }
             Condition::Leaderless(range) => time("leaderless", range, figures.leaderless),
             Condition::FirstCandidate(range) => match figures.first_candidate {
                 Some(at) => time("first_candidate", range, at.saturating_since(Instant::ZERO)),

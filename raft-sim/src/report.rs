@@ -127,6 +127,11 @@ pub fn in_full(scenario: &Scenario, plays: &[Played]) -> String {
         let sentence = indented(&format!("as expected: {alarm}"), &" ".repeat(10));
         let _ = writeln!(text, "{INDENT}{BAD}{:8}{BAD:#}{}", "alarm", sentence.trim_start());
     }
+    for (level, excuse) in plays.iter().filter_map(|p| Some((p.level, p.excuse.as_ref()?))) {
+        let words = format!("{}: {excuse}; not all need come right", level_name(level));
+        let sentence = indented(&words, &" ".repeat(10));
+        let _ = writeln!(text, "{INDENT}{DIM}{:8}{DIM:#}{}", "excused", sentence.trim_start());
+    }
     text + &failures(scenario, plays)
 }
 

@@ -136,7 +136,7 @@ mod tests {
     use super::{Plan, Report, Seeds, Stopped, sweep, sweep_with};
     use crate::exercised::Exercised;
     use crate::record::Violation;
-    use crate::world::Outcome;
+    use crate::world::{Cause, Outcome};
     use raft_core::Instant;
     use std::num::NonZeroUsize;
     use std::thread;
@@ -164,6 +164,7 @@ mod tests {
             events: seed,
             time: Instant::from_nanos(seed * 1_000),
             exercised: Exercised { leaders: seed % 2, ..Exercised::default() },
+            excused: (seed % 20 == 4).then_some(Cause::Destroyed),
         }
     }
 

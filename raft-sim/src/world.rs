@@ -2,6 +2,7 @@
 
 mod agenda;
 mod clients;
+mod excuse;
 mod faults;
 mod hostile;
 mod inbox;
@@ -28,6 +29,7 @@ use hostile::Past;
 use raft_core::payload::attach;
 use raft_core::{Envelope, Instant, LogPosition, Message, NodeId, Outcome as Ended};
 use scribe::Scribe;
+pub use excuse::{Cause, Excuse};
 pub use service::Service;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
@@ -45,6 +47,8 @@ pub struct Outcome {
     pub time: Instant,
     /// What the run had of what can happen.
     pub exercised: Exercised,
+    /// How the disk was lost without which it could not come right, if that was to be judged.
+    pub excused: Option<Cause>,
 }
 
 /// A world. A run is a function of a [`Setup`] and of the answers of [`Choices`], whoever listens.
@@ -84,6 +88,8 @@ pub struct World {
     /// How many things have happened at this moment.
     at_once: u64,
     exercised: Exercised,
+    losses: excuse::Losses,
+    excused: Option<Cause>,
 }
 
 impl World {
@@ -138,6 +144,8 @@ impl World {
             events: 0,
             at_once: 0,
             exercised: Exercised::default(),
+            losses: excuse::Losses::default(),
+            excused: None,
             setup: setup.clone(),
         };
         for node in setup.nodes.iter().filter(|node| node.starts) {
@@ -163,7 +171,8 @@ impl World {
     pub fn outcome(&self, verdict: Result<(), Violation>) -> Outcome {
         let (hash, mut exercised) = (self.hash.value(), self.exercised);
         self.checkers.count(&mut exercised);
-        Outcome { verdict, hash, events: self.events, time: self.now, exercised }
+        let (events, time, excused) = (self.events, self.now, self.excused);
+        Outcome { verdict, hash, events, time, exercised, excused }
     }
 
     /// Lets everything happen up to and including a moment.
@@ -294,6 +303,7 @@ impl World {
                 return Err(self.violation("recovery", sentence));
             }
         };
+        self.has_a_disk(id);
         self.take_into_hash(&(id, "start", config.seed));
         let config = Box::new(config);
         let membership = self.hosts[&id].given_membership().clone();
@@ -321,6 +331,7 @@ impl World {
         self.exercised.lost_writes += u64::from(lost.survived < lost.in_flight);
         self.exercised.surviving_writes += u64::from(lost.survived > 0);
         self.exercised.torn_writes += u64::from(lost.torn);
+        self.look_for_loss(id);
         self.take_into_hash(&(id, "crash", lost));
         self.tell(Some(id), Event::Crash { lost });
         self.show(id, Happening::Crashed)

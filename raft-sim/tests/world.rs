@@ -1,9 +1,13 @@
 //! The world as its users see it: setups that make sense, faults that do what they say, and records
 //! that tell what happened in its order.
 
-use raft_core::{Instant, NodeId, Protection, RoleKind};
+use raft_core::{Instant, Membership, NodeId, Protection, RoleKind};
+use raft_sim::disk::Part;
+use raft_sim::play::play;
 use raft_sim::record::Phase;
-use raft_sim::setup::{ClientSetup, SetupError};
+use raft_sim::scenario::Scenario;
+use raft_sim::setup::{Change, ClientSetup, SetupError};
+use raft_sim::world::Cause;
 use raft_sim::{Choices, Event, Fault, Nobody, Record, Setup, World};
 use std::time::Duration;
 
@@ -220,18 +224,76 @@ fn setups_that_make_no_sense_are_refused() {
     assert!(beyond.to_string().contains("S3 cannot start"), "{beyond}");
 }
 
-/// Whether three nodes are beyond repair after this was done to two of them.
-fn is_beyond_repair(fault: fn(NodeId) -> Fault) -> bool {
+/// What excuses three nodes after this, and that it is counted when the run is judged.
+fn excused(timeline: &[(u64, Fault)]) -> Vec<(NodeId, Cause)> {
     let mut setup = Setup::of_voters(3);
-    setup.timeline = [1, 2].map(|id| (at(5_000), fault(NodeId(id)))).to_vec();
+    setup.timeline = timeline.iter().map(|(time, fault)| (at(*time), fault.clone())).collect();
     let mut world = world(&setup);
-    assert_eq!(world.run(&mut Nobody).verdict, Ok(()));
-    assert!(world.converged().is_err());
-    world.is_beyond_repair()
+    assert_eq!(world.run_until(at(12_000), &mut Nobody), Ok(()));
+    let excuses: Vec<_> = world.excuses().map(|excuse| (excuse.node, excuse.cause)).collect();
+    let verdict = world.conclude(true);
+    let outcome = world.outcome(verdict.clone());
+    assert_eq!(outcome.excused, excuses.first().map(|(_, cause)| *cause));
+    assert!(excuses.is_empty() || verdict.is_ok());
+    excuses
+}
+
+fn of_two(fault: fn(NodeId) -> Fault) -> [(u64, Fault); 2] {
+    [1, 2].map(|id| (5_000, fault(NodeId(id))))
 }
 
 #[test]
 fn what_is_only_down_could_come_right_and_what_is_lost_could_not() {
-    assert!(!is_beyond_repair(|node| Fault::Crash { node }));
-    assert!(is_beyond_repair(|node| Fault::Destroy { node }));
+    let crash = of_two(|node| Fault::Crash { node });
+    assert_eq!(excused(&crash), []);
+    assert_eq!(excused(&of_two(|node| Fault::Destroy { node })), [(NodeId(2), Cause::Destroyed)]);
+    let wipe = of_two(|node| Fault::Wipe { node });
+    assert_eq!(excused(&[&crash[..], &wipe].concat()), [(NodeId(2), Cause::Wiped)]);
+    let damage = of_two(|node| Fault::Damage { node, part: Part::HardState });
+    let both = [(NodeId(2), Cause::Damaged)];
+    assert_eq!(excused(&[&crash[..], &damage].concat()), both, "damaged while it is down");
+    assert_eq!(excused(&[&damage[..], &crash].concat()), both, "lost when the process ends");
+    assert_eq!(excused(&damage), [], "a process that runs has it all in memory");
+}
+
+#[test]
+fn a_wiped_node_that_is_started_again_excuses_nothing() {
+    let mut timeline = vec![(5_000, Fault::Crash { node: NodeId(1) })];
+    timeline.push((5_000, Fault::Wipe { node: NodeId(1) }));
+    timeline.push((5_100, Fault::Restart { node: NodeId(1) }));
+    timeline.push((8_000, Fault::Destroy { node: NodeId(2) }));
+    assert_eq!(excused(&timeline), []);
+    timeline.remove(2);
+    assert_eq!(excused(&timeline), [(NodeId(2), Cause::Destroyed)]);
+}
+
+#[test]
+fn an_excuse_is_judged_by_what_was_in_force_when_the_disk_was_lost() {
+    let lose = |time| (time, Fault::Destroy { node: NodeId(3) });
+    let target = || Membership::new([NodeId(1), NodeId(3)], [], []).expect("two voters");
+    let name = |time| {
+        (time, Fault::ChangeMembership { node: None, change: Change::To(target()) })
+    };
+    assert_eq!(excused(&[lose(4_000), name(9_000)]), [], "whoever lets it in is to blame");
+    assert_eq!(excused(&[name(4_000), lose(9_000)]), [(NodeId(3), Cause::Destroyed)]);
+    assert_eq!(excused(&[lose(9_000)]), []);
+}
+
+#[test]
+fn a_scenario_says_how_many_excuses_there_are() {
+    let play = |faults: &str, wanted: &str| {
+        let text = format!(
+            "title = \"t\"\nstory = \"s\"\n[cluster]\nvoters = 3\nelection_timeout = \"500 ms\"\n\
+             [run]\nduration = \"6 s\"\nprotection = [\"full\"]\ntimeline = [\n\
+             {{ at = \"2 s\", do = \"{faults}\" }} ]\n\
+             [[expect]]\nthat = \"e\"\nexcused = {wanted}\n"
+        );
+        let scenario = Scenario::read("x", "x.toml", &text).expect("a good file");
+        play(&scenario, Protection::Full, 1, &mut Nobody)
+    };
+    assert!(play("destroy S3", "0").is_good());
+    assert!(play("destroy S2,S3", "1").is_good());
+    assert!(play("destroy S1,S2,S3", "\"1..2\"").is_good());
+    let played = play("destroy S2,S3", "0");
+    assert_eq!(played.checks[0].failures, ["excused: expected 0, saw 1"]);
 }

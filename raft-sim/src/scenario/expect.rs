@@ -41,6 +41,8 @@ pub enum Condition {
     FirstCandidate(Range<Duration>),
     /// How many operations of clients were answered.
     Answered(Range<u64>),
+    /// How many losses of a disk excuse the run, see [`World::excuses`](crate::World::excuses).
+    Excused(Range<u64>),
     /// Whether the leader of the start of the observation leads in the same term.
     LeaderKept(bool),
     /// How often something of this name happened, see [`crate::observe::name`].
@@ -131,6 +133,7 @@ fn of_the_run(raw: &format::Expect) -> Vec<Condition> {
         time(raw.leaderless, Condition::Leaderless),
         time(raw.first_candidate, Condition::FirstCandidate),
         count(raw.answered, Condition::Answered),
+        count(raw.excused, Condition::Excused),
         raw.leader_kept.map(Condition::LeaderKept),
     ]
     .into_iter()

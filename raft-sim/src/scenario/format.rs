@@ -184,6 +184,7 @@ pub(super) struct Expect {
     pub(super) leaderless: Option<Text<Range<Duration>>>,
     pub(super) first_candidate: Option<Text<Range<Duration>>>,
     pub(super) answered: Option<Text<Range<u64>>>,
+    pub(super) excused: Option<Text<Range<u64>>>,
     pub(super) leader_kept: Option<bool>,
     #[serde(default)]
     pub(super) happened: BTreeMap<String, Text<Range<u64>>>,

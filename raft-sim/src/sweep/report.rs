@@ -92,6 +92,9 @@ pub struct Report {
     pub failures: Vec<Failure>,
     /// What was exercised, by name.
     pub exercised: BTreeMap<String, Count>,
+    /// How many runs were excused from coming right, by how a disk was lost.
+    #[serde(default)]
+    pub excused: BTreeMap<String, u64>,
 }
 
 /// What is to be said of a sweep in the end.
@@ -123,6 +126,7 @@ impl Report {
             digest: 0,
             failures: Vec::new(),
             exercised: BTreeMap::new(),
+            excused: BTreeMap::new(),
         }
     }
 
@@ -143,6 +147,9 @@ impl Report {
             let sum = self.exercised.get_mut(name).expect("it was put in");
             sum.count += count;
             sum.runs += u64::from(count > 0);
+        }
+        if let Some(cause) = outcome.excused {
+            *self.excused.entry(cause.name().to_owned()).or_default() += 1;
         }
         if let Err(violation) = &outcome.verdict {
             self.failures.push(Failure {
@@ -208,6 +215,10 @@ impl Report {
         for (name, Count { count, runs }) in next.exercised {
             let mine = self.exercised.entry(name).or_default();
             *mine = Count { count: sum(mine.count, count), runs: sum(mine.runs, runs) };
+        }
+        for (cause, runs) in next.excused {
+            let mine = self.excused.entry(cause).or_default();
+            *mine = sum(*mine, runs);
         }
     }
 }

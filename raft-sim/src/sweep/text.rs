@@ -34,7 +34,20 @@ pub fn summary(report: &Report) -> String {
     }
     let _ = writeln!(text, "\n{}", figures(report));
     let _ = writeln!(text, "{DIM}digest {:016x}, build {}{DIM:#}", report.digest, report.build);
-    text + &verdict(report)
+    text + &excused(report) + &verdict(report)
+}
+
+/// How many runs need not come right, and why; nothing if there are none.
+fn excused(report: &Report) -> String {
+    if report.excused.is_empty() {
+        return String::new();
+    }
+    let by_cause = report.excused.iter();
+    let by_cause: Vec<_> =
+        by_cause.map(|(cause, runs)| format!("{} {cause}", thousands(*runs))).collect();
+    let all = thousands(report.excused.values().sum());
+    let by_cause = by_cause.join(", ");
+    format!("excused from coming right, as a quorum of disks was lost: {all} runs ({by_cause})\n")
 }
 
 fn figures(report: &Report) -> String {

@@ -1,6 +1,6 @@
 //! The fault timeline.
 
-use super::{Pending, World};
+use super::{Cause, Pending, World};
 use crate::client::{Request, token};
 use crate::host::{Arrival, Host};
 use crate::log::Command;
@@ -19,6 +19,7 @@ impl World {
             Fault::Resume { node } => self.resume(node),
             Fault::Destroy { node } => {
                 self.host_mut(node).disk.destroy();
+                self.look_for_loss(node);
                 self.crash(node, 0)
             }
             Fault::Hostile { node, what } => self.hostile(node, what),
@@ -77,6 +78,7 @@ impl World {
                 let host = self.hosts.get_mut(&node).expect("the setup names nodes that exist");
                 let damaged = host.disk.damage(part, &mut self.choices);
                 self.exercised.damages += u64::from(damaged);
+                self.look_for_loss(node);
             }
             Fault::TakeSnapshot { node } => self.take_snapshot(node),
             Fault::SetClock { node, ppm } => {
@@ -91,6 +93,7 @@ impl World {
             }
             Fault::Wipe { node } => {
                 if self.hosts[&node].process.is_none() {
+                    self.lose(node, Cause::Wiped);
                     self.host_mut(node).wipe();
                 }
             }

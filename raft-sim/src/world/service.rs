@@ -6,7 +6,6 @@ use crate::client::Client;
 use crate::host::Host;
 use crate::record::{Event, Sink, Violation};
 use raft_core::{NodeId, RoleKind, Term};
-use std::collections::BTreeSet;
 
 /// Whether somebody serves, and if nobody does, whether anybody could.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -148,8 +147,8 @@ impl World {
 
     /// What is to be said of a run as a whole, once its time is over: whether what the clients saw can
     /// have happened one after another, and, where the run `converges`, whether everything has
-    /// [come right](Self::converged). Of a cluster [beyond repair](Self::is_beyond_repair) that says
-    /// nothing, for it could not.
+    /// [come right](Self::converged). That is not asked of a run which [a loss excuses](Self::excuses),
+    /// for it could not.
     ///
     /// # Errors
     ///
@@ -159,8 +158,9 @@ impl World {
         if !converges {
             return Ok(());
         }
-        if self.is_beyond_repair() {
-            self.exercised.beyond_repair += 1;
+        let cause = self.excuses().next().map(|excuse| excuse.cause);
+        self.excused = cause;
+        if cause.is_some() {
             return Ok(());
         }
         if !self.network.is_whole(self.now) {
@@ -169,16 +169,6 @@ impl World {
             *(if serves { &mut seen.settled_serving } else { &mut seen.settled_without }) += 1;
         }
         self.converged()
-    }
-
-    /// Whether so many disks are lost for ever that nobody can be elected in some membership that is,
-    /// or was last, in force somewhere.
-    pub fn is_beyond_repair(&self) -> bool {
-        let hosts = || self.hosts.values();
-        let is_lost = |host: &&Host| host.process.is_none() && host.disk.is_damaged();
-        let left: BTreeSet<NodeId> = hosts().filter(|h| !is_lost(h)).map(Host::id).collect();
-        let mut memberships = hosts().map(Host::membership).filter(|m| !m.is_empty());
-        left.len() < self.hosts.len() && !memberships.all(|m| is_quorum(m, &left))
     }
 
     pub(super) fn find_service(&self) -> Option<NodeId> {
