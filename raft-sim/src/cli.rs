@@ -4,6 +4,7 @@ mod progress;
 mod replay;
 mod shrink;
 mod sweep;
+mod target;
 
 use crate::measure::measure;
 use crate::picture::{self, Picture};
@@ -11,9 +12,10 @@ use crate::play::{Played, play, play_rotations};
 use crate::record::{Nobody, Record, Sink};
 use crate::report;
 use crate::scenario::{LEVELS, Scenario, duration, instant, level_name};
+use crate::style::visible;
 use crate::timeline::Timeline;
 use crate::trace::Trace;
-use clap::{ArgGroup, Parser, Subcommand};
+use clap::{ArgGroup, Parser, Subcommand, value_parser};
 use raft_core::{Instant, Protection};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -63,7 +65,7 @@ struct MeasureArguments {
     /// Names of scenarios, or paths of scenario files [default: all that name a `settled_by`]
     scenarios: Vec<String>,
     /// How many seeds, from 1 on; each plays the next rotation
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = value_parser!(u64).range(1..))]
     seeds: u64,
     /// How a node protects a working leader: plain, pre-vote or full
     #[arg(long, value_parser = protection, default_value = "full")]
@@ -120,7 +122,12 @@ pub fn main() -> ExitCode {
         Some(Command::Shrink(what)) => shrink::command(&what, &mut out),
     };
     let flushed = out.flush().map_err(Failure::Output);
-    match done.and_then(|good| flushed.map(|()| good)) {
+    let good = match (done, flushed) {
+        // What was found stays found, whoever reads it.
+        (Ok(false), _) => Ok(false),
+        (done, flushed) => done.and_then(|good| flushed.map(|()| good)),
+    };
+    match good {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         // Whoever reads has closed the pipe: that is an end, not an error.
@@ -144,8 +151,8 @@ enum Failure {
     File { path: PathBuf, error: io::Error },
     #[error("{0}")]
     Scenario(#[from] crate::scenario::ScenarioError),
-    #[error("there is no scenario `{0}`, and no such file; `raft-sim list` names them all")]
-    UnknownScenario(String),
+    #[error("there is no scenario `{}`, and no such file; {}", visible(.0), meant(.1.as_deref()))]
+    UnknownScenario(String, Option<String>),
     #[error("`{scenario}` is not made for {}: it names {levels}", level_name(*.level))]
     Level { scenario: String, level: Protection, levels: String },
     #[error("{}: {what}", path.display())]
@@ -190,6 +197,13 @@ fn list(out: &mut impl Write) -> Result<bool, Failure> {
 }
 
 fn one(run: &RunArguments, out: &mut impl Write) -> Result<bool, Failure> {
+    if let (Some(from), Some(to)) = (run.from, run.to)
+        && from > to
+    {
+        let words =
+            format!("`--from` is {from:?}, after `--to`, which is {to:?}: nothing is between");
+        return Err(Failure::Usage(words));
+    }
     let scenario = load(&run.scenario)?.rotated(run.rotation);
     let levels = levels(&scenario, run)?;
     let mut plays = Vec::new();
@@ -309,12 +323,44 @@ fn load(name: &str) -> Result<Scenario, Failure> {
         return Ok(scenario);
     }
     let path = Path::new(name);
-    if !path.exists() {
-        return Err(Failure::UnknownScenario(name.to_owned()));
-    }
-    let text = file(path, fs::read_to_string(path))?;
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let known: Vec<_> = Scenario::built_in().map(|scenario| scenario.name).collect();
+            let near = nearest(name, known.iter().map(String::as_str)).map(|near| near.to_owned());
+            return Err(Failure::UnknownScenario(name.to_owned(), near));
+        }
+        text => file(path, text)?,
+    };
     let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
     Ok(Scenario::read(&stem, name, &text)?)
+}
+
+/// What somebody may have meant.
+fn meant(near: Option<&str>) -> String {
+    let all = "`raft-sim list` names them all";
+    near.map_or_else(|| all.to_owned(), |near| format!("did you mean `{near}`? {all}"))
+}
+
+/// The word that differs least, if it does not differ by much.
+fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = known.map(|other| (distance(word, other), other)).min()?;
+    (near.0 <= 1 + word.chars().count() / 4).then_some(near.1)
+}
+
+/// How many letters are to be put in, taken out or changed to come from one word to another.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (nth, letter) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = nth + 1;
+        for (at, other) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != *other);
+            diagonal = row[at + 1];
+            row[at + 1] = changed.min(row[at] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
 }
 
 fn file<T>(path: &Path, result: io::Result<T>) -> Result<T, Failure> {

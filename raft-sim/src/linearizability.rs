@@ -16,7 +16,7 @@ mod history;
 pub mod search;
 pub mod zones;
 
-pub use history::History;
+pub use history::{Doubt, History};
 
 /// What one client saw of one operation. Moments are numbers of which no two are equal, above 0: the
 /// key was not written before 1.

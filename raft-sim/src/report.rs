@@ -1,19 +1,15 @@
-//! What was seen, as text for a person: at most [`WIDTH`] columns, colours where the terminal wants
+//! What was seen, as text for a person: at most 100 columns, fewer where the
+//! terminal has fewer, colours where the terminal wants
 //! them.
 
 use crate::measure::Measured;
 use crate::observe::{Figures, Office};
 use crate::play::Played;
 use crate::scenario::{Scenario, level_name};
-use crate::style::{BAD, DIM, LEADER, TITLE};
+use crate::style::{BAD, DIM, LEADER, TITLE, WIDTH, columns};
 use raft_core::{NodeId, Protection};
 use std::fmt::Write as _;
 
-/// The greatest number of columns.
-pub const WIDTH: usize = 100;
-
-const LABEL: usize = 54;
-const COLUMN: usize = 14;
 const INDENT: &str = "  ";
 const NAME: usize = 30;
 
@@ -60,16 +56,17 @@ pub fn side_by_side(scenario: &Scenario, plays: &[Played]) -> String {
 
 fn table(scenario: &Scenario, plays: &[Played]) -> String {
     let mut text = heading(scenario);
-    let names = plays.iter().map(|play| format!("{:>COLUMN$}", level_name(play.level)));
+    let (label, column) = table_columns(columns());
+    let names = plays.iter().map(|play| format!("{:>column$}", level_name(play.level)));
     let names = names.collect::<String>();
     let timeout = scenario.election_timeout().as_millis();
     let timeout = format!("election timeout {timeout} ms");
-    let _ = writeln!(text, "\n{INDENT}{DIM}{timeout:LABEL$}{DIM:#}{TITLE}{names}{TITLE:#}");
+    let _ = writeln!(text, "\n{INDENT}{DIM}{timeout:label$}{DIM:#}{TITLE}{names}{TITLE:#}");
     for (name, value) in ROWS {
         let values: Vec<_> = plays.iter().filter_map(|play| value(&play.figures)).collect();
         if values.len() == plays.len() {
-            let values = values.iter().map(|value| format!("{value:>COLUMN$}"));
-            let _ = writeln!(text, "{INDENT}{name:LABEL$}{}", values.collect::<String>());
+            let values = values.iter().map(|value| format!("{value:>column$}"));
+            let _ = writeln!(text, "{INDENT}{name:label$}{}", values.collect::<String>());
         }
     }
     let notes = scenario.notes.iter().map(|notes| format!("The notes: {notes}."));
@@ -78,6 +75,11 @@ fn table(scenario: &Scenario, plays: &[Played]) -> String {
     let sentence = notes.chain(why).chain(seen).collect::<Vec<_>>().join(" ");
     let _ = writeln!(text, "\n{}", indented(&sentence, INDENT));
     text
+}
+
+/// How wide the labels of a table are, and each of its columns of figures.
+const fn table_columns(width: usize) -> (usize, usize) {
+    if width >= WIDTH { (54, 14) } else { (width.saturating_sub(INDENT.len() + 30), 10) }
 }
 
 /// A scenario in one line, and what was not as expected in more.
@@ -282,9 +284,9 @@ fn failures(scenario: &Scenario, plays: &[Played]) -> String {
     text
 }
 
-/// The text in lines of at most [`WIDTH`] columns, each after `indent`.
+/// The text in lines that fit, each after `indent`.
 fn indented(text: &str, indent: &str) -> String {
-    let lines = wrapped(text, WIDTH - indent.len());
+    let lines = wrapped(text, columns() - indent.len());
     lines.iter().map(|line| format!("{indent}{line}")).collect::<Vec<_>>().join("\n")
 }
 

@@ -1,6 +1,7 @@
 //! How text looks on a terminal. Elsewhere it is printed without.
 
 use anstyle::{AnsiColor, Style};
+use std::borrow::Cow;
 
 /// Ordinary text.
 pub(crate) const PLAIN: Style = Style::new();
@@ -14,3 +15,42 @@ pub(crate) const LEADER: Style = AnsiColor::Green.on_default().bold();
 pub(crate) const ASKING: Style = AnsiColor::Yellow.on_default();
 /// Losses, and what is not as expected.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default();
+
+/// The greatest number of columns.
+pub(crate) const WIDTH: usize = 100;
+
+/// How many columns there are: those of the terminal, if the standard output is one, and never more
+/// than [`WIDTH`].
+pub(crate) fn columns() -> usize {
+    fitting(terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0))
+}
+
+/// Below 40 columns a terminal breaks the lines as well as we could.
+fn fitting(terminal: Option<u16>) -> usize {
+    terminal.map_or(WIDTH, |columns| usize::from(columns).clamp(40, WIDTH))
+}
+
+/// Somebody else's words as they may be sent to a terminal: a control character is spelt out.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let spelt = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    Cow::Owned(text.chars().map(spelt).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{fitting, visible};
+
+    #[test]
+    fn a_narrow_terminal_gets_narrow_lines() {
+        assert_eq!([None, Some(300), Some(80), Some(3)].map(fitting), [100, 100, 80, 40]);
+    }
+
+    #[test]
+    fn a_control_character_is_spelt_out() {
+        assert_eq!(visible("a é µ"), "a é µ");
+        assert_eq!(visible("a\u{1b}[2J\nb\u{9b}"), "a\\u{1b}[2J\\nb\\u{9b}");
+    }
+}

@@ -7,7 +7,9 @@
 mod report;
 mod text;
 
-pub use report::{Count, ENOUGH, Failure, MergeError, Report, Seeds, Stopped, Verdict, merge};
+pub use report::{
+    Count, ENOUGH, Failure, MergeError, Report, Seeds, Shard, Stopped, Verdict, merge,
+};
 pub use text::{failure_line, summary, thousands};
 
 use crate::choice::{Choices, RollingHash};

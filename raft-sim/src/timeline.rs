@@ -6,7 +6,7 @@
 pub(crate) mod words;
 
 use crate::record::{DropReason, Event, NodeState, Record, Sink};
-use crate::report::{WIDTH, wrapped};
+use crate::report::wrapped;
 use crate::style;
 use anstyle::Style;
 use raft_core::{AppendOutcome, Envelope, Instant, LogIndex, Message, NodeId, RoleKind, Term};
@@ -169,7 +169,7 @@ impl<W: io::Write> Sink for Timeline<W> {
             }
         };
         let margin = TIME + CELL * self.nodes.len();
-        let room = WIDTH.saturating_sub(margin).max(LEAST_ROOM);
+        let room = style::columns().saturating_sub(margin).max(LEAST_ROOM);
         for (nth, part) in wrapped(&text, room).iter().enumerate() {
             if nth == 0 {
                 self.print(&format!("{time:>10}  {columns}{style}{part}{style:#}"));

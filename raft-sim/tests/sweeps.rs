@@ -50,6 +50,8 @@ fn what_cannot_be_merged_or_played_is_refused_with_exit_code_2() {
         assert_eq!(raft_sim(&folder, &["sweep", "--seeds", seeds, "--json", name]).0, 0);
     }
     fs::write(folder.join("none.json"), "{}").expect("a folder for this");
+    let title = "title = \"a\\u001b[2Jb\"\n";
+    fs::write(folder.join("title.toml"), title).expect("a folder for this");
     fs::write(folder.join("bad.tape"), "raft-sim tape 1\nseed 3\nchoices 1\nfate 4\n").expect("so");
     for (arguments, words) in [
         (&["merge", "a.json", "b.json"][..], "a.json and b.json both hold seed 1"),
@@ -64,9 +66,26 @@ fn what_cannot_be_merged_or_played_is_refused_with_exit_code_2() {
         (&["sweep", "--seeds", "5.."], "seeds without an end need `--minutes`"),
         (&["sweep", "--shard", "3/2"], "expected a shard such as 1/8"),
         (&["sweep", "--seeds", "0..2", "--shard", "1/3"], "fewer seeds than shards"),
+        (&["sweep", "--seeds", "0"], "expected seeds such as 0..1000"),
+        (&["sweep", "--minutes", "0"], "0 is not in 1.."),
+        (&["measure", "--seeds", "0"], "0 is not in 1.."),
+        (&["swep"], "'sweep'"),
+        (&["run", "cold-strat"], "did you mean `cold-start`?"),
+        (&["run", "something-else"], "no such file; `raft-sim list` names them all"),
+        (&["run", "\u{1b}[2J"], "no scenario `\\u{1b}[2J`"),
+        (&["run", "."], ".: "),
+        (&["run", "none.json/x"], "none.json/x: "),
+        (&["run", "cold-start", "--timeline", "--from", "2s", "--to", "1s"], "after `--to`"),
+        (&["run", "title.toml"], "title.toml:1:9: expected text without control characters"),
+        (&["replay", "title.toml"], "title.toml:1:9: expected text without control characters"),
+        // Before the first of so many seeds.
+        (&["sweep", "--seeds", "0..1000000", "--json", "gone/r.json"], "gone/r.json: "),
+        (&["sweep", "--seeds", "0..1000000", "--json", "."], ".: "),
+        (&["sweep", "--seeds", "0..1000000", "--failures", "none.json/f"], "none.json/f: "),
     ] {
         let (code, out, err) = raft_sim(&folder, arguments);
         assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {err}");
+        assert!(err.chars().all(|c| c == '\n' || !c.is_control()), "{err:?}");
         assert!(err.contains(words), "{arguments:?}: {err}");
     }
 }
@@ -167,5 +186,76 @@ fn the_exit_codes_are_documented() {
     for words in ["  0    everything", "  1    a property", "  2    the command", "  130  a sweep"]
     {
         assert!(out.contains(words), "{out}");
+    }
+}
+
+#[test]
+fn a_shard_that_is_missing_at_either_end_is_refused_with_its_number() {
+    let folder = folder("missing");
+    for (name, nth) in [("1.json", "1/3"), ("2.json", "2/3"), ("3.json", "3/3")] {
+        let arguments = ["sweep", "--seeds", "0..3", "--shard", nth, "--json", name];
+        assert_eq!(raft_sim(&folder, &arguments).0, 0);
+    }
+    for (arguments, words) in [
+        (
+            &["merge", "1.json", "2.json"][..],
+            "of 3 shards there is no 3: nobody ran the seeds 2..3",
+        ),
+        (&["merge", "3.json", "2.json"], "of 3 shards there is no 1: nobody ran the seeds 0..1"),
+        (&["merge", "1.json", "3.json"], "nobody ran the seeds 1..2"),
+    ] {
+        let (code, out, err) = raft_sim(&folder, arguments);
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {err}");
+        assert!(err.contains(words), "{arguments:?}: {err}");
+    }
+    assert_eq!(raft_sim(&folder, &["merge", "1.json", "2.json", "3.json"]).0, 0);
+}
+
+#[test]
+fn data_on_the_standard_output_is_data_only() {
+    let folder = folder("data");
+    let sweep = ["sweep", "--seeds", "0..2", "--json"];
+    let (code, out, err) = raft_sim(&folder, &[&sweep[..], &["-"]].concat());
+    assert_eq!(code, 0, "{err}");
+    assert!(out.starts_with("{\n") && out.ends_with("}\n"), "{out}");
+    assert!(err.contains("2 runs, seeds 0..2: "), "{err}");
+    assert!(!folder.join("-").exists());
+    fs::write(folder.join("r.json"), &out).expect("a folder for this");
+    let (code, sum, err) = raft_sim(&folder, &["merge", "r.json", "--json", "-"]);
+    assert_eq!((code, sum), (0, out), "{err}");
+}
+
+#[test]
+fn what_is_looked_at_before_a_sweep_is_left_as_it_was() {
+    let folder = folder("before");
+    let sweep = ["sweep", "--seeds", "0..1", "--failures", "a/b"];
+    assert_eq!(raft_sim(&folder, &sweep).0, 0);
+    assert!(!folder.join("a").exists(), "nothing failed");
+    // One that is refused for another reason does not touch an older report.
+    fs::write(folder.join("old.json"), "old").expect("a folder for this");
+    let refused = ["sweep", "--seeds", "0..1", "--json", "old.json", "--failures", "old.json"];
+    assert_eq!(raft_sim(&folder, &refused).0, 2);
+    assert_eq!(fs::read_to_string(folder.join("old.json")).expect("it is there"), "old");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_sweep_that_is_told_to_end_reports_what_was_done() {
+    let folder = folder("told");
+    for signal in ["-INT", "-TERM"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_raft-sim"));
+        command.current_dir(&folder).args(["sweep", "--seeds", "0..100000000", "--json", "r.json"]);
+        command.args(["--jobs", "1"]).stdout(std::process::Stdio::piped());
+        let child = command.stderr(std::process::Stdio::null()).spawn().expect("the command runs");
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        let killed = Command::new("kill").args([signal, &child.id().to_string()]).status();
+        assert!(killed.expect("there is a kill").success());
+        let output = child.wait_with_output().expect("it ends");
+        let out = String::from_utf8(output.stdout).expect("text");
+        assert_eq!(output.status.code(), Some(130), "{signal}: {out}");
+        assert!(out.contains("interrupted: the seeds "), "{signal}: {out}");
+        let report = fs::read_to_string(folder.join("r.json")).expect("a report");
+        assert!(report.contains("\"stopped\": \"interrupted\""), "{report}");
+        fs::remove_file(folder.join("r.json")).expect("it is there");
     }
 }

@@ -258,9 +258,10 @@ fn what_is_only_down_could_come_right_and_what_is_lost_could_not() {
 
 #[test]
 fn a_wiped_node_that_is_started_again_excuses_nothing() {
-    let mut timeline = vec![(5_000, Fault::Crash { node: NodeId(1) })];
-    timeline.push((5_000, Fault::Wipe { node: NodeId(1) }));
-    timeline.push((5_100, Fault::Restart { node: NodeId(1) }));
+    // It had promised nothing yet: later it must not come back under its old id.
+    let mut timeline = vec![(0, Fault::Crash { node: NodeId(1) })];
+    timeline.push((0, Fault::Wipe { node: NodeId(1) }));
+    timeline.push((100, Fault::Restart { node: NodeId(1) }));
     timeline.push((8_000, Fault::Destroy { node: NodeId(2) }));
     assert_eq!(excused(&timeline), []);
     timeline.remove(2);
@@ -271,9 +272,7 @@ fn a_wiped_node_that_is_started_again_excuses_nothing() {
 fn an_excuse_is_judged_by_what_was_in_force_when_the_disk_was_lost() {
     let lose = |time| (time, Fault::Destroy { node: NodeId(3) });
     let target = || Membership::new([NodeId(1), NodeId(3)], [], []).expect("two voters");
-    let name = |time| {
-        (time, Fault::ChangeMembership { node: None, change: Change::To(target()) })
-    };
+    let name = |time| (time, Fault::ChangeMembership { node: None, change: Change::To(target()) });
     assert_eq!(excused(&[lose(4_000), name(9_000)]), [], "whoever lets it in is to blame");
     assert_eq!(excused(&[name(4_000), lose(9_000)]), [(NodeId(3), Cause::Destroyed)]);
     assert_eq!(excused(&[lose(9_000)]), []);

@@ -55,6 +55,14 @@ impl Progress {
         }
     }
 
+    /// Something else is written meanwhile, and the bar does not stand in its way.
+    pub(super) fn aside(&self, write: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
     /// The end.
     pub(super) fn finish(self) {
         if let Some(bar) = self.bar {

@@ -1,16 +1,17 @@
 //! `raft-sim sweep` and `raft-sim merge`.
 
 use super::progress::{Progress, now};
-use super::{Failure, file};
+use super::{Failure, file, target};
 use crate::choice::Choices;
 use crate::record::Nobody;
 use crate::sweep::{
-    self, Failure as Found, Plan, Report, Seeds, Stopped, Verdict, failure_line, summary,
+    self, Failure as Found, Plan, Report, Seeds, Shard, Stopped, Verdict, failure_line, summary,
 };
 use crate::tape::Tape;
 use crate::trial::Trial;
+use clap::value_parser;
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,21 +25,22 @@ pub(super) struct SweepArguments {
     #[arg(long, value_parser = seeds, value_name = "A..B")]
     seeds: Option<Seeds>,
     /// Stop after so many minutes
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", value_parser = value_parser!(u64).range(1..))]
     minutes: Option<u64>,
     /// How many threads; what is found does not depend on it [default: the cores of this machine]
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
     /// Run the Ith of N equal parts of the seeds, from 1 on; `raft-sim merge` adds their reports
-    #[arg(long, value_parser = shard, value_name = "I/N")]
-    shard: Option<Shard>,
+    #[arg(long, value_parser = part, value_name = "I/N")]
+    shard: Option<Part>,
     /// Stop after so many failures
     #[arg(long, default_value_t = NonZeroUsize::new(10).expect("not zero"), value_name = "N")]
     keep_going: NonZeroUsize,
     /// Where the tapes of failures are written
     #[arg(long, default_value = "raft-sim-failures", value_name = "DIR")]
     failures: PathBuf,
-    /// Write the report as data, see docs/SWEEPS.md
+    /// Write the report as data, see docs/SWEEPS.md; `-` is the standard output, and what is for
+    /// people goes to the standard error output then
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -51,22 +53,26 @@ pub(super) struct MergeArguments {
     /// The reports, as `raft-sim sweep --json` writes them, in any order
     #[arg(required = true)]
     reports: Vec<PathBuf>,
-    /// Write the sum as data, too
+    /// Write the sum as data, too; `-` is the standard output, as with `sweep`
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
+/// The `nth` of so many parts.
 #[derive(Clone, Copy, Debug)]
-struct Shard {
+struct Part {
     nth: u64,
     of: u64,
 }
 
-/// Set by Ctrl-C. The second one ends the process at once.
+/// Set by Ctrl-C, and by SIGTERM and SIGHUP. The second one ends the process at once.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn sweep(what: &SweepArguments, out: &mut impl Write) -> Result<bool, Failure> {
-    let plan = plan(what)?;
+    let (plan, shard) = plan(what)?;
+    // What cannot be written in the end is not begun.
+    target::check_file(what.json.as_deref())?;
+    target::check_folder(&what.failures)?;
     // Where there can be no handler, Ctrl-C ends the process as it always does.
     let _ = ctrlc::set_handler(|| {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
@@ -76,8 +82,14 @@ pub(super) fn sweep(what: &SweepArguments, out: &mut impl Write) -> Result<bool,
     let start = now();
     let until = what.minutes.map(|minutes| Duration::from_secs(minutes.saturating_mul(60)));
     let mut progress = Progress::new(plan.seeds, "runs");
+    let mut people = People::new(what.json.as_deref(), out);
+    let mut told = 0;
     let mut report = sweep::sweep(plan, |report| {
         let failures = report.failures.len();
+        if failures > told {
+            progress.aside(|| people.failures(&report.failures[told..], &what.failures));
+            told = failures;
+        }
         let note = if failures == 0 { String::new() } else { format!(", {failures} failures") };
         progress.show(report.runs(), &note);
         if INTERRUPTED.load(Ordering::Relaxed) {
@@ -87,13 +99,9 @@ pub(super) fn sweep(what: &SweepArguments, out: &mut impl Write) -> Result<bool,
     });
     progress.finish();
     report.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-    for failure in &report.failures {
-        let tape = keep(failure, &what.failures)?;
-        writeln!(out, "{}", failure_line(failure))?;
-        writeln!(out, "    raft-sim replay {}", tape.display())?;
-        writeln!(out, "    raft-sim shrink {}\n", tape.display())?;
-    }
-    told(&report, what.json.as_deref(), out)
+    report.shard = shard;
+    people.failures(&report.failures[told..], &what.failures);
+    people.end(&report)
 }
 
 pub(super) fn merge(what: &MergeArguments, out: &mut impl Write) -> Result<bool, Failure> {
@@ -104,23 +112,83 @@ pub(super) fn merge(what: &MergeArguments, out: &mut impl Write) -> Result<bool,
         reports.push((path.display().to_string(), Report::read(&text).map_err(unreadable)?));
     }
     let sum = sweep::merge(reports).map_err(|error| Failure::Usage(error.to_string()))?;
+    let mut people = People::new(what.json.as_deref(), out);
     for failure in &sum.failures {
-        writeln!(out, "{}", failure_line(failure))?;
-        writeln!(out, "    raft-sim replay --seed {}\n", failure.seed)?;
+        let line = failure_line(failure);
+        people.say(&format!("{line}\n    raft-sim replay --seed {}\n\n", failure.seed));
     }
-    told(&sum, what.json.as_deref(), out)
+    people.end(&sum)
 }
 
-/// Tells what was found: to people, to the file, and by the exit code.
-fn told(report: &Report, json: Option<&Path>, out: &mut impl Write) -> Result<bool, Failure> {
-    if let Some(path) = json {
-        file(path, fs::write(path, report.write()))?;
+/// Who reads what was found. If nobody can hear any more, the rest is still done, and the report is
+/// still written.
+struct People<'a, W: Write> {
+    out: &'a mut W,
+    json: Option<&'a Path>,
+    /// Why what is for people does not reach them.
+    deaf: Option<io::Error>,
+}
+
+impl<'a, W: Write> People<'a, W> {
+    fn new(json: Option<&'a Path>, out: &'a mut W) -> Self {
+        Self { out, json, deaf: None }
     }
-    write!(out, "{}", summary(report))?;
-    match (report.verdict(), report.stopped) {
-        (Verdict::Violated | Verdict::Vacuous(_), _) => Ok(false),
-        (Verdict::Clean | Verdict::Few, Some(Stopped::Interrupted)) => Err(Failure::Interrupted),
-        (Verdict::Clean | Verdict::Few, _) => Ok(true),
+
+    /// Says something at once: to the standard output, unless the data goes there.
+    fn say(&mut self, words: &str) {
+        if self.deaf.is_some() {
+            return;
+        }
+        let said = if target::is_output(self.json) {
+            write!(anstream::stderr(), "{words}")
+        } else {
+            write!(self.out, "{words}").and_then(|()| self.out.flush())
+        };
+        self.deaf = said.err();
+    }
+
+    /// Tells failures as they are found, and keeps their tapes.
+    fn failures(&mut self, failures: &[Found], folder: &Path) {
+        for failure in failures {
+            let line = failure_line(failure);
+            let how = match keep(failure, folder) {
+                Ok(tape) => {
+                    let tape = tape.display();
+                    format!("    raft-sim replay {tape}\n    raft-sim shrink {tape}\n")
+                }
+                // The seed is enough to make the tape again.
+                Err(error) => {
+                    let seed = failure.seed;
+                    format!(
+                        "    its tape was not written: {error}\n    raft-sim replay --seed {seed}\n"
+                    )
+                }
+            };
+            self.say(&format!("{line}\n{how}\n"));
+        }
+    }
+
+    /// Tells the whole: to people, to the file, and by the exit code.
+    fn end(mut self, report: &Report) -> Result<bool, Failure> {
+        self.say(&summary(report));
+        match self.json {
+            Some(_) if target::is_output(self.json) => {
+                self.out.write_all(report.write().as_bytes())?;
+            }
+            Some(path) => file(path, fs::write(path, report.write()))?,
+            None => {}
+        }
+        let verdict = match (report.verdict(), report.stopped) {
+            (Verdict::Violated | Verdict::Vacuous(_), _) => Ok(false),
+            (Verdict::Clean | Verdict::Few, Some(Stopped::Interrupted)) => {
+                Err(Failure::Interrupted)
+            }
+            (Verdict::Clean | Verdict::Few, _) => Ok(true),
+        };
+        match self.deaf {
+            Some(error) if matches!(verdict, Ok(true)) => Err(Failure::Output(error)),
+            _ => verdict,
+        }
     }
 }
 
@@ -134,7 +202,8 @@ fn keep(failure: &Found, folder: &Path) -> Result<PathBuf, Failure> {
     Ok(path)
 }
 
-fn plan(what: &SweepArguments) -> Result<Plan, Failure> {
+/// What is to be run, and of what it is a part.
+fn plan(what: &SweepArguments) -> Result<(Plan, Option<Shard>), Failure> {
     let whole = match (what.seeds, what.minutes) {
         (Some(seeds), _) => seeds,
         (None, Some(_)) => Seeds { first: 0, end: u64::MAX },
@@ -144,28 +213,17 @@ fn plan(what: &SweepArguments) -> Result<Plan, Failure> {
     if whole.end == u64::MAX && what.minutes.is_none() {
         return usage("seeds without an end need `--minutes`");
     }
-    let seeds = match what.shard {
-        Some(_) if whole.end == u64::MAX => return usage("seeds without an end have no shards"),
-        Some(shard) => shard.of(whole),
-        None => whole,
-    };
+    if what.shard.is_some() && whole.end == u64::MAX {
+        return usage("seeds without an end have no shards");
+    }
+    let shard = what.shard.map(|Part { nth, of }| Shard { nth, of, whole });
+    let seeds = shard.map_or(whole, Shard::seeds);
     if seeds.first == seeds.end {
         return usage("there are fewer seeds than shards");
     }
     let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let jobs = what.jobs.unwrap_or_else(cores);
-    Ok(Plan { seeds, jobs, most_failures: what.keep_going.get() })
-}
-
-impl Shard {
-    fn of(self, whole: Seeds) -> Seeds {
-        let count = u128::from(whole.end - whole.first);
-        let at = |nth: u64| {
-            let part = count * u128::from(nth) / u128::from(self.of);
-            whole.first + u64::try_from(part).expect("at most the whole")
-        };
-        Seeds { first: at(self.nth - 1), end: at(self.nth) }
-    }
+    Ok((Plan { seeds, jobs, most_failures: what.keep_going.get() }, shard))
 }
 
 fn seeds(text: &str) -> Result<Seeds, String> {
@@ -177,24 +235,86 @@ fn seeds(text: &str) -> Result<Seeds, String> {
     if first < end { Ok(Seeds { first, end }) } else { Err("expected at least one seed".into()) }
 }
 
-fn shard(text: &str) -> Result<Shard, String> {
+fn part(text: &str) -> Result<Part, String> {
     let wanted = || "expected a shard such as 1/8".to_owned();
     let (nth, of) = text.split_once('/').ok_or_else(wanted)?;
     let number = |text: &str| text.parse::<u64>().map_err(|_| wanted());
-    let shard = Shard { nth: number(nth)?, of: number(of)? };
-    if (1..=shard.of).contains(&shard.nth) { Ok(shard) } else { Err(wanted()) }
+    let part = Part { nth: number(nth)?, of: number(of)? };
+    if (1..=part.of).contains(&part.nth) { Ok(part) } else { Err(wanted()) }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Shard, seeds, shard};
-    use crate::sweep::Seeds;
+    use super::{People, Report, part, seeds};
+    use crate::record::Violation;
+    use std::io::{self, Write};
+    use std::path::Path;
+
+    /// A report of three runs, the last of which failed.
+    fn failed() -> Report {
+        let mut report = Report::new("b".to_owned(), Seeds { first: 0, end: 3 });
+        let mut outcome = crate::sweep::run(0);
+        report.take(&outcome);
+        report.take(&outcome);
+        outcome.verdict = Err(Violation {
+            checker: "fate",
+            sentence: "it is so".to_owned(),
+            time: raft_core::Instant::ZERO,
+            event: 1,
+            seq: None,
+        });
+        report.take(&outcome);
+        report
+    }
+
+    /// Counts how often it was flushed; of a closed pipe every write fails.
+    #[derive(Default)]
+    struct Pipe {
+        text: Vec<u8>,
+        flushed: usize,
+        closed: bool,
+    }
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.closed { Err(io::ErrorKind::BrokenPipe.into()) } else { self.text.write(bytes) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.flushed = self.text.len();
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_failure_is_told_at_once_even_if_its_tape_cannot_be_written() {
+        let mut pipe = Pipe::default();
+        let mut people = People::new(None, &mut pipe);
+        people.failures(&failed().failures, Path::new("Cargo.toml/f"));
+        assert_eq!(pipe.flushed, pipe.text.len());
+        let text = String::from_utf8(pipe.text).expect("text");
+        assert!(text.contains("seed 2: fate"), "{text}");
+        assert!(text.contains("its tape was not written: Cargo.toml/f: "), "{text}");
+        assert!(text.contains("\n    raft-sim replay --seed 2\n"), "{text}");
+    }
+
+    #[test]
+    fn a_report_is_written_though_nobody_listens_any_more() {
+        let path = std::env::temp_dir().join(format!("raft-sim-{}.json", std::process::id()));
+        let mut pipe = Pipe { closed: true, ..Pipe::default() };
+        let verdict = People::new(Some(&path), &mut pipe).end(&failed());
+        assert!(matches!(verdict, Ok(false)), "{verdict:?}");
+        let written = std::fs::read_to_string(&path).expect("a report");
+        assert_eq!(Report::read(&written), Ok(failed()));
+        std::fs::remove_file(&path).expect("it is there");
+    }
+    use crate::sweep::{Seeds, Shard};
 
     #[test]
     fn shards_cover_the_seeds_without_gaps() {
         for (first, end, of) in [(0, 10, 3), (7, 8, 2), (0, u64::MAX, 7), (5, 1_005, 16)] {
             let whole = Seeds { first, end };
-            let parts: Vec<Seeds> = (1..=of).map(|nth| Shard { nth, of }.of(whole)).collect();
+            let parts: Vec<Seeds> = (1..=of).map(|nth| Shard { nth, of, whole }.seeds()).collect();
             assert_eq!(parts.first().map(|part| part.first), Some(first));
             assert_eq!(parts.last().map(|part| part.end), Some(end));
             assert!(parts.windows(2).all(|two| two[0].end == two[1].first), "{parts:?}");
@@ -206,7 +326,7 @@ mod tests {
         assert_eq!(seeds("3..7"), Ok(Seeds { first: 3, end: 7 }));
         assert_eq!(seeds("3.."), Ok(Seeds { first: 3, end: u64::MAX }));
         assert!(["", "3", "7..3", "3..3", "-1..3", "a..b"].iter().all(|t| seeds(t).is_err()));
-        assert!(shard("2/2").is_ok());
-        assert!(["", "2", "0/2", "3/2", "1/0", "a/b"].iter().all(|t| shard(t).is_err()));
+        assert!(part("2/2").is_ok());
+        assert!(["", "2", "0/2", "3/2", "1/0", "a/b"].iter().all(|t| part(t).is_err()));
     }
 }

@@ -1,5 +1,6 @@
 //! What is wrong with a scenario file, where, and what was expected there.
 
+use crate::style::visible;
 use std::fmt;
 use std::ops::Range;
 
@@ -29,8 +30,9 @@ impl ScenarioError {
             file: file.to_owned(),
             line: text[..start].matches('\n').count() + 1,
             column: text[line_start..start].chars().count() + 1,
-            message,
-            text: text[line_start..line_end].trim_end().to_owned(),
+            message: visible(&message).into_owned(),
+            // One letter for one, so that the mark stands below its place.
+            text: text[line_start..line_end].trim_end().replace(char::is_control, " "),
             width: text[start..end].chars().count().max(1),
         }
     }
@@ -58,6 +60,14 @@ fn floor(text: &str, at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::ScenarioError;
+
+    #[test]
+    fn no_control_character_of_a_file_is_shown() {
+        let text = "a = \"\u{1b}[2J\"\n";
+        let error = ScenarioError::new("x", text, 5..6, "found `\u{1b}[2J`".into()).to_string();
+        assert!(error.lines().all(|line| !line.contains(char::is_control)), "{error:?}");
+        assert!(error.contains("found `\\u{1b}[2J`"), "{error:?}");
+    }
 
     #[test]
     fn a_mistake_is_shown_in_its_line() {

@@ -28,6 +28,37 @@ impl fmt::Display for Seeds {
     }
 }
 
+/// One of several equal parts of the seeds of a sweep.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shard {
+    /// Which, from 1 on.
+    pub nth: u64,
+    /// Of how many.
+    pub of: u64,
+    /// The seeds of all of them.
+    pub whole: Seeds,
+}
+
+impl Shard {
+    /// Its seeds. It must be one of the parts, and the whole must not be empty.
+    pub fn seeds(self) -> Seeds {
+        let Seeds { first, end } = self.whole;
+        let count = u128::from(end - first);
+        let at = |nth: u64| {
+            let part = count * u128::from(nth) / u128::from(self.of);
+            first + u64::try_from(part).expect("at most the whole")
+        };
+        Seeds { first: at(self.nth - 1), end: at(self.nth) }
+    }
+
+    /// Whether it is what its numbers say.
+    const fn makes_sense(self) -> bool {
+        let Self { nth, of, whole } = self;
+        1 <= nth && nth <= of && whole.first < whole.end
+    }
+}
+
 /// Why a sweep ended before its last seed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -75,6 +106,9 @@ pub struct Report {
     pub build: String,
     /// What was to be run.
     pub planned: Seeds,
+    /// Of what that is a part, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
     /// What was run.
     pub seeds: Seeds,
     /// Why not all of it.
@@ -118,6 +152,7 @@ impl Report {
             schema: SCHEMA.to_owned(),
             build,
             planned,
+            shard: None,
             seeds: Seeds { first, end: first },
             stopped: None,
             events: 0,
@@ -195,6 +230,12 @@ impl Report {
             return Err(format!("expected the schema `{SCHEMA}`, found `{}`", report.schema));
         }
         let Self { planned, seeds, .. } = &report;
+        if let Some(shard) = report.shard
+            && !(shard.makes_sense() && shard.seeds() == *planned)
+        {
+            let Shard { nth, of, whole } = shard;
+            return Err(format!("{planned} is not shard {nth}/{of} of the seeds {whole}"));
+        }
         if seeds.first != planned.first || seeds.end < seeds.first || seeds.end > planned.end {
             return Err(format!("the seeds {seeds} are no part of what was planned, {planned}"));
         }
@@ -263,6 +304,64 @@ pub enum MergeError {
         /// Why the first one ended, if it was to run more.
         why: &'static str,
     },
+    /// Shards of sweeps that are not the same.
+    #[error("{a} is of the seeds {of_a}, but {b} is of the seeds {of_b}: they are of two sweeps")]
+    Sweeps {
+        /// A report.
+        a: String,
+        /// All the seeds of its sweep, and in how many shards.
+        of_a: String,
+        /// Another.
+        b: String,
+        /// Those of its sweep.
+        of_b: String,
+    },
+    /// The first shards, or the last ones, are not there.
+    #[error("of {of} shards there is no {which}: nobody ran the seeds {seeds}")]
+    Missing {
+        /// How many there are to be.
+        of: u64,
+        /// Which is missing.
+        which: String,
+        /// The seeds that are missing.
+        seeds: Seeds,
+    },
+}
+
+/// Of which sweep these reports are shards, if any of them is one.
+fn sweep_of(reports: &[(String, Report)]) -> Result<Option<Shard>, MergeError> {
+    let words = |shard: Shard| format!("{} in {} shards", shard.whole, shard.of);
+    let mut known: Option<(&String, Shard)> = None;
+    for (b, report) in reports {
+        let Some(shard) = report.shard else { continue };
+        match known {
+            None => known = Some((b, shard)),
+            Some((_, first)) if (first.of, first.whole) == (shard.of, shard.whole) => {}
+            Some((a, first)) => {
+                let (of_a, of_b) = (words(first), words(shard));
+                return Err(MergeError::Sweeps { a: a.clone(), of_a, b: b.clone(), of_b });
+            }
+        }
+    }
+    Ok(known.map(|(_, shard)| shard))
+}
+
+/// Whether the seeds of a sweep are there from the first to the last.
+fn complete(planned: Seeds, sweep: Shard) -> Result<(), MergeError> {
+    let Shard { of, whole, .. } = sweep;
+    let before = Seeds { first: whole.first, end: planned.first };
+    let behind = Seeds { first: planned.end, end: whole.end };
+    let Some(seeds) = [before, behind].into_iter().find(|part| part.first < part.end) else {
+        return Ok(());
+    };
+    let is_missing = |nth: &u64| {
+        let shard = Shard { nth: *nth, ..sweep }.seeds();
+        shard.first < seeds.end && seeds.first < shard.end
+    };
+    let first = (1..=of).find(is_missing).unwrap_or(1);
+    let last = (1..=of).rev().find(is_missing).unwrap_or(of);
+    let which = if first == last { first.to_string() } else { format!("{first} to {last}") };
+    Err(MergeError::Missing { of, which, seeds })
 }
 
 /// Adds reports of neighbouring seeds, each with the name by which errors call it, in any order.
@@ -271,6 +370,7 @@ pub enum MergeError {
 ///
 /// Reports that are not parts of one sweep.
 pub fn merge(mut reports: Vec<(String, Report)>) -> Result<Report, MergeError> {
+    let sweep = sweep_of(&reports)?;
     reports.sort_by_key(|(_, report)| (report.seeds.first, report.seeds.end));
     let mut reports = reports.into_iter();
     let (mut a, mut sum) = reports.next().ok_or(MergeError::Nothing)?;
@@ -294,6 +394,11 @@ pub fn merge(mut reports: Vec<(String, Report)>) -> Result<Report, MergeError> {
         sum.append(next);
         a = b;
     }
+    if let Some(sweep) = sweep {
+        complete(sum.planned, sweep)?;
+    }
+    // It is the whole.
+    sum.shard = None;
     Ok(sum)
 }
 
@@ -315,8 +420,9 @@ mod hex {
 
 #[cfg(test)]
 mod tests {
-    use super::{Count, MergeError, Report, Seeds, Stopped, Verdict, merge};
-    use crate::sweep::run;
+    use super::{Count, MergeError, Report, Seeds, Shard, Stopped, Verdict, merge};
+    use crate::sweep::{run, summary};
+    use crate::world::Cause;
 
     fn of(first: u64, end: u64) -> (String, Report) {
         let mut report = Report::new("b".to_owned(), Seeds { first, end });
@@ -344,6 +450,52 @@ mod tests {
         let gap = words(vec![of(3, 4), cut]);
         assert!(gap.starts_with("nobody ran the seeds 2..3: 0.json ends"), "{gap}");
         assert!(gap.ends_with("(the first one was interrupted)"), "{gap}");
+    }
+
+    /// One of so many shards of the seeds 0..6.
+    fn shard(nth: u64, of: u64) -> (String, Report) {
+        let shard = Shard { nth, of, whole: Seeds { first: 0, end: 6 } };
+        let mut report = Report::new("b".to_owned(), shard.seeds());
+        (shard.seeds().first..shard.seeds().end).for_each(|seed| report.take(&run(seed)));
+        report.shard = Some(shard);
+        (format!("{nth}of{of}.json"), report)
+    }
+
+    #[test]
+    fn every_shard_of_a_sweep_must_be_there() {
+        let words = |parts| merge(parts).expect_err("something is missing").to_string();
+        let all = merge(vec![shard(3, 3), shard(1, 3), shard(2, 3)]);
+        assert_eq!(all, Ok(of(0, 6).1), "the sum is a whole sweep");
+        let without_last = words(vec![shard(1, 3), shard(2, 3)]);
+        assert_eq!(without_last, "of 3 shards there is no 3: nobody ran the seeds 4..6");
+        let without_first = words(vec![shard(3, 3)]);
+        assert_eq!(without_first, "of 3 shards there is no 1 to 2: nobody ran the seeds 0..4");
+        let gap = words(vec![shard(1, 3), shard(3, 3)]);
+        assert!(gap.starts_with("nobody ran the seeds 2..4: "), "{gap}");
+        let two = words(vec![shard(1, 2), shard(3, 3)]);
+        assert!(two.contains("1of2.json is of the seeds 0..6 in 2 shards"), "{two}");
+        assert!(merge(vec![shard(1, 3), of(2, 6)]).is_ok(), "somebody ran the rest");
+        let (_, one) = shard(2, 3);
+        assert_eq!(Report::read(&one.write()), Ok(one.clone()));
+        let lies = one.write().replacen("\"nth\": 2", "\"nth\": 3", 1);
+        assert!(Report::read(&lies).expect_err("a lie").contains("2..4 is not shard 3/3"));
+    }
+
+    #[test]
+    fn excuses_are_counted_by_cause_and_need_not_happen() {
+        let mut report = of(0, 1).1;
+        let mut outcome = run(1);
+        outcome.excused = Some(Cause::Destroyed);
+        report.take(&outcome);
+        let (_, mut next) = of(2, 3);
+        next.excused.insert("destroyed".to_owned(), 2);
+        next.excused.insert("damaged".to_owned(), 1);
+        let both = merge(vec![("a".to_owned(), report), ("b".to_owned(), next)]).expect("a sum");
+        let excused: Vec<_> = both.excused.iter().map(|(name, n)| (name.as_str(), *n)).collect();
+        assert_eq!(excused, [("damaged", 1), ("destroyed", 3)]);
+        let words = summary(&both);
+        assert!(words.contains(": 4 runs (1 damaged, 3 destroyed)\n"), "{words}");
+        assert!(!summary(&of(0, 1).1).contains("excused"));
     }
 
     #[test]

@@ -1,21 +1,30 @@
 //! What a sweep has found, for people.
 
 use super::report::{ENOUGH, Failure, Report, Stopped, Verdict};
-use crate::style::{BAD, DIM, LEADER, TITLE};
+use crate::style::{BAD, DIM, LEADER, TITLE, columns, visible};
 use std::fmt::Write as _;
 
 /// A failure in one line.
 pub fn failure_line(failure: &Failure) -> String {
     let Failure { seed, checker, sentence, event, time_us } = failure;
     format!(
-        "{BAD}seed {seed}: {checker}{BAD:#} at {} µs (event {}): {sentence}",
+        "{BAD}seed {seed}: {}{BAD:#} at {} µs (event {}): {}",
+        visible(checker),
         thousands(*time_us),
-        thousands(*event)
+        thousands(*event),
+        visible(sentence)
     )
 }
 
 /// What was run, what was exercised, and the verdict.
 pub fn summary(report: &Report) -> String {
+    summary_within(report, columns())
+}
+
+/// The same in so many columns.
+fn summary_within(report: &Report, columns: usize) -> String {
+    /// Of two rows side by side.
+    const BOTH: usize = 98;
     let mut text = String::new();
     let _ = writeln!(text, "{TITLE}exercised{TITLE:#}, over all runs and in how many of them");
     let rows: Vec<String> = report
@@ -27,7 +36,7 @@ pub fn summary(report: &Report) -> String {
             if count.runs == 0 { format!("{BAD}{row}{BAD:#}") } else { row }
         })
         .collect();
-    let half = rows.len().div_ceil(2);
+    let half = if columns < BOTH { rows.len() } else { rows.len().div_ceil(2) };
     for (nth, left) in rows[..half].iter().enumerate() {
         let right = rows.get(half + nth).map_or("", String::as_str);
         let _ = writeln!(text, "{}", format!("  {left}    {right}").trim_end());
@@ -124,13 +133,29 @@ pub fn thousands(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{summary, thousands};
+    use super::{summary, summary_within, thousands};
     use crate::sweep::{Report, Seeds, Stopped, run};
 
     #[test]
     fn numbers_are_grouped() {
         let all = [0, 999, 1_000, 12_345_678].map(thousands);
         assert_eq!(all, ["0", "999", "1 000", "12 345 678"]);
+    }
+
+    #[test]
+    fn the_table_fits_a_narrow_terminal_and_a_broad_one_has_two_columns() {
+        let mut report = Report::new("b".to_owned(), Seeds { first: 0, end: 1 });
+        report.take(&run(0));
+        let table = |columns| {
+            let text = summary_within(&report, columns);
+            let text = anstream::adapter::strip_str(&text).to_string();
+            let rows = text.lines().skip(1).take_while(|line| !line.is_empty());
+            rows.map(|line| line.chars().count()).collect::<Vec<_>>()
+        };
+        let (narrow, broad) = (table(60), table(100));
+        assert_eq!(narrow.len(), report.exercised.len());
+        assert_eq!(broad.len(), narrow.len().div_ceil(2));
+        assert!(narrow.iter().all(|width| *width <= 60) && broad.iter().all(|width| *width <= 100));
     }
 
     #[test]
