@@ -109,7 +109,7 @@ pub enum RecoveryError {
         /// The last index of the log.
         last: LogIndex,
     },
-    /// A term, an index or a promise above its limit, or a vote in term 0.
+    /// A term, an id or a promise above its limit, or a vote in term 0.
     #[error("the hard state is out of range")]
     HardStateOutOfRange,
     /// The snapshot's position is out of range, or has an index without a term.
@@ -230,6 +230,15 @@ pub enum IgnoreReason {
     /// A number above [`LIMIT`](crate::types::LIMIT), or one that contradicts another.
     #[error("malformed")]
     Malformed,
+    /// A term that no cluster has reached since this node last heard of it, see
+    /// [`TERM_REACH`](crate::types::TERM_REACH).
+    #[error("term {term} is too far above the current term {current}")]
+    TermTooFarAhead {
+        /// The term of the message.
+        term: Term,
+        /// This node's own.
+        current: Term,
+    },
     /// The entries cannot be: see the reason.
     #[error("malformed entries: {0}")]
     MalformedEntries(EntriesError),

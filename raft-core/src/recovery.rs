@@ -11,7 +11,7 @@ use crate::types::{LIMIT, LogIndex, Term};
 pub(crate) fn recover_log(recovered: Recovered) -> Result<Log, RecoveryError> {
     let Recovered { hard_state, snapshot, prev, entries, .. } = recovered;
     let current = hard_state.current_term;
-    if current.get() > LIMIT
+    if current > Term::LAST
         || hard_state.voted_for.is_some_and(|id| id.get() > LIMIT || current == Term::ZERO)
         || hard_state.promised > Config::LONGEST_PROMISE
     {

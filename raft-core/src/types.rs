@@ -3,11 +3,17 @@
 use core::fmt;
 use core::time::Duration;
 
-/// The greatest term, index, count, round or ticket that is accepted from outside.
-///
-/// Above it a number is malformed. One message with a term near `u64::MAX` would otherwise end
-/// all elections, because no later term could exceed it.
+/// The greatest index, count, round, ticket or id that is accepted from outside. Above it a number
+/// is malformed. For terms see [`TERM_REACH`].
 pub const LIMIT: u64 = 1 << 62;
+
+/// How far above a node's own term a message may be. One that is further ahead is refused, or a
+/// single message with a term near the end of the range would end all elections: no later term
+/// could exceed it.
+///
+/// The limit moves with the node's own term, so wherever a message has taken a node there is room
+/// above it. The end of the range of terms, `u64::MAX - 1`, is 2^24 such messages away.
+pub const TERM_REACH: u64 = 1 << 40;
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
@@ -78,8 +84,16 @@ impl Term {
     /// The term before the first election.
     pub const ZERO: Self = Self(0);
 
+    /// The last term: nobody campaigns in it. It has a successor, so nothing overflows.
+    pub(crate) const LAST: Self = Self(u64::MAX - 1);
+
     pub(crate) const fn next(self) -> Self {
         Self(self.0 + 1)
+    }
+
+    /// The greatest term of a message that a node of this term takes.
+    pub(crate) fn furthest(self) -> Self {
+        Self(self.0.saturating_add(TERM_REACH)).min(Self::LAST)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A peer may be of another version, broken or hostile. Its message is looked at here as far as
 //! this node can judge it, so that the handlers need not doubt what they are given.
 
+use crate::entries::Run;
 use crate::error::IgnoreReason;
 use crate::message::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, Envelope, InstallSnapshot, Message,
@@ -21,22 +22,36 @@ pub(crate) fn check(core: &Core, role: &Role, envelope: &Envelope) -> Result<(),
     if core.outbox.len() >= MAX_WAITING {
         return Err(IgnoreReason::Overloaded);
     }
-    require(from.get() <= LIMIT && term.get() <= LIMIT)?;
+    require(from.get() <= LIMIT)?;
+    check_term(core, *term)?;
     match message {
         Message::PreVote(m) => require(m.round.get() <= LIMIT && can_be(m.last, *term)),
         Message::PreVoteResponse(m) => require(m.round.get() <= LIMIT && can_be(m.last, *term)),
         // A candidate has raised its term above everything in its log.
-        Message::RequestVote(m) => require(can_be(m.last, *term) && m.last.term < *term),
+        Message::RequestVote(m) => {
+            let permit = m.permit.is_none_or(|p| p.leader.get() <= LIMIT && p.term < *term);
+            require(can_be(m.last, *term) && m.last.term < *term && permit)
+        }
         Message::RequestVoteResponse(m) => require(can_be(m.last, *term)),
         Message::AppendEntries(m) => check_append(core, role, *from, *term, m),
         Message::AppendEntriesResponse(m) => check_append_response(core, role, *term, m),
-        Message::InstallSnapshot(m) => check_install(core, *from, *term, m),
+        Message::InstallSnapshot(m) => check_install(core, role, *from, *term, m),
         Message::TimeoutNow => require(*term > Term::ZERO),
         Message::ReadIndex(m) => require(m.id.get() <= LIMIT),
         Message::ReadIndexResponse(m) => {
             require(m.id.get() <= LIMIT && m.index.is_none_or(|index| index.get() <= LIMIT))
         }
     }
+}
+
+/// Every other term in a message is at most that of its envelope.
+fn check_term(core: &Core, term: Term) -> Result<(), IgnoreReason> {
+    let (current, furthest) = (core.term(), core.term().furthest());
+    require(term.get() <= LIMIT.max(furthest.get()))?;
+    if term > furthest {
+        return Err(IgnoreReason::TermTooFarAhead { term, current });
+    }
+    Ok(())
 }
 
 fn check_append(
@@ -53,7 +68,8 @@ fn check_append(
         return Ok(());
     }
     check_first_leader(core, from, term)?;
-    match first_contradiction(core, m, settled(core, role, term)) {
+    let contradiction = first_contradiction(core, m, settled(core, role, term));
+    match contradiction.or_else(|| first_other_content(core, m)) {
         Some(at) => Err(IgnoreReason::Contradiction { at }),
         None => Ok(()),
     }
@@ -61,6 +77,7 @@ fn check_append(
 
 fn check_install(
     core: &Core,
+    role: &Role,
     from: NodeId,
     term: Term,
     m: &InstallSnapshot,
@@ -72,7 +89,17 @@ fn check_install(
         return Ok(());
     }
     check_first_leader(core, from, term)?;
-    if position.index <= core.commit_index && !core.log.matches(position) {
+    let settled = settled(core, role, term);
+    let contradicts = if core.log.position_at(position.index) == Some(position) {
+        // The same position is the same log up to there, and so the same membership.
+        core.log.membership_at(position.index) != &m.snapshot.membership
+    } else if position.index > settled {
+        // What is settled lies below it, and terms in a log do not decrease.
+        core.log.term_at(settled).is_some_and(|term| position.term < term)
+    } else {
+        !core.log.matches(position)
+    };
+    if contradicts {
         return Err(IgnoreReason::Contradiction { at: position.index });
     }
     Ok(())
@@ -93,6 +120,7 @@ fn check_append_response(
     m: &AppendEntriesResponse,
 ) -> Result<(), IgnoreReason> {
     require(m.echo.is_none_or(|echo| echo.round.get() <= LIMIT))?;
+    require(m.seen.is_none_or(|seen| seen.get() <= LIMIT))?;
     match &m.outcome {
         AppendOutcome::Matched { match_index } => {
             let last = core.log.last_index();
@@ -146,6 +174,36 @@ fn first_contradiction(core: &Core, m: &AppendEntries, settled: LogIndex) -> Opt
             return Some(at);
         }
         before = last;
+    }
+    None
+}
+
+/// The first index at which this log holds the same position as the message, but not the same entry:
+/// a command where the other is a membership, or another membership.
+fn first_other_content(core: &Core, m: &AppendEntries) -> Option<LogIndex> {
+    let mut before = m.prev.index;
+    for run in m.entries.runs() {
+        if before >= core.log.last_index() {
+            break;
+        }
+        let first = before.next();
+        before = before.plus(run.count());
+        if before <= core.log.start().index {
+            continue;
+        }
+        let held = core.log.first_difference(first, before, run.term());
+        let through = held.map_or(before, LogIndex::prev);
+        let other = match run {
+            Run::Commands { .. } => core.log.first_membership(first, through),
+            Run::Membership { membership, .. } if through == before => {
+                let same = core.log.membership_of(through) == Some(&**membership);
+                (!same).then_some(through)
+            }
+            Run::Membership { .. } => None,
+        };
+        if other.is_some() || held.is_some() {
+            return other;
+        }
     }
     None
 }

@@ -88,7 +88,7 @@ impl Core {
     /// Whether this node may hold an election: it has a vote, and neither the terms nor the log have
     /// come to their end.
     pub(crate) fn may_campaign(&self) -> bool {
-        self.has_a_vote() && self.term().get() < LIMIT && self.room() > 0
+        self.has_a_vote() && self.term() < Term::LAST && self.room() > 0
     }
 
     /// How many more commands the log takes.

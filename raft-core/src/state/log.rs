@@ -104,6 +104,18 @@ impl Log {
         newer.chain(settled).find(|membership| *membership != in_force)
     }
 
+    /// The first index from `first` to `through` that holds a membership entry.
+    pub(crate) fn first_membership(&self, first: LogIndex, through: LogIndex) -> Option<LogIndex> {
+        let at = self.memberships.partition_point(|(index, _)| *index < first);
+        self.memberships.get(at).map(|(index, _)| *index).filter(|index| *index <= through)
+    }
+
+    /// The membership entry at `index`, if one is there.
+    pub(crate) fn membership_of(&self, index: LogIndex) -> Option<&Membership> {
+        let at = self.memberships.binary_search_by_key(&index, |(at, _)| *at).ok()?;
+        Some(&self.memberships[at].1)
+    }
+
     /// The last index from `from` on, up to `through`, that has the term of `from`.
     pub(crate) fn end_of_term(&self, from: LogIndex, through: LogIndex) -> Option<LogPosition> {
         let at = self.run_at(from)?;

@@ -218,9 +218,9 @@ fn timeout_now_counts_from_the_leader_of_this_term_only() {
 }
 
 #[test]
-fn no_transfer_raises_the_term_above_the_limit() {
-    let most = raft_core::types::LIMIT;
-    let mut solo = Solo::of(3);
+fn no_transfer_raises_the_term_above_the_last_one() {
+    let most = u64::MAX - 1;
+    let mut solo = Setup::of(voters(&[1, 2, 3])).term(most - 1).start();
     let _ = solo.hears(S2, most, says::hello(1));
     let _ = solo.hears(S2, most, Message::TimeoutNow);
     assert_eq!((solo.role(), solo.term()), (RoleKind::Follower, most));

@@ -7,6 +7,7 @@ mod common;
 mod clocks;
 mod durability;
 mod elections;
+mod extremes;
 mod leases;
 mod log_repair;
 mod partitions;

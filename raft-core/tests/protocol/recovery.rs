@@ -144,8 +144,8 @@ fn states_that_no_crash_can_have_left_are_refused_by_name() {
             RecoveryError::HardStateOutOfRange,
         ),
         (
-            "a term beyond the limit",
-            |s| s.hard_state.current_term = Term((1 << 62) + 1),
+            "a term that no message and no election leads to",
+            |s| s.hard_state.current_term = Term(u64::MAX),
             RecoveryError::HardStateOutOfRange,
         ),
         (

@@ -1,9 +1,11 @@
 //! What cannot be is refused with a reason, and nothing changes but the clock.
 
 use crate::common::{Actions, S1, S2, S3, Setup, Solo, at, commands, joint, says, voters};
+use raft_core::types::TERM_REACH;
 use raft_core::{
-    AppendEntries, Entries, EntriesError, Envelope, IgnoreReason, LogIndex, LogPosition,
-    Membership, Message, NodeId, Round, Run, Term, Verdict,
+    AppendEntries, Entries, EntriesError, Envelope, IgnoreReason, InstallSnapshot, LogIndex,
+    LogPosition, Membership, Message, NodeId, Permit, RequestVote, Round, Run, Snapshot, Term,
+    Verdict,
 };
 
 const BEYOND: u64 = (1 << 62) + 1;
@@ -213,11 +215,110 @@ fn an_acknowledgement_of_what_was_never_sent_is_refused() {
     assert_eq!(reason, expected);
 }
 
+/// It is the answer to what this leader said in an earlier term, in which it was elected, too.
 #[test]
-fn that_a_term_is_over_is_stale_for_the_leader_of_a_later_one() {
+fn that_an_earlier_term_is_over_is_stale_for_a_leader_that_was_elected_again() {
     let mut leader = Solo::leader_of(3);
-    let reason = refused(&mut leader, envelope(S2, 1, says::stale_term()));
+    let _ = leader.hears(S2, 2, says::stale_term());
+    let _ = leader.elect();
+    let term = leader.term();
+    let reason = refused(&mut leader, envelope(S2, term, says::stale_term()));
     assert_eq!(reason, IgnoreReason::Stale);
+}
+
+#[test]
+fn a_term_too_far_ahead_is_refused_and_names_both() {
+    for mut node in in_every_role() {
+        let current = Term(node.term());
+        let term = Term(current.get() + TERM_REACH + 1);
+        let far = IgnoreReason::TermTooFarAhead { term, current };
+        for message in [says::hello(1), says::pre_vote(says::START), says::stale_term()] {
+            assert_eq!(refused(&mut node, envelope(S2, term.get(), message)), far);
+        }
+        let _ = node.hears(S2, term.get() - 1, says::hello(1));
+        assert_eq!(node.term(), term.get() - 1, "so far it may be");
+    }
+}
+
+/// Found by fuzzing: the term after the permit's was computed before the permit was looked at.
+#[test]
+fn a_permit_of_a_term_that_is_not_over_is_malformed() {
+    for mut node in in_every_role() {
+        for (leader, term) in [(S2, 9), (S2, u64::MAX), (NodeId(BEYOND), 1)] {
+            let permit = Some(Permit { leader, term: Term(term) });
+            let asks = RequestVote { last: says::START, permit };
+            let reason = refused(&mut node, envelope(S2, 9, Message::RequestVote(asks)));
+            assert_eq!(reason, IgnoreReason::Malformed, "{permit:?}");
+        }
+    }
+}
+
+fn install(position: LogPosition, membership: Membership) -> Message {
+    let snapshot = Snapshot { position, membership };
+    Message::InstallSnapshot(InstallSnapshot { snapshot })
+}
+
+#[test]
+fn a_snapshot_that_contradicts_what_is_settled_is_refused() {
+    let members = || voters(&[1, 2, 3]);
+    let cases = [
+        ("a term below that of what is settled", at(4, 1000), 5),
+        ("a term below that of what is committed", at(1, 1000), 6),
+        ("another position at a committed index", at(1, 2), 6),
+        ("another position at a settled index", at(4, 4), 5),
+    ];
+    for (what, position, term) in cases {
+        let mut node = Setup::of(members()).log(&[1, 2, 2, 5, 5]).start();
+        let _ = node.hears(S2, 5, says::announcement(at(5, 5), 2));
+        let from = if term == 5 { S2 } else { S3 };
+        let reason = refused(&mut node, envelope(from, term, install(position, members())));
+        assert_eq!(reason, IgnoreReason::Contradiction { at: position.index }, "{what}");
+    }
+    let mut node = follower();
+    let taken = node.hears(S3, 6, install(at(1, 1000), members()));
+    assert_eq!(taken.ignored(), [], "a new leader may cut what is not committed");
+}
+
+#[test]
+fn another_membership_in_a_snapshot_of_a_known_position_is_refused() {
+    for index in 1..=2 {
+        let mut node = follower();
+        let other = envelope(S3, 6, install(at(1, index), voters(&[1, 2])));
+        let at_index = IgnoreReason::Contradiction { at: LogIndex(index) };
+        assert_eq!(refused(&mut node, other), at_index);
+        let same = node.hears(S3, 6, install(at(1, index), voters(&[1, 2, 3])));
+        assert_eq!(same.ignored(), []);
+    }
+}
+
+/// The same position is the same entry (log matching), whatever else the message says.
+#[test]
+fn other_content_at_a_known_position_is_refused() {
+    let members = |ids| Run::Membership { term: Term(1), membership: Box::new(voters(ids)) };
+    let command = |count| Run::Commands { term: Term(1), count };
+    let held = [command(1), members(&[1, 2, 3]), command(2)];
+    let cases: [(&str, Vec<Run>, u64); 4] = [
+        ("a membership where a command stands", vec![members(&[1, 2])], 1),
+        ("a command where a membership stands", vec![command(2)], 2),
+        ("another membership", vec![command(1), members(&[1, 2])], 2),
+        (
+            "a membership above what is committed",
+            vec![command(1), members(&[1, 2, 3]), command(1), members(&[1, 2, 3])],
+            4,
+        ),
+    ];
+    for (what, runs, index) in cases {
+        let mut setup = Setup::of(voters(&[1, 2, 3])).term(1);
+        setup.recovered.entries = held.iter().cloned().collect();
+        let mut node = setup.start();
+        let _ = node.hears(S2, 1, says::announcement(at(1, 4), 3));
+        let entries = runs.into_iter().collect();
+        let m = AppendEntries { entries, ..says::append(2, says::START, &[]) };
+        let reason = refused(&mut node, envelope(S2, 1, Message::AppendEntries(m.clone())));
+        assert_eq!(reason, IgnoreReason::Contradiction { at: LogIndex(index) }, "{what}");
+        let reason = refused(&mut node, envelope(S3, 2, Message::AppendEntries(m)));
+        assert_eq!(reason, IgnoreReason::Contradiction { at: LogIndex(index) }, "{what}");
+    }
 }
 
 #[test]
