@@ -153,8 +153,9 @@ pub struct LogWrite {
 
 impl LogWrite {
     /// The index of the last entry after this write; the one before `first` if nothing is appended.
+    /// It saturates for a write that no core asks for.
     pub fn last_index(&self) -> LogIndex {
-        LogIndex(self.first.get() - 1 + self.chunks.iter().map(|chunk| chunk.count).sum::<u64>())
+        self.chunks.iter().fold(self.first.prev(), |last, chunk| last.plus(chunk.count))
     }
 }
 

@@ -255,7 +255,7 @@ impl Entries {
 
     /// The position of the last entry if these follow `prev`; `prev` if there are none.
     pub fn last_position(&self, prev: LogPosition) -> LogPosition {
-        let Some(last) = self.runs.last() else { return prev };
+        let Some(last) = self.runs().rfind(|run| run.count() > 0) else { return prev };
         LogPosition::new(last.term(), prev.index.plus(self.count()))
     }
 
@@ -292,14 +292,17 @@ impl Entries {
         Ok(())
     }
 
-    /// Splits into the first `count` entries and the rest.
+    /// Splits into the first `count` entries and the rest, in their order.
     #[must_use]
     pub fn split_at(self, count: u64) -> (Self, Self) {
         let (mut head, mut tail, mut left) = (Self::new(), Self::new(), count);
         for run in Vec::from(self.runs) {
             let here = run.count().min(left);
+            let is_over = left == 0;
             left -= here;
             match run {
+                // A run without entries stays where it stands.
+                _ if is_over => tail.push(run),
                 _ if here == run.count() => head.push(run),
                 Run::Commands { term, count } => {
                     if here > 0 {
@@ -434,6 +437,35 @@ mod tests {
             let at = all.len().min(usize::try_from(at).expect("small"));
             prop_assert_eq!(one_by_one(&head), all[..at].to_vec());
             prop_assert_eq!(one_by_one(&tail), all[at..].to_vec());
+        }
+    }
+
+    proptest! {
+        /// Not even those that `check` refuses: a run without entries, or counts that overflow.
+        #[test]
+        fn a_split_never_changes_the_order_of_runs(
+            runs in prop::collection::vec((1_u64..4, prop_oneof![Just(0), 0_u64..4, Just(u64::MAX)]), 0..8),
+            at in prop_oneof![0_u64..30, Just(u64::MAX)],
+        ) {
+            let runs = runs.into_iter().map(|(term, count)| match count {
+                3 => membership(term),
+                _ => commands(term, count),
+            });
+            let entries: Entries = runs.collect();
+            let whole = entries.clone();
+            let (head, tail) = entries.split_at(at);
+            prop_assert!(head.count() <= at);
+            let terms = |entries: &Entries| entries.runs().map(Run::term).collect::<Vec<_>>();
+            let (mut joined, cut) = (terms(&head), head.run_count() + tail.run_count());
+            let rest = terms(&tail);
+            let is_one_cut = cut == whole.run_count() + 1;
+            prop_assert!(is_one_cut || cut == whole.run_count());
+            joined.extend(&rest[usize::from(is_one_cut)..]);
+            prop_assert_eq!(joined, terms(&whole));
+            let rejoined: Entries = head.runs().chain(tail.runs()).cloned().collect();
+            prop_assert_eq!(rejoined, whole);
+            let prev = LogPosition::new(Term(1), LogIndex(5));
+            prop_assert!(head.count() > 0 || head.last_position(prev) == prev);
         }
     }
 

@@ -230,15 +230,6 @@ pub enum IgnoreReason {
     /// A number above [`LIMIT`](crate::types::LIMIT), or one that contradicts another.
     #[error("malformed")]
     Malformed,
-    /// A term that no cluster has reached since this node last heard of it, see
-    /// [`TERM_REACH`](crate::types::TERM_REACH).
-    #[error("term {term} is too far above the current term {current}")]
-    TermTooFarAhead {
-        /// The term of the message.
-        term: Term,
-        /// This node's own.
-        current: Term,
-    },
     /// The entries cannot be: see the reason.
     #[error("malformed entries: {0}")]
     MalformedEntries(EntriesError),
@@ -293,6 +284,15 @@ pub enum IgnoreReason {
     /// `now` lies in the last two days of the clock's range.
     #[error("the clock is at the end of its range")]
     ClockOutOfRange,
+    /// A term that no cluster has reached since this node last heard of it, see
+    /// [`TERM_REACH`](crate::types::TERM_REACH).
+    #[error("term {term} is too far above the current term {current}")]
+    TermTooFarAhead {
+        /// The term of the message.
+        term: Term,
+        /// This node's own.
+        current: Term,
+    },
 }
 
 /// Why a join of positions and payloads fails, see [`payload`](crate::payload).
@@ -303,7 +303,7 @@ pub enum PayloadError {
     /// The log no longer holds these positions: drop the message.
     #[error("the log does not hold {0}")]
     NotHeld(LogPosition),
-    /// The inputs of the call did not carry as many payloads as they announced.
+    /// The inputs of the call do not carry what the write needs: they are those of another call.
     #[error("input {nth} carries {found} payloads, the write needs {needed}")]
     MissingPayloads {
         /// The input.
@@ -313,6 +313,17 @@ pub enum PayloadError {
         /// How many are needed of it.
         needed: u64,
     },
+    /// The payloads that came with an input are fewer or more than it announces: refuse the frame.
+    #[error("{found} payloads came with an input that announces {announced} commands")]
+    WrongCount {
+        /// How many commands the input announces.
+        announced: u64,
+        /// How many payloads came with it.
+        found: usize,
+    },
+    /// A write that no core asks for: a chunk of nothing, positions out of range, terms that decrease.
+    #[error("a write that no core asks for")]
+    MalformedWrite,
     /// The write would leave a gap, or drop what has been compacted.
     #[error("the write starts at {first}, the log covers {start} to {last}")]
     OutOfOrder {

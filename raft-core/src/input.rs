@@ -125,6 +125,15 @@ pub enum Outcome {
 }
 
 impl Input {
+    /// How many commands it announces: so many payloads stay with the runtime.
+    pub fn commands(&self) -> u64 {
+        match self {
+            Self::Propose { count, .. } => *count,
+            Self::Message(envelope) => envelope.message.commands(),
+            _ => 0,
+        }
+    }
+
     /// Whether the runtime holds bytes that came with it.
     pub(crate) fn carries_commands(&self) -> bool {
         match self {

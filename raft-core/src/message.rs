@@ -288,6 +288,15 @@ impl Message {
         }
     }
 
+    /// How many commands it announces: so many payloads travel beside it, no fewer and no more. See
+    /// [`check_payloads`](crate::payload::check_payloads).
+    pub fn commands(&self) -> u64 {
+        match self {
+            Self::AppendEntries(m) => m.entries.commands(),
+            _ => 0,
+        }
+    }
+
     /// Whether this message and a `newer` one to the same node answer or ask the same, so that only
     /// one of them need leave. An answer that a leader acts upon by itself stands beside others.
     pub(crate) fn competes_with(&self, newer: &Self) -> bool {

@@ -1,14 +1,16 @@
 //! The two joins of positions with the bytes of commands, which the core never holds.
 //!
-//! [`bind`] says, for a write, which payload of which input goes to which position; [`attach`] finds,
-//! for a message that is to leave, the payloads of the positions that it names. Both work over any
-//! log. [`PayloadLog`] is a small one in memory, for tests, simulations and a first runtime.
+//! [`check_payloads`] says, where a frame arrives, whether it carries what its message announces;
+//! [`bind`], for a write, which payload of which input goes to which position; [`attach`] finds, for
+//! a message that is to leave, the payloads of the positions that it names. All work over any log.
+//! [`PayloadLog`] is a small one in memory, for tests, simulations and a first runtime.
 
 use crate::action::{LogWrite, Source};
 use crate::entries::{Entries, Run};
 use crate::error::PayloadError;
+use crate::input::Input;
 use crate::membership::Membership;
-use crate::message::AppendEntries;
+use crate::message::{AppendEntries, Message};
 use crate::types::{LogIndex, LogPosition, Term};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -35,48 +37,68 @@ impl<P> Content<P> {
     }
 }
 
-/// What a write puts where: every position with its content, in order.
-///
-/// `payloads(nth)` are the commands that came with the `nth` input of the call that returned the
-/// write. The runtime drops its log from `write.first` on, and then appends these.
+/// Whether a frame carries as many payloads as its message announces. A runtime asks this where the
+/// frame arrives, and drops one that lies before the core sees it: the core counts on what is
+/// announced, and [`bind`] refuses what does not hold it.
 ///
 /// # Errors
 ///
-/// An input carries fewer payloads than it announced. Nothing was written yet: drop the node, for
-/// it counts on these positions.
+/// [`PayloadError::WrongCount`].
+pub fn check_payloads(message: &Message, found: usize) -> Result<(), PayloadError> {
+    right_count(message.commands(), found)
+}
+
+/// What a write puts where: every position with its content, in order.
+///
+/// `beside(nth)` is the `nth` input of the call that returned the write, and the payloads that came
+/// with it; `None` where there was no such input. The runtime drops its log from `write.first` on,
+/// and then appends these.
+///
+/// # Errors
+///
+/// An input came with fewer or more payloads than it announces, so that a command would come to a
+/// position at which no leader put it; or these are not the inputs of the call. Nothing was written
+/// yet: drop the node, for it counts on these positions. See [`check_payloads`] for how to never
+/// come here.
 pub fn bind<'a, P: Clone + 'a>(
     write: &LogWrite,
-    mut payloads: impl FnMut(usize) -> &'a [P],
+    mut beside: impl FnMut(usize) -> Option<(&'a Input, &'a [P])>,
 ) -> Result<Vec<(LogPosition, Content<P>)>, PayloadError> {
-    let mut bound = Vec::new();
-    let mut index = write.first;
+    check_write(write)?;
+    let (mut bound, mut index, mut counted) = (Vec::new(), write.first, None);
     for chunk in write.chunks.iter() {
-        match &chunk.source {
+        let (first, last, mut skip) = match &chunk.source {
+            Source::Inputs { first, last, skip } => (*first, *last, *skip),
             Source::Membership(membership) => {
-                bound.push((
-                    LogPosition::new(chunk.term, index),
-                    Content::Membership(membership.clone()),
-                ));
+                let content = Content::Membership(membership.clone());
+                bound.push((LogPosition::new(chunk.term, index), content));
+                index = index.plus(1);
+                continue;
             }
-            Source::Inputs { first, last, skip } => {
-                let (mut skip, mut at) = (*skip, index);
-                for nth in *first..=*last {
-                    let found = payloads(nth);
-                    let left = index.plus(chunk.count).since(at);
-                    let is_last = nth == *last;
-                    let count = if is_last { left } else { left.min(rest_of(found, skip)) };
-                    let needed = skip.saturating_add(count);
-                    let slice = range_of(skip, needed)
-                        .and_then(|range| found.get(range))
-                        .ok_or(PayloadError::MissingPayloads { nth, found: found.len(), needed })?;
-                    let positions =
-                        (at.get()..).map(|at| LogPosition::new(chunk.term, LogIndex(at)));
-                    bound.extend(positions.zip(slice.iter().cloned().map(Content::Command)));
-                    (skip, at) = (0, at.plus(count));
-                }
+        };
+        let mut left = chunk.count;
+        for nth in first..=last {
+            let missing = |found, needed| PayloadError::MissingPayloads { nth, found, needed };
+            let (input, found) = beside(nth).ok_or(missing(0, skip.saturating_add(left)))?;
+            // Several chunks may take from one input; it is counted once.
+            if counted.replace(nth) != Some(nth) {
+                right_count(input.commands(), found.len())?;
+            }
+            let count = if nth == last { left } else { left.min(rest_of(found, skip)) };
+            let needed = skip.saturating_add(count);
+            let slice = range_of(skip, needed)
+                .and_then(|range| found.get(range))
+                .ok_or(missing(found.len(), needed))?;
+            for payload in slice {
+                let content = Content::Command(payload.clone());
+                bound.push((LogPosition::new(chunk.term, index), content));
+                index = index.plus(1);
+            }
+            (skip, left) = (0, left - count);
+            if left == 0 {
+                break;
             }
         }
-        index = index.plus(chunk.count);
     }
     Ok(bound)
 }
@@ -97,14 +119,16 @@ pub fn attach<P>(
     let mut payloads = Vec::new();
     let mut before = message.prev.index;
     for run in message.entries.runs() {
-        let last = before.plus(run.count());
-        if let Run::Commands { term, .. } = run {
-            for index in before.get() + 1..=last.get() {
-                let position = LogPosition::new(*term, LogIndex(index));
+        for _ in 0..run.count() {
+            let position = LogPosition::new(run.term(), before.plus(1));
+            if position.index == before {
+                return Err(PayloadError::NotHeld(position));
+            }
+            if let Run::Commands { .. } = run {
                 payloads.push(lookup(position).ok_or(PayloadError::NotHeld(position))?);
             }
+            before = position.index;
         }
-        before = last;
     }
     Ok(payloads)
 }
@@ -147,19 +171,20 @@ impl<P: Clone> PayloadLog<P> {
     pub fn write<'a>(
         &mut self,
         write: &LogWrite,
-        payloads: impl FnMut(usize) -> &'a [P],
+        beside: impl FnMut(usize) -> Option<(&'a Input, &'a [P])>,
     ) -> Result<(), PayloadError>
     where
         P: 'a,
     {
-        let (start, last) = match write.restart_after {
-            Some(position) => (position.index.next(), position.index),
-            None => (self.start.index.next(), self.last_index()),
+        let (before, last) = match write.restart_after {
+            Some(position) => (position.index, position.index),
+            None => (self.start.index, self.last_index()),
         };
-        if write.first < start || write.first > last.next() {
-            return Err(PayloadError::OutOfOrder { first: write.first, start, last });
+        if write.first <= before || write.first.prev() > last {
+            let (first, start) = (write.first, before.plus(1));
+            return Err(PayloadError::OutOfOrder { first, start, last });
         }
-        let bound = bind(write, payloads)?;
+        let bound = bind(write, beside)?;
         if let Some(position) = write.restart_after {
             *self = Self::new(position);
         }
@@ -220,6 +245,7 @@ impl<P: Clone> PayloadLog<P> {
         first: LogIndex,
         through: LogIndex,
     ) -> impl Iterator<Item = (LogPosition, &Content<P>)> {
+        let first = first.max(self.start.index.plus(1));
         (first.get()..=through.get().min(self.last_index().get()))
             .filter_map(|index| self.get(LogIndex(index)))
     }
@@ -236,13 +262,35 @@ impl<P: Clone> PayloadLog<P> {
     }
 
     fn at(&self, index: LogIndex) -> Option<&(Term, Content<P>)> {
-        let at = index.get().checked_sub(self.start.index.get() + 1)?;
+        let at = index.get().checked_sub(self.start.index.get())?.checked_sub(1)?;
         self.entries.get(usize::try_from(at).ok()?)
     }
 
     fn last_index(&self) -> LogIndex {
         self.start.index.plus(self.entries.len() as u64)
     }
+}
+
+fn right_count(announced: u64, found: usize) -> Result<(), PayloadError> {
+    if u64::try_from(found) == Ok(announced) {
+        return Ok(());
+    }
+    Err(PayloadError::WrongCount { announced, found })
+}
+
+/// Whether a core may have asked for this write.
+fn check_write(write: &LogWrite) -> Result<(), PayloadError> {
+    let (mut last, mut term) = (write.first.get().checked_sub(1), Term::ZERO);
+    for chunk in write.chunks.iter() {
+        let is_whole = match chunk.source {
+            Source::Inputs { first, last, .. } => first <= last && chunk.count > 0,
+            Source::Membership(_) => chunk.count == 1,
+        };
+        let fits = is_whole && chunk.term >= term;
+        last = last.filter(|_| fits).and_then(|last| last.checked_add(chunk.count));
+        term = chunk.term;
+    }
+    last.map(|_| ()).ok_or(PayloadError::MalformedWrite)
 }
 
 fn rest_of<P>(found: &[P], skip: u64) -> u64 {
@@ -255,14 +303,17 @@ fn range_of(from: u64, to: u64) -> Option<core::ops::Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Content, PayloadLog, bind};
+    use super::{Content, PayloadLog, attach, bind, check_payloads};
     use crate::action::{Chunk, LogWrite, Source};
     use crate::entries::{Entries, Run};
     use crate::error::PayloadError;
+    use crate::input::Input;
     use crate::membership::Membership;
-    use crate::message::AppendEntries;
-    use crate::types::{LogIndex, LogPosition, Term};
+    use crate::message::{AppendEntries, Envelope, Message};
+    use crate::types::{LogIndex, LogPosition, NodeId, Term, Token};
+    use alloc::boxed::Box;
     use alloc::{vec, vec::Vec};
+    use proptest::prelude::*;
     use quickcheck::quickcheck;
 
     fn position(term: u64, index: u64) -> LogPosition {
@@ -278,13 +329,29 @@ mod tests {
         Chunk::of_input(Term(term), count, nth, skip)
     }
 
+    fn propose(count: u64) -> Input {
+        Input::Propose { token: Token(1), count }
+    }
+
+    /// Inputs that announce what comes with them.
+    fn honest<'a>(payloads: &[&'a [char]]) -> Vec<(Input, &'a [char])> {
+        let of = |payloads: &&'a [char]| (propose(payloads.len() as u64), *payloads);
+        payloads.iter().map(of).collect()
+    }
+
+    type Beside<'a> = (&'a Input, &'a [char]);
+
+    fn of<'a>(inputs: &'a [(Input, &'a [char])]) -> impl Fn(usize) -> Option<Beside<'a>> {
+        |nth| inputs.get(nth).map(|(input, payloads)| (input, *payloads))
+    }
+
     #[test]
     fn a_chunk_takes_the_commands_of_several_inputs_one_after_the_other() {
-        let inputs: [&[char]; 4] = [&['a', 'b'], &[], &['c'], &['d', 'e']];
+        let inputs = honest(&[&['a', 'b'], &[], &['c'], &['d', 'e']]);
         let bind_all = |count, skip, last| {
             let source = Source::Inputs { first: 0, last, skip };
             let w = write(1, [Chunk { term: Term(1), count, source }]);
-            let bound = bind(&w, |nth| inputs[nth])?;
+            let bound = bind(&w, of(&inputs))?;
             assert!(bound.iter().zip(1..).all(|((at, _), index)| *at == position(1, index)));
             Ok(bound.iter().filter_map(|(_, content)| content.command().copied()).collect())
         };
@@ -305,8 +372,8 @@ mod tests {
             Chunk::of_membership(Term(1), Membership::empty()),
             commands(2, 2, 1, 1),
         ];
-        let inputs: [&[char]; 2] = [&['a'], &['x', 'b', 'c']];
-        log.write(&write(1, chunks), |nth| inputs[nth]).expect("complete");
+        let inputs = honest(&[&['a'], &['x', 'b', 'c']]);
+        log.write(&write(1, chunks), of(&inputs)).expect("complete");
         log
     }
 
@@ -328,14 +395,208 @@ mod tests {
         let mut log = log();
         let before = log.clone();
         let missing = PayloadError::MissingPayloads { nth: 0, found: 1, needed: 2 };
-        assert_eq!(log.write(&write(2, [commands(3, 2, 0, 0)]), |_| &['z']), Err(missing));
+        assert_eq!(
+            log.write(&write(2, [commands(3, 2, 0, 0)]), of(&honest(&[&['z']]))),
+            Err(missing)
+        );
         assert_eq!(log, before);
+    }
+
+    /// An append of `count` commands of term 1 after `prev`.
+    fn append(prev: u64, count: u64) -> Input {
+        let term = Term(u64::from(prev > 0));
+        let entries = [Run::Commands { term: Term(1), count }].into_iter().collect();
+        let message = message(LogPosition::new(term, LogIndex(prev)), entries);
+        let (from, to, term) = (NodeId(2), NodeId(1), Term(1));
+        Envelope { from, to, term, message: Message::AppendEntries(message) }.into()
+    }
+
+    /// Both inputs together carry enough, or even the right number; but a command would stand where
+    /// no leader put it.
+    #[test]
+    fn frames_that_lie_about_their_counts_are_refused_and_nothing_is_written() {
+        let announced = [append(0, 1), append(1, 1)];
+        let wrong = |announced, found| Err(PayloadError::WrongCount { announced, found });
+        let cases: [([&[char]; 2], _); 4] = [
+            ([&['a', 'E'], &['b']], wrong(1, 2)),
+            ([&['a', 'E'], &[]], wrong(1, 2)),
+            ([&[], &['b', 'E']], wrong(1, 0)),
+            ([&['a'], &['b', 'E']], wrong(1, 2)),
+        ];
+        let source = Source::Inputs { first: 0, last: 1, skip: 0 };
+        let w = write(1, [Chunk { term: Term(1), count: 2, source }]);
+        for (payloads, refused) in cases {
+            let beside = |nth: usize| Some((&announced[nth], payloads[nth]));
+            assert_eq!(bind(&w, beside).map(|_| ()), refused, "{payloads:?}");
+            let mut log = PayloadLog::new(LogPosition::ZERO);
+            assert_eq!(log.write(&w, beside), refused, "{payloads:?}");
+            assert_eq!(log, PayloadLog::new(LogPosition::ZERO));
+        }
+        // An input between them whose commands are not needed has to be honest, too.
+        let source = Source::Inputs { first: 0, last: 2, skip: 0 };
+        let w = write(1, [Chunk { term: Term(1), count: 2, source }]);
+        let (wake, none) = (Input::Wake, &['E'][..]);
+        let beside = |nth: usize| {
+            Some([(&announced[0], &['a'][..]), (&wake, none), (&announced[1], &['b'])][nth])
+        };
+        assert_eq!(bind(&w, beside).map(|_| ()), wrong(0, 1));
+    }
+
+    #[test]
+    fn a_frame_is_refused_where_it_arrives_unless_it_carries_what_it_announces() {
+        let Input::Message(Envelope { message, .. }) = append(0, 2) else { unreachable!() };
+        assert_eq!(check_payloads(&message, 2), Ok(()));
+        for found in [0, 1, 3, usize::MAX] {
+            let wrong = PayloadError::WrongCount { announced: 2, found };
+            assert_eq!(check_payloads(&message, found), Err(wrong));
+        }
+        assert_eq!(check_payloads(&Message::TimeoutNow, 0), Ok(()));
+        assert!(check_payloads(&Message::TimeoutNow, 1).is_err());
+    }
+
+    #[test]
+    fn inputs_of_another_call_are_refused() {
+        let w = write(1, [commands(1, 2, 3, 0)]);
+        let missing = PayloadError::MissingPayloads { nth: 3, found: 0, needed: 2 };
+        assert_eq!(bind(&w, of(&honest(&[&['a', 'b']]))), Err(missing));
+    }
+
+    /// What is known of the first input is skipped, the second one joins it.
+    #[test]
+    fn a_chunk_that_joins_takes_the_rest_of_the_first_input_and_all_of_the_next() {
+        let mut log = log();
+        let source = Source::Inputs { first: 0, last: 1, skip: 2 };
+        let w = write(4, [Chunk { term: Term(2), count: 3, source }]);
+        let inputs = honest(&[&['x', 'b', 'd'], &['e', 'f']]);
+        log.write(&w, of(&inputs)).expect("complete");
+        let found: Vec<_> =
+            log.range(LogIndex(3), LogIndex(9)).map(|(at, c)| (at, c.command())).collect();
+        let wanted = [(3, 'b'), (4, 'd'), (5, 'e'), (6, 'f')];
+        assert!(found.iter().zip(&wanted).all(|(a, b)| *a == (position(2, b.0), Some(&b.1))));
+        assert_eq!(found.len(), wanted.len());
+    }
+
+    #[test]
+    fn a_write_that_restarts_the_log_drops_all_of_it() {
+        let restart = |first, chunks: &[Chunk]| LogWrite {
+            restart_after: Some(position(3, 9)),
+            ..write(first, chunks.iter().cloned())
+        };
+        let inputs = honest(&[&['y', 'z']]);
+        let mut log = log();
+        log.write(&restart(10, &[commands(3, 2, 0, 0)]), of(&inputs)).expect("complete");
+        assert_eq!((log.start(), log.last()), (position(3, 9), position(3, 11)));
+        assert_eq!(log.entry(position(3, 10)), Some(&Content::Command('y')));
+        let mut empty = log.clone();
+        empty.write(&restart(10, &[]), of(&inputs)).expect("nothing to append");
+        assert_eq!((empty.start(), empty.last()), (position(3, 9), position(3, 9)));
+        for first in [9, 11, 12] {
+            let refused = log.clone().write(&restart(first, &[commands(3, 1, 0, 1)]), of(&inputs));
+            let (start, last) = (LogIndex(10), LogIndex(9));
+            let out_of_order = PayloadError::OutOfOrder { first: LogIndex(first), start, last };
+            assert_eq!(refused, Err(out_of_order));
+        }
+        let before = log.clone();
+        let lies = |_| Some((&Input::Wake, &['y', 'z'][..]));
+        assert!(log.write(&restart(10, &[commands(3, 2, 0, 0)]), lies).is_err());
+        assert_eq!(log, before, "it is not dropped by a write that is refused");
+    }
+
+    /// A number at an end of its range, or any small one.
+    fn extreme() -> impl Strategy<Value = u64> {
+        let ends = vec![0, 1, 2, u64::MAX >> 1, u64::MAX - 2, u64::MAX - 1, u64::MAX];
+        prop_oneof![0_u64..12, prop::sample::select(ends)]
+    }
+
+    fn extreme_position() -> impl Strategy<Value = LogPosition> {
+        (extreme(), extreme()).prop_map(|(term, index)| position(term, index))
+    }
+
+    fn extreme_chunk() -> impl Strategy<Value = Chunk> {
+        let n = || prop_oneof![9 => 0_usize..4, 1 => prop::sample::select(vec![usize::MAX])];
+        (extreme(), extreme(), n(), n(), prop_oneof![4 => 0_u64..3, 1 => extreme()]).prop_map(
+            |(term, count, first, last, skip)| {
+                let source = match first {
+                    3 => Source::Membership(Box::new(Membership::empty())),
+                    _ => Source::Inputs { first, last, skip },
+                };
+                Chunk { term: Term(term), count, source }
+            },
+        )
+    }
+
+    fn extreme_run() -> impl Strategy<Value = Run> {
+        (extreme(), extreme(), 0_u8..4).prop_map(|(term, count, kind)| {
+            let (term, membership) = (Term(term), Box::new(Membership::empty()));
+            match kind {
+                0 => Run::Membership { term, membership },
+                _ => Run::Commands { term, count },
+            }
+        })
+    }
+
+    proptest! {
+        /// No value of any field overflows; a write that is refused has changed nothing, and one
+        /// that is taken ends where it says.
+        #[test]
+        fn extreme_values_are_errors(
+            start in extreme_position(),
+            restart_after in prop::option::weighted(0.2, extreme_position()),
+            first in prop_oneof![extreme(), Just(0)],
+            near in any::<bool>(),
+            chunks in prop::collection::vec(extreme_chunk(), 0..3),
+            held in 0_usize..4,
+        ) {
+            let mut log = PayloadLog::new(start);
+            (0..held).for_each(|_| log.push(start.term, Content::Command('h')));
+            let first = if near { log.last().index.get().saturating_add(1) } else { first };
+            let w = LogWrite { restart_after, ..write(first, chunks) };
+            let last = w.last_index();
+            let inputs = honest(&[&['a'], &['b', 'c'], &[], &['d']]);
+            let before = log.clone();
+            match log.write(&w, of(&inputs)) {
+                Ok(()) => prop_assert_eq!(log.last().index, last),
+                Err(_) => prop_assert_eq!(&log, &before),
+            }
+        }
+
+        #[test]
+        fn what_a_log_does_not_hold_is_not_found(
+            start in extreme_position(),
+            asked in extreme_position(),
+            through in extreme(),
+            runs in prop::collection::vec(extreme_run(), 0..4),
+            held in 0_usize..4,
+        ) {
+            let mut log = PayloadLog::new(start);
+            (0..held).for_each(|_| log.push(start.term, Content::Command('h')));
+            let inside = asked.index > start.index && asked.index <= log.last().index;
+            if start.index.get() < u64::MAX - 4 {
+                prop_assert_eq!(log.get(asked.index).is_some(), inside);
+                let range = log.range(asked.index, LogIndex(through));
+                let first = asked.index.get().max(start.index.get() + 1);
+                let end = through.min(log.last().index.get());
+                prop_assert_eq!(range.count() as u64, (end + 1).saturating_sub(first));
+            } else {
+                let _ = (log.get(asked.index), log.range(asked.index, LogIndex(through)).count());
+            }
+            let m = message(asked, runs.into_iter().collect());
+            let attached = attach(&m, |at| log.entry(at)?.command().copied());
+            if let Ok(payloads) = attached {
+                prop_assert!(payloads.len() <= held && payloads.len() as u64 == m.entries.commands());
+            }
+            let (mut cut, mut compacted) = (log.clone(), log);
+            cut.truncate_from(asked.index);
+            prop_assert!(asked.index <= start.index || cut.last().index <= asked.index);
+            compacted.compact(asked);
+            prop_assert!(compacted.start().index >= start.index);
+        }
     }
 
     #[test]
     fn a_write_that_would_leave_a_gap_is_refused() {
         let mut log = log();
-        let refused = log.write(&write(6, [commands(3, 1, 0, 0)]), |_| &['z']);
+        let refused = log.write(&write(6, [commands(3, 1, 0, 0)]), of(&honest(&[&['z']])));
         let (start, last) = (LogIndex(1), LogIndex(4));
         assert_eq!(refused, Err(PayloadError::OutOfOrder { first: LogIndex(6), start, last }));
     }
@@ -346,7 +607,8 @@ mod tests {
         let entries: Entries = [Run::Commands { term: Term(2), count: 2 }].into_iter().collect();
         let m = message(position(1, 2), entries);
         assert_eq!(log.attach(&m), Ok(['b', 'c'].to_vec()));
-        log.write(&write(4, [commands(3, 1, 0, 0)]), |_| &['z']).expect("replaces the last one");
+        log.write(&write(4, [commands(3, 1, 0, 0)]), of(&honest(&[&['z']])))
+            .expect("replaces the last one");
         assert_eq!(log.attach(&m), Err(PayloadError::NotHeld(position(2, 4))));
     }
 
@@ -384,9 +646,11 @@ mod tests {
                     skip += run.commands();
                 }
                 let w = write(m.prev.index.get() + 1, chunks);
-                let all_bound = bind(&w, |_| &payloads[..]).is_ok_and(|b| b.len() == payloads.len());
+                let input = propose(payloads.len() as u64);
+                let beside = |_| Some((&input, &payloads[..]));
+                let all_bound = bind(&w, beside).is_ok_and(|b| b.len() == payloads.len());
                 assert!(all_bound);
-                copy.write(&w, |_| &payloads[..]).expect("complete");
+                copy.write(&w, beside).expect("complete");
             }
             copy == log
         }

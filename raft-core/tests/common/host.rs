@@ -261,19 +261,19 @@ impl Host {
         let Some(node) = &mut self.node else { return };
         let (inputs, beside): (Vec<_>, Vec<_>) = inputs.into_iter().unzip();
         let mut actions = Vec::new();
-        node.step_all(inputs, now, &mut actions);
+        node.step_all(&inputs, now, &mut actions);
         assert_eq!(node.check(), Ok(()), "{node:?}");
         for action in &actions {
-            self.carry_out(action, &beside, done);
+            self.carry_out(action, &inputs, &beside, done);
         }
         done.actions.extend(actions);
         self.serve_reads(done);
     }
 
-    fn carry_out(&mut self, action: &Action, beside: &[Parcel], done: &mut Done) {
+    fn carry_out(&mut self, action: &Action, inputs: &[Input], beside: &[Parcel], done: &mut Done) {
         match action {
             Action::Persist(write) => {
-                let payloads = |nth: usize| &beside[nth].commands[..];
+                let payloads = |nth: usize| Some((&inputs[nth], &beside[nth].commands[..]));
                 let log = write.log.as_ref().map(|log| {
                     self.log.write(log, payloads).expect("the write fits the log");
                     (log.clone(), bind(log, payloads).expect("complete"))

@@ -16,6 +16,9 @@ use raft_core::{
 };
 use std::time::Duration;
 
+/// The inputs of a step, and what came with each.
+type Beside<'a> = (&'a [Input], &'a [Payload]);
+
 /// What goes into a step and comes out of it.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Lists {
@@ -87,7 +90,7 @@ impl World {
                 self.scribe.write(now, Some(id), event, Some(state));
             }
         }
-        self.carry_out(id, &before, actions, payloads)?;
+        self.carry_out(id, &before, actions, (inputs, payloads))?;
         // After the checkers, so that what is wrong is seen from outside where it can be.
         let process = self.hosts[&id].process.as_ref();
         if let Some(Err(broken)) = process.map(|process| process.node.check()) {
@@ -123,7 +126,7 @@ impl World {
         id: NodeId,
         before: &Status,
         actions: &[Action],
-        payloads: &[Payload],
+        beside: Beside<'_>,
     ) -> Result<(), Violation> {
         let host = self.hosts.get_mut(&id).expect("it runs");
         let crashes = host.crash_in_step && !actions.is_empty();
@@ -135,7 +138,7 @@ impl World {
             actions.len()
         };
         for action in &actions[..done] {
-            self.carry_out_one(id, action, payloads)?;
+            self.carry_out_one(id, action, beside)?;
         }
         self.show(id, Happening::Stepped { before, actions: &actions[..done], whole: !crashes })?;
         if crashes {
@@ -149,12 +152,12 @@ impl World {
         &mut self,
         id: NodeId,
         action: &Action,
-        payloads: &[Payload],
+        beside: Beside<'_>,
     ) -> Result<(), Violation> {
         match action {
             Action::Accepted { token, first, count } => self.accepted(id, *token, *first, *count),
             Action::Rejected { token, reason } => self.rejected(id, *token, *reason),
-            Action::Persist(write) => return self.persist(id, write, payloads),
+            Action::Persist(write) => return self.persist(id, write, beside),
             Action::Send(envelope) => self.send(id, envelope),
             Action::Apply { first, through } => return self.apply(id, *first, *through),
             Action::ReadReady { token, index } => {
@@ -171,7 +174,7 @@ impl World {
             Action::SendSnapshot { to, term, at_least } => {
                 return self.send_snapshot(id, *to, *term, *at_least);
             }
-            Action::InstallSnapshot { snapshot } => return self.install(id, snapshot, payloads),
+            Action::InstallSnapshot { snapshot } => return self.install(id, snapshot, beside.1),
             Action::PeerRegressed { peer, acknowledged, rejected } => {
                 let (peer, acknowledged, rejected) = (*peer, *acknowledged, *rejected);
                 self.tell(Some(id), Event::PeerRegressed { peer, acknowledged, rejected });
@@ -216,18 +219,13 @@ impl World {
         self.reply(token, Answer::Refused { leader });
     }
 
-    fn persist(
-        &mut self,
-        id: NodeId,
-        write: &Write,
-        payloads: &[Payload],
-    ) -> Result<(), Violation> {
+    fn persist(&mut self, id: NodeId, write: &Write, beside: Beside<'_>) -> Result<(), Violation> {
         if self.scribe.listens {
             self.tell(Some(id), Event::Persist { write: write.clone() });
         }
         let log = match &write.log {
             None => None,
-            Some(log) => match bound(log, payloads) {
+            Some(log) => match bound(log, beside) {
                 Ok(entries) => Some((log.first, entries)),
                 Err(error) => return Err(self.violation("payloads", format!("{id:?}: {error}"))),
             },
@@ -362,8 +360,9 @@ fn changes_taken(inputs: &[Input], actions: &[Action]) -> u64 {
 }
 
 /// The entries of a write, with the commands that came with the inputs of the same call.
-fn bound(log: &LogWrite, payloads: &[Payload]) -> Result<Vec<Entry>, PayloadError> {
-    let of_input = |nth: usize| payloads.get(nth).map_or(&[][..], |payload| &payload.commands[..]);
+fn bound(log: &LogWrite, beside: Beside<'_>) -> Result<Vec<Entry>, PayloadError> {
+    let (inputs, payloads) = beside;
+    let of_input = |nth: usize| Some((inputs.get(nth)?, &payloads.get(nth)?.commands[..]));
     let entry = |(position, content): (LogPosition, _)| Entry { term: position.term, content };
     Ok(bind(log, of_input)?.into_iter().map(entry).collect())
 }
