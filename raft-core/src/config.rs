@@ -78,7 +78,7 @@ pub struct Config {
 }
 
 const SHORTEST: Duration = Duration::from_micros(1);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Config {
     /// The upper end of the range of `longest_promise`.

@@ -114,6 +114,6 @@ fn check_timers(core: &Core, role: &Role) -> Result<(), Broken> {
     )
 }
 
-fn holds(condition: bool, invariant: &'static str) -> Result<(), Broken> {
+pub(crate) fn holds(condition: bool, invariant: &'static str) -> Result<(), Broken> {
     if condition { Ok(()) } else { Err(Broken(invariant)) }
 }

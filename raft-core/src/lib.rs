@@ -32,6 +32,9 @@ mod step;
 
 mod node;
 
+#[cfg(feature = "serde")]
+mod dump;
+
 pub use action::{Action, Chunk, Fate, LogWrite, RoleKind, Source, TransferOutcome, Write};
 pub use config::{Config, Protection};
 pub use entries::{Entries, Run, Runs, Snapshot};

@@ -25,8 +25,8 @@ use core::borrow::Borrow;
 /// One member of a Raft cluster: everything it knows, as one value.
 ///
 /// It is `Clone`, `Eq`, `Hash` and, with the feature `serde`, `Serialize` and `Deserialize`, the
-/// generator and the deadlines included. A run is its first value and a list of `(inputs, now)`; to
-/// replay it, step it.
+/// generator and the deadlines included; what is read back is validated. A run is its first value
+/// and a list of `(inputs, now)`; to replay it, step it.
 ///
 /// # Examples
 ///
@@ -62,12 +62,12 @@ use core::borrow::Borrow;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Node {
-    core: Core,
-    role: Role,
+    pub(crate) core: Core,
+    pub(crate) role: Role,
     /// What the last [`Action::RoleChanged`] has told.
-    told: Standing,
+    pub(crate) told: Standing,
 }
 
 impl Node {
@@ -255,4 +255,5 @@ impl Node {
 
 /// Deadlines must not run over the end of the clock: T is at most a day, and the last moment of an
 /// election lies less than 2T ahead.
-const LAST_MOMENT: Instant = Instant::from_nanos(u64::MAX - 2 * 24 * 60 * 60 * 1_000_000_000);
+pub(crate) const LAST_MOMENT: Instant =
+    Instant::from_nanos(u64::MAX - 2 * 24 * 60 * 60 * 1_000_000_000);

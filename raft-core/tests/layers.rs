@@ -47,6 +47,7 @@ const ORDER: &[&str] = &[
     "status",
     "step",
     "node",
+    "dump",
     "lib",
 ];
 

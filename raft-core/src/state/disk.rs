@@ -8,6 +8,8 @@ use crate::action::{Chunk, LogWrite, Source, Write};
 use crate::entries::Runs;
 use crate::input::HardState;
 use crate::membership::Membership;
+#[cfg(feature = "serde")]
+use crate::types::LIMIT;
 use crate::types::{Instant, LogIndex, LogPosition, Term, Ticket};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -216,6 +218,30 @@ impl Disk {
             self.durable_index = self.durable_index.max(write.through.unwrap_or_default());
         }
         Some(())
+    }
+
+    /// Whether every number of it can be: for what was written down. The log starts after `start`.
+    #[cfg(feature = "serde")]
+    pub(crate) fn is_in_range(
+        &self,
+        hard_state: &HardState,
+        start: LogPosition,
+        now: Instant,
+    ) -> bool {
+        let restarts =
+            LogWrite { restart_after: Some(start), ..LogWrite::from(start.index.next()) };
+        let states = self.in_flight.iter().filter_map(|write| write.hard_state);
+        let newest = states.clone().next_back().unwrap_or(self.durable_hard_state);
+        let all = core::iter::once(self.durable_hard_state).chain(states);
+        self.first.get() > 0
+            && self.first <= self.next
+            && self.next.get() <= LIMIT
+            && self.in_flight.iter().all(|write| write.issued_at <= now)
+            && self.issued_hard_state == *hard_state
+            && newest == *hard_state
+            && all.clone().zip(all.skip(1)).all(|(a, b)| a.current_term <= b.current_term)
+            && self.progress_at <= now
+            && self.next_write.as_ref().is_none_or(|write| *write == restarts)
     }
 
     /// Whether the invariants of the type hold beside a log that ends at `last`.

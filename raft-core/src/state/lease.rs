@@ -28,6 +28,15 @@ impl Lease {
         Self { until, term, leader: None, long_until: until, short: Duration::ZERO }
     }
 
+    /// Whether every number of it can be: for what was written down.
+    #[cfg(feature = "serde")]
+    pub(crate) fn is_in_range(&self, latest: Instant, current: Term) -> bool {
+        use crate::types::LIMIT;
+        let moments = self.until <= latest && self.long_until <= latest;
+        let leader = self.leader.is_none_or(|leader| leader.get() <= LIMIT);
+        moments && leader && self.term <= current
+    }
+
     /// Whether it is over.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         self.until <= now

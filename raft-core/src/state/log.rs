@@ -6,6 +6,8 @@
 use crate::entries::{Entries, Run, Snapshot};
 use crate::membership::Membership;
 use crate::message::TermSpan;
+#[cfg(feature = "serde")]
+use crate::types::LIMIT;
 use crate::types::{LogIndex, LogPosition, Term};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -291,6 +293,16 @@ impl Log {
         let members = self.memberships.windows(2).all(|w| w[0].0 < w[1].0)
             && self.memberships.iter().all(|(at, _)| *at > start.index && *at <= self.last);
         ascending && within && from_start && members && self.last >= start.index
+    }
+
+    /// Whether every number of it is in its range: for a log that was written down.
+    #[cfg(feature = "serde")]
+    pub(crate) fn is_in_range(&self) -> bool {
+        let LogPosition { term, index } = self.start();
+        let zero = (index == LogIndex::ZERO) == (term == Term::ZERO);
+        let runs = self.runs.iter().all(|run| run.term > Term::ZERO && run.first > LogIndex::ZERO);
+        let members = self.memberships.iter().all(|(_, membership)| !membership.is_empty());
+        zero && runs && members && self.last.get() <= LIMIT && index <= self.last
     }
 
     fn begin_term(&mut self, term: Term) {

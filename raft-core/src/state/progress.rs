@@ -226,6 +226,34 @@ impl Progress {
             && (self.phase == Phase::Replicate || self.in_flight.is_empty())
     }
 
+    /// Whether every number of it can be: for what was written down. The log ends at `last`, `round` is
+    /// the last one that was issued, and no lease ends after `soon`.
+    #[cfg(feature = "serde")]
+    pub(crate) fn is_in_range(
+        &self,
+        last: LogIndex,
+        round: Round,
+        (now, soon): (Instant, Instant),
+    ) -> bool {
+        let phase = match self.phase {
+            Phase::Probe { awaiting } => awaiting.is_none_or(|sent| sent <= last),
+            Phase::Replicate => true,
+            Phase::Snapshot { until } => until <= soon,
+        };
+        let leaving = self.leaving.is_none_or(|farewell| {
+            farewell.index <= last && farewell.since.is_none_or(|since| since <= round.next())
+        });
+        let after = last.next();
+        phase
+            && leaving
+            && self.match_index <= last
+            && self.next_index <= after
+            && self.catch_up.target <= after
+            && [self.heard_at, self.catch_up.began_at].iter().all(|at| *at <= now)
+            && self.lease_until <= soon
+            && [self.added, self.heard, self.since, self.matched_in].iter().all(|of| *of <= round)
+    }
+
     fn probe_after(&mut self, index: LogIndex, since: Round) {
         self.since = since;
         self.next_index = index.max(self.match_index).next();

@@ -178,6 +178,12 @@ impl NodeSet {
         }
     }
 
+    /// Whether the invariant of the type holds.
+    #[cfg(feature = "serde")]
+    pub(crate) fn is_sorted(&self) -> bool {
+        self.0.is_sorted_by(|a, b| a < b)
+    }
+
     pub(crate) fn contains(&self, id: NodeId) -> bool {
         self.0.binary_search(&id).is_ok()
     }

@@ -39,6 +39,12 @@ impl Timers {
         self.get(deadline).is_some_and(|at| at <= now)
     }
 
+    /// The latest deadline.
+    #[cfg(feature = "serde")]
+    pub(crate) fn latest(&self) -> Option<Instant> {
+        self.0.into_iter().flatten().max()
+    }
+
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.0.into_iter().flatten().min()

@@ -1,0 +1,134 @@
+//! A node that is read back from a dump. Whatever was done to the dump: what is read keeps all
+//! invariants and every number lies in its range, so that no later input makes it panic.
+//!
+//! What holds after every step is checked by [`invariants`]; what costs more, or cannot break by
+//! itself, is checked here.
+
+use crate::config::{Config, DAY};
+use crate::invariants::{self, Broken, holds};
+use crate::membership::Membership;
+use crate::node::{LAST_MOMENT, Node};
+use crate::state::core::Core;
+use crate::state::reads::{LeaderRead, Origin};
+use crate::state::role::{Follower, Leader, NodeSet, Role};
+use crate::status::Standing;
+use crate::types::{LIMIT, LogIndex, NodeId, Term};
+use serde::de::{Deserialize, Deserializer, Error};
+
+/// A node before anybody has looked at it.
+#[derive(serde::Deserialize)]
+#[serde(rename = "Node")]
+struct Dump {
+    core: Core,
+    role: Role,
+    told: Standing,
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Dump { core, role, told } = Dump::deserialize(deserializer)?;
+        check(&core, &role, told).map_err(D::Error::custom)?;
+        Ok(Self { core, role, told })
+    }
+}
+
+fn check(core: &Core, role: &Role, told: Standing) -> Result<(), Broken> {
+    holds(core.config.check().is_ok(), "the configuration is valid")?;
+    check_numbers(core)?;
+    check_messages(core)?;
+    let last = core.log.last_position();
+    match role {
+        Role::Follower(follower) => check_follower(core, follower)?,
+        Role::PreCandidate(candidate) => {
+            holds(candidate.round <= core.round, "a round of this life")?;
+            let sorted = |set: &NodeSet| set.is_sorted();
+            holds(candidate.votes.as_ref().is_none_or(sorted), "a set is sorted")?;
+            holds(candidate.refused.is_sorted(), "a set is sorted")?;
+            let answered = candidate.granted.iter().all(|(_, at)| *at <= core.now);
+            holds(answered, "an answer has come")?;
+            holds(core.term() < Term::LAST, "there is a next term")?;
+        }
+        Role::Candidate(candidate) => {
+            let sorted = candidate.granted.is_sorted() && candidate.refused.is_sorted();
+            holds(sorted, "a set is sorted")?;
+            holds(last.term < core.term(), "a candidate's term is above its log")?;
+        }
+        Role::Leader(leader) => check_leader(core, leader)?,
+    }
+    invariants::check(core, role)?;
+    holds(told == Standing::of(core, role), "what is so has been told")
+}
+
+fn check_numbers(core: &Core) -> Result<(), Broken> {
+    let id = |id: Option<NodeId>| id.is_none_or(|id| id.get() <= LIMIT);
+    let hard_state = core.hard_state;
+    holds(core.now <= LAST_MOMENT, "the clock is in its range")?;
+    holds(core.term() <= Term::LAST, "the term is in its range")?;
+    holds(id(hard_state.voted_for) && id(core.elected), "ids are in their range")?;
+    holds(hard_state.promised <= Config::LONGEST_PROMISE, "a promise ends")?;
+    holds(core.round.get() <= LIMIT && core.untimed <= core.round, "rounds are in their range")?;
+    let soon = core.now.saturating_add(Config::LONGEST_PROMISE);
+    holds(
+        core.lease.is_in_range(soon, core.term()),
+        "a lease ends, and is with a leader that was",
+    )?;
+    holds(core.installing_since <= core.now, "an install has begun")?;
+    let latest = soon.saturating_add(DAY);
+    holds(core.timers.latest().is_none_or(|at| at <= latest), "deadlines are near")?;
+    holds(core.log.is_in_range(), "the log is in its range")?;
+    // After this the positions of the log and of the disk can be computed with.
+    holds(core.log.is_sound(), "the log is a sequence of runs with ascending terms")?;
+    let start = core.log.start();
+    holds(core.disk.is_in_range(&hard_state, start, core.now), "the disk is behind the node")?;
+    holds(core.disk.durable_index() >= start.index, "what a snapshot covers is durable")?;
+    holds(core.commit_index >= start.index, "what a snapshot covers is committed")
+}
+
+fn check_messages(core: &Core) -> Result<(), Broken> {
+    let others = core.outbox.iter().all(|(to, _)| *to != core.id() && to.get() <= LIMIT);
+    holds(others, "messages are for others")?;
+    let Some(snapshot) = &core.installing else { return Ok(()) };
+    let position = snapshot.position;
+    let fits = position.index.get() <= LIMIT && position.term <= core.term();
+    holds(fits && position.term > Term::ZERO, "a snapshot is in its range")?;
+    holds(snapshot.membership != Membership::empty(), "a snapshot has members")?;
+    holds(!core.log.matches(position), "a snapshot that is installed is not held")
+}
+
+fn check_follower(core: &Core, follower: &Follower) -> Result<(), Broken> {
+    holds(follower.lease <= Config::LONGEST_PROMISE, "a lease ends")?;
+    let rounds = follower.probe.map(|probe| probe.round).into_iter().chain(follower.seen);
+    holds(rounds.into_iter().all(|round| round.get() <= LIMIT), "a round")?;
+    let asked = &follower.reads.asked;
+    let ours = asked.iter().all(|q| q.id <= core.round && q.asked_at <= core.now);
+    holds(ours, "reads were asked for in this life")?;
+    let ordered = asked.iter().zip(asked.iter().skip(1)).all(|(a, b)| a.id < b.id);
+    holds(ordered, "reads are in their order")
+}
+
+fn check_leader(core: &Core, leader: &Leader) -> Result<(), Broken> {
+    let last = core.log.last_position();
+    holds(last.term == core.term(), "a leader's log ends in its term")?;
+    holds(!core.membership().is_empty(), "a leader has members")?;
+    holds(leader.elected_at <= core.now && leader.first_round <= core.round, "it was elected")?;
+    let first = LogIndex::ZERO < leader.first_index && leader.first_index <= last.index;
+    holds(first, "a leader's first entry is in its log")?;
+    let (soon, ids) = (core.now.saturating_add(Config::LONGEST_PROMISE), core.id());
+    for (id, peer) in &leader.peers {
+        holds(*id != ids && id.get() <= LIMIT, "a peer is another node")?;
+        let numbers = peer.is_in_range(last.index, core.round, (core.now, soon));
+        holds(numbers && peer.announced <= core.commit_index, "progress is in its range")?;
+    }
+    holds(leader.peers.is_sorted_by(|a, b| a.0 < b.0), "a leader knows every peer once")?;
+    let ours = |read: &LeaderRead| {
+        let asked = |(index, round)| index <= core.commit_index && round <= core.round;
+        let from = match read.origin {
+            Origin::Here(_) => true,
+            Origin::Peer(peer, round) => peer.get() <= LIMIT && round.get() <= LIMIT,
+        };
+        from && read.asked_at <= core.now && read.question.is_none_or(asked)
+    };
+    holds(leader.reads.0.iter().all(ours), "reads were asked for in this life")?;
+    let to = leader.transfer.as_ref().map(|transfer| transfer.to);
+    holds(to.is_none_or(|to| to != core.id()), "the office is handed to another")
+}
