@@ -22,6 +22,9 @@ use alloc::boxed::Box;
 pub enum Action {
     /// The commands of a proposal are in this leader's log at `count` positions from `first` on. Not
     /// committed yet: see [`Apply`](Self::Apply) and [`Node::fate`](crate::Node::fate).
+    ///
+    /// Wait for the last position, at `first.index + count - 1`: a proposal of several commands is
+    /// not atomic, and its first commands may be committed while the others are lost.
     Accepted {
         /// The caller's name for the request.
         token: Token,

@@ -22,6 +22,9 @@ pub enum Input {
     Wake,
     /// Replicate `count` new commands. Answered in the same call by
     /// [`Accepted`](crate::Action::Accepted) or [`Rejected`](crate::Action::Rejected).
+    ///
+    /// Not atomic: the first commands may be committed and the others lost, with the leader. All of
+    /// them are committed when the last one is.
     Propose {
         /// The caller's name for the request.
         token: Token,

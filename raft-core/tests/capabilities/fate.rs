@@ -50,6 +50,18 @@ fn a_position_is_lost_when_a_later_term_is_committed_below_it() {
     assert_eq!(solo.node.fate(at(2, 3)), Fate::Open);
 }
 
+/// The leader is cut off after the first of two commands has left it: who waits for the first
+/// position only is told a lie about the second.
+#[test]
+fn a_proposal_of_two_commands_is_not_atomic() {
+    let mut leader = Solo::leader_of(3);
+    let (first, count) = leader.propose(2).accepted().expect("it leads");
+    assert_eq!((first, count), (at(1, 2), 2));
+    let _ = leader.hears(S2, 2, append(1, at(1, 2), &[2], 3));
+    assert_eq!(leader.node.fate(first), Fate::Committed);
+    assert_eq!(leader.node.fate(at(1, 3)), Fate::Lost);
+}
+
 #[test]
 fn what_a_snapshot_covers_is_unknown() {
     let mut solo = Setup::of(voters(&[1, 2, 3])).log(&[1, 1]).start();

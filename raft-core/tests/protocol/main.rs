@@ -11,6 +11,7 @@ mod extremes;
 mod leases;
 mod log_repair;
 mod partitions;
+mod payloads;
 mod recovery;
 mod refusals;
 mod replication;
