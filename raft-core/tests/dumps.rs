@@ -9,7 +9,7 @@ use common::{S2, S3, Setup, Solo, T, at, joint, ms, says, voters};
 use raft_core::types::LIMIT;
 use raft_core::{
     Action, Consistency, Envelope, Input, InstallSnapshot, Instant, LogIndex, Membership, Message,
-    Node, NodeId, Outcome, Protection, Snapshot, Term, Ticket, Token, Verdict,
+    Node, NodeId, Outcome, Protection, Snapshot, Term, Token, Verdict,
 };
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -131,12 +131,8 @@ fn goes_on(node: &mut Node) {
     let mut now = Instant::ZERO.saturating_add(ms(1));
     let mut step = |node: &mut Node, now: Instant, input: Input| {
         for action in node.step(input, now) {
-            match action {
-                Action::Persist(write) => tickets.push(write.ticket),
-                Action::InstallSnapshot { snapshot } => {
-                    tickets.push(Ticket(snapshot.position.index.get()))
-                }
-                _ => {}
+            if let Action::Persist(write) = action {
+                tickets.push(write.ticket);
             }
         }
         for ticket in core::mem::take(&mut tickets) {
