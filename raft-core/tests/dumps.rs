@@ -9,7 +9,7 @@ use common::{S2, S3, Setup, Solo, T, at, joint, ms, says, voters};
 use raft_core::types::LIMIT;
 use raft_core::{
     Action, Consistency, Envelope, Input, InstallSnapshot, Instant, LogIndex, Membership, Message,
-    Node, NodeId, Outcome, Protection, Snapshot, Term, Token, Verdict,
+    Node, NodeId, Outcome, Protection, ReadIndexResponse, Snapshot, Term, Token, Verdict,
 };
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -125,19 +125,37 @@ fn of_null(put: &dyn Fn(Value) -> Value) -> Value {
     put(Value::Null)
 }
 
+/// What a peer says that agrees.
+fn answer(asked: Envelope) -> Option<Input> {
+    let message = match &asked.message {
+        Message::PreVote(m) => says::pre_vote_answer(m.round, Verdict::Granted),
+        Message::RequestVote(_) => says::vote(Verdict::Granted),
+        Message::AppendEntries(m) => says::matched(m.last_position().index.get(), says::echo(m)),
+        Message::ReadIndex(m) => {
+            Message::ReadIndexResponse(ReadIndexResponse { id: m.id, index: Some(LogIndex(1)) })
+        }
+        _ => return None,
+    };
+    Some(Envelope { from: asked.to, to: asked.from, term: asked.term, message }.into())
+}
+
 /// Whatever may come to a node: time, requests, reports, words of peers.
 fn goes_on(node: &mut Node) {
-    let (id, mut tickets) = (node.config().id, Vec::new());
+    let (id, mut next) = (node.config().id, Vec::new());
     let mut now = Instant::ZERO.saturating_add(ms(1));
     let mut step = |node: &mut Node, now: Instant, input: Input| {
-        for action in node.step(input, now) {
-            if let Action::Persist(write) = action {
-                tickets.push(write.ticket);
-            }
+        next.push(input);
+        // What it asks is answered, once: its writes are done, and its peers say yes.
+        for _ in 0..3 {
+            let mut actions = Vec::new();
+            node.step_all(next.drain(..), now, &mut actions);
+            next.extend(actions.into_iter().filter_map(|action| match action {
+                Action::Persist(write) => Some(Input::Persisted { ticket: write.ticket }),
+                Action::Send(envelope) => answer(envelope),
+                _ => None,
+            }));
         }
-        for ticket in core::mem::take(&mut tickets) {
-            let _ = node.step(Input::Persisted { ticket }, now);
-        }
+        next.clear();
         node.check().expect("invariants hold");
     };
     for round in 0..4 {
