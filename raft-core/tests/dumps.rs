@@ -126,7 +126,7 @@ fn of_null(put: &dyn Fn(Value) -> Value) -> Value {
 }
 
 /// What a peer says that agrees.
-fn answer(asked: Envelope) -> Option<Input> {
+fn answer(asked: &Envelope) -> Option<Input> {
     let message = match &asked.message {
         Message::PreVote(m) => says::pre_vote_answer(m.round, Verdict::Granted),
         Message::RequestVote(_) => says::vote(Verdict::Granted),
@@ -151,7 +151,7 @@ fn goes_on(node: &mut Node) {
             node.step_all(next.drain(..), now, &mut actions);
             next.extend(actions.into_iter().filter_map(|action| match action {
                 Action::Persist(write) => Some(Input::Persisted { ticket: write.ticket }),
-                Action::Send(envelope) => answer(envelope),
+                Action::Send(envelope) => answer(&envelope),
                 _ => None,
             }));
         }
