@@ -6,7 +6,7 @@ use crate::measure::Measured;
 use crate::observe::{Figures, Office};
 use crate::play::Played;
 use crate::scenario::{Scenario, level_name};
-use crate::style::{BAD, DIM, LEADER, TITLE, WIDTH, columns};
+use crate::style::{BAD, DIM, LEADER, TITLE, WIDTH, columns, visible};
 use raft_core::{NodeId, Protection};
 use std::fmt::Write as _;
 
@@ -91,7 +91,7 @@ pub fn in_a_line(scenario: &Scenario, plays: &[Played]) -> String {
         (true, false, Some(_)) => (LEADER, "alarm"),
         (true, false, None) => (LEADER, "ok"),
     };
-    let Scenario { name, title, .. } = scenario;
+    let (name, title) = (&scenario.name, visible(&scenario.title));
     let count = scenario.rotations();
     let mut text = format!("{INDENT}{style}{word:7}{style:#}{count:>2}x {name:26}{title}\n");
     text.push_str(&failures(scenario, plays));
@@ -101,6 +101,7 @@ pub fn in_a_line(scenario: &Scenario, plays: &[Played]) -> String {
 /// The names of the scenarios, and what they are about.
 pub fn listed(scenario: &Scenario) -> String {
     let Scenario { name, title, rules, .. } = scenario;
+    let title = visible(title);
     format!("{TITLE}{name:NAME$}{TITLE:#}{title}{DIM}{}{DIM:#}", listed_rules(rules))
 }
 
@@ -182,13 +183,13 @@ pub fn measured(scenario: &Scenario, measured: &Measured) -> String {
 
 fn heading(scenario: &Scenario) -> String {
     let Scenario { name, title, rules, story, .. } = scenario;
-    let rules = listed_rules(rules);
+    let (title, rules) = (visible(title), listed_rules(rules));
     let story = indented(story, INDENT);
     format!("{TITLE}{name}{TITLE:#}  {title}{DIM}{rules}{DIM:#}\n{DIM}{story}{DIM:#}\n")
 }
 
 fn listed_rules(rules: &[String]) -> String {
-    if rules.is_empty() { String::new() } else { format!("  {}", rules.join(" ")) }
+    if rules.is_empty() { String::new() } else { format!("  {}", visible(&rules.join(" "))) }
 }
 
 /// What was seen, levels with the same outcome together.
@@ -258,13 +259,14 @@ fn failures(scenario: &Scenario, plays: &[Played]) -> String {
     for play in plays.iter().filter(|play| !play.is_good()) {
         let level = level_name(play.level);
         for check in play.checks.iter().filter(|check| !check.failures.is_empty()) {
-            let what = format!("{level}: {} (line {})", check.that, check.line);
+            let what = format!("{level}: {} (line {})", visible(&check.that), check.line);
             let _ = writeln!(text, "{INDENT}{BAD}FAILED{BAD:#} {what}");
             for failure in &check.failures {
-                let _ = writeln!(text, "{INDENT}       {failure}");
+                let _ = writeln!(text, "{INDENT}       {}", visible(failure));
             }
         }
         if let (None, Some(alarm)) = (&play.violation, &scenario.alarm) {
+            let alarm = visible(alarm);
             let _ = writeln!(text, "{INDENT}{BAD}FAILED{BAD:#} {level}: no alarm by {alarm}");
         }
         if let Some(violation) = &play.violation {
@@ -284,10 +286,10 @@ fn failures(scenario: &Scenario, plays: &[Played]) -> String {
     text
 }
 
-/// The text in lines that fit, each after `indent`.
+/// The text in lines that fit, each after `indent`; whatever it is, it sends the terminal no orders.
 fn indented(text: &str, indent: &str) -> String {
     let lines = wrapped(text, columns() - indent.len());
-    lines.iter().map(|line| format!("{indent}{line}")).collect::<Vec<_>>().join("\n")
+    lines.iter().map(|line| format!("{indent}{}", visible(line))).collect::<Vec<_>>().join("\n")
 }
 
 /// The text in lines of at most `room` columns, where its words allow it.

@@ -203,6 +203,7 @@ impl World {
         self.now = time;
         self.events += 1;
         let verdict = self.happen(pending).and_then(|()| self.hear_operator());
+        self.look_for_unheard_loss();
         self.observe_service();
         self.scribe.hand_over(sink);
         verdict.map(|()| true)

@@ -6,7 +6,7 @@ use crate::picture::Picture;
 use crate::record::{Record, Sink, Violation};
 use crate::scenario::Scenario;
 use crate::setup::{Setup, SetupError};
-use crate::style::{BAD, DIM, LEADER};
+use crate::style::{BAD, DIM, LEADER, visible};
 use crate::sweep::thousands;
 use crate::tape::{MAGIC, Tape};
 use crate::timeline::Timeline;
@@ -140,7 +140,7 @@ pub(super) fn replay(what: &ReplayArguments, out: &mut impl Write) -> Result<boo
     match &ended.outcome.verdict {
         Ok(()) => {
             let broke = source.broke.map_or(String::new(), |checker| {
-                format!(" (it broke {checker} when it was found)")
+                format!(" (it broke {} when it was found)", visible(&checker))
             });
             writeln!(out, "{LEADER}no property is broken{LEADER:#}{broke}")?;
         }

@@ -3,7 +3,7 @@
 use super::error::ScenarioError;
 use super::fault;
 use super::format;
-use super::reader::{Reader, one_line};
+use super::reader::Reader;
 use super::text::{Range, Text};
 use raft_core::{Fate, Instant, LogPosition, NodeId, PeerPhase, Protection, RoleKind};
 use std::time::Duration;
@@ -115,8 +115,7 @@ pub(super) fn read(
         let message = "expected something to be seen, such as `elections = 0`".to_owned();
         return Err(reader.error(span, message));
     }
-    let that = one_line(&raw.that);
-    Ok(Expectation { that, levels, at: super::instant(at), conditions, line })
+    Ok(Expectation { that: raw.that, levels, at: super::instant(at), conditions, line })
 }
 
 fn of_the_run(raw: &format::Expect) -> Vec<Condition> {
@@ -139,7 +138,7 @@ fn of_the_run(raw: &format::Expect) -> Vec<Condition> {
     ]
     .into_iter()
     .flatten()
-    .chain(raw.happened.iter().map(|(name, range)| Condition::Happened(one_line(name), range.0)))
+    .chain(raw.happened.iter().map(|(name, range)| Condition::Happened(name.clone(), range.0)))
     .collect()
 }
 

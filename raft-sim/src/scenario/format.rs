@@ -7,35 +7,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use toml::Spanned;
 
-/// Words for people, which may be sent to a terminal: no control characters but line ends and tabs.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct Words(pub(super) String);
-
-impl TryFrom<String> for Words {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let is_bad = |c: &char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
-        match text.chars().find(is_bad) {
-            None => Ok(Self(text)),
-            Some(c) => {
-                let number = u32::from(c);
-                Err(format!("expected text without control characters, found U+{number:04X}"))
-            }
-        }
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
-    pub(super) title: Words,
+    pub(super) title: String,
     #[serde(default)]
-    pub(super) rules: Vec<Words>,
-    pub(super) notes: Option<Words>,
-    pub(super) why: Option<Words>,
-    pub(super) story: Words,
+    pub(super) rules: Vec<String>,
+    pub(super) notes: Option<String>,
+    pub(super) why: Option<String>,
+    pub(super) story: String,
     pub(super) cluster: Cluster,
     #[serde(default)]
     pub(super) link: Link,
@@ -156,13 +136,13 @@ pub(super) struct Run {
     pub(super) compare: bool,
     #[serde(default)]
     pub(super) beyond: bool,
-    pub(super) alarm: Option<Words>,
+    pub(super) alarm: Option<String>,
     pub(super) settled_by: Option<Spanned<Text<Duration>>>,
     pub(super) seed: Option<Spanned<Text<u64>>>,
     pub(super) choices: Option<Vec<Answer>>,
     #[serde(default)]
     pub(super) converges: bool,
-    pub(super) broke: Option<Words>,
+    pub(super) broke: Option<String>,
     #[serde(default)]
     pub(super) timeline: Vec<Happening>,
 }
@@ -193,7 +173,7 @@ pub(super) struct Happening {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Expect {
-    pub(super) that: Words,
+    pub(super) that: String,
     pub(super) protection: Option<Spanned<Vec<Text<Protection>>>>,
     pub(super) at: Option<Spanned<Text<Duration>>>,
     // Of the whole run, from `observe_from` until `at`.
@@ -207,7 +187,7 @@ pub(super) struct Expect {
     pub(super) excused: Option<Text<Range<u64>>>,
     pub(super) leader_kept: Option<bool>,
     #[serde(default)]
-    pub(super) happened: BTreeMap<Words, Text<Range<u64>>>,
+    pub(super) happened: BTreeMap<String, Text<Range<u64>>>,
     pub(super) leader: Option<Spanned<String>>,
     // Of the nodes that `node` names, at the moment `at`.
     pub(super) node: Option<Spanned<String>>,

@@ -116,15 +116,15 @@ impl Reader<'_> {
         Ok(Scenario {
             name: name.to_owned(),
             source: self.file.to_owned(),
-            title: one_line(&raw.title),
-            rules: raw.rules.iter().map(one_line).collect(),
-            notes: raw.notes.as_ref().map(one_line),
-            why: raw.why.as_ref().map(one_line),
+            title: raw.title,
+            rules: raw.rules,
+            notes: raw.notes.as_deref().map(one_line),
+            why: raw.why.as_deref().map(one_line),
             story: one_line(&raw.story),
             levels,
             compare: raw.run.compare,
             beyond: raw.run.beyond,
-            alarm: raw.run.alarm.as_ref().map(one_line),
+            alarm: raw.run.alarm,
             observe_from,
             settled_by,
             voters: raw.cluster.voters.into_inner().0,
@@ -132,7 +132,7 @@ impl Reader<'_> {
             expectations,
             script,
             converges: raw.run.converges,
-            broke: raw.run.broke.as_ref().map(one_line),
+            broke: raw.run.broke,
             setup,
         })
     }
@@ -431,6 +431,6 @@ impl Reader<'_> {
 }
 
 /// Texts of several lines, as one line.
-pub(super) fn one_line(text: &format::Words) -> String {
-    text.0.split_whitespace().collect::<Vec<_>>().join(" ")
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

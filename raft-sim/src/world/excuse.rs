@@ -1,15 +1,17 @@
 //! What excuses a run from coming right: disks that were lost for good.
 //!
-//! An excuse is judged once, at the moment of the loss, by the memberships that were in force then. One
-//! that the core lets in after the loss excuses nothing: the core should not have let it in.
+//! An excuse is judged once, at the moment of the loss, by the memberships that were in force then.
+//! One that the core lets in after the loss excuses nothing: the core should not have let it in. Only
+//! for a moment it cannot know: who was heard within T counts as there.
 
 use super::World;
 use crate::checker::is_quorum;
 use crate::disk::Damage;
 use crate::host::Host;
-use raft_core::{Membership, NodeId};
+use raft_core::{Instant, Membership, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 /// How a disk was lost.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -20,6 +22,8 @@ pub enum Cause {
     Damaged,
     /// It was emptied, and its node was not started since.
     Wiped,
+    /// In one of these ways, and so shortly before the membership was let in that nobody could know.
+    Unheard,
 }
 
 impl Cause {
@@ -29,6 +33,7 @@ impl Cause {
             Self::Destroyed => "destroyed",
             Self::Damaged => "damaged",
             Self::Wiped => "wiped",
+            Self::Unheard => "unheard",
         }
     }
 }
@@ -46,7 +51,11 @@ pub struct Excuse {
 
 impl fmt::Display for Excuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} was {}, and with it a quorum", self.node, self.cause.name())
+        let how = match self.cause {
+            Cause::Unheard => "lost unheard",
+            cause => cause.name(),
+        };
+        write!(f, "{:?} was {how}, and with it a quorum", self.node)
     }
 }
 
@@ -55,6 +64,8 @@ impl fmt::Display for Excuse {
 pub(super) struct Losses {
     lost: BTreeMap<NodeId, Cause>,
     excuses: Vec<Excuse>,
+    /// Whose disk was lost last, and when.
+    last: Option<(NodeId, Instant)>,
 }
 
 impl World {
@@ -66,8 +77,8 @@ impl World {
         self.losses.excuses.iter().filter(lacks)
     }
 
-    /// Whether so many disks are lost for ever that a membership that was in force when one of them was
-    /// lost can elect nobody.
+    /// Whether so many disks are lost for ever that a membership that was in force when one of them
+    /// was lost can elect nobody.
     pub fn is_beyond_repair(&self) -> bool {
         self.excuses().next().is_some()
     }
@@ -91,6 +102,7 @@ impl World {
         if !before.contains(&id) {
             return;
         }
+        self.losses.last = Some((id, self.now));
         let left = self.left();
         // What was in force only on disks that were lost before, nobody holds any more.
         let hosts = self.hosts.values().filter(|host| before.contains(&host.id()));
@@ -98,6 +110,27 @@ impl World {
         let memberships: Vec<Membership> = lacking.cloned().collect();
         if !memberships.is_empty() {
             self.losses.excuses.push(Excuse { node: id, cause, memberships });
+        }
+    }
+
+    /// Looks, after every event, for what is let in before anybody could know of a loss: for T a leader
+    /// counts whom it has heard, and for a part of it what it hears was on its way.
+    pub(super) fn look_for_unheard_loss(&mut self) {
+        let Some((node, then)) = self.losses.last else { return };
+        let own = self.setup.nodes.iter().filter_map(|node| node.election_timeout);
+        let longest = own.fold(self.setup.election_timeout, Duration::max);
+        if self.now > then.saturating_add(longest + longest / 4) {
+            self.losses.last = None;
+            return;
+        }
+        let left = self.left();
+        let known = |m: &Membership| self.losses.excuses.iter().any(|e| e.memberships.contains(m));
+        let hosts = self.hosts.values().filter(|host| left.contains(&host.id()));
+        let lacking = hosts.map(Host::membership).filter(|m| !m.is_empty() && !is_quorum(m, &left));
+        let memberships: Vec<Membership> = lacking.filter(|m| !known(m)).cloned().collect();
+        if !memberships.is_empty() {
+            let cause = Cause::Unheard;
+            self.losses.excuses.push(Excuse { node, cause, memberships });
         }
     }
 
