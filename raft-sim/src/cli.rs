@@ -326,7 +326,7 @@ fn load(name: &str) -> Result<Scenario, Failure> {
     let text = match fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let known: Vec<_> = Scenario::built_in().map(|scenario| scenario.name).collect();
-            let near = nearest(name, known.iter().map(String::as_str)).map(|near| near.to_owned());
+            let near = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
             return Err(Failure::UnknownScenario(name.to_owned(), near));
         }
         text => file(path, text)?,

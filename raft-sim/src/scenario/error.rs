@@ -30,7 +30,7 @@ impl ScenarioError {
             file: file.to_owned(),
             line: text[..start].matches('\n').count() + 1,
             column: text[line_start..start].chars().count() + 1,
-            message: visible(&message).into_owned(),
+            message,
             // One letter for one, so that the mark stands below its place.
             text: text[line_start..line_end].trim_end().replace(char::is_control, " "),
             width: text[start..end].chars().count().max(1),
@@ -43,7 +43,7 @@ impl fmt::Display for ScenarioError {
         let Self { file, line, column, message, text, width } = self;
         let number = line.to_string();
         let margin = " ".repeat(number.len());
-        writeln!(f, "{file}:{line}:{column}: {message}")?;
+        writeln!(f, "{file}:{line}:{column}: {}", visible(message))?;
         writeln!(f, "{margin} |")?;
         writeln!(f, "{number} | {text}")?;
         write!(f, "{margin} | {}{}", " ".repeat(column - 1), "^".repeat(*width))
