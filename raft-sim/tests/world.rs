@@ -277,7 +277,8 @@ fn an_excuse_is_judged_by_what_was_in_force_when_the_disk_was_lost() {
     assert_eq!(excused(&[name(4_000), lose(9_000)]), [(NodeId(3), Cause::Destroyed)]);
     assert_eq!(excused(&[lose(9_000)]), []);
     // A leader that has just heard S3 cannot know.
-    assert_eq!(excused(&[lose(4_000), name(4_020)]), [(NodeId(3), Cause::Unheard)]);
+    let lead = (0, Fault::Campaign { node: NodeId(1) });
+    assert_eq!(excused(&[lead, lose(4_000), name(4_020)]), [(NodeId(3), Cause::Unheard)]);
 }
 
 #[test]
