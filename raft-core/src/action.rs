@@ -7,6 +7,7 @@ use crate::input::HardState;
 use crate::membership::Membership;
 use crate::message::Envelope;
 use crate::types::{LogIndex, LogPosition, NodeId, Term, Ticket, Token};
+use crate::work;
 use alloc::boxed::Box;
 
 /// What a node tells the runtime to do.
@@ -158,6 +159,7 @@ impl LogWrite {
     /// The index of the last entry after this write; the one before `first` if nothing is appended.
     /// It saturates for a write that no core asks for.
     pub fn last_index(&self) -> LogIndex {
+        work::looked_at(self.chunks.len());
         self.chunks.iter().fold(self.first.prev(), |last, chunk| last.plus(chunk.count))
     }
 }

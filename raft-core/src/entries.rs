@@ -3,6 +3,7 @@
 use crate::error::EntriesError;
 use crate::membership::Membership;
 use crate::types::{LIMIT, LogPosition, Term};
+use crate::work;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -56,9 +57,13 @@ impl<T> Runs<T> {
 
     /// Removes the last element and returns it.
     pub fn pop(&mut self) -> Option<T> {
-        let mut items = Vec::from(core::mem::take(self));
+        let Items::Many(items) = &mut self.0 else {
+            return Vec::from(core::mem::take(self)).pop();
+        };
         let last = items.pop();
-        *self = items.into();
+        if items.len() == 1 {
+            self.0 = items.pop().map_or(Items::None, Items::One);
+        }
         last
     }
 
@@ -119,7 +124,10 @@ impl<T> From<Runs<T>> for Vec<T> {
         match runs.0 {
             Items::None => Self::new(),
             Items::One(item) => vec![item],
-            Items::Many(items) => items,
+            Items::Many(items) => {
+                work::looked_at(items.len());
+                items
+            }
         }
     }
 }
@@ -240,11 +248,13 @@ impl Entries {
 
     /// The number of entries; it saturates for entries that [`check`](Self::check) refuses.
     pub fn count(&self) -> u64 {
+        work::looked_at(self.runs.len());
         self.runs.iter().fold(0, |sum, run| sum.saturating_add(run.count()))
     }
 
     /// The number of entries that have a payload.
     pub fn commands(&self) -> u64 {
+        work::looked_at(self.runs.len());
         self.runs.iter().fold(0, |sum, run| sum.saturating_add(run.commands()))
     }
 

@@ -75,6 +75,13 @@ pub enum EntriesError {
     /// An index above [`LIMIT`](crate::types::LIMIT).
     #[error("an index above the limit")]
     BeyondLimit,
+    /// A message with more runs than
+    /// [`AppendEntries::MAX_RUNS`](crate::AppendEntries::MAX_RUNS). Logs may have any number.
+    #[error("{runs} runs in one message")]
+    TooManyRuns {
+        /// How many there are.
+        runs: usize,
+    },
 }
 
 /// A state that no crash can have left behind, so that it would be unsafe to go on with it.

@@ -5,6 +5,8 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod work;
+
 pub mod types;
 
 pub mod error;

@@ -152,6 +152,11 @@ pub struct AppendEntries {
 }
 
 impl AppendEntries {
+    /// How many runs the entries of one message have at most; a message with more is refused as
+    /// [`TooManyRuns`](crate::EntriesError::TooManyRuns). What a leader sends keeps to it, and so does
+    /// each part of it that [`split_at`](Self::split_at) gives.
+    pub const MAX_RUNS: usize = 257;
+
     /// The position of the last entry; `prev` if there are none.
     pub fn last_position(&self) -> LogPosition {
         self.entries.last_position(self.prev)

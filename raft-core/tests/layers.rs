@@ -9,6 +9,7 @@ use std::path::Path;
 /// Every module, in the order in which they may know one another: a module imports only from those
 /// before it. It is the list of layers of `docs/ARCHITECTURE.md`, one module at a time.
 const ORDER: &[&str] = &[
+    "work",
     "types",
     "error",
     "config",

@@ -4,7 +4,7 @@
 //! this node can judge it, so that the handlers need not doubt what they are given.
 
 use crate::entries::Run;
-use crate::error::IgnoreReason;
+use crate::error::{EntriesError, IgnoreReason};
 use crate::message::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, Envelope, InstallSnapshot, Message,
 };
@@ -63,6 +63,10 @@ fn check_append(
 ) -> Result<(), IgnoreReason> {
     require(term > Term::ZERO && can_be(m.prev, term) && m.commit.get() <= LIMIT)?;
     require(m.probe.is_none_or(|probe| probe.round.get() <= LIMIT))?;
+    let runs = m.entries.run_count();
+    if runs > AppendEntries::MAX_RUNS {
+        return Err(IgnoreReason::MalformedEntries(EntriesError::TooManyRuns { runs }));
+    }
     m.entries.check(m.prev, term).map_err(IgnoreReason::MalformedEntries)?;
     if term < core.term() {
         return Ok(());

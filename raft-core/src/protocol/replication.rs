@@ -266,7 +266,7 @@ pub(crate) fn settle_sends(core: &mut Core, leader: &mut Leader, actions: &mut V
 /// Takes over what is missing, and drops what is in conflict; what matches already stays, for a late
 /// message must not undo a newer one (Raft paper, 5.3).
 fn accept(core: &mut Core, m: &AppendEntries, nth: usize) {
-    let (mut before, mut skip) = (m.prev.index, 0);
+    let (mut before, mut skip, of) = (m.prev.index, 0, m.entries.commands());
     for run in m.entries.runs() {
         let last = before.plus(run.count());
         if let Some(new) = core.log.first_difference(before.next(), last, run.term()) {
@@ -276,7 +276,7 @@ fn accept(core: &mut Core, m: &AppendEntries, nth: usize) {
             match run {
                 Run::Commands { term, .. } => {
                     let known = new.since(before) - 1;
-                    let part = Part { nth, skip: skip + known, of: m.entries.commands() };
+                    let part = Part { nth, skip: skip + known, of };
                     core.append_commands(*term, run.count() - known, part);
                 }
                 Run::Membership { term, membership } => {

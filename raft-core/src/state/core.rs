@@ -168,7 +168,7 @@ impl Core {
     /// Drops the log from `index` on, here and on the disk.
     pub(crate) fn truncate_from(&mut self, index: LogIndex) {
         debug_assert!(index > self.commit_index, "what is committed is never dropped");
-        self.disk.truncate_from(index);
+        self.disk.truncate_from(self.log.last_index(), index);
         self.log.truncate_from(index);
     }
 

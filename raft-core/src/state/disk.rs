@@ -11,6 +11,7 @@ use crate::membership::Membership;
 #[cfg(feature = "serde")]
 use crate::types::LIMIT;
 use crate::types::{Instant, LogIndex, LogPosition, Term, Ticket};
+use crate::work;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
@@ -155,9 +156,9 @@ impl Disk {
         self.next_write = Some(LogWrite { restart_after: None, first, chunks });
     }
 
-    /// The log loses everything from `index` on. A write that is on its way proves nothing any more
-    /// about what it wrote there: a later ticket drops it.
-    pub(crate) fn truncate_from(&mut self, index: LogIndex) {
+    /// The log, which ends at `last` so far, loses everything from `index` on. A write that is on its
+    /// way proves nothing any more about what it wrote there: a later ticket drops it.
+    pub(crate) fn truncate_from(&mut self, last: LogIndex, index: LogIndex) {
         let kept = index.prev();
         self.ends_with = None;
         self.durable_index = self.durable_index.min(kept);
@@ -168,14 +169,18 @@ impl Disk {
         if write.first >= index {
             *write = LogWrite { restart_after: write.restart_after, ..LogWrite::from(index) };
         }
-        while write.last_index() > kept
+        // What is to be written ends where the log does.
+        let mut dropped = last.since(kept);
+        while dropped > 0
             && let Some(mut chunk) = write.chunks.pop()
         {
-            let first = write.last_index().next();
-            chunk.count = index.since(first);
-            if chunk.count > 0 {
+            work::looked_at(1);
+            if chunk.count > dropped {
+                chunk.count -= dropped;
                 write.chunks.push(chunk);
+                break;
             }
+            dropped -= chunk.count;
         }
     }
 
@@ -305,7 +310,7 @@ mod tests {
         let mut disk = disk();
         commands(&mut disk, 9, 2);
         let first = issue(&mut disk);
-        disk.truncate_from(LogIndex(10));
+        disk.truncate_from(LogIndex(11), LogIndex(10));
         commands(&mut disk, 9, 1);
         let second = issue(&mut disk);
         assert_eq!(disk.completed(first.ticket, Instant::ZERO), Some(()));
@@ -318,7 +323,7 @@ mod tests {
     fn what_one_call_appends_and_drops_again_is_not_written() {
         let mut disk = disk();
         commands(&mut disk, 9, 5);
-        disk.truncate_from(LogIndex(12));
+        disk.truncate_from(LogIndex(14), LogIndex(12));
         disk.append_commands(LogIndex(11), Term(2), 1, Part { nth: 1, skip: 0, of: 1 });
         let log = issue(&mut disk).log.expect("a change of the log");
         assert_eq!((log.first, log.last_index()), (LogIndex(10), LogIndex(12)));
@@ -330,7 +335,7 @@ mod tests {
     fn dropping_below_what_one_call_appends_drops_it_all() {
         let mut disk = disk();
         commands(&mut disk, 9, 5);
-        disk.truncate_from(LogIndex(8));
+        disk.truncate_from(LogIndex(14), LogIndex(8));
         let log = issue(&mut disk).log.expect("a change of the log");
         assert_eq!((log.first, log.last_index()), (LogIndex(8), LogIndex(7)));
         assert_eq!(disk.durable_index(), LogIndex(7));

@@ -5,15 +5,16 @@
 
 use crate::entries::{Entries, Run, Snapshot};
 use crate::membership::Membership;
-use crate::message::TermSpan;
+use crate::message::{AppendEntries, TermSpan};
 #[cfg(feature = "serde")]
 use crate::types::LIMIT;
 use crate::types::{LogIndex, LogPosition, Term};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-/// How many runs one message carries at most: bounds what one handler does.
-const MAX_RUNS_PER_MESSAGE: usize = 256;
+/// A message with so many runs takes no more; the last step may have added two, commands and a
+/// membership.
+const ENOUGH_RUNS: usize = AppendEntries::MAX_RUNS - 1;
 
 /// What every index of the log holds, but for the bytes of commands.
 ///
@@ -168,7 +169,7 @@ impl Log {
             self.memberships[from..].iter().peekable()
         };
         let mut next = first;
-        while next <= end && entries.run_count() < MAX_RUNS_PER_MESSAGE {
+        while next <= end && entries.run_count() < ENOUGH_RUNS {
             let Some(of_term) = self.end_of_term(next, end) else { break };
             let term = of_term.term;
             let membership = memberships.next_if(|(index, _)| *index <= of_term.index);
@@ -331,10 +332,10 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
-    use super::{Log, MAX_RUNS_PER_MESSAGE};
+    use super::{ENOUGH_RUNS, Log};
     use crate::entries::{Entries, Run, Snapshot};
     use crate::membership::Membership;
-    use crate::message::TermSpan;
+    use crate::message::{AppendEntries, TermSpan};
     use crate::types::{LogIndex, LogPosition, NodeId, Term};
     use alloc::boxed::Box;
     use alloc::vec;
@@ -589,8 +590,20 @@ mod tests {
     fn a_message_carries_a_bounded_number_of_runs() {
         let terms: Vec<u64> = (1..1000).collect();
         let entries = log_of(&terms, 0).entries(LogIndex(1), u64::MAX);
-        assert_eq!(entries.run_count(), MAX_RUNS_PER_MESSAGE);
-        assert_eq!(entries.count(), MAX_RUNS_PER_MESSAGE as u64);
+        assert_eq!(entries.run_count(), ENOUGH_RUNS);
+        assert_eq!(entries.count(), ENOUGH_RUNS as u64);
+    }
+
+    #[test]
+    fn no_message_has_more_runs_than_its_receiver_takes() {
+        let mut log = log_of(&[], 0);
+        for term in 1..400 {
+            log.append_commands(Term(term), 1);
+            log.append_membership(Term(term), Membership::empty());
+        }
+        let counts = |first| log.entries(LogIndex(first), u64::MAX).run_count();
+        let most = (1..300).map(counts).max();
+        assert_eq!(most, Some(AppendEntries::MAX_RUNS), "a membership may come on top");
     }
 
     #[test]
