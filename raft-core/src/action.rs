@@ -53,6 +53,9 @@ pub enum Action {
     /// The entries from `first` to `through.index` are committed, and durable here. All are of the
     /// term `through.term`. A proposal that was accepted at `(t, i)`, with `i` in this range, is
     /// committed if `t` is this term, and lost if not.
+    ///
+    /// A call hands out at most 1024 ranges. What is left comes with the next calls, and
+    /// [`Node::deadline`](crate::Node::deadline) is due at once.
     Apply {
         /// The first index.
         first: LogIndex,

@@ -183,9 +183,10 @@ impl Node {
         debug_assert_eq!(self.check(), Ok(()), "a bug of raft-core");
     }
 
-    /// When to step [`Input::Wake`] next; `None` for a node that only answers.
+    /// When to step [`Input::Wake`] next; `None` for a node that only answers. At once where more is
+    /// to be applied than one call hands out.
     pub fn deadline(&self) -> Option<Instant> {
-        self.core.timers.next()
+        self.core.deadline()
     }
 
     /// What the node is about.

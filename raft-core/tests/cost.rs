@@ -48,3 +48,44 @@ fn a_node_starts_from_a_log_of_many_terms() {
     let solo = Setup::of(voters(&[1, 2, 3])).log(&terms).start();
     assert_eq!(solo.status().last, at(3000, 3000));
 }
+
+/// A follower that holds a command of each of the terms 1 to `n`, and hears that all is committed.
+fn after_a_commit_over(n: u64) -> (Solo, Actions) {
+    let terms: Vec<u64> = (1..=n).collect();
+    let mut solo = Setup::of(voters(&[1, 2, 3])).log(&terms).start();
+    let _ = solo.hears(S2, n, says::heartbeat(1, at(n, n)));
+    let actions = solo.hears(S2, n, says::announcement(at(n, n), n));
+    (solo, actions)
+}
+
+#[test]
+fn a_commit_over_many_terms_is_handed_out_in_pieces_in_order() {
+    let (mut solo, mut actions) = after_a_commit_over(5000);
+    let (began, mut applied) = (solo.now, Vec::new());
+    loop {
+        assert!(actions.applied().len() <= 1024, "one call");
+        applied.extend(actions.applied());
+        if solo.deadline() > solo.now {
+            break;
+        }
+        actions = solo.wake();
+        assert_eq!(actions.applied().len(), actions.0.len(), "nothing but what is to be applied");
+        assert!(!actions.is_empty(), "a deadline that is due at once is for something");
+    }
+    assert_eq!(solo.now, began);
+    assert_eq!(applied, (1..=5000).map(|i| (i, at(i, i))).collect::<Vec<_>>());
+    assert!(solo.wake().is_empty());
+}
+
+/// Whatever comes next goes on, and nothing else waits for it: the node is as committed as it says.
+#[test]
+fn any_call_goes_on_applying() {
+    let (mut solo, actions) = after_a_commit_over(3000);
+    assert_eq!(actions.applied().len(), 1024);
+    assert_eq!(solo.status().commit_index, LogIndex(3000));
+    let _ = solo.hears(S2, 3000, says::heartbeat(2, at(3000, 3000)));
+    assert_eq!(solo.status().last_applied, LogIndex(2048));
+    let _ = solo.step_all([]);
+    assert_eq!(solo.status().last_applied, LogIndex(3000));
+    assert!(solo.deadline() > solo.now);
+}

@@ -18,6 +18,9 @@ use core::time::Duration;
 /// How many messages wait for the disk at most. While so many wait, no more are taken in.
 pub(crate) const MAX_WAITING: usize = 1024;
 
+/// How many ranges one call hands out to be applied at most, see [`Action::Apply`].
+const MAX_APPLIES: usize = 1024;
+
 /// What stays free at the end of a log for a leader's own entries: the first one of its term, and the
 /// two of a membership change.
 const OWN_ENTRIES: u64 = 3;
@@ -196,10 +199,29 @@ impl Core {
         actions.extend(core::mem::take(&mut self.outbox).into_iter().map(envelope));
     }
 
-    /// Hands out what is committed and durable here, one term at a time.
+    /// Up to where the log is to be applied: it is committed, and durable here.
+    fn applicable(&self) -> LogIndex {
+        self.commit_index.min(self.disk.durable_index())
+    }
+
+    /// When to wake up next: at once if there is more to apply.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        if self.has_applies() { Some(self.now) } else { self.timers.next() }
+    }
+
+    /// Whether there is something to apply that no call has handed out yet.
+    fn has_applies(&self) -> bool {
+        self.installing.is_none() && self.last_applied < self.applicable()
+    }
+
+    /// Hands out what is committed and durable here, one term at a time; what is too much for this
+    /// call is left to the next one.
     pub(crate) fn hand_out_applies(&mut self, actions: &mut Vec<Action>) {
-        let end = self.commit_index.min(self.disk.durable_index());
-        while self.last_applied < end && self.installing.is_none() {
+        let end = self.applicable();
+        for _ in 0..MAX_APPLIES {
+            if !self.has_applies() {
+                break;
+            }
             let first = self.last_applied.next();
             let through = self.log.end_of_term(first, end);
             let through = through.expect("what is committed is in the log");
