@@ -9,7 +9,6 @@ use crate::invariants::{self, Broken, holds};
 use crate::membership::Membership;
 use crate::node::{LAST_MOMENT, Node};
 use crate::state::core::Core;
-use crate::state::reads::{LeaderRead, Origin};
 use crate::state::role::{Follower, Leader, NodeSet, Role};
 use crate::status::Standing;
 use crate::types::{LIMIT, LogIndex, NodeId, Term};
@@ -99,11 +98,8 @@ fn check_follower(core: &Core, follower: &Follower) -> Result<(), Broken> {
     holds(follower.lease <= Config::LONGEST_PROMISE, "a lease ends")?;
     let rounds = follower.probe.map(|probe| probe.round).into_iter().chain(follower.seen);
     holds(rounds.into_iter().all(|round| round.get() <= LIMIT), "a round")?;
-    let asked = &follower.reads.asked;
-    let ours = asked.iter().all(|q| q.id <= core.round && q.asked_at <= core.now);
-    holds(ours, "reads were asked for in this life")?;
-    let ordered = asked.iter().zip(asked.iter().skip(1)).all(|(a, b)| a.id < b.id);
-    holds(ordered, "reads are in their order")
+    let reads = follower.reads.is_in_range(core.round, core.now);
+    holds(reads, "reads were asked for in this life")
 }
 
 fn check_leader(core: &Core, leader: &Leader) -> Result<(), Broken> {
@@ -120,15 +116,8 @@ fn check_leader(core: &Core, leader: &Leader) -> Result<(), Broken> {
         holds(numbers && peer.announced <= core.commit_index, "progress is in its range")?;
     }
     holds(leader.peers.is_sorted_by(|a, b| a.0 < b.0), "a leader knows every peer once")?;
-    let ours = |read: &LeaderRead| {
-        let asked = |(index, round)| index <= core.commit_index && round <= core.round;
-        let from = match read.origin {
-            Origin::Here(_) => true,
-            Origin::Peer(peer, round) => peer.get() <= LIMIT && round.get() <= LIMIT,
-        };
-        from && read.asked_at <= core.now && read.question.is_none_or(asked)
-    };
-    holds(leader.reads.0.iter().all(ours), "reads were asked for in this life")?;
+    let reads = leader.reads.is_in_range(core.round, core.commit_index, core.now);
+    holds(reads, "reads were asked for in this life")?;
     let to = leader.transfer.as_ref().map(|transfer| transfer.to);
     holds(to.is_none_or(|to| to != core.id()), "the office is handed to another")
 }

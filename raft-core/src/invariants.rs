@@ -69,7 +69,7 @@ fn check_follower(core: &Core, follower: &Follower) -> Result<(), Broken> {
     let durable = follower.acknowledged <= core.disk.durable_index();
     holds(durable, "only what is durable is acknowledged")?;
     holds(!(follower.answer_now && core.is_open()), "an answer that is due has been given")?;
-    holds(follower.reads.new.is_empty(), "every read has been asked for")?;
+    holds(follower.reads.is_sound(), "every read has been asked for, in order")?;
     holds(follower.reads.len() <= core.config.max_pending_reads, "few reads wait")
 }
 
@@ -80,7 +80,8 @@ fn check_leader(core: &Core, leader: &Leader) -> Result<(), Broken> {
     holds(!leader.heartbeat_due, "a heartbeat that is due has been sent")?;
     holds(leader.peer(core.id()).is_none(), "a leader does not send to itself")?;
     holds(core.installing.is_none(), "a leader installs no snapshot")?;
-    holds(leader.reads.0.len() <= core.config.max_pending_reads, "few reads wait")?;
+    holds(leader.reads.len() <= core.config.max_pending_reads, "few reads wait")?;
+    holds(leader.reads.is_sound(), "rounds serve reads in the order of asking")?;
     let mut others = core.membership().members().filter(|id| *id != core.id());
     let known = others.all(|id| leader.peer(id).is_some_and(|peer| peer.leaving.is_none()));
     holds(known, "a leader sends to every other member")?;

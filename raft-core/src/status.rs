@@ -104,7 +104,7 @@ impl Status {
             installing: core.installing.as_ref().map(|snapshot| snapshot.position),
             lease_until: leads.and_then(|leader| read::lease_until(core, leader)),
             pending_reads: match role {
-                Role::Leader(leader) => leader.reads.0.len(),
+                Role::Leader(leader) => leader.reads.len(),
                 Role::Follower(follower) => follower.reads.len(),
                 Role::PreCandidate(_) | Role::Candidate(_) => 0,
             },

@@ -172,9 +172,7 @@ fn wake(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
     if core.timers.is_due(Deadline::Transfer, core.now) {
         transfer::on_timeout(core, role);
     }
-    if core.timers.is_due(Deadline::Read, core.now) {
-        read::on_timeout(core, role);
-    }
+    read::wake(core, role);
     if let Role::Leader(leader) = role
         && core.timers.is_due(Deadline::Heartbeat, core.now)
     {
@@ -223,7 +221,7 @@ pub(crate) fn settle(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>
         actions.append(&mut core.ended);
     }
     election::settle_timer(core, role);
-    core.timers.set(Deadline::Read, read::deadline(core, role));
+    read::settle_deadlines(core, role);
     core.timers.set(Deadline::Disk, transfer::disk_deadline(core, role));
 }
 

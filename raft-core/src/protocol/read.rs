@@ -3,12 +3,13 @@
 use crate::action::Action;
 use crate::error::{IgnoreReason, RejectReason};
 use crate::input::Consistency;
-use crate::message::{Message, ReadIndex, ReadIndexResponse};
+use crate::message::{Envelope, Message, ReadIndex, ReadIndexResponse};
 use crate::state::core::Core;
 use crate::state::quorum;
-use crate::state::reads::{LeaderRead, Origin, Question};
+use crate::state::reads::Origin;
 use crate::state::role::{Follower, Leader, Role};
-use crate::types::{Instant, NodeId, Round, Token};
+use crate::state::timers::Deadline;
+use crate::types::{Instant, LogIndex, NodeId, Round, Token};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -21,18 +22,18 @@ pub(crate) fn on_read(
 ) -> Result<(), RejectReason> {
     let limit = core.config.max_pending_reads;
     match role {
-        Role::Leader(leader) if leader.reads.0.len() >= limit => Err(RejectReason::TooManyReads),
-        Role::Leader(leader) => {
-            let (origin, asked_at) = (Origin::Here(token), core.now);
-            let read = LeaderRead { origin, consistency, asked_at, question: None };
-            leader.reads.0.push_back(read);
+        Role::Leader(Leader { reads, .. }) if reads.len() >= limit => {
+            Err(RejectReason::TooManyReads)
+        }
+        Role::Leader(Leader { reads, .. }) => {
+            reads.add(Origin::Here(token), consistency, core.now);
             Ok(())
         }
         Role::Follower(Follower { leader: Some(_), reads, .. }) => {
             if reads.len() >= limit {
                 return Err(RejectReason::TooManyReads);
             }
-            reads.new.push(token);
+            reads.add(token);
             Ok(())
         }
         Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
@@ -41,27 +42,26 @@ pub(crate) fn on_read(
     }
 }
 
-/// Another node wants to read.
+/// Another node wants to read. A question that waits already is a repeat: the first one keeps its
+/// place, or a peer further away than its repeats are apart would wait for ever.
 pub(crate) fn on_read_index(
     core: &mut Core,
     role: &mut Role,
     from: NodeId,
     m: &ReadIndex,
 ) -> Result<(), IgnoreReason> {
-    let Role::Leader(leader) = role else {
+    let Role::Leader(Leader { reads, .. }) = role else {
         let response = ReadIndexResponse { id: m.id, index: None };
         core.send(from, Message::ReadIndexResponse(response));
         return Ok(());
     };
-    if leader.reads.0.len() >= core.config.max_pending_reads {
+    if reads.has_question(from, m.id) {
+        return Ok(());
+    }
+    if reads.len() >= core.config.max_pending_reads {
         return Err(IgnoreReason::Overloaded);
     }
-    leader.reads.0.push_back(LeaderRead {
-        origin: Origin::Peer(from, m.id),
-        consistency: Consistency::ReadIndex,
-        asked_at: core.now,
-        question: None,
-    });
+    reads.add(Origin::Peer(from, m.id), Consistency::ReadIndex, core.now);
     Ok(())
 }
 
@@ -72,14 +72,11 @@ pub(crate) fn on_read_index_response(
     m: &ReadIndexResponse,
     actions: &mut Vec<Action>,
 ) -> Result<(), IgnoreReason> {
-    let asked = &mut follower.reads.asked;
-    if follower.leader != Some(from) || !asked.iter().any(|question| question.id == m.id) {
+    if follower.leader != Some(from) || !follower.reads.has_question(m.id) {
         return Err(IgnoreReason::Stale);
     }
-    while asked.front().is_some_and(|question| question.id <= m.id)
-        && let Some(question) = asked.pop_front()
-    {
-        actions.extend(question.tokens.into_iter().map(|token| match m.index {
+    while let Some(tokens) = follower.reads.pop_up_to(m.id) {
+        actions.extend(tokens.into_iter().map(|token| match m.index {
             Some(index) => Action::ReadReady { token, index },
             None => Action::Rejected { token, reason: RejectReason::LeaderChanged },
         }));
@@ -90,90 +87,100 @@ pub(crate) fn on_read_index_response(
 /// Answers what a quorum has confirmed, and what needs no question. Returns whether the rest needs a
 /// new one. No read is answered before an entry of the leader's own term is committed: only then does
 /// it know what is committed (Raft paper, 8; N8).
-pub(crate) fn settle_leader(
-    core: &mut Core,
-    leader: &mut Leader,
-    actions: &mut Vec<Action>,
-) -> bool {
-    if leader.reads.0.is_empty() || core.commit_index < leader.first_index {
+///
+/// A round that leaves serves all reads that came before it, and none that came later. One that is
+/// sent for reads is the only one until it is confirmed: later reads wait for that, or for the next
+/// heartbeat, and share the next. So a read takes two round trips at most where none is lost, and
+/// however many there are, they cost one round for each round trip.
+pub(crate) fn settle_leader(core: &Core, leader: &mut Leader, actions: &mut Vec<Action>) -> bool {
+    if leader.reads.is_empty() || core.commit_index < leader.first_index {
         return false;
     }
     let confirmed = confirmed_round(core, leader);
-    let lease = lease_until(core, leader).is_some_and(|until| core.now < until);
-    let mut asks = false;
-    let mut reads = core::mem::take(&mut leader.reads.0);
-    reads.retain(|read| {
-        let index = match read.question {
-            Some((index, round)) if round <= confirmed => index,
-            Some(_) => return true,
-            None if confirmed == NOBODY_TO_ASK => core.commit_index,
-            None if lease && read.consistency == Consistency::Lease => core.commit_index,
-            None => {
-                asks = true;
-                return true;
-            }
-        };
-        match read.origin {
-            Origin::Here(token) => actions.push(Action::ReadReady { token, index }),
-            Origin::Peer(peer, id) => {
-                let response = ReadIndexResponse { id, index: Some(index) };
-                core.send(peer, Message::ReadIndexResponse(response));
-            }
+    while let Some((origin, index)) = leader.reads.pop_confirmed(confirmed) {
+        actions.push(answer(core, origin, index));
+    }
+    if confirmed == NOBODY_TO_ASK {
+        while let Some(origin) = leader.reads.pop_any() {
+            actions.push(answer(core, origin, core.commit_index));
         }
-        false
-    });
-    leader.reads.0 = reads;
-    asks
+    }
+    if lease_until(core, leader).is_some_and(|until| core.now < until) {
+        while let Some(origin) = leader.reads.pop_leased() {
+            actions.push(answer(core, origin, core.commit_index));
+        }
+    }
+    leader.reads.ask_rest();
+    leader.reads.wait_for_round() && (leader.heartbeat_due || !leader.reads.has_round_on_its_way())
 }
 
 /// Every peer was asked in the last round: the reads that waited for a question wait for its answer.
 pub(crate) fn asked(core: &Core, leader: &mut Leader) {
-    for read in leader.reads.0.iter_mut().filter(|read| read.question.is_none()) {
-        read.question = Some((core.commit_index, core.round));
-    }
+    leader.reads.asked(core.round, core.commit_index);
 }
 
-/// A follower asks its leader once for all new reads.
+/// A follower asks its leader once for all new reads of a call.
 pub(crate) fn settle_follower(core: &mut Core, follower: &mut Follower) {
-    let Some(leader) = follower.leader.filter(|_| !follower.reads.new.is_empty()) else { return };
-    let (id, tokens) = (core.next_round(), core::mem::take(&mut follower.reads.new));
-    follower.reads.asked.push_back(Question { id, asked_at: core.now, tokens });
+    let Some(leader) = follower.leader.filter(|_| follower.reads.has_new()) else { return };
+    let id = core.next_round();
+    follower.reads.asked(id, core.now);
     core.send(leader, Message::ReadIndex(ReadIndex { id }));
 }
 
+/// Acts on the deadlines of reads.
+pub(crate) fn wake(core: &mut Core, role: &mut Role) {
+    if core.timers.is_due(Deadline::Read, core.now) {
+        on_timeout(core, role);
+    }
+    if core.timers.is_due(Deadline::ReadRepeat, core.now)
+        && let Role::Follower(follower) = role
+    {
+        repeat_question(core, follower);
+    }
+}
+
 /// Every read ends: one that is older than 2T is given up.
-pub(crate) fn on_timeout(core: &mut Core, role: &mut Role) {
-    let old = |asked_at: Instant| asked_at.saturating_add(patience(core)) <= core.now;
-    let mut late = Vec::new();
+fn on_timeout(core: &mut Core, role: &mut Role) {
+    let (now, patience) = (core.now, patience(core));
+    let is_old = |asked_at: Instant| asked_at.saturating_add(patience) <= now;
+    let reason = RejectReason::TimedOut;
+    let late = |token| Action::Rejected { token, reason };
     match role {
-        Role::Leader(leader) => {
-            while leader.reads.0.front().is_some_and(|read| old(read.asked_at)) {
-                late.extend(leader.reads.0.pop_front().and_then(|read| match read.origin {
-                    Origin::Here(token) => Some(token),
-                    // The node that asked gives up by itself.
-                    Origin::Peer(..) => None,
-                }));
+        Role::Leader(Leader { reads, .. }) => {
+            while reads.oldest().is_some_and(is_old) {
+                // A node that asked gives up by itself.
+                if let Some(Origin::Here(token)) = reads.give_up_oldest() {
+                    core.ended.push(late(token));
+                }
             }
         }
         Role::Follower(Follower { reads, .. }) => {
-            while reads.asked.front().is_some_and(|question| old(question.asked_at)) {
-                late.extend(reads.asked.pop_front().into_iter().flat_map(|q| q.tokens));
+            while reads.oldest().is_some_and(is_old) {
+                core.ended.extend(reads.pop_oldest().into_iter().flatten().map(late));
             }
         }
         Role::PreCandidate(_) | Role::Candidate(_) => {}
     }
-    let reason = RejectReason::TimedOut;
-    core.ended.extend(late.into_iter().map(|token| Action::Rejected { token, reason }));
 }
 
-/// When the oldest read is given up.
-pub(crate) fn deadline(core: &Core, role: &Role) -> Option<Instant> {
-    let oldest = match role {
-        Role::Leader(leader) => leader.reads.0.front().map(|read| read.asked_at),
-        Role::Follower(follower) => follower.reads.asked.front().map(|question| question.asked_at),
-        Role::PreCandidate(_) | Role::Candidate(_) => None,
+/// The question or its answer may be lost. The newest one stands for all.
+fn repeat_question(core: &mut Core, follower: &mut Follower) {
+    if let (Some(leader), Some(id)) = (follower.leader, follower.reads.newest_question()) {
+        follower.reads.repeated(core.now);
+        core.send(leader, Message::ReadIndex(ReadIndex { id }));
+    }
+}
+
+/// Sets the deadlines of reads: when the oldest is given up, and when a question is repeated.
+pub(crate) fn settle_deadlines(core: &mut Core, role: &Role) {
+    let (oldest, sent_at) = match role {
+        Role::Leader(leader) => (leader.reads.oldest(), None),
+        Role::Follower(follower) => (follower.reads.oldest(), follower.reads.sent_at()),
+        Role::PreCandidate(_) | Role::Candidate(_) => (None, None),
     };
-    Some(oldest?.saturating_add(patience(core)))
+    let after = |at: Option<Instant>, time| at.map(|at| at.saturating_add(time));
+    core.timers.set(Deadline::Read, after(oldest, patience(core)));
+    core.timers.set(Deadline::ReadRepeat, after(sent_at, core.config.heartbeat_interval));
 }
 
 /// Until when, by the leader's clock, nobody else can be elected: the quorum-th latest promise. `None`
@@ -207,6 +214,18 @@ fn confirmed_round(core: &Core, leader: &Leader) -> Round {
     Round(quorum::reached(core.membership(), heard))
 }
 
+/// The answer to a read. A leader's term is durable, so it may leave at once.
+fn answer(core: &Core, origin: Origin, index: LogIndex) -> Action {
+    match origin {
+        Origin::Here(token) => Action::ReadReady { token, index },
+        Origin::Peer(to, id) => {
+            let message = Message::ReadIndexResponse(ReadIndexResponse { id, index: Some(index) });
+            Action::Send(Envelope { from: core.id(), to, term: core.term(), message })
+        }
+    }
+}
+
+/// How long a read waits.
 fn patience(core: &Core) -> Duration {
     core.config.election_timeout.saturating_mul(2)
 }

@@ -15,6 +15,8 @@ pub(crate) enum Deadline {
     CheckQuorum,
     /// The oldest read has waited too long.
     Read,
+    /// A follower's question to its leader is repeated.
+    ReadRepeat,
     /// The transfer of the office has taken too long.
     Transfer,
     /// The leader's oldest write has waited too long.
@@ -24,7 +26,7 @@ pub(crate) enum Deadline {
 /// When each [`Deadline`] is due; `None` where it is not set.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub(crate) struct Timers([Option<Instant>; 7]);
+pub(crate) struct Timers([Option<Instant>; 8]);
 
 impl Timers {
     pub(crate) const fn get(&self, deadline: Deadline) -> Option<Instant> {
