@@ -12,13 +12,17 @@ pub(crate) fn looked_at(items: usize) {
 #[cfg(test)]
 mod tests {
     use crate::entries::{Entries, Run};
-    use crate::input::{Input, Recovered};
+    use crate::input::{Consistency, Input, Recovered};
     use crate::membership::Membership;
-    use crate::message::{AppendEntries, Envelope, Message};
-    use crate::types::{Instant, LogIndex, LogPosition, NodeId, Term};
+    use crate::message::{
+        AppendEntries, AppendEntriesResponse, AppendOutcome, Echo, Envelope, Message, PreVote,
+        PreVoteResponse, Probe, ReadIndexResponse, RequestVoteResponse, Verdict,
+    };
+    use crate::types::{Instant, LogIndex, LogPosition, NodeId, Term, Token};
     use crate::{Action, Config, Node};
     use alloc::vec::Vec;
     use core::cell::Cell;
+    use core::time::Duration;
 
     std::thread_local! {
         static LOOKED_AT: Cell<usize> = const { Cell::new(0) };
@@ -85,5 +89,101 @@ mod tests {
         };
         let (few, many) = (of(4), of(16));
         assert!(many < 5 * few, "{few} after 4 messages, {many} after 16");
+    }
+
+    /// Node 1 leads three in term 1, and its first entry is committed.
+    fn leader() -> Node {
+        let mut node = node();
+        let mut inputs = alloc::vec![Input::Campaign];
+        while !inputs.is_empty() {
+            let (_, actions) = work_of(&mut node, &inputs);
+            inputs = actions.iter().filter_map(answer_of_2).collect();
+        }
+        assert_eq!(node.status().commit_index, LogIndex(1));
+        node
+    }
+
+    /// What the disk and node 2 say to this.
+    fn answer_of_2(action: &Action) -> Option<Input> {
+        let (asked, verdict, last) = match action {
+            Action::Persist(write) => return Some(Input::Persisted { ticket: write.ticket }),
+            Action::Send(asked) => (asked, Verdict::Granted, LogPosition::ZERO),
+            _ => return None,
+        };
+        let message = match &asked.message {
+            Message::PreVote(PreVote { round, .. }) => {
+                Message::PreVoteResponse(PreVoteResponse { round: *round, verdict, last })
+            }
+            Message::RequestVote(_) => {
+                Message::RequestVoteResponse(RequestVoteResponse { verdict, last })
+            }
+            Message::AppendEntries(AppendEntries { probe: Some(probe), .. }) => {
+                let Probe { round, sent_at, .. } = *probe;
+                let echo = Some(Echo { round, sent_at, promised: Duration::ZERO });
+                let outcome = AppendOutcome::Matched { match_index: LogIndex(1) };
+                Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo })
+            }
+            _ => return None,
+        };
+        let (from, to) = (NodeId(2), NodeId(1));
+        (asked.to == from).then(|| Envelope { from, to, term: asked.term, message }.into())
+    }
+
+    fn read(n: u64) -> Input {
+        Input::Read { token: Token(n), consistency: Consistency::ReadIndex }
+    }
+
+    const READS: usize = 1000;
+
+    #[test]
+    fn a_read_that_waits_costs_a_leader_nothing_before_it_ends() {
+        let mut leader = leader();
+        let (_, asked) = work_of(&mut leader, &[read(0)]);
+        for n in 1..READS as u64 {
+            let (work, _) = work_of(&mut leader, &[read(n)]);
+            assert!(work < 10, "{work} for one read more");
+        }
+        let (work, _) = work_of(&mut leader, &[Input::Wake]);
+        assert!(work < 10, "{work} for a step that ends none");
+        let mut inputs: Vec<_> = asked.iter().filter_map(answer_of_2).collect();
+        let (mut total, mut ended) = (0, 0);
+        while !inputs.is_empty() {
+            let (work, actions) = work_of(&mut leader, &inputs);
+            total += work;
+            ended += actions.iter().filter(|a| matches!(a, Action::ReadReady { .. })).count();
+            inputs = actions.iter().filter_map(answer_of_2).collect();
+        }
+        assert_eq!(ended, READS);
+        assert!(total < 3 * READS, "{total} for {READS} reads");
+    }
+
+    #[test]
+    fn a_read_that_waits_costs_a_follower_nothing_before_it_ends() {
+        let mut follower = node();
+        let hello = append(1, LogPosition::ZERO, core::iter::empty());
+        let (_, actions) = work_of(&mut follower, &[hello]);
+        let durable: Vec<_> = actions.iter().filter_map(answer_of_2).collect();
+        let _ = work_of(&mut follower, &durable);
+        let mut last = Vec::new();
+        for n in 0..READS as u64 {
+            let (work, actions) = work_of(&mut follower, &[read(n)]);
+            assert!(work < 10, "{work} for one read more");
+            last = actions;
+        }
+        let (work, _) = work_of(&mut follower, &[Input::Wake]);
+        assert!(work < 10, "{work} for a step that ends none");
+        let answers = last.iter().filter_map(|action| match action {
+            Action::Send(Envelope { message: Message::ReadIndex(m), .. }) => {
+                let m = ReadIndexResponse { id: m.id, index: Some(LogIndex::ZERO) };
+                let (from, to, term) = (NodeId(2), NodeId(1), Term(1));
+                let message = Message::ReadIndexResponse(m);
+                Some(Envelope { from, to, term, message }.into())
+            }
+            _ => None,
+        });
+        let answers: Vec<_> = answers.collect();
+        let (work, ended) = work_of(&mut follower, &answers);
+        assert_eq!(ended.len(), READS);
+        assert!(work < 3 * READS, "{work} for {READS} reads");
     }
 }

@@ -1,7 +1,9 @@
 //! Linearizable reads (thesis, 6.4): by read index, and by lease.
 
 use crate::common::world::World;
-use crate::common::{Actions, S1, S2, S3, S4, S5, Setup, Solo, T, joint, ms, says, voters};
+use crate::common::{
+    Actions, S1, S2, S3, S4, S5, Setup, Solo, T, joint, just_under, ms, says, voters,
+};
 use core::time::Duration;
 use raft_core::{
     Action, AppendEntries, Consistency, Input, Instant, LogIndex, Membership, Message, NodeId,
@@ -70,6 +72,134 @@ fn many_reads_are_one_round() {
     let m = asked.appends_to(S3).remove(0);
     let served = ready(&echo(&mut solo, S3, &m));
     assert_eq!(served, (0..100).map(|n| (n, 1)).collect::<Vec<_>>());
+}
+
+#[test]
+fn reads_that_come_while_a_round_is_on_its_way_share_the_next() {
+    let mut solo = Solo::leader_of(3);
+    let first = solo.step(ask(0, READ_INDEX)).appends_to(S2).remove(0);
+    for n in 1..100 {
+        assert!(solo.step(ask(n, READ_INDEX)).is_empty(), "a round is on its way");
+    }
+    let confirmed = echo(&mut solo, S2, &first);
+    assert_eq!(ready(&confirmed), [(0, 1)], "the others came after that round had left");
+    let second = confirmed.appends_to(S2).remove(0);
+    let served = ready(&echo(&mut solo, S2, &second));
+    assert_eq!(served, (1..100).map(|n| (n, 1)).collect::<Vec<_>>());
+    assert_eq!(solo.status().pending_reads, 0);
+}
+
+#[test]
+fn reads_do_not_wait_for_a_lost_round_longer_than_for_the_next_heartbeat() {
+    let mut solo = Solo::leader_of(3);
+    let _lost = solo.step(ask(1, READ_INDEX));
+    let began = solo.now;
+    assert!(solo.step(ask(2, READ_INDEX)).is_empty());
+    let m = solo.time_out_heartbeat().appends_to(S3).remove(0);
+    assert!(solo.now.saturating_since(began) <= solo.node.config().heartbeat_interval);
+    assert_eq!(ready(&echo(&mut solo, S3, &m)), [(1, 1), (2, 1)]);
+}
+
+#[test]
+fn a_read_under_a_lease_waits_for_no_round_of_others() {
+    let mut solo = Solo::leader_of(3);
+    let m = solo.step(ask(1, READ_INDEX)).appends_to(S2).remove(0);
+    assert!(solo.step(ask(2, READ_INDEX)).is_empty());
+    assert_eq!(ready(&solo.step(ask(3, LEASE))), [(3, 1)]);
+    assert_eq!(ready(&echo(&mut solo, S2, &m)), [(1, 1)]);
+}
+
+#[test]
+fn reads_end_in_the_order_of_asking_whatever_they_wait_for() {
+    // Of lease reads and others, before the first commit: two kinds, one order.
+    let mut solo = Solo::of(3);
+    let _ = solo.elect();
+    let mut ended = Vec::new();
+    for n in 0..6 {
+        let _ = solo.pass(ms(10));
+        let _ = solo.step(ask(n, if n % 2 == 0 { LEASE } else { READ_INDEX }));
+    }
+    assert_eq!(solo.status().pending_reads, 6);
+    for _ in 0..200 {
+        let actions = solo.time_out();
+        ended.extend(actions.0.iter().filter_map(|action| match action {
+            Action::Rejected { token, reason: RejectReason::TimedOut } => Some(token.get()),
+            _ => None,
+        }));
+        for envelope in actions.sent() {
+            if let Message::AppendEntries(m) = &envelope.message {
+                let _ = echo(&mut solo, envelope.to, m);
+            }
+        }
+        if ended.len() == 6 {
+            break;
+        }
+    }
+    assert_eq!(ended, [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_follower_repeats_its_newest_question_at_the_heartbeats_pace_until_it_has_an_answer() {
+    let mut solo = follower();
+    let pace = solo.node.config().heartbeat_interval;
+    let _ = solo.step(ask(1, READ_INDEX));
+    let newest = questions(&solo.step(ask(2, READ_INDEX))).remove(0);
+    for _ in 0..3 {
+        let asked_at = solo.now;
+        assert!(solo.pass(just_under(pace)).wake().is_empty(), "not earlier");
+        let repeat = solo.time_out();
+        assert_eq!(solo.now.saturating_since(asked_at), pace);
+        assert_eq!(repeat.receivers(), [S2]);
+        assert_eq!(questions(&repeat), [newest.clone()], "its answer is one to the older, too");
+    }
+    assert_eq!(ready(&solo.hears(S2, 1, answer(newest.id, Some(7)))), [(1, 7), (2, 7)]);
+    assert!(solo.pass(pace).wake().is_empty(), "nothing is left to be asked");
+}
+
+#[test]
+fn a_repeat_resets_nothing_and_ends_with_the_read() {
+    let (mut asks, mut idle) = (follower(), follower());
+    let began = asks.now;
+    let _ = asks.step(ask(1, READ_INDEX));
+    let candidacy = |solo: &mut Solo| {
+        while solo.role() == RoleKind::Follower {
+            let _ = solo.time_out();
+        }
+        solo.now
+    };
+    assert_eq!(candidacy(&mut asks), candidacy(&mut idle), "its leader is silent");
+    let mut hears = follower();
+    let _ = hears.step(ask(1, READ_INDEX));
+    let (mut repeats, mut last) = (0, began);
+    for round in 2..50 {
+        let _ = hears.hears(S2, 1, says::hello(round));
+        let asked = hears.pass(ms(100)).wake();
+        if !questions(&asked).is_empty() {
+            (repeats, last) = (repeats + 1, hears.now);
+        }
+    }
+    assert!(repeats > 10, "{repeats} repeats");
+    assert!(last.saturating_since(began) < T * 2, "the read has ended");
+}
+
+#[test]
+fn a_leader_keeps_the_first_of_each_question_and_serves_a_repeat_of_one_that_it_has_answered() {
+    let mut solo = Solo::leader_of(3);
+    let m = solo.hears(S3, 1, asks(40)).appends_to(S2).remove(0);
+    for _ in 0..3 {
+        let _ = solo.pass(ms(10));
+        assert!(solo.hears(S3, 1, asks(40)).is_empty(), "it waits already");
+        assert_eq!(solo.status().pending_reads, 1);
+    }
+    let yes = (S3, ReadIndexResponse { id: Round(40), index: Some(LogIndex(1)) });
+    assert_eq!(answers(&echo(&mut solo, S2, &m)), [yes.clone()], "by the first round");
+    // The answer is lost.
+    let m = solo.hears(S3, 1, asks(40)).appends_to(S2).remove(0);
+    assert_eq!(answers(&echo(&mut solo, S2, &m)), [yes]);
+    let m = solo.hears(S3, 1, asks(41)).appends_to(S2).remove(0);
+    let _ = solo.hears(S2, 1, asks(41));
+    assert_eq!(solo.status().pending_reads, 2, "of another node it is another question");
+    assert_eq!(answers(&echo(&mut solo, S2, &m)).len(), 1);
 }
 
 #[test]
@@ -375,20 +505,46 @@ fn a_new_leader_has_no_lease_before_a_quorum_has_answered() {
     assert_eq!(ready(&solo.step(ask(2, LEASE))), [(2, 1)]);
 }
 
-#[test]
-fn a_lease_needs_both_halves_of_a_joint_membership() {
-    let mut solo = Setup::of(joint(&[1, 4, 5], &[1, 2, 3], &[])).start();
+/// S1 leads, and has committed in its term; now 1, 4, 5 and 1, 2, 3 are in force, which nobody has
+/// acknowledged yet, and the leases of the term so far are over.
+fn leader_of_both_halves() -> Solo {
+    let mut solo = Setup::of(joint(&[1, 2, 3], &[], &[4, 5])).start();
     let _ = solo.elect();
-    let sent = solo.time_out_heartbeat();
-    let now = solo.now;
-    let m = sent.appends_to(S2).remove(0);
-    let lease = |solo: &Solo| solo.status().lease_until.is_some_and(|until| until > now);
-    for id in [S2, S3] {
-        let _ = echo(&mut solo, id, &m);
+    solo.everyone_acknowledges();
+    let _ = solo.step(Input::ChangeMembership { token: Token(9), target: voters(&[1, 4, 5]) });
+    let _ = solo.pass(T);
+    assert!(solo.node.membership().is_joint());
+    solo
+}
+
+/// Each half, and somebody of the other one.
+const HALVES: [([NodeId; 2], NodeId); 2] = [([S2, S3], S4), ([S4, S5], S2)];
+
+#[test]
+fn a_lease_needs_both_halves_of_a_joint_membership_whichever_is_missing() {
+    for (half, other) in HALVES {
+        let mut solo = leader_of_both_halves();
+        let sent = solo.step(ask(0, READ_INDEX));
+        for id in half {
+            let _ = echo(&mut solo, id, &sent.appends_to(id)[0]);
+        }
+        assert_eq!(ready(&solo.step(ask(1, LEASE))), [], "{half:?} are one half only");
+        assert!(solo.status().lease_until.is_none_or(|until| until <= solo.now));
+        let _ = echo(&mut solo, other, &sent.appends_to(other)[0]);
+        assert_eq!(ready(&solo.step(ask(2, LEASE))), [(2, 1)]);
     }
-    assert!(!lease(&solo), "one half is not enough");
-    let _ = echo(&mut solo, S4, &sent.appends_to(S4)[0]);
-    assert!(lease(&solo));
+}
+
+#[test]
+fn a_read_needs_both_halves_of_a_joint_membership_whichever_is_missing() {
+    for (half, other) in HALVES {
+        let mut solo = leader_of_both_halves();
+        let sent = solo.step(ask(1, READ_INDEX));
+        for id in half {
+            assert_eq!(ready(&echo(&mut solo, id, &sent.appends_to(id)[0])), [], "one half");
+        }
+        assert_eq!(ready(&echo(&mut solo, other, &sent.appends_to(other)[0])), [(1, 1)]);
+    }
 }
 
 #[test]
