@@ -121,7 +121,11 @@ mod tests {
                 let Probe { round, sent_at, .. } = *probe;
                 let echo = Some(Echo { round, sent_at, promised: Duration::ZERO });
                 let outcome = AppendOutcome::Matched { match_index: LogIndex(1) };
-                Message::AppendEntriesResponse(AppendEntriesResponse { outcome, echo })
+                Message::AppendEntriesResponse(AppendEntriesResponse {
+                    outcome,
+                    echo,
+                    seen: echo.map(|echo| echo.round),
+                })
             }
             _ => return None,
         };

@@ -196,7 +196,9 @@ pub(crate) fn on_repeat(core: &mut Core, role: &Role) {
     };
     let others = core.membership().all_voters().filter(|id| *id != core.id());
     let silent: Vec<_> = others.filter(|id| !answered(*id)).collect();
-    silent.into_iter().for_each(|id| core.send(id, request.clone()));
+    for id in silent {
+        core.send(id, request.clone());
+    }
     core.timers.set(Deadline::Repeat, Some(core.next_repeat()));
 }
 

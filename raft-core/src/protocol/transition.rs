@@ -154,5 +154,7 @@ fn transfer_ended(transfer: &Transfer) -> Option<Action> {
 
 fn ask_voters(core: &mut Core, request: &Message) {
     let others: Vec<_> = core.membership().all_voters().filter(|id| *id != core.id()).collect();
-    others.into_iter().for_each(|id| core.send(id, request.clone()));
+    for id in others {
+        core.send(id, request.clone());
+    }
 }
