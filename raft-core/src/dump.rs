@@ -96,8 +96,7 @@ fn check_messages(core: &Core) -> Result<(), Broken> {
 
 fn check_follower(core: &Core, follower: &Follower) -> Result<(), Broken> {
     holds(follower.lease <= Config::LONGEST_PROMISE, "a lease ends")?;
-    let rounds = follower.probe.map(|probe| probe.round).into_iter().chain(follower.seen);
-    holds(rounds.into_iter().all(|round| round.get() <= LIMIT), "a round")?;
+    holds(follower.probe.is_none_or(|probe| probe.round.get() <= LIMIT), "a round")?;
     let reads = follower.reads.is_in_range(core.round, core.now);
     holds(reads, "reads were asked for in this life")
 }
@@ -107,6 +106,8 @@ fn check_leader(core: &Core, leader: &Leader) -> Result<(), Broken> {
     holds(last.term == core.term(), "a leader's log ends in its term")?;
     holds(!core.membership().is_empty(), "a leader has members")?;
     holds(leader.elected_at <= core.now && leader.first_round <= core.round, "it was elected")?;
+    let newest = leader.newest_probe.is_none_or(|p| p.round <= core.round && p.sent_at <= core.now);
+    holds(newest, "a question was asked")?;
     let first = LogIndex::ZERO < leader.first_index && leader.first_index <= last.index;
     holds(first, "a leader's first entry is in its log")?;
     let (soon, ids) = (core.now.saturating_add(Config::LONGEST_PROMISE), core.id());

@@ -133,10 +133,10 @@ pub enum Verdict {
 /// What it says depends on what it carries: with entries, *append these*; without, but with a
 /// probe, a heartbeat; with neither, the announcement of a commit, which wants no answer.
 ///
-/// Entries are answered when they are durable. A probe is answered at once: check-quorum, leases and
-/// reads must not wait for a disk. So not every message with entries carries one, or the answers would
-/// double: only a heartbeat, with entries or without, and what is sent while it is not known where the
-/// logs part.
+/// Entries are answered when they are durable. A probe is answered at once when it is first seen:
+/// check-quorum, leases and reads must not wait for a disk. So that the answers do not double, only a
+/// heartbeat, with entries or without, and what is sent while it is not known where the logs part
+/// carry a new one; other entries repeat the newest, which may have been lost.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AppendEntries {
@@ -147,7 +147,7 @@ pub struct AppendEntries {
     pub entries: Entries,
     /// The leader's commit index. The receiver trusts it as far as its log is known to match.
     pub commit: LogIndex,
-    /// Set where an answer is wanted at once.
+    /// The leader's question; an answer is wanted at once if it is new.
     pub probe: Option<Probe>,
 }
 
@@ -193,7 +193,7 @@ pub struct Probe {
 pub struct AppendEntriesResponse {
     /// What became of the entries.
     pub outcome: AppendOutcome,
-    /// The newest probe that was not echoed yet.
+    /// The newest probe, echoed: an acknowledgement echoes it again, for an echo may be lost.
     pub echo: Option<Echo>,
     /// The newest round of this leadership that the answering node has seen; `None` if none. What was
     /// asked before it, and answered, says nothing that is newer than this.

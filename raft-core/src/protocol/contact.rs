@@ -3,7 +3,7 @@
 use crate::message::{AppendEntriesResponse, AppendOutcome, Echo, Message, Probe};
 use crate::state::core::Core;
 use crate::state::role::Follower;
-use crate::types::NodeId;
+use crate::types::{NodeId, Round};
 use core::time::Duration;
 
 /// A message of the current leader, whether its log matched or not: the election is put off, and no
@@ -15,7 +15,7 @@ pub(crate) fn on_contact(
     probe: Option<Probe>,
 ) {
     core.reset_election_timer();
-    follower.seen = follower.seen.max(probe.map(|probe| probe.round));
+    follower.probe = follower.probe.into_iter().chain(probe).max_by_key(|probe| probe.round);
     // A message that asks for no lease shortens none.
     if let Some(probe) = probe.filter(|_| core.has_leases()) {
         // A leader that wants no lease does not check its quorum either: no lease for it.
@@ -38,9 +38,14 @@ pub(crate) fn reject(
     outcome: AppendOutcome,
 ) {
     if !core.is_stuck() {
-        let (echo, seen) = (probe.map(|probe| echo(core, probe)), follower.seen);
+        let (echo, seen) = (probe.map(|probe| echo(core, probe)), seen(follower));
         respond(core, leader, AppendEntriesResponse { outcome, echo, seen });
     }
+}
+
+/// The newest round of its leader that this node has seen.
+pub(crate) fn seen(follower: &Follower) -> Option<Round> {
+    follower.probe.map(|probe| probe.round)
 }
 
 /// Answers a leader.

@@ -7,7 +7,7 @@ use crate::membership::Membership;
 use crate::message::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, Echo, Envelope, Message, Probe,
 };
-use crate::protocol::contact::{echo, on_contact, reject, respond};
+use crate::protocol::contact::{echo, on_contact, reject, respond, seen};
 use crate::protocol::snapshot;
 use crate::state::core::Core;
 use crate::state::disk::Part;
@@ -57,6 +57,7 @@ pub(crate) fn on_append_entries(
     nth: usize,
     m: &AppendEntries,
 ) {
+    let is_new = m.probe.map(|probe| probe.round) > seen(follower);
     on_contact(core, follower, from, m.probe);
     let wants_answer = m.probe.is_some() || !m.entries.is_empty();
     if core.installing.is_some() {
@@ -81,9 +82,8 @@ pub(crate) fn on_append_entries(
     core.advance_commit(m.commit.min(last));
     // What the leader asks is answered at once, with what is durable so far. Entries that are new here
     // are answered when they are durable; those that are not, at once too.
-    follower.probe = follower.probe.into_iter().chain(m.probe).max_by_key(|p| p.round);
     let known = !m.entries.is_empty() && last <= core.disk.durable_index();
-    follower.answer_now |= m.probe.is_some() || known;
+    follower.answer_now |= known || is_new || m.probe.is_some() && m.entries.is_empty();
 }
 
 /// The leader of an earlier term learns that its term is over. Without this a node whose term is
@@ -111,8 +111,8 @@ pub(crate) fn settle_answer(core: &mut Core, follower: &mut Follower, actions: &
     }
     follower.answer_now = false;
     follower.acknowledged = follower.acknowledged.max(match_index);
-    let echo = follower.probe.take().map(|probe| echo(core, probe));
-    let (outcome, seen) = (AppendOutcome::Matched { match_index }, follower.seen);
+    let echo = follower.probe.map(|probe| echo(core, probe));
+    let (outcome, seen) = (AppendOutcome::Matched { match_index }, seen(follower));
     let response = AppendEntriesResponse { outcome, echo, seen };
     if core.outbox.is_empty() {
         let message = Message::AppendEntriesResponse(response);
@@ -231,7 +231,7 @@ pub(crate) fn settle_commit(core: &mut Core, leader: &Leader) {
 /// question for a sign of life if it is due, or at least the news of a commit. One round serves all
 /// of it.
 pub(crate) fn settle_sends(core: &mut Core, leader: &mut Leader, actions: &mut Vec<Action>) {
-    let mut round = None;
+    let (mut question, newest) = (None, leader.newest_probe);
     let heartbeat = core::mem::take(&mut leader.heartbeat_due);
     for (id, peer) in &mut leader.peers {
         let is_level =
@@ -246,21 +246,22 @@ pub(crate) fn settle_sends(core: &mut Core, leader: &mut Leader, actions: &mut V
         while let Some(free) = wants_entries(core, peer) {
             let entries = core.log.entries(peer.next_index, free);
             // The first message of a heartbeat asks, and so does one whose answer must say where the
-            // logs part.
+            // logs part. All others repeat the newest question, which may have been lost.
             let asks = heartbeat && !sent || peer.phase != Phase::Replicate;
-            let question = asks.then(|| probe(core, &mut round));
-            let m = compose(core, peer, entries, question);
+            let asked = if asks { Some(probe(core, &mut question)) } else { question.or(newest) };
+            let m = compose(core, peer, entries, asked);
             peer.sent(m.last_position().index);
             actions.push(envelope(core, *id, m));
             sent = true;
         }
         let announce = peer.phase == Phase::Replicate && peer.announced < core.commit_index;
         if !sent && (heartbeat || announce) {
-            let question = heartbeat.then(|| probe(core, &mut round));
-            let m = compose(core, peer, Entries::new(), question);
+            let asked = heartbeat.then(|| probe(core, &mut question));
+            let m = compose(core, peer, Entries::new(), asked);
             actions.push(envelope(core, *id, m));
         }
     }
+    leader.newest_probe = question.or(newest);
 }
 
 /// Takes over what is missing, and drops what is in conflict; what matches already stays, for a late
@@ -329,10 +330,10 @@ fn compose(
 }
 
 /// The question of this call; every peer gets the same.
-fn probe(core: &mut Core, round: &mut Option<Round>) -> Probe {
-    let round = *round.get_or_insert_with(|| core.next_round());
+fn probe(core: &mut Core, question: &mut Option<Probe>) -> Probe {
     let lease = if core.has_leases() { core.config.election_timeout } else { Duration::ZERO };
-    Probe { round, sent_at: core.now, lease }
+    let new = || Probe { round: core.next_round(), sent_at: core.now, lease };
+    *question.get_or_insert_with(new)
 }
 
 fn envelope(core: &Core, to: NodeId, m: AppendEntries) -> Action {

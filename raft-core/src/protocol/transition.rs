@@ -51,7 +51,6 @@ pub(crate) fn become_follower(
         acknowledged: core.log.start().index,
         probe: None,
         answer_now: false,
-        seen: None,
         lease: Duration::ZERO,
         reads: FollowerReads::default(),
     });
@@ -113,6 +112,7 @@ pub(crate) fn become_leader(core: &mut Core, role: &mut Role) {
         elected_at: now,
         first_round,
         first_index: last.next(),
+        newest_probe: None,
         heartbeat_due: false,
         reads: LeaderReads::default(),
         transfer: None,

@@ -28,12 +28,10 @@ pub(crate) struct Follower {
     pub(crate) verified: LogIndex,
     /// The greatest match index that it has acknowledged to this leader.
     pub(crate) acknowledged: LogIndex,
-    /// The newest probe that was not echoed yet.
+    /// The newest probe of this leader. Every acknowledgement echoes it, for an echo may be lost.
     pub(crate) probe: Option<Probe>,
     /// Whether the leader is to be answered without waiting for the log.
     pub(crate) answer_now: bool,
-    /// The newest round of this leader.
-    pub(crate) seen: Option<Round>,
     /// For how long after a message of this leader no vote is given.
     pub(crate) lease: Duration,
     /// Reads that the leader is asked about.
@@ -80,6 +78,8 @@ pub(crate) struct Leader {
     pub(crate) first_round: Round,
     /// The index of its first entry: what is committed from here on is of its own term.
     pub(crate) first_index: LogIndex,
+    /// The newest question that was asked.
+    pub(crate) newest_probe: Option<Probe>,
     /// Every peer is to be asked for a sign of life in this call.
     pub(crate) heartbeat_due: bool,
     /// Reads that wait for a quorum.

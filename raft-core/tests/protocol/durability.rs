@@ -118,7 +118,8 @@ fn a_question_that_comes_with_entries_is_answered_before_they_are_durable_and_th
     assert_eq!(match_index(&heard), Some(0), "the entries are on their way to the disk");
     assert_eq!(heard.echoed().map(|echo| echo.round.get()), Some(1));
     let durable = node.persist();
-    assert_eq!((match_index(&durable), durable.echoed()), (Some(2), None));
+    assert_eq!(match_index(&durable), Some(2));
+    assert_eq!(durable.echoed().map(|echo| echo.round.get()), Some(1), "the first may be lost");
 }
 
 #[test]
