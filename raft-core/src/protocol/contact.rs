@@ -58,10 +58,10 @@ fn promise(core: &mut Core, lease: Duration) -> Duration {
     if lease > core.config.longest_promise {
         return Duration::ZERO;
     }
-    let longest = core.hard_state.promised;
-    // While answers wait, what they promise is not lowered.
-    if lease > longest || core.outbox.is_empty() && core.is_open() {
-        core.hard_state.promised = core.lease.promise(lease, longest, core.now);
+    core.hard_state.promised = core.lease.promise(lease, core.hard_state.promised, core.now);
+    // While answers wait, what they promise is not taken back.
+    if core.outbox.is_empty() && core.is_open() {
+        core.hard_state.promised = core.lease.lower(core.hard_state.promised, core.now);
     }
     lease
 }

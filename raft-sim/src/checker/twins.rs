@@ -103,7 +103,7 @@ twins! {
     fate: FateChecker, definitions, 3;
     exactly_once: ExactlyOnce, definitions, 5;
     no_disruption: NoDisruption, messages, 3;
-    linearizability: Linearizability, definitions, 5;
+    linearizability: Linearizability, definitions, 3;
     requests_end: RequestsEnd, messages, 20;
     bounds: Bounds, messages, 5;
     promise: Promise, messages, 3;
