@@ -4,11 +4,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod campaigners;
 mod clocks;
 mod durability;
 mod elections;
 mod extremes;
 mod leases;
+mod liveness;
 mod log_repair;
 mod partitions;
 mod payloads;
