@@ -4,13 +4,18 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod change_quorum;
 mod coalescing;
 mod fate;
 mod flow_control;
 mod hung_disk;
 mod membership;
+mod permits;
 mod random_runs;
+mod readded;
 mod reads;
+mod regressed;
+mod settles;
 mod snapshots;
 mod status;
 mod transfer;

@@ -263,6 +263,7 @@ impl Host {
         let mut actions = Vec::new();
         node.step_all(&inputs, now, &mut actions);
         assert_eq!(node.check(), Ok(()), "{node:?}");
+        is_settled(node, now);
         for action in &actions {
             self.carry_out(action, &inputs, &beside, done);
         }
@@ -366,6 +367,14 @@ impl Host {
         self.log.compact(position);
         Some(self.step(alone(Input::SnapshotTaken { position }), now))
     }
+}
+
+/// A step draws all consequences: stepping nothing right after it says nothing and changes nothing.
+fn is_settled(node: &Node, now: Instant) {
+    let (mut again, mut rest) = (node.clone(), Vec::new());
+    again.step_all(core::iter::empty::<Input>(), now, &mut rest);
+    assert_eq!(rest, [], "a consequence was left for the next call");
+    assert_eq!(again, *node, "a consequence was left for the next call");
 }
 
 /// One input that nothing comes beside.
