@@ -45,7 +45,7 @@ fn an_acknowledgement_of_before_the_addition_counts_for_nothing() {
         let seen = raft_core::Round(new.get() - seen);
         let old = says::having_seen(says::matched(3, None), seen);
         let ignored = solo.hears(S3, 1, old).ignored();
-        assert_eq!((ignored, record(&solo)), (vec![IgnoreReason::Stale], before.clone()));
+        assert_eq!((ignored, record(&solo)), (vec![IgnoreReason::Stale], before));
     }
     let _ = solo.hears(S3, 1, says::having_seen(says::matched(3, None), new));
     assert_eq!(record(&solo).match_index, LogIndex(3), "it has seen a question since");

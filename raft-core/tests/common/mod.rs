@@ -324,8 +324,8 @@ impl Solo {
 
     /// The next heartbeats of this leader.
     pub(crate) fn time_out_heartbeat(&mut self) -> Actions {
-        assert_eq!(self.role(), RoleKind::Leader);
         loop {
+            assert_eq!(self.role(), RoleKind::Leader);
             let actions = self.time_out();
             if actions.sent().iter().any(|e| says::is_question(&e.message)) {
                 return actions;

@@ -69,7 +69,7 @@ fn a_disk_that_completes_something_does_not_hang_however_old_its_writes_are() {
         let _ = solo.persist_first(1);
         let _ = solo.propose(1);
         for _ in 0..4 {
-            let _ = solo.pass(T / 2 - NS).wake();
+            let _ = solo.pass(just_under(T / 2)).wake();
         }
         assert_eq!(solo.role(), RoleKind::Leader, "something has completed within the limit");
     }
@@ -272,7 +272,7 @@ fn who_has_not_answered_a_vote_request_is_asked_again_at_each_heartbeat() {
 }
 
 #[test]
-fn n13_without_leases_would_be_votes_are_asked_for_once() {
+fn without_leases_would_be_votes_are_asked_for_once() {
     let mut solo = Setup::of(voters(&[1, 2, 3])).protection(Protection::PreVote).start();
     let round = solo.time_out().pre_vote_round();
     let since = solo.now;
@@ -287,7 +287,7 @@ fn n13_without_leases_would_be_votes_are_asked_for_once() {
 }
 
 #[test]
-fn n02_a_repeated_request_changes_nothing_at_its_receiver() {
+fn a_repeated_request_changes_nothing_at_its_receiver() {
     let mut solo = Solo::of(3);
     for (message, term) in [
         (says::pre_vote(says::START), 0),
