@@ -15,9 +15,13 @@ fn slow() -> Solo {
     solo
 }
 
-/// For each message to S2: how many entries it has, and whether it asks.
-fn to_s2(actions: &Actions) -> Vec<(u64, bool)> {
-    actions.appends_to(S2).iter().map(|m| (m.entries.count(), m.probe.is_some())).collect()
+/// For each message to S2: how many entries it has, and whether its question is a new one.
+fn to_s2(known: &mut Option<Round>, actions: &Actions) -> Vec<(u64, bool)> {
+    let mut is_new = |m: &AppendEntries| {
+        let round = m.probe.map(|probe| probe.round);
+        known.replace(round.expect("each carries a question")) < round
+    };
+    actions.appends_to(S2).iter().map(|m| (m.entries.count(), is_new(m))).collect()
 }
 
 fn propose(count: u64) -> Input {
@@ -38,32 +42,34 @@ fn outcomes(actions: &Actions) -> Vec<AppendOutcome> {
 }
 
 #[test]
-fn entries_carry_no_question_but_the_first_message_of_a_heartbeat_does() {
+fn entries_repeat_the_newest_question_and_the_first_message_of_a_heartbeat_asks_a_new_one() {
     let setup = Setup::of(voters(&[1, 2, 3])).config(|c| c.max_entries_per_message = 2);
     let mut solo = setup.start();
     let _ = solo.elect();
     solo.everyone_acknowledges();
-    assert_eq!(to_s2(&solo.propose(5)), [(2, false), (2, false), (1, false)]);
+    let known = &mut Some(solo.newest_round(S2));
+    assert_eq!(to_s2(known, &solo.propose(5)), [(2, false), (2, false), (1, false)]);
     let due = solo.deadline();
     solo.now = due;
     let both = solo.step_all([propose(3), Input::Wake]);
-    assert_eq!(to_s2(&both), [(2, true), (1, false)], "one question for each peer");
-    assert_eq!(to_s2(&solo.time_out_heartbeat()), [(0, true)]);
+    assert_eq!(to_s2(known, &both), [(2, true), (1, false)], "one question for each peer");
+    assert_eq!(to_s2(known, &solo.time_out_heartbeat()), [(0, true)]);
 }
 
 #[test]
 fn what_is_sent_while_it_is_not_known_where_the_logs_part_asks() {
     let mut solo = Solo::of(3);
-    assert_eq!(to_s2(&solo.elect()), [(1, true)]);
+    let known = &mut None;
+    assert_eq!(to_s2(known, &solo.elect()), [(1, true)]);
     let question = solo.newest_echo(S2);
     // It holds less than the leader hoped: it is asked at once, with what follows.
     let mut behind = Setup::of(voters(&[1, 2, 3])).log(&[1, 1, 1]).start();
     let _ = behind.elect();
     let echo = behind.newest_echo(S2);
     let again = behind.hears(S2, 2, says::mismatched(at(1, 3), &[(1, 1, 1)], echo));
-    assert_eq!(to_s2(&again), [(3, true)]);
+    assert_eq!(to_s2(&mut Some(echo.expect("it was asked").round), &again), [(3, true)]);
     let _ = solo.hears(S2, 1, says::matched(1, question));
-    assert_eq!(to_s2(&solo.propose(1)), [(1, false)]);
+    assert_eq!(to_s2(known, &solo.propose(1)), [(1, false)]);
 }
 
 #[test]

@@ -105,6 +105,10 @@ impl Promise {
     /// Remembers a probe, and forgets those whose promise would be over by now.
     fn probe(&mut self, link: (NodeId, NodeId), round: Round, clock: u64) {
         let probes = self.probes.entry(link).or_default();
+        // One that is repeated was asked when it was first sent.
+        if probes.back().is_some_and(|(newest, _)| *newest == round) {
+            return;
+        }
         let over = |sent: u64| sent.saturating_add(nanos(self.longest)) < clock;
         while probes.front().is_some_and(|(_, sent)| over(*sent)) {
             probes.pop_front();

@@ -120,9 +120,10 @@ impl Bands {
             }
             Event::Send { message, .. } => match &message.message {
                 Message::AppendEntries(append) => {
-                    let probe = append.probe.iter();
-                    let sent = |round| ((message.from, message.to, round), now);
-                    self.probes.extend(probe.map(|probe| sent(probe.round)));
+                    if let Some(probe) = append.probe {
+                        let link = (message.from, message.to, probe.round);
+                        self.probes.entry(link).or_insert(now);
+                    }
                 }
                 Message::AppendEntriesResponse(answer) => {
                     let Some(echo) = answer.echo.filter(|echo| !echo.promised.is_zero()) else {

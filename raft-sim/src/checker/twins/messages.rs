@@ -244,7 +244,7 @@ fn promises_of(from: NodeId, all: &[(&Seen, &Envelope)]) -> BTreeMap<NodeId, (u6
     for (nth, (_, answer)) in all.iter().enumerate().filter(|(_, (_, e))| e.from == from) {
         let Message::AppendEntriesResponse(m) = &answer.message else { continue };
         let Some(echo) = m.echo else { continue };
-        let probe = all[..nth].iter().rev().find(|(_, e)| match &e.message {
+        let probe = all[..nth].iter().find(|(_, e)| match &e.message {
             Message::AppendEntries(m) => {
                 (e.from, e.to) == (answer.to, from)
                     && m.probe.is_some_and(|probe| probe.round == echo.round)
