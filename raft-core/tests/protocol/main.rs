@@ -18,4 +18,5 @@ mod payloads;
 mod recovery;
 mod refusals;
 mod replication;
+mod rules;
 mod terms;
