@@ -1,9 +1,10 @@
 //! Rules that are easily lost: each is one condition in the code, and one test here.
 
-use crate::common::{Actions, S2, S3, Setup, Solo, T, at, just_under, says, voters};
+use crate::common::{Actions, NS, S2, S3, Setup, Solo, T, at, just_under, says, voters};
 use raft_core::{
-    Action, AppendOutcome, IgnoreReason, Input, InstallSnapshot, Instant, LogIndex, LogPosition,
-    Message, Outcome, PeerPhase, Protection, RoleKind, Snapshot, Token, Verdict,
+    Action, AppendEntries, AppendOutcome, Entries, HardState, IgnoreReason, Input, InstallSnapshot,
+    Instant, LogIndex, LogPosition, Membership, Message, Outcome, PeerPhase, Protection, RoleKind,
+    Run, Snapshot, Term, Token, Verdict,
 };
 
 fn install(position: LogPosition) -> Message {
@@ -121,4 +122,163 @@ fn a_peer_that_the_transport_has_lost_still_gets_the_snapshot_under_way() {
     let sent = Input::SnapshotSent { to: S3, position: at(1, 2), outcome: Outcome::Done };
     assert_eq!(leader.step(sent).ignored(), [], "its report counts");
     assert_eq!(phase(&leader), PeerPhase::Probe);
+}
+
+/// One command before and after each of these memberships.
+fn with_memberships(memberships: &[Membership]) -> Entries {
+    let command = || Run::Commands { term: Term(1), count: 1 };
+    let entry = |m: &Membership| Run::Membership { term: Term(1), membership: m.clone().into() };
+    let pairs = memberships.iter().flat_map(|m| [entry(m), command()]);
+    core::iter::once(command()).chain(pairs).collect()
+}
+
+#[test]
+fn a_snapshot_names_the_membership_that_was_in_force_at_its_index_whatever_is_compacted() {
+    let [first, second, third] = [&[1, 2, 3][..], &[1, 2, 4], &[1, 2, 5]].map(voters);
+    let mut node = Setup::of(first.clone()).start();
+    let entries = with_memberships(&[second.clone(), third.clone()]);
+    let m = AppendEntries { entries, commit: LogIndex(5), ..says::append(1, says::START, &[]) };
+    let _ = node.hears(S2, 1, Message::AppendEntries(m));
+    let expected = [&first, &first, &second, &second, &third, &third];
+    for compacted in 0..=5 {
+        if compacted > 0 {
+            let taken = Input::SnapshotTaken { position: at(1, compacted) };
+            assert_eq!(node.step(taken).ignored(), []);
+        }
+        for (index, membership) in (0..).zip(expected) {
+            let found = node.node.snapshot_at(LogIndex(index)).map(|snapshot| snapshot.membership);
+            let held = (index >= compacted).then(|| membership.clone());
+            assert_eq!(found, held, "at {index}, compacted up to {compacted}");
+        }
+        assert_eq!(node.node.membership(), &third);
+    }
+}
+
+/// An append of a leader of term 2, that has committed so much.
+fn commits(round: u64, prev: LogPosition, terms: &[u64], commit: u64) -> Message {
+    let commit = LogIndex(commit);
+    Message::AppendEntries(AppendEntries { commit, ..says::append(round, prev, terms) })
+}
+
+#[test]
+fn a_late_message_takes_no_commit_back() {
+    let mut node = Solo::of(3);
+    let _ = node.hears(S2, 2, commits(2, says::START, &[2, 2, 2], 3));
+    assert_eq!(node.status().commit_index, LogIndex(3));
+    for late in [commits(1, says::START, &[2], 1), commits(3, at(2, 3), &[], 0)] {
+        let _ = node.hears(S2, 2, late);
+        assert_eq!(node.status().commit_index, LogIndex(3));
+    }
+}
+
+#[test]
+fn an_append_without_entries_vouches_for_nothing_after_its_position() {
+    let mut node = Setup::of(voters(&[1, 2, 3])).log(&[1, 1, 1]).start();
+    let heard = node.hears(S2, 2, commits(1, at(1, 1), &[], 3));
+    assert_eq!(acknowledged(&heard), Some(1), "the rest may be another one there");
+    assert_eq!((node.status().commit_index, heard.applied()), (LogIndex(1), vec![(1, at(1, 1))]));
+}
+
+#[test]
+fn a_shorter_lease_of_the_same_leader_does_not_cut_the_longer_one() {
+    let mut node = Solo::of(3);
+    let ask = |round, lease| {
+        let probe = Some(says::probe_for(round, lease));
+        Message::AppendEntries(AppendEntries { probe, ..says::append(round, says::START, &[]) })
+    };
+    let _ = node.hears(S2, 1, ask(1, 3 * T));
+    let _ = node.pass(T / 2).hears(S2, 1, ask(2, T));
+    let _ = node.pass(just_under(3 * T - T / 2));
+    let vote = |node: &Solo| node.clone().hears(S3, 2, says::request_vote(at(1, 1))).verdict();
+    assert_eq!(vote(&node), Some(Verdict::LeaderAlive));
+    let _ = node.pass(NS);
+    assert_eq!(vote(&node), Some(Verdict::Granted));
+}
+
+#[test]
+fn what_waits_for_the_disk_when_a_node_campaigns_never_leaves() {
+    let waits: [fn(&mut Solo) -> Actions; 3] = [
+        |node| node.hears(S3, 1, says::request_vote(at(0, 0))),
+        |node| node.hears(S2, 1, says::heartbeat(1, at(1, 9))),
+        |node| node.hears(S2, 1, says::pre_vote(at(1, 9))),
+    ];
+    for wait in waits {
+        let setup = Setup::of(voters(&[1, 2, 3])).protection(Protection::Plain);
+        let mut node = setup.slow_disk().start();
+        // A term that is not durable yet closes the door.
+        let _ = node.hears(S2, 1, says::vote(Verdict::Granted));
+        assert_eq!(wait(&mut node).sent(), []);
+        let _ = node.step(Input::Campaign);
+        assert_eq!((node.role(), node.term()), (RoleKind::Candidate, 2));
+        let sent = node.persist().sent();
+        let is_request = |message: &Message| matches!(message, Message::RequestVote(_));
+        assert_eq!(sent.len(), 2);
+        assert!(sent.iter().all(|e| e.term == Term(2) && is_request(&e.message)), "{sent:?}");
+    }
+}
+
+/// How many writes a node remembers one by one.
+const MAX_IN_FLIGHT: u64 = 1024;
+
+/// S1 follows S2 in term 1, which is durable; its disk answers no more, and `count` entries wait for it,
+/// each in a write of its own.
+fn with_writes_in_flight(count: u64) -> Solo {
+    let setup = Setup::of(voters(&[1, 2, 3])).protection(Protection::Plain);
+    let mut node = setup.slow_disk().start();
+    let _ = node.hears(S2, 1, says::announcement(says::START, 0));
+    let _ = node.persist();
+    for index in 0..count {
+        let prev = if index == 0 { says::START } else { at(1, index) };
+        assert_eq!(node.hears(S2, 1, says::bulk(prev, &[1])).writes().len(), 1);
+    }
+    node
+}
+
+#[test]
+fn entries_in_a_write_that_is_joined_with_a_later_one_become_durable_with_it() {
+    let mut node = with_writes_in_flight(MAX_IN_FLIGHT);
+    let last = at(1, MAX_IN_FLIGHT);
+    let write = node.hears(S3, 2, says::request_vote(last)).writes().remove(0);
+    assert!(write.log.is_none() && write.hard_state.is_some());
+    assert_eq!(node.persist().verdict(), Some(Verdict::Granted));
+    assert_eq!(node.status().durable, last);
+}
+
+#[test]
+fn a_hard_state_in_a_write_that_is_joined_with_a_later_one_becomes_durable_with_it() {
+    let mut node = with_writes_in_flight(MAX_IN_FLIGHT - 1);
+    let last = at(1, MAX_IN_FLIGHT - 1);
+    let _ = node.hears(S3, 2, says::request_vote(last));
+    let write = node.hears(S3, 2, says::bulk(last, &[2])).writes().remove(0);
+    assert!(write.log.is_some() && write.hard_state.is_none());
+    assert_eq!(node.persist().verdict(), Some(Verdict::Granted));
+    let HardState { current_term, voted_for, .. } = node.status().durable_hard_state;
+    assert_eq!((current_term, voted_for), (Term(2), Some(S3)));
+}
+
+#[test]
+fn a_write_from_before_an_install_says_nothing_of_the_log_after_it() {
+    let mut node = Setup::of(voters(&[1, 2, 3])).slow_disk().start();
+    let _ = node.hears(S2, 1, says::announcement(says::START, 0));
+    let _ = node.persist();
+    let _ = node.hears(S2, 1, says::bulk(says::START, &[1, 1, 1, 1]));
+    let _ = node.hears(S3, 2, install(at(2, 2)));
+    let _ = node.step(Input::SnapshotInstalled { position: at(2, 2), outcome: Outcome::Done });
+    let _ = node.hears(S3, 2, says::bulk(at(2, 2), &[2, 2, 2]));
+    let writes = node.disk.in_flight().to_vec();
+    let _ = node.persist_first(writes.len() - 1);
+    assert_eq!((node.status().last, node.status().durable), (at(2, 5), at(2, 2)));
+    assert_eq!(acknowledged(&node.persist()), Some(5));
+}
+
+#[test]
+fn a_log_that_contradicts_the_snapshot_is_dropped_with_all_that_follows() {
+    let mut setup = Setup::of(voters(&[1, 2, 3])).log(&[1, 1, 3, 3]).snapshot(at(2, 2));
+    setup.recovered.applied = LogIndex(2);
+    let mut node = setup.slow_disk().start();
+    assert_eq!(node.status().last, at(2, 2));
+    assert_eq!(node.status().durable, at(2, 2));
+    let write = node.hears(S2, 3, says::bulk(at(2, 2), &[3])).writes().remove(0);
+    let log = write.log.expect("an entry");
+    assert_eq!((log.restart_after, log.first), (Some(at(2, 2)), LogIndex(3)));
 }
