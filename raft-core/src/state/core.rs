@@ -187,9 +187,11 @@ impl Core {
 
     /// Hands out what waits in the outbox, if its door is open.
     pub(crate) fn hand_out_messages(&mut self, actions: &mut Vec<Action>) {
-        if self.outbox.is_empty() || !self.is_open() {
+        let nothing_waits = self.outbox.is_empty() && !self.vote_waits;
+        if nothing_waits || !self.is_open() {
             return;
         }
+        // It is durable; what was to leave with it may be pointless by now.
         if core::mem::take(&mut self.vote_waits) {
             self.reset_election_timer();
         }

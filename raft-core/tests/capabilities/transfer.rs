@@ -189,6 +189,22 @@ fn the_candidate_shows_the_permit_and_asks_no_pre_vote() {
 }
 
 #[test]
+fn who_lives_is_chosen_before_who_holds_more() {
+    let mut solo = Solo::leader_of(5);
+    let _ = solo.propose(1);
+    let _ = solo.hears(S2, 1, says::matched(2, None));
+    for _ in 0..12 {
+        let beats = solo.time_out_heartbeat();
+        for id in [S3, S4] {
+            let echo = says::echo(&beats.appends_to(id)[0]);
+            let _ = solo.hears(id, 1, says::matched(1, echo));
+        }
+    }
+    let _ = transfer(&mut solo, None);
+    assert!(matches!(solo.status().transfers_to, Some(S3 | S4)), "S2 was silent for more than T");
+}
+
+#[test]
 fn once_the_permit_has_left_no_lease_read_is_served_in_this_term() {
     let mut solo = Solo::leader_of(3);
     assert!(lease_read(&mut solo), "it holds the lease");

@@ -453,3 +453,25 @@ fn candidate() -> Solo {
     assert_eq!((node.role(), node.term()), (RoleKind::Candidate, 1));
     node
 }
+
+#[test]
+fn a_vote_that_died_with_its_term_holds_up_no_election() {
+    let mut node = Setup::of(voters(&[1, 2, 3])).slow_disk().start();
+    let _ = node.hears(S2, 4, says::request_vote(says::START));
+    let _ = node.hears(S3, 5, says::hello(1));
+    let _ = node.persist();
+    let _ = node.pass(3 * T).wake();
+    assert_eq!(node.role(), RoleKind::PreCandidate);
+}
+
+#[test]
+fn a_candidate_that_hears_its_rival_before_its_own_vote_is_durable_may_ask_again_later() {
+    let setup = Setup::of(voters(&[1, 2, 3])).protection(Protection::Plain);
+    let mut node = setup.slow_disk().start();
+    let _ = node.time_out();
+    assert_eq!((node.role(), node.term()), (RoleKind::Candidate, 1));
+    let _ = node.hears(S2, 1, says::hello(1));
+    let _ = node.persist();
+    let _ = node.pass(3 * T).wake();
+    assert_eq!((node.role(), node.term()), (RoleKind::Candidate, 2));
+}
