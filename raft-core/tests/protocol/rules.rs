@@ -1,10 +1,10 @@
 //! Rules that are easily lost: each is one condition in the code, and one test here.
 
-use crate::common::{Actions, NS, S2, S3, Setup, Solo, T, at, just_under, says, voters};
+use crate::common::{Actions, NS, S1, S2, S3, Setup, Solo, T, at, just_under, says, voters};
 use raft_core::{
-    Action, AppendEntries, AppendOutcome, Entries, HardState, IgnoreReason, Input, InstallSnapshot,
-    Instant, LogIndex, LogPosition, Membership, Message, Outcome, PeerPhase, Protection, RoleKind,
-    Run, Snapshot, Term, Token, Verdict,
+    Action, AppendEntries, AppendOutcome, Entries, Envelope, HardState, IgnoreReason, Input,
+    InstallSnapshot, Instant, LogIndex, LogPosition, Membership, Message, Outcome, PeerPhase,
+    Protection, RoleKind, Run, Snapshot, Term, Token, Verdict,
 };
 
 fn install(position: LogPosition) -> Message {
@@ -154,27 +154,11 @@ fn a_snapshot_names_the_membership_that_was_in_force_at_its_index_whatever_is_co
     }
 }
 
-/// An append of a leader of term 2, that has committed so much.
-fn commits(round: u64, prev: LogPosition, terms: &[u64], commit: u64) -> Message {
-    let commit = LogIndex(commit);
-    Message::AppendEntries(AppendEntries { commit, ..says::append(round, prev, terms) })
-}
-
-#[test]
-fn a_late_message_takes_no_commit_back() {
-    let mut node = Solo::of(3);
-    let _ = node.hears(S2, 2, commits(2, says::START, &[2, 2, 2], 3));
-    assert_eq!(node.status().commit_index, LogIndex(3));
-    for late in [commits(1, says::START, &[2], 1), commits(3, at(2, 3), &[], 0)] {
-        let _ = node.hears(S2, 2, late);
-        assert_eq!(node.status().commit_index, LogIndex(3));
-    }
-}
-
 #[test]
 fn an_append_without_entries_vouches_for_nothing_after_its_position() {
     let mut node = Setup::of(voters(&[1, 2, 3])).log(&[1, 1, 1]).start();
-    let heard = node.hears(S2, 2, commits(1, at(1, 1), &[], 3));
+    let m = AppendEntries { commit: LogIndex(3), ..says::append(1, at(1, 1), &[]) };
+    let heard = node.hears(S2, 2, Message::AppendEntries(m));
     assert_eq!(acknowledged(&heard), Some(1), "the rest may be another one there");
     assert_eq!((node.status().commit_index, heard.applied()), (LogIndex(1), vec![(1, at(1, 1))]));
 }
@@ -263,8 +247,12 @@ fn a_write_from_before_an_install_says_nothing_of_the_log_after_it() {
     let _ = node.persist();
     let _ = node.hears(S2, 1, says::bulk(says::START, &[1, 1, 1, 1]));
     let _ = node.hears(S3, 2, install(at(2, 2)));
-    let _ = node.step(Input::SnapshotInstalled { position: at(2, 2), outcome: Outcome::Done });
-    let _ = node.hears(S3, 2, says::bulk(at(2, 2), &[2, 2, 2]));
+    // The log is longer again at once than what the old write reached.
+    let message = says::bulk(at(2, 2), &[2, 2, 2]);
+    let _ = node.step_all([
+        Input::SnapshotInstalled { position: at(2, 2), outcome: Outcome::Done },
+        Envelope { from: S3, to: S1, term: Term(2), message }.into(),
+    ]);
     let writes = node.disk.in_flight().to_vec();
     let _ = node.persist_first(writes.len() - 1);
     assert_eq!((node.status().last, node.status().durable), (at(2, 5), at(2, 2)));
