@@ -172,7 +172,7 @@ fn a_shorter_lease_of_the_same_leader_does_not_cut_the_longer_one() {
     };
     let _ = node.hears(S2, 1, ask(1, 3 * T));
     let _ = node.pass(T / 2).hears(S2, 1, ask(2, T));
-    let _ = node.pass(just_under(3 * T - T / 2));
+    let _ = node.pass(just_under(T * 5 / 2));
     let vote = |node: &Solo| node.clone().hears(S3, 2, says::request_vote(at(1, 1))).verdict();
     assert_eq!(vote(&node), Some(Verdict::LeaderAlive));
     let _ = node.pass(NS);
@@ -224,6 +224,9 @@ fn entries_in_a_write_that_is_joined_with_a_later_one_become_durable_with_it() {
     let last = at(1, MAX_IN_FLIGHT);
     let write = node.hears(S3, 2, says::request_vote(last)).writes().remove(0);
     assert!(write.log.is_none() && write.hard_state.is_some());
+    let mut joined = node.clone();
+    let _ = joined.persist_first(node.disk.in_flight().len() - 1);
+    assert_eq!(joined.status().durable, at(1, MAX_IN_FLIGHT - 1), "not before");
     assert_eq!(node.persist().verdict(), Some(Verdict::Granted));
     assert_eq!(node.status().durable, last);
 }
@@ -235,6 +238,9 @@ fn a_hard_state_in_a_write_that_is_joined_with_a_later_one_becomes_durable_with_
     let _ = node.hears(S3, 2, says::request_vote(last));
     let write = node.hears(S3, 2, says::bulk(last, &[2])).writes().remove(0);
     assert!(write.log.is_some() && write.hard_state.is_none());
+    let mut joined = node.clone();
+    let _ = joined.persist_first(node.disk.in_flight().len() - 1);
+    assert_eq!(joined.status().durable_hard_state.current_term, Term(1), "not before");
     assert_eq!(node.persist().verdict(), Some(Verdict::Granted));
     let HardState { current_term, voted_for, .. } = node.status().durable_hard_state;
     assert_eq!((current_term, voted_for), (Term(2), Some(S3)));
