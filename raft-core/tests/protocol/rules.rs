@@ -124,7 +124,7 @@ fn a_peer_that_the_transport_has_lost_still_gets_the_snapshot_under_way() {
     assert_eq!(phase(&leader), PeerPhase::Probe);
 }
 
-/// One command before and after each of these memberships.
+/// One command before all of these memberships, and one after each.
 fn with_memberships(memberships: &[Membership]) -> Entries {
     let command = || Run::Commands { term: Term(1), count: 1 };
     let entry = |m: &Membership| Run::Membership { term: Term(1), membership: m.clone().into() };
@@ -204,8 +204,8 @@ fn what_waits_for_the_disk_when_a_node_campaigns_never_leaves() {
 /// How many writes a node remembers one by one.
 const MAX_IN_FLIGHT: u64 = 1024;
 
-/// S1 follows S2 in term 1, which is durable; its disk answers no more, and `count` entries wait for it,
-/// each in a write of its own.
+/// S1 follows S2 in term 1, which is durable; its disk answers no more, and `count` entries wait
+/// for it, each in a write of its own.
 fn with_writes_in_flight(count: u64) -> Solo {
     let setup = Setup::of(voters(&[1, 2, 3])).protection(Protection::Plain);
     let mut node = setup.slow_disk().start();
