@@ -116,7 +116,7 @@ impl World {
     }
 
     /// Lets a run that has not [come right](Self::converged) at its end go on, T by T, for
-    /// [`PATIENCE`] T at most: elections are random, so no fixed time is enough for each.
+    /// 30 T at most: elections are random, so no fixed time is enough for each.
     ///
     /// # Errors
     ///
