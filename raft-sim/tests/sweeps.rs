@@ -141,7 +141,7 @@ client = [
 [run]
 duration = "1 s"
 protection = ["full"]
-seed = 4
+seed = 3
 timeline = [
     { at = "0 s", do = "campaign S1" },
     { at = "250 ms", do = "snapshot S2" },
