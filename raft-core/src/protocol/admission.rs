@@ -146,7 +146,9 @@ fn check_append_response(
             let descending = hint
                 .windows(2)
                 .all(|pair| pair[0].term > pair[1].term && pair[0].first > pair[1].last);
-            require(can_be(*rejected, term) && hint.len() <= MAX_HINT && sane && descending)
+            // Every log holds the position before the first entry.
+            let possible = can_be(*rejected, term) && rejected.index > LogIndex::ZERO;
+            require(possible && hint.len() <= MAX_HINT && sane && descending)
         }
         AppendOutcome::StaleTerm | AppendOutcome::Installing => Ok(()),
     }

@@ -53,7 +53,8 @@ pub(crate) fn best_voter(core: &Core, leader: &Leader) -> Option<NodeId> {
 pub(crate) fn settle(core: &Core, leader: &mut Leader, actions: &mut Vec<Action>) {
     let Some(Transfer { to, permitted, .. }) = leader.transfer else { return };
     let is_level = || leader.peer(to).is_some_and(|p| p.match_index == core.log.last_index());
-    if if permitted { leader.heartbeat_due } else { is_level() } {
+    let is_due = if permitted { leader.heartbeat_due } else { is_level() };
+    if is_due {
         permit(core, leader, to, actions);
     }
 }
@@ -97,16 +98,15 @@ pub(crate) fn on_timeout_now(
     Ok(())
 }
 
-/// When the leader's disk will hang. A lone voter has nobody to hand over to,
-/// and holds up nobody.
+/// When the leader's disk will hang. A lone voter has nobody to hand over to, and holds up nobody.
 pub(crate) fn disk_deadline(core: &Core, role: &Role) -> Option<Instant> {
     let since = core.disk.stalled_since().filter(|_| matches!(role, Role::Leader(_)))?;
     let keeps_others_waiting = !core.membership().is_lone_voter(core.id());
     keeps_others_waiting.then(|| since.saturating_add(core.config.disk_timeout))
 }
 
-/// The disk hangs: a leader that can write nothing must not keep leading. It hands
-/// over to the best voter there is, without waiting for it to catch up, and steps down.
+/// The disk hangs: a leader that can write nothing must not keep leading. It hands over to the best
+/// voter there is, without waiting for it to catch up, and steps down.
 pub(crate) fn on_disk_timeout(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
     let Role::Leader(leader) = role else { return };
     if !core.disk_hangs() {

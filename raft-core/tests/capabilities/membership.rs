@@ -419,3 +419,38 @@ fn a_candidate_may_be_unknown_to_the_voter() {
     let asked = learner.hears(S1, 1, says::request_vote(at(0, 0)));
     assert_eq!(asked.verdict(), Some(Verdict::Granted), "it may have been promoted meanwhile");
 }
+
+#[test]
+fn a_learner_that_has_lost_its_log_has_not_caught_up() {
+    let mut solo = Solo::leader_of(3);
+    let _ = change(&mut solo, joint(&[1, 2, 3], &[], &[4]));
+    for _ in 0..2 {
+        all_acknowledge(&mut solo, &[S2, S3]);
+    }
+    let _ = acknowledges(&mut solo, S4);
+    let m = solo.time_out_heartbeat().appends_to(S4).remove(0);
+    let lost = solo.hears(S4, 1, says::mismatched(m.prev, &[], says::echo(&m)));
+    assert!(lost.0.iter().any(|a| matches!(a, Action::PeerRegressed { .. })), "{lost:?}");
+    let refused = change(&mut solo, voters(&[1, 2, 3, 4])).rejected();
+    assert_eq!(refused, [RejectReason::NotCaughtUp { node: S4 }]);
+}
+
+#[test]
+fn who_leaves_is_told_until_it_holds_the_entry_itself() {
+    let mut solo = Solo::leader_of(3);
+    all_acknowledge(&mut solo, &[S2, S3]);
+    assert!(change(&mut solo, voters(&[1, 2])).accepted().is_some());
+    let joint_at = last(&solo);
+    for peer in [S2, S3] {
+        let _ = solo.hears(peer, 1, says::matched(joint_at, None));
+    }
+    let _ = solo.hears(S2, 1, says::matched(joint_at + 1, None));
+    assert_eq!(solo.status().commit_index, LogIndex(joint_at + 1));
+    for _ in 0..3 {
+        let told = solo.time_out_heartbeat().appends_to(S3);
+        assert!(!told.is_empty(), "it is told still");
+        for m in told {
+            let _ = solo.hears(S3, 1, says::matched(joint_at, says::echo(&m)));
+        }
+    }
+}

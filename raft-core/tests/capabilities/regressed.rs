@@ -2,7 +2,8 @@
 
 use crate::common::{Actions, S2, S3, Solo, T, at, says};
 use raft_core::{
-    Action, Consistency, Echo, Input, LogIndex, LogPosition, NodeId, PeerStatus, RoleKind, Token,
+    Action, Consistency, Echo, IgnoreReason, Input, LogIndex, LogPosition, NodeId, PeerStatus,
+    RoleKind, Token,
 };
 
 fn told(actions: &Actions) -> Vec<(NodeId, u64, u64)> {
@@ -176,4 +177,14 @@ fn nothing_is_said_of_a_peer_that_a_snapshot_is_on_its_way_to() {
         assert_eq!(asked.prev, at(0, 0), "the position that every log holds");
         let _ = solo.hears(S2, 1, says::matched(0, says::echo(&asked)));
     }
+}
+
+#[test]
+fn what_a_peer_said_in_the_very_round_of_its_loss_is_stale() {
+    let mut solo = Solo::leader_of(3);
+    let m = solo.time_out_heartbeat().appends_to(S2).remove(0);
+    let lost = solo.hears(S2, 1, says::mismatched(m.prev, &[], says::echo(&m)));
+    assert!(lost.0.iter().any(|a| matches!(a, Action::PeerRegressed { .. })), "{lost:?}");
+    let old = says::having_seen(says::matched(1, None), m.probe.expect("it asks").round);
+    assert_eq!(solo.hears(S2, 1, old).ignored(), [IgnoreReason::Stale]);
 }

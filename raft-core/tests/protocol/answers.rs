@@ -111,8 +111,9 @@ fn nothing_is_acknowledged_that_was_not_compared_with_this_leader() {
 #[test]
 fn a_vote_that_waits_is_not_replaced_by_the_refusal_of_a_late_copy() {
     let mut solo = slow();
-    let _ = solo.hears(S2, 2, says::request_vote(at(1, 1)));
-    let _ = solo.hears(S2, 1, says::request_vote(at(1, 1)));
+    let _ = solo.hears(S2, 2, says::request_vote(says::START));
+    let late = solo.hears(S2, 1, says::request_vote(says::START));
+    assert_eq!(late.ignored(), [], "it is answered, and so it competes");
     assert_eq!(solo.persist().verdict(), Some(Verdict::Granted));
     // A refusal gives way to it.
     let mut solo = slow();

@@ -1,11 +1,11 @@
 //! Elections where disks are slow or hang, and where messages are lost.
 
 use crate::common::{
-    Actions, NS, S1, S2, S3, S4, Setup, Solo, T, at, just_under, ms, says, voters,
+    Actions, NS, S1, S2, S3, S4, Setup, Solo, T, at, joint, just_under, ms, says, voters,
 };
 use raft_core::{
     AppendOutcome, IgnoreReason, Input, InstallSnapshot, Message, NodeId, Outcome, Protection,
-    RoleKind, Snapshot, Verdict,
+    RoleKind, Snapshot, Token, Verdict,
 };
 
 /// S1 of three in term 1, whose disk answers when the test says so, and whose promise is durable and
@@ -335,4 +335,25 @@ fn pre_votes_older_than_half_of_t_do_not_count_and_are_asked_for_again() {
     assert_eq!(asked_pre_vote(&again), [S2, S4, NodeId(5)]);
     let _ = solo.hears(S2, 0, yes());
     assert_eq!(solo.role(), RoleKind::Candidate);
+}
+
+#[test]
+fn a_lone_voter_that_led_and_steps_down_campaigns_again() {
+    let mut solo = Setup::of(voters(&[1])).start();
+    while solo.role() != RoleKind::Leader {
+        let _ = solo.next_deadline();
+    }
+    let change = |target| Input::ChangeMembership { token: Token(1), target };
+    let _ = solo.step(change(joint(&[1], &[], &[2])));
+    let last = solo.status().last.index.get();
+    let _ = solo.time_out_heartbeat();
+    let echo = solo.newest_echo(S2);
+    let _ = solo.hears(S2, 1, says::matched(last, echo));
+    assert!(solo.step(change(voters(&[1, 2]))).accepted().is_some());
+    // S2 is silent from now on: no quorum, and nobody but S1 to ask for one.
+    let since = solo.now;
+    while solo.now.saturating_since(since) < 10 * T {
+        let _ = solo.next_deadline();
+    }
+    assert_eq!(solo.role(), RoleKind::PreCandidate);
 }

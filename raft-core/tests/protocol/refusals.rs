@@ -215,6 +215,14 @@ fn an_acknowledgement_of_what_was_never_sent_is_refused() {
     assert_eq!(reason, expected);
 }
 
+#[test]
+fn nobody_lacks_the_position_before_the_first_entry() {
+    let mut leader = Solo::leader_of(3);
+    let asked = leader.time_out_heartbeat().appends_to(S2).remove(0);
+    let message = says::mismatched(at(0, 0), &[], says::echo(&asked));
+    assert_eq!(refused(&mut leader, envelope(S2, 1, message)), IgnoreReason::Malformed);
+}
+
 /// It is the answer to what this leader said in an earlier term, in which it was elected, too.
 #[test]
 fn that_an_earlier_term_is_over_is_stale_for_a_leader_that_was_elected_again() {
