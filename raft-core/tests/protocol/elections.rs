@@ -465,6 +465,17 @@ fn a_vote_that_died_with_its_term_holds_up_no_election() {
 }
 
 #[test]
+fn a_vote_that_died_with_its_term_resets_no_timer() {
+    let mut node = Setup::of(voters(&[1, 2, 3])).log(&[1]).slow_disk().start();
+    let _ = node.hears(S2, 4, says::request_vote(at(1, 1)));
+    let refused = node.hears(S3, 5, says::request_vote(says::START));
+    assert_eq!(refused.sent(), [], "the new term waits for the disk");
+    let deadline = node.deadline();
+    assert_eq!(node.pass(ms(100)).persist().verdict(), Some(Verdict::StaleLog));
+    assert_eq!((node.term(), node.deadline()), (5, deadline));
+}
+
+#[test]
 fn a_candidate_that_hears_its_rival_before_its_own_vote_is_durable_may_ask_again_later() {
     let setup = Setup::of(voters(&[1, 2, 3])).protection(Protection::Plain);
     let mut node = setup.slow_disk().start();
