@@ -228,10 +228,15 @@ fn nobody_lacks_the_position_before_the_first_entry() {
 fn that_an_earlier_term_is_over_is_stale_for_a_leader_that_was_elected_again() {
     let mut leader = Solo::leader_of(3);
     let _ = leader.hears(S2, 2, says::stale_term());
-    let _ = leader.elect();
+    let asked = leader.elect().appends_to(S2);
+    let probe = asked.first().and_then(|m| m.probe).expect("a new leader asks");
     let term = leader.term();
-    let reason = refused(&mut leader, envelope(S2, term, says::stale_term()));
+    let late = says::stale_term();
+    let reason = refused(&mut leader, envelope(S2, term, late.clone()));
     assert_eq!(reason, IgnoreReason::Stale);
+    let seen = says::having_seen(late, probe.round);
+    let reason = refused(&mut leader, envelope(S2, term, seen));
+    assert_eq!(reason, IgnoreReason::Stale, "whatever it has seen");
 }
 
 #[test]
