@@ -112,6 +112,7 @@ impl<M: Meter> Ours<M> {
                 Action::ReadReady { .. }
                 | Action::SendSnapshot { .. }
                 | Action::InstallSnapshot { .. }
+                | Action::PeerRegressed { .. }
                 | Action::TransferEnded { .. } => unreachable!("nobody asks for it"),
                 Action::Rejected { reason, .. } => panic!("a proposal is refused: {reason}"),
                 Action::Ignored { .. } => assert!(self.cut.is_some(), "nothing is stale here"),
