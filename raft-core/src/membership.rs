@@ -121,7 +121,8 @@ impl Membership {
 
     /// Whether `id` is a voter in either half.
     pub fn is_voter(&self, id: NodeId) -> bool {
-        self.voters.binary_search(&id).is_ok() || self.outgoing.binary_search(&id).is_ok()
+        // Asked with every step; a walk over a few numbers is faster than halving them.
+        self.voters.contains(&id) || self.outgoing.contains(&id)
     }
 
     /// Whether `id` belongs to it in any capacity.

@@ -15,7 +15,9 @@ pub(crate) fn on_contact(
     probe: Option<Probe>,
 ) {
     core.reset_election_timer();
-    follower.probe = follower.probe.into_iter().chain(probe).max_by_key(|probe| probe.round);
+    if probe.map(|new| new.round) >= follower.probe.map(|known| known.round) {
+        follower.probe = probe;
+    }
     // A message that asks for no lease shortens none.
     if let Some(probe) = probe.filter(|_| core.has_leases()) {
         // A leader that wants no lease does not check its quorum either: no lease for it.
