@@ -33,8 +33,8 @@ fn drawn() {
     let sweep = |seeds: u64| {
         let (mut events, mut simulated) = (0, Duration::ZERO);
         for seed in 0..seeds {
-            simulated += swarm::setup(&mut Choices::seeded(seed)).duration;
-            let outcome = swarm::run(Choices::seeded(seed), &mut Nobody);
+            simulated += swarm::draw(&mut Choices::seeded(seed)).duration;
+            let outcome = swarm::run_drawn(Choices::seeded(seed), &mut Nobody);
             assert_eq!(outcome.verdict, Ok(()), "seed {seed}");
             events += outcome.events;
         }

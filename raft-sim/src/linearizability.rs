@@ -7,8 +7,8 @@
 //!   [`checker`](crate::checker);
 //! - [`zones`]: from what the clients saw alone, where no key is given one value twice; n log n,
 //!   however many clients there are;
-//! - [`search`]: any history, with a budget; it answers [`Unknown`](Verdict::Unknown) when that is
-//!   used up, never [`Linearizable`](Verdict::Linearizable).
+//! - [`search`]: any history, with a budget; it answers [`Unknown`](Judgement::Unknown) when that is
+//!   used up, never [`Linearizable`](Judgement::Linearizable).
 //!
 //! Keys are independent of one another, so each is judged alone.
 
@@ -18,31 +18,31 @@ pub mod zones;
 
 pub use history::{Doubt, History};
 
-/// What one client saw of one operation. Moments are numbers of which no two are equal, above 0: the
+/// CallKind one client saw of one operation. Moments are numbers of which no two are equal, above 0: the
 /// key was not written before 1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Operation {
+pub struct Call {
     /// When the client asked.
     pub called: u64,
     /// When it was answered. A write that never was may take effect at any time after its call, or
     /// never.
     pub returned: Option<u64>,
-    /// What it did.
-    pub what: What,
+    /// CallKind it did.
+    pub what: CallKind,
 }
 
-/// What an operation does to its register.
+/// CallKind an operation does to its register.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum What {
+pub enum CallKind {
     /// It writes a value.
     Write(u64),
     /// It was told a value; `None` says that nothing was written before.
     Read(Option<u64>),
 }
 
-/// What can be said of a history.
+/// CallKind can be said of a history.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum Judgement {
     /// There is an order.
     Linearizable,
     /// There is none, and why.
@@ -53,49 +53,44 @@ pub enum Verdict {
 
 /// Judges the operations on one key: by zones where that is possible, else by a search that looks at
 /// so many configurations at most.
-pub fn judge(operations: &[Operation], budget: usize) -> Verdict {
-    match zones::judge(operations) {
-        Verdict::Unknown => search::judge(operations, budget),
+pub fn judge(operations: &[Call], budget: usize) -> Judgement {
+    match zones::judge_zones(operations) {
+        Judgement::Unknown => search::judge_search(operations, budget),
         verdict => verdict,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Operation, Verdict, What, search, zones};
+    use super::{Call, CallKind, Judgement, search, zones};
     use crate::choice::{Choices, Question};
 
     /// The definition: some order of all that returned, and of some of the others, keeps the order of
     /// what did not overlap, and each read in it is told what was written last.
-    fn brute_force(rest: &[Operation], value: Option<u64>) -> bool {
+    fn brute_force(rest: &[Call], value: Option<u64>) -> bool {
         if rest.iter().all(|operation| operation.returned.is_none()) {
             return true;
         }
         (0..rest.len()).any(|nth| {
             let next = rest[nth];
-            let precedes = |other: &Operation| other.returned.is_some_and(|at| at < next.called);
+            let precedes = |other: &Call| other.returned.is_some_and(|at| at < next.called);
             if rest.iter().any(precedes) {
                 return false;
             }
             let mut others = rest.to_vec();
             others.remove(nth);
             match next.what {
-                What::Write(new) => brute_force(&others, Some(new)),
-                What::Read(seen) => seen == value && brute_force(&others, value),
+                CallKind::Write(new) => brute_force(&others, Some(new)),
+                CallKind::Read(seen) => seen == value && brute_force(&others, value),
             }
         })
     }
 
     /// A few clients, one operation at a time each, against a register that lies now and then.
-    fn random(
-        choices: &mut Choices,
-        operations: u64,
-        clients: u64,
-        unique: bool,
-    ) -> Vec<Operation> {
+    fn random(choices: &mut Choices, operations: u64, clients: u64, unique: bool) -> Vec<Call> {
         let mut below = |bound| choices.below(Question::Setup, bound);
         let lies = below(2) == 0;
-        let (mut history, mut now) = (Vec::<Operation>::new(), 0);
+        let (mut history, mut now) = (Vec::<Call>::new(), 0);
         let mut open: Vec<Option<usize>> = (0..clients).map(|_| None).collect();
         let (mut value, mut written) = (None, vec![None]);
         let mut done: Vec<bool> = Vec::new();
@@ -108,9 +103,10 @@ mod tests {
                 if begun < operations {
                     begun += 1;
                     let new = if unique { begun } else { 1 + below(3) };
-                    let what = if below(2) == 0 { What::Write(new) } else { What::Read(None) };
+                    let what =
+                        if below(2) == 0 { CallKind::Write(new) } else { CallKind::Read(None) };
                     open[client] = Some(history.len());
-                    history.push(Operation { called: now, returned: None, what });
+                    history.push(Call { called: now, returned: None, what });
                     done.push(false);
                 }
                 continue;
@@ -118,11 +114,11 @@ mod tests {
             if !done[nth] {
                 done[nth] = true;
                 match &mut history[nth].what {
-                    What::Write(new) => {
+                    CallKind::Write(new) => {
                         value = Some(*new);
                         written.push(value);
                     }
-                    What::Read(seen) => {
+                    CallKind::Read(seen) => {
                         let count = u64::try_from(written.len()).expect("a few");
                         let stale = usize::try_from(below(count)).expect("a few");
                         *seen = if lies && below(2) == 0 { written[stale] } else { value };
@@ -134,7 +130,7 @@ mod tests {
             let lost = below(8) == 0;
             history[nth].returned = (!lost).then_some(now);
         }
-        history.retain(|o| o.returned.is_some() || matches!(o.what, What::Write(_)));
+        history.retain(|o| o.returned.is_some() || matches!(o.what, CallKind::Write(_)));
         history
     }
 
@@ -146,15 +142,19 @@ mod tests {
             let unique = seed % 2 == 0;
             let history = random(&mut choices, 3 + seed % 4, 2 + seed % 2, unique);
             let fine = brute_force(&history, None);
-            let searched = search::judge(&history, usize::MAX);
+            let searched = search::judge_search(&history, usize::MAX);
             assert_eq!(
-                searched == Verdict::Linearizable,
+                searched == Judgement::Linearizable,
                 fine,
                 "{seed}: {history:?}: {searched:?}"
             );
             if unique {
-                let zoned = zones::judge(&history);
-                assert_eq!(zoned == Verdict::Linearizable, fine, "{seed}: {history:?}: {zoned:?}");
+                let zoned = zones::judge_zones(&history);
+                assert_eq!(
+                    zoned == Judgement::Linearizable,
+                    fine,
+                    "{seed}: {history:?}: {zoned:?}"
+                );
             }
             *(if fine { &mut good } else { &mut bad }) += 1;
         }
@@ -166,9 +166,10 @@ mod tests {
         let (mut good, mut bad) = (0, 0);
         for seed in 0..300 {
             let history = random(&mut Choices::seeded(seed), 60, 5, true);
-            let (zoned, searched) = (zones::judge(&history), search::judge(&history, 1_000_000));
-            let fine = zoned == Verdict::Linearizable;
-            assert_eq!(searched == Verdict::Linearizable, fine, "{seed}: {zoned:?} {searched:?}");
+            let (zoned, searched) =
+                (zones::judge_zones(&history), search::judge_search(&history, 1_000_000));
+            let fine = zoned == Judgement::Linearizable;
+            assert_eq!(searched == Judgement::Linearizable, fine, "{seed}: {zoned:?} {searched:?}");
             *(if fine { &mut good } else { &mut bad }) += 1;
         }
         assert!(good > 50 && bad > 50, "{good} good and {bad} bad histories");
@@ -178,17 +179,17 @@ mod tests {
     fn twenty_thousand_operations_are_judged_within_a_budget_of_a_few_each() {
         let seed = (0..100).find(|seed| {
             let sample = random(&mut Choices::seeded(*seed), 200, 5, true);
-            zones::judge(&sample) == Verdict::Linearizable
+            zones::judge_zones(&sample) == Judgement::Linearizable
         });
         let mut choices = Choices::seeded(seed.expect("most are"));
         let history = random(&mut choices, 20_000, 5, true);
         assert!(history.len() > 15_000);
-        assert_eq!(zones::judge(&history), Verdict::Linearizable);
-        assert_eq!(search::judge(&history, 200_000), Verdict::Linearizable);
+        assert_eq!(zones::judge_zones(&history), Judgement::Linearizable);
+        assert_eq!(search::judge_search(&history, 200_000), Judgement::Linearizable);
         let mut broken = history;
-        let read = broken.iter().rposition(|o| matches!(o.what, What::Read(Some(_))));
-        broken[read.expect("reads")].what = What::Read(Some(1));
-        assert!(matches!(zones::judge(&broken), Verdict::Broken(_)));
-        assert!(matches!(search::judge(&broken, 2_000_000), Verdict::Broken(_)));
+        let read = broken.iter().rposition(|o| matches!(o.what, CallKind::Read(Some(_))));
+        broken[read.expect("reads")].what = CallKind::Read(Some(1));
+        assert!(matches!(zones::judge_zones(&broken), Judgement::Broken(_)));
+        assert!(matches!(search::judge_search(&broken, 2_000_000), Judgement::Broken(_)));
     }
 }

@@ -29,8 +29,8 @@ pub const CALM_TIMEOUTS: u32 = 40;
 /// # Panics
 ///
 /// If the drawn setup makes no sense, which is a bug of this file.
-pub fn run(mut choices: Choices, sink: &mut dyn Sink) -> Outcome {
-    let setup = setup(&mut choices);
+pub fn run_drawn(mut choices: Choices, sink: &mut dyn Sink) -> Outcome {
+    let setup = draw(&mut choices);
     play(&Machine::default(), &setup, choices, sink)
 }
 
@@ -50,7 +50,7 @@ pub fn run_storm(mut choices: Choices, storm: Duration, sink: &mut dyn Sink) -> 
 ///
 /// If the drawn setup makes no sense, which is a bug of this file.
 pub fn run_replicating(machine: &Machine, mut choices: Choices, sink: &mut dyn Sink) -> Outcome {
-    let mut setup = setup(&mut choices);
+    let mut setup = draw(&mut choices);
     for client in &mut setup.clients {
         client.own = true;
     }
@@ -69,7 +69,7 @@ fn play(machine: &Machine, setup: &Setup, choices: Choices, sink: &mut dyn Sink)
 }
 
 /// Draws a setup.
-pub fn setup(choices: &mut Choices) -> Setup {
+pub fn draw(choices: &mut Choices) -> Setup {
     setup_of_storm(choices, STORM)
 }
 
@@ -171,7 +171,7 @@ fn calm(setup: &mut Setup, at: Instant) {
 
 #[cfg(test)]
 mod tests {
-    use super::run;
+    use super::run_drawn;
     use crate::choice::Choices;
     use crate::exercised::Exercised;
     use crate::record::Nobody;
@@ -186,7 +186,7 @@ mod tests {
         let mut seen = Exercised::default();
         let mut broken = Vec::new();
         for seed in 0..runs() {
-            let outcome = run(Choices::seeded(seed), &mut Nobody);
+            let outcome = run_drawn(Choices::seeded(seed), &mut Nobody);
             seen.add(&outcome.exercised);
             if let Err(violation) = outcome.verdict {
                 broken.push(format!("seed {seed}: {violation}"));

@@ -8,7 +8,8 @@ mod report;
 mod text;
 
 pub use report::{
-    Count, ENOUGH, Failure, MergeError, Report, Seeds, Shard, Stopped, Verdict, merge,
+    Count, ENOUGH, MergeError, Seeds, Shard, Stopped, SweepFailure, SweepReport, SweepVerdict,
+    merge,
 };
 pub use text::{failure_line, summary, thousands};
 
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 /// What is to be run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Plan {
+pub struct SweepPlan {
     /// The seeds.
     pub seeds: Seeds,
     /// How many threads.
@@ -40,17 +41,17 @@ const TICK: Duration = Duration::from_millis(100);
 /// Runs a plan. `ask` sees the report as it grows, at least each twenty times a second, and says if it is to stop.
 ///
 /// The tape of a failure is not kept: [`Choices::recorded`] makes it again.
-pub fn sweep(plan: Plan, ask: impl FnMut(&Report) -> Option<Stopped>) -> Report {
-    sweep_with(plan, run, ask)
+pub fn sweep(plan: SweepPlan, ask: impl FnMut(&SweepReport) -> Option<Stopped>) -> SweepReport {
+    sweep_with(plan, run_seed, ask)
 }
 
 /// The same with another run for each seed.
 fn sweep_with(
-    plan: Plan,
+    plan: SweepPlan,
     run: impl Fn(u64) -> Outcome + Sync,
-    mut ask: impl FnMut(&Report) -> Option<Stopped>,
-) -> Report {
-    let report = Report::new(build(), plan.seeds);
+    mut ask: impl FnMut(&SweepReport) -> Option<Stopped>,
+) -> SweepReport {
+    let report = SweepReport::new(build_id(), plan.seeds);
     let next = AtomicU64::new(plan.seeds.first);
     let halt = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -66,7 +67,7 @@ fn sweep_with(
 }
 
 /// The drawn run of one seed.
-pub fn run(seed: u64) -> Outcome {
+pub fn run_seed(seed: u64) -> Outcome {
     let ended = Trial::drawn(Choices::seeded(seed)).run(&mut Nobody);
     ended.expect("a drawn setup makes sense").outcome
 }
@@ -88,12 +89,12 @@ fn work(
 
 /// Takes what the threads have found in the order of the seeds.
 fn collect(
-    mut report: Report,
+    mut report: SweepReport,
     most_failures: usize,
     take: &Receiver<(u64, Outcome)>,
     halt: &AtomicBool,
-    ask: &mut impl FnMut(&Report) -> Option<Stopped>,
-) -> Report {
+    ask: &mut impl FnMut(&SweepReport) -> Option<Stopped>,
+) -> SweepReport {
     let mut early = BTreeMap::new();
     loop {
         match take.recv_timeout(TICK) {
@@ -125,17 +126,17 @@ fn collect(
 
 /// What this build of core and simulator is: its version, and how it behaves on a few seeds. Builds
 /// that differ in speed only, such as debug and release, are the same.
-pub fn build() -> String {
+pub fn build_id() -> String {
     let mut hash = RollingHash::new();
     for seed in 0..4 {
-        hash.take(&run(seed).hash);
+        hash.take(&run_seed(seed).hash);
     }
     format!("{} {:016x}", env!("CARGO_PKG_VERSION"), hash.value())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Plan, Report, Seeds, Stopped, sweep, sweep_with};
+    use super::{Seeds, Stopped, SweepPlan, SweepReport, sweep, sweep_with};
     use crate::exercised::Exercised;
     use crate::record::Violation;
     use crate::world::{Cause, Outcome};
@@ -144,9 +145,9 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    fn plan(first: u64, end: u64, jobs: usize) -> Plan {
+    fn plan(first: u64, end: u64, jobs: usize) -> SweepPlan {
         let jobs = NonZeroUsize::new(jobs).expect("not zero");
-        Plan { seeds: Seeds { first, end }, jobs, most_failures: 3 }
+        SweepPlan { seeds: Seeds { first, end }, jobs, most_failures: 3 }
     }
 
     /// Every tenth run fails, and some take longer than others.
@@ -170,7 +171,7 @@ mod tests {
         }
     }
 
-    fn faked(first: u64, end: u64, jobs: usize) -> Report {
+    fn faked(first: u64, end: u64, jobs: usize) -> SweepReport {
         sweep_with(plan(first, end, jobs), fake, |_| None)
     }
 
@@ -189,13 +190,13 @@ mod tests {
 
     #[test]
     fn whoever_stops_a_sweep_gets_a_range_without_holes() {
-        let runs = |report: &Report| report.seeds.end - report.seeds.first;
-        let stop = |report: &Report| (runs(report) >= 2).then_some(Stopped::Interrupted);
+        let runs = |report: &SweepReport| report.seeds.end - report.seeds.first;
+        let stop = |report: &SweepReport| (runs(report) >= 2).then_some(Stopped::Interrupted);
         let report = sweep_with(plan(100, u64::MAX, 3), |seed| fake(seed / 10 * 10), stop);
         assert_eq!(report.stopped, Some(Stopped::Interrupted));
         // How many more the threads had begun is theirs.
         assert!(runs(&report) >= 2, "{:?}", report.seeds);
-        let mut again = Report::new(report.build.clone(), Seeds { first: 100, end: u64::MAX });
+        let mut again = SweepReport::new(report.build.clone(), Seeds { first: 100, end: u64::MAX });
         (100..report.seeds.end).for_each(|seed| again.take(&fake(seed / 10 * 10)));
         again.stopped = report.stopped;
         assert_eq!(report, again);

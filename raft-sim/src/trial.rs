@@ -31,7 +31,7 @@ pub struct Ended {
 impl Trial {
     /// A run whose setup is drawn, too, see [`swarm`].
     pub fn drawn(mut choices: Choices) -> Self {
-        let setup = swarm::setup(&mut choices);
+        let setup = swarm::draw(&mut choices);
         Self { setup, choices, converges: true }
     }
 
@@ -111,7 +111,7 @@ mod tests {
             let trial = Trial::drawn(Choices::seeded(seed).recorded());
             let mut events = 0;
             let ended = trial.run_with(&mut Nobody, |_| events += 1).expect("it makes sense");
-            assert_eq!(ended.outcome, swarm::run(Choices::seeded(seed), &mut Nobody));
+            assert_eq!(ended.outcome, swarm::run_drawn(Choices::seeded(seed), &mut Nobody));
             assert_eq!(events, ended.outcome.events);
             let again = Trial::drawn(Choices::replayed(ended.tape)).run(&mut Nobody);
             assert_eq!(again.expect("the same setup").outcome, ended.outcome);

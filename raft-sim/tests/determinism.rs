@@ -7,7 +7,7 @@ use std::path::Path;
 use std::{env, fs};
 
 fn run(seed: u64) -> Outcome {
-    swarm::run(Choices::seeded(seed), &mut Nobody)
+    swarm::run_drawn(Choices::seeded(seed), &mut Nobody)
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn the_same_seed_is_the_same_run_and_another_seed_another() {
 fn listening_changes_nothing() {
     for seed in 0..20 {
         let mut records: Vec<Record> = Vec::new();
-        let heard = swarm::run(Choices::seeded(seed), &mut records);
+        let heard = swarm::run_drawn(Choices::seeded(seed), &mut records);
         assert_eq!(heard, run(seed));
         assert!((0..).zip(&records).all(|(seq, record)| record.seq == seq), "no gaps");
         assert!(records.is_sorted_by_key(|record| record.time));
@@ -33,11 +33,11 @@ fn listening_changes_nothing() {
 fn a_tape_replays_a_run() {
     for seed in 0..20 {
         let mut choices = Choices::seeded(seed).recorded();
-        let setup = swarm::setup(&mut choices);
+        let setup = swarm::draw(&mut choices);
         let mut world = World::new(&setup, choices).expect("a drawn setup makes sense");
         let first = world.run(&mut Nobody);
         let mut tape = Choices::replayed(world.tape().to_vec());
-        assert_eq!(swarm::setup(&mut tape), setup);
+        assert_eq!(swarm::draw(&mut tape), setup);
         let mut again = World::new(&setup, tape).expect("the same setup");
         assert_eq!(again.run(&mut Nobody), first);
     }

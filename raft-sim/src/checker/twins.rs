@@ -33,7 +33,7 @@ impl Recorder {
 /// The beginning of a drawn run.
 fn recorded(seed: u64, limit: usize) -> History {
     let mut choices = Choices::seeded(seed);
-    let mut setup = swarm::setup(&mut choices);
+    let mut setup = swarm::draw(&mut choices);
     setup.duration = Duration::from_secs(6);
     let mut world = World::new(&setup, choices).expect("a drawn setup makes sense");
     world.checkers().recorder.limit = limit;

@@ -5,7 +5,8 @@ use super::{Failure, file, target};
 use crate::choice::Choices;
 use crate::record::Nobody;
 use crate::sweep::{
-    self, Failure as Found, Plan, Report, Seeds, Shard, Stopped, Verdict, failure_line, summary,
+    self, Seeds, Shard, Stopped, SweepFailure, SweepPlan, SweepReport, SweepVerdict, failure_line,
+    summary,
 };
 use crate::tape::Tape;
 use crate::trial::Trial;
@@ -109,7 +110,7 @@ pub(super) fn merge(what: &MergeArguments, out: &mut impl Write) -> Result<bool,
     for path in &what.reports {
         let text = file(path, fs::read_to_string(path))?;
         let unreadable = |what| Failure::Content { path: path.clone(), what };
-        reports.push((path.display().to_string(), Report::read(&text).map_err(unreadable)?));
+        reports.push((path.display().to_string(), SweepReport::read(&text).map_err(unreadable)?));
     }
     let sum = sweep::merge(reports).map_err(|error| Failure::Usage(error.to_string()))?;
     let mut people = People::new(what.json.as_deref(), out);
@@ -148,7 +149,7 @@ impl<'a, W: Write> People<'a, W> {
     }
 
     /// Tells failures as they are found, and keeps their tapes.
-    fn failures(&mut self, failures: &[Found], folder: &Path) {
+    fn failures(&mut self, failures: &[SweepFailure], folder: &Path) {
         for failure in failures {
             let line = failure_line(failure);
             let how = match keep(failure, folder) {
@@ -169,7 +170,7 @@ impl<'a, W: Write> People<'a, W> {
     }
 
     /// Tells the whole: to people, to the file, and by the exit code.
-    fn end(mut self, report: &Report) -> Result<bool, Failure> {
+    fn end(mut self, report: &SweepReport) -> Result<bool, Failure> {
         self.say(&summary(report));
         match self.json {
             Some(_) if target::is_output(self.json) => {
@@ -179,11 +180,11 @@ impl<'a, W: Write> People<'a, W> {
             None => {}
         }
         let verdict = match (report.verdict(), report.stopped) {
-            (Verdict::Violated | Verdict::Vacuous(_), _) => Ok(false),
-            (Verdict::Clean | Verdict::Few, Some(Stopped::Interrupted)) => {
+            (SweepVerdict::Violated | SweepVerdict::Vacuous(_), _) => Ok(false),
+            (SweepVerdict::Clean | SweepVerdict::Few, Some(Stopped::Interrupted)) => {
                 Err(Failure::Interrupted)
             }
-            (Verdict::Clean | Verdict::Few, _) => Ok(true),
+            (SweepVerdict::Clean | SweepVerdict::Few, _) => Ok(true),
         };
         match self.deaf {
             Some(error) if matches!(verdict, Ok(true)) => Err(Failure::Output(error)),
@@ -193,7 +194,7 @@ impl<'a, W: Write> People<'a, W> {
 }
 
 /// Writes the tape of a failure; its path.
-fn keep(failure: &Found, folder: &Path) -> Result<PathBuf, Failure> {
+fn keep(failure: &SweepFailure, folder: &Path) -> Result<PathBuf, Failure> {
     let trial = Trial::drawn(Choices::seeded(failure.seed).recorded());
     let ended = trial.run(&mut Nobody).expect("a drawn setup makes sense");
     file(folder, fs::create_dir_all(folder))?;
@@ -203,7 +204,7 @@ fn keep(failure: &Found, folder: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// What is to be run, and of what it is a part.
-fn plan(what: &SweepArguments) -> Result<(Plan, Option<Shard>), Failure> {
+fn plan(what: &SweepArguments) -> Result<(SweepPlan, Option<Shard>), Failure> {
     let whole = match (what.seeds, what.minutes) {
         (Some(seeds), _) => seeds,
         (None, Some(_)) => Seeds { first: 0, end: u64::MAX },
@@ -223,7 +224,7 @@ fn plan(what: &SweepArguments) -> Result<(Plan, Option<Shard>), Failure> {
     }
     let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let jobs = what.jobs.unwrap_or_else(cores);
-    Ok((Plan { seeds, jobs, most_failures: what.keep_going.get() }, shard))
+    Ok((SweepPlan { seeds, jobs, most_failures: what.keep_going.get() }, shard))
 }
 
 fn seeds(text: &str) -> Result<Seeds, String> {
@@ -245,15 +246,15 @@ fn part(text: &str) -> Result<Part, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{People, Report, part, seeds};
+    use super::{People, SweepReport, part, seeds};
     use crate::record::Violation;
     use std::io::{self, Write};
     use std::path::Path;
 
     /// A report of three runs, the last of which failed.
-    fn failed() -> Report {
-        let mut report = Report::new("b".to_owned(), Seeds { first: 0, end: 3 });
-        let mut outcome = crate::sweep::run(0);
+    fn failed() -> SweepReport {
+        let mut report = SweepReport::new("b".to_owned(), Seeds { first: 0, end: 3 });
+        let mut outcome = crate::sweep::run_seed(0);
         report.take(&outcome);
         report.take(&outcome);
         outcome.verdict = Err(Violation {
@@ -305,7 +306,7 @@ mod tests {
         let verdict = People::new(Some(&path), &mut pipe).end(&failed());
         assert!(matches!(verdict, Ok(false)), "{verdict:?}");
         let written = std::fs::read_to_string(&path).expect("a report");
-        assert_eq!(Report::read(&written), Ok(failed()));
+        assert_eq!(SweepReport::read(&written), Ok(failed()));
         std::fs::remove_file(&path).expect("it is there");
     }
     use crate::sweep::{Seeds, Shard};

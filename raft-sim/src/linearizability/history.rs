@@ -1,6 +1,6 @@
-//! What the clients of a run saw.
+//! CallKind the clients of a run saw.
 
-use super::{Operation, Verdict, What, judge};
+use super::{Call, CallKind, Judgement, judge};
 use crate::client::{operation_of, token};
 use crate::record::{self, Phase};
 use raft_core::Token;
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 pub struct History {
     /// The number of the last call or return.
     moment: u64,
-    operations: BTreeMap<Token, (u64, Operation)>,
+    operations: BTreeMap<Token, (u64, Call)>,
     /// Values that the nodes' logs hold at the beginning of the run.
     given: BTreeSet<u64>,
 }
@@ -39,24 +39,24 @@ impl History {
     pub fn take(&mut self, client: u64, serial: u64, what: record::Operation, phase: Phase) {
         self.moment += 1;
         let (key, what) = match what {
-            record::Operation::Write { key, value } => (key, What::Write(value)),
+            record::Operation::Write { key, value } => (key, CallKind::Write(value)),
             record::Operation::Read { key } | record::Operation::Query { key, .. } => {
-                (key, What::Read(None))
+                (key, CallKind::Read(None))
             }
-            // What an embedder's own state machine means is not known here.
+            // CallKind an embedder's own state machine means is not known here.
             record::Operation::Apply { .. } | record::Operation::Ask { .. } => return,
         };
         let name = token(client, serial);
         match phase {
             Phase::Invoked => {
-                let operation = Operation { called: self.moment, returned: None, what };
+                let operation = Call { called: self.moment, returned: None, what };
                 self.operations.insert(name, (key, operation));
             }
             Phase::Returned { value, .. } => {
                 let Entry::Occupied(mut known) = self.operations.entry(name) else { return };
                 let (_, operation) = known.get_mut();
                 operation.returned = Some(self.moment);
-                if let What::Read(seen) = &mut operation.what {
+                if let CallKind::Read(seen) = &mut operation.what {
                     *seen = value;
                 }
             }
@@ -78,30 +78,30 @@ impl History {
     }
 
     /// The operations on each key.
-    pub fn by_key(&self) -> BTreeMap<u64, Vec<Operation>> {
-        let mut keys: BTreeMap<u64, Vec<Operation>> = BTreeMap::new();
+    pub fn by_key(&self) -> BTreeMap<u64, Vec<Call>> {
+        let mut keys: BTreeMap<u64, Vec<Call>> = BTreeMap::new();
         for (key, operation) in self.operations.values() {
             keys.entry(*key).or_default().push(*operation);
         }
         for operations in keys.values_mut() {
             let unseen = |value| self.given.contains(&value) || operation_of(Token(value)).0 == 0;
             let unseen = operations.iter().filter_map(|operation| match operation.what {
-                What::Read(Some(value)) if unseen(value) => Some(value),
+                CallKind::Read(Some(value)) if unseen(value) => Some(value),
                 _ => None,
             });
             let mut values: Vec<u64> = unseen.collect();
             values.sort_unstable();
             values.dedup();
-            values.retain(|value| operations.iter().all(|o| o.what != What::Write(*value)));
+            values.retain(|value| operations.iter().all(|o| o.what != CallKind::Write(*value)));
             // The operator's writes are not taken down, as it waits for no answer: whatever they
             // wrote may have been written at any time.
-            let write = |value| Operation { called: 0, returned: None, what: What::Write(value) };
+            let write = |value| Call { called: 0, returned: None, what: CallKind::Write(value) };
             operations.extend(values.into_iter().map(write));
         }
         keys
     }
 
-    /// Judges what was seen, key by key, looking at so many configurations of each at most. What is
+    /// Judges what was seen, key by key, looking at so many configurations of each at most. CallKind is
     /// broken on some key is said before what nobody knows on another.
     ///
     /// # Errors
@@ -111,12 +111,12 @@ impl History {
         let mut unknown = None;
         for (key, operations) in self.by_key() {
             match judge(&operations, budget) {
-                Verdict::Linearizable => {}
-                Verdict::Broken(sentence) => {
+                Judgement::Linearizable => {}
+                Judgement::Broken(sentence) => {
                     let sentence = format!("on key {key}, by what the clients saw: {sentence}");
                     return Err(Doubt::Broken(sentence));
                 }
-                Verdict::Unknown => {
+                Judgement::Unknown => {
                     let sentence = format!(
                         "on key {key}, nobody knows whether what the clients saw can have \
                          happened: the search ended after {budget} configurations"

@@ -5,7 +5,7 @@
 //! is small: everything before some operation has taken effect, and a few after it have. A read that
 //! is told what the register holds can go first at no loss; only writes make the search branch.
 
-use super::{Operation, Verdict, What};
+use super::{Call, CallKind, Judgement};
 use std::collections::BTreeSet;
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -20,14 +20,14 @@ struct Configuration {
 }
 
 /// Judges the operations on one key, looking at so many configurations at most.
-pub fn judge(operations: &[Operation], budget: usize) -> Verdict {
-    let told = |value: u64| operations.iter().any(|o| o.what == What::Read(Some(value)));
+pub fn judge_search(operations: &[Call], budget: usize) -> Judgement {
+    let told = |value: u64| operations.iter().any(|o| o.what == CallKind::Read(Some(value)));
     let (mut asked, mut unasked) = (Vec::new(), Vec::new());
     for operation in operations {
         match (operation.returned, operation.what) {
             (Some(_), _) => asked.push(*operation),
-            // What nobody was told of need not have happened.
-            (None, What::Write(value)) if told(value) => unasked.push(*operation),
+            // CallKind nobody was told of need not have happened.
+            (None, CallKind::Write(value)) if told(value) => unasked.push(*operation),
             (None, _) => {}
         }
     }
@@ -38,24 +38,27 @@ pub fn judge(operations: &[Operation], budget: usize) -> Verdict {
     let mut farthest = 0;
     while let Some(configuration) = stack.pop() {
         if configuration.first == asked.len() {
-            return Verdict::Linearizable;
+            return Judgement::Linearizable;
         }
         farthest = farthest.max(configuration.first);
         for next in configuration.next(&asked, &unasked) {
             if seen.len() >= budget {
-                return Verdict::Unknown;
+                return Judgement::Unknown;
             }
             if seen.insert(next.clone()) {
                 stack.push(next);
             }
         }
     }
-    Verdict::Broken(format!("nothing can have happened before {:?} in any order", asked[farthest]))
+    Judgement::Broken(format!(
+        "nothing can have happened before {:?} in any order",
+        asked[farthest]
+    ))
 }
 
 impl Configuration {
-    /// What may come next.
-    fn next(&self, asked: &[Operation], unasked: &[Operation]) -> Vec<Self> {
+    /// CallKind may come next.
+    fn next(&self, asked: &[Call], unasked: &[Call]) -> Vec<Self> {
         let mut first_return = u64::MAX;
         let mut writes = Vec::new();
         for (nth, operation) in asked.iter().enumerate().skip(self.first) {
@@ -67,13 +70,13 @@ impl Configuration {
             }
             first_return = first_return.min(operation.returned.unwrap_or(u64::MAX));
             match operation.what {
-                What::Read(value) if value == self.value => return vec![self.with(nth, value)],
-                What::Read(_) => {}
-                What::Write(value) => writes.push(self.with(nth, Some(value))),
+                CallKind::Read(value) if value == self.value => return vec![self.with(nth, value)],
+                CallKind::Read(_) => {}
+                CallKind::Write(value) => writes.push(self.with(nth, Some(value))),
             }
         }
         for (nth, operation) in unasked.iter().enumerate() {
-            let What::Write(value) = operation.what else { continue };
+            let CallKind::Write(value) = operation.what else { continue };
             if operation.called < first_return && !self.unasked.contains(&nth) {
                 let mut next = Self { value: Some(value), ..self.clone() };
                 next.unasked.push(nth);
@@ -100,30 +103,33 @@ impl Configuration {
 
 #[cfg(test)]
 mod tests {
-    use super::judge;
-    use crate::linearizability::{Operation, Verdict, What};
+    use super::judge_search;
+    use crate::linearizability::{Call, CallKind, Judgement};
 
-    fn at(called: u64, returned: u64, what: What) -> Operation {
-        Operation { called, returned: Some(returned), what }
+    fn at(called: u64, returned: u64, what: CallKind) -> Call {
+        Call { called, returned: Some(returned), what }
     }
 
     #[test]
     fn a_value_that_is_written_twice() {
-        let mut history =
-            vec![at(1, 2, What::Write(1)), at(3, 4, What::Write(2)), at(5, 6, What::Read(Some(1)))];
-        assert!(matches!(judge(&history, 100), Verdict::Broken(_)));
-        history.push(Operation { called: 1, returned: None, what: What::Write(1) });
-        assert_eq!(judge(&history, 100), Verdict::Linearizable);
+        let mut history = vec![
+            at(1, 2, CallKind::Write(1)),
+            at(3, 4, CallKind::Write(2)),
+            at(5, 6, CallKind::Read(Some(1))),
+        ];
+        assert!(matches!(judge_search(&history, 100), Judgement::Broken(_)));
+        history.push(Call { called: 1, returned: None, what: CallKind::Write(1) });
+        assert_eq!(judge_search(&history, 100), Judgement::Linearizable);
     }
 
     #[test]
     fn a_budget_that_is_used_up_proves_nothing() {
-        let writes = (1..12).map(|value| at(value, 100, What::Write(value)));
+        let writes = (1..12).map(|value| at(value, 100, CallKind::Write(value)));
         let mut history: Vec<_> = writes.collect();
-        history.push(at(101, 102, What::Read(Some(77))));
-        assert_eq!(judge(&history, 50), Verdict::Unknown);
-        assert!(matches!(judge(&history, 1_000_000), Verdict::Broken(_)));
-        assert_eq!(judge(&history[..11], 5), Verdict::Unknown);
-        assert_eq!(judge(&history[..11], 1_000), Verdict::Linearizable);
+        history.push(at(101, 102, CallKind::Read(Some(77))));
+        assert_eq!(judge_search(&history, 50), Judgement::Unknown);
+        assert!(matches!(judge_search(&history, 1_000_000), Judgement::Broken(_)));
+        assert_eq!(judge_search(&history[..11], 5), Judgement::Unknown);
+        assert_eq!(judge_search(&history[..11], 1_000), Judgement::Linearizable);
     }
 }

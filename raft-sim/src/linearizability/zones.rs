@@ -6,7 +6,7 @@
 //! *backward zone*). There is an order exactly if no two forward zones overlap and none covers a
 //! backward zone.
 
-use super::{Operation, Verdict, What};
+use super::{Call, CallKind, Judgement};
 use std::collections::BTreeMap;
 
 /// A write with the reads of its value.
@@ -28,24 +28,24 @@ impl Zone {
 }
 
 /// Judges the operations on one key; unknown if a value is written twice.
-pub fn judge(operations: &[Operation]) -> Verdict {
+pub fn judge_zones(operations: &[Call]) -> Judgement {
     let beginning = Zone { value: None, written: 0, first_return: 0, last_call: 0, read: false };
     let mut zones = BTreeMap::from([(None, beginning)]);
     for operation in operations {
-        let What::Write(value) = operation.what else { continue };
+        let CallKind::Write(value) = operation.what else { continue };
         let (value, called) = (Some(value), operation.called);
         let first_return = operation.returned.unwrap_or(u64::MAX);
         let zone = Zone { value, written: called, first_return, last_call: called, read: false };
         if zones.insert(value, zone).is_some() {
-            return Verdict::Unknown;
+            return Judgement::Unknown;
         }
     }
     for operation in operations {
-        let (What::Read(value), Some(returned)) = (operation.what, operation.returned) else {
+        let (CallKind::Read(value), Some(returned)) = (operation.what, operation.returned) else {
             continue;
         };
         let Some(zone) = zones.get_mut(&value).filter(|zone| zone.written < returned) else {
-            return Verdict::Broken(format!("{value:?} is read before anybody writes it"));
+            return Judgement::Broken(format!("{value:?} is read before anybody writes it"));
         };
         zone.first_return = zone.first_return.min(returned);
         zone.last_call = zone.last_call.max(operation.called);
@@ -58,7 +58,7 @@ pub fn judge(operations: &[Operation]) -> Verdict {
     forward.sort_by_key(|zone| zone.first_return);
     for pair in forward.windows(2) {
         if pair[1].first_return < pair[0].last_call {
-            return Verdict::Broken(format!(
+            return Judgement::Broken(format!(
                 "{:?} and {:?} are each to be found both before and after the other",
                 pair[0].value, pair[1].value
             ));
@@ -68,31 +68,31 @@ pub fn judge(operations: &[Operation]) -> Verdict {
         let nth = forward.partition_point(|other| other.first_return < zone.last_call);
         let around = nth.checked_sub(1).map(|nth| forward[nth]);
         if let Some(around) = around.filter(|around| zone.first_return < around.last_call) {
-            return Verdict::Broken(format!(
+            return Judgement::Broken(format!(
                 "{:?} is written and read while the register holds {:?}",
                 zone.value, around.value
             ));
         }
     }
-    Verdict::Linearizable
+    Judgement::Linearizable
 }
 
 #[cfg(test)]
 mod tests {
-    use super::judge;
-    use crate::linearizability::{Operation, Verdict, What};
+    use super::judge_zones;
+    use crate::linearizability::{Call, CallKind, Judgement};
 
-    fn write(called: u64, returned: u64, value: u64) -> Operation {
-        Operation { called, returned: Some(returned), what: What::Write(value) }
+    fn write(called: u64, returned: u64, value: u64) -> Call {
+        Call { called, returned: Some(returned), what: CallKind::Write(value) }
     }
 
-    fn read(called: u64, returned: u64, value: Option<u64>) -> Operation {
-        Operation { called, returned: Some(returned), what: What::Read(value) }
+    fn read(called: u64, returned: u64, value: Option<u64>) -> Call {
+        Call { called, returned: Some(returned), what: CallKind::Read(value) }
     }
 
     #[track_caller]
-    fn broken(history: &[Operation], part: &str) {
-        let Verdict::Broken(sentence) = judge(history) else { panic!("{history:?}") };
+    fn broken(history: &[Call], part: &str) {
+        let Judgement::Broken(sentence) = judge_zones(history) else { panic!("{history:?}") };
         assert!(sentence.contains(part), "{sentence}");
     }
 
@@ -112,24 +112,24 @@ mod tests {
     #[test]
     fn reads_that_go_back() {
         let history = [write(1, 10, 1), write(2, 11, 2), read(3, 4, Some(1)), read(5, 6, Some(2))];
-        assert_eq!(judge(&history), Verdict::Linearizable);
+        assert_eq!(judge_zones(&history), Judgement::Linearizable);
         let back = [history.to_vec(), vec![read(7, 8, Some(1))]].concat();
         broken(&back, "while the register holds Some(1)");
     }
 
     #[test]
     fn a_write_of_unknown_outcome_may_take_effect_late_or_never() {
-        let lost = Operation { called: 1, returned: None, what: What::Write(1) };
+        let lost = Call { called: 1, returned: None, what: CallKind::Write(1) };
         let mut history = vec![lost, read(2, 3, None), read(4, 5, None)];
-        assert_eq!(judge(&history), Verdict::Linearizable);
+        assert_eq!(judge_zones(&history), Judgement::Linearizable);
         history.push(read(6, 7, Some(1)));
-        assert_eq!(judge(&history), Verdict::Linearizable);
+        assert_eq!(judge_zones(&history), Judgement::Linearizable);
         history.push(read(8, 9, None));
         broken(&history, "while the register holds None");
     }
 
     #[test]
     fn a_value_that_is_written_twice_is_for_the_search() {
-        assert_eq!(judge(&[write(1, 2, 1), write(3, 4, 1)]), Verdict::Unknown);
+        assert_eq!(judge_zones(&[write(1, 2, 1), write(3, 4, 1)]), Judgement::Unknown);
     }
 }

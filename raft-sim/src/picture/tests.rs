@@ -26,7 +26,7 @@ impl Run {
 
     fn drawn(seed: u64) -> Self {
         let mut choices = Choices::seeded(seed);
-        let setup = swarm::setup(&mut choices);
+        let setup = swarm::draw(&mut choices);
         let mut records: Vec<Record> = Vec::new();
         let mut world = World::new(&setup, choices).expect("a drawn setup makes sense");
         let violation = world.run(&mut records).verdict.err();
@@ -227,7 +227,7 @@ fn what_is_received_rests_on_its_sending_and_an_answer_on_what_was_asked_and_app
 fn a_last_position_names_the_whole_log() {
     for seed in 0..12 {
         let mut choices = Choices::seeded(seed);
-        let setup = swarm::setup(&mut choices);
+        let setup = swarm::draw(&mut choices);
         let mut world = World::new(&setup, choices).expect("a drawn setup makes sense");
         let mut records: Vec<Record> = Vec::new();
         for millis in (500..8_000).step_by(500) {

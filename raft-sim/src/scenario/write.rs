@@ -565,7 +565,7 @@ mod tests {
     #[test]
     fn every_drawn_setup_survives_writing_and_reading() {
         for seed in 0..2_000 {
-            let setup = swarm::setup(&mut Choices::seeded(seed));
+            let setup = swarm::draw(&mut Choices::seeded(seed));
             assert_eq!(there_and_back(&setup), setup, "seed {seed}");
         }
     }

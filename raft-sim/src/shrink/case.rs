@@ -286,7 +286,7 @@ mod tests {
     use raft_core::{Instant, Membership, NodeId};
 
     fn case(seed: u64) -> Case {
-        let setup = swarm::setup(&mut Choices::seeded(seed));
+        let setup = swarm::draw(&mut Choices::seeded(seed));
         Case { setup, answers: Answers::default(), converges: false }
     }
 

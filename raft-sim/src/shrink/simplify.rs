@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn whatever_is_made_plainer_makes_sense() {
         for seed in 0..100 {
-            let drawn = swarm::setup(&mut Choices::seeded(seed));
+            let drawn = swarm::draw(&mut Choices::seeded(seed));
             let faults = (0..drawn.timeline.len()).flat_map(|nth| fault(&drawn, nth));
             let clients = (0..drawn.clients.len()).flat_map(|nth| client(&drawn, nth, false));
             let calm = Answers::default();
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn edits_make_sense_but_for_heartbeats() {
         for seed in 0..100 {
-            let drawn = swarm::setup(&mut Choices::seeded(seed));
+            let drawn = swarm::draw(&mut Choices::seeded(seed));
             let own = drawn.nodes.iter().any(|node| node.election_timeout.is_some());
             for edit in edits(&drawn, false) {
                 let mut setup: Setup = drawn.clone();

@@ -74,7 +74,7 @@ pub enum Stopped {
 /// A run in which a property was broken.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Failure {
+pub struct SweepFailure {
     /// The seed.
     pub seed: u64,
     /// The checker.
@@ -100,7 +100,7 @@ pub struct Count {
 /// What a sweep has found.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Report {
+pub struct SweepReport {
     schema: String,
     /// See [`build`](super::build).
     pub build: String,
@@ -123,7 +123,7 @@ pub struct Report {
     #[serde(with = "hex")]
     pub digest: u64,
     /// The failures, in the order of the seeds.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<SweepFailure>,
     /// What was exercised, by name.
     pub exercised: BTreeMap<String, Count>,
     /// How many runs were excused from coming right, by how a disk was lost.
@@ -133,7 +133,7 @@ pub struct Report {
 
 /// What is to be said of a sweep in the end.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum SweepVerdict {
     /// No property is broken, and everything was exercised.
     Clean,
     /// No property is broken in so few runs.
@@ -144,7 +144,7 @@ pub enum Verdict {
     Vacuous(Vec<String>),
 }
 
-impl Report {
+impl SweepReport {
     /// A report of nothing yet.
     pub fn new(build: String, planned: Seeds) -> Self {
         let Seeds { first, .. } = planned;
@@ -187,7 +187,7 @@ impl Report {
             *self.excused.entry(cause.name().to_owned()).or_default() += 1;
         }
         if let Err(violation) = &outcome.verdict {
-            self.failures.push(Failure {
+            self.failures.push(SweepFailure {
                 seed,
                 checker: violation.checker.to_owned(),
                 sentence: violation.sentence.clone(),
@@ -203,14 +203,14 @@ impl Report {
     }
 
     /// What is to be said of it.
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> SweepVerdict {
         let never = self.exercised.iter().filter(|(_, count)| count.runs == 0);
         let never: Vec<String> = never.map(|(name, _)| name.clone()).collect();
         match () {
-            () if !self.failures.is_empty() => Verdict::Violated,
-            () if self.runs() < ENOUGH => Verdict::Few,
-            () if !never.is_empty() => Verdict::Vacuous(never),
-            () => Verdict::Clean,
+            () if !self.failures.is_empty() => SweepVerdict::Violated,
+            () if self.runs() < ENOUGH => SweepVerdict::Few,
+            () if !never.is_empty() => SweepVerdict::Vacuous(never),
+            () => SweepVerdict::Clean,
         }
     }
 
@@ -329,7 +329,7 @@ pub enum MergeError {
 }
 
 /// Of which sweep these reports are shards, if any of them is one.
-fn sweep_of(reports: &[(String, Report)]) -> Result<Option<Shard>, MergeError> {
+fn sweep_of(reports: &[(String, SweepReport)]) -> Result<Option<Shard>, MergeError> {
     let words = |shard: Shard| format!("{} in {} shards", shard.whole, shard.of);
     let mut known: Option<(&String, Shard)> = None;
     for (b, report) in reports {
@@ -369,7 +369,7 @@ fn complete(planned: Seeds, sweep: Shard) -> Result<(), MergeError> {
 /// # Errors
 ///
 /// Reports that are not parts of one sweep.
-pub fn merge(mut reports: Vec<(String, Report)>) -> Result<Report, MergeError> {
+pub fn merge(mut reports: Vec<(String, SweepReport)>) -> Result<SweepReport, MergeError> {
     let sweep = sweep_of(&reports)?;
     reports.sort_by_key(|(_, report)| (report.seeds.first, report.seeds.end));
     let mut reports = reports.into_iter();
@@ -420,13 +420,13 @@ mod hex {
 
 #[cfg(test)]
 mod tests {
-    use super::{Count, MergeError, Report, Seeds, Shard, Stopped, Verdict, merge};
-    use crate::sweep::{run, summary};
+    use super::{Count, MergeError, Seeds, Shard, Stopped, SweepReport, SweepVerdict, merge};
+    use crate::sweep::{run_seed, summary};
     use crate::world::Cause;
 
-    fn of(first: u64, end: u64) -> (String, Report) {
-        let mut report = Report::new("b".to_owned(), Seeds { first, end });
-        (first..end).for_each(|seed| report.take(&run(seed)));
+    fn of(first: u64, end: u64) -> (String, SweepReport) {
+        let mut report = SweepReport::new("b".to_owned(), Seeds { first, end });
+        (first..end).for_each(|seed| report.take(&run_seed(seed)));
         (format!("{first}.json"), report)
     }
 
@@ -434,7 +434,7 @@ mod tests {
     fn parts_add_up_to_the_whole_in_any_order() {
         let (_, whole) = of(5, 14);
         assert_eq!(merge(vec![of(8, 10), of(10, 14), of(5, 8)]), Ok(whole.clone()));
-        assert_eq!(Report::read(&whole.write()), Ok(whole));
+        assert_eq!(SweepReport::read(&whole.write()), Ok(whole));
     }
 
     #[test]
@@ -453,10 +453,10 @@ mod tests {
     }
 
     /// One of so many shards of the seeds 0..6.
-    fn shard(nth: u64, of: u64) -> (String, Report) {
+    fn shard(nth: u64, of: u64) -> (String, SweepReport) {
         let shard = Shard { nth, of, whole: Seeds { first: 0, end: 6 } };
-        let mut report = Report::new("b".to_owned(), shard.seeds());
-        (shard.seeds().first..shard.seeds().end).for_each(|seed| report.take(&run(seed)));
+        let mut report = SweepReport::new("b".to_owned(), shard.seeds());
+        (shard.seeds().first..shard.seeds().end).for_each(|seed| report.take(&run_seed(seed)));
         report.shard = Some(shard);
         (format!("{nth}of{of}.json"), report)
     }
@@ -476,15 +476,15 @@ mod tests {
         assert!(two.contains("1of2.json is of the seeds 0..6 in 2 shards"), "{two}");
         assert!(merge(vec![shard(1, 3), of(2, 6)]).is_ok(), "somebody ran the rest");
         let (_, one) = shard(2, 3);
-        assert_eq!(Report::read(&one.write()), Ok(one.clone()));
+        assert_eq!(SweepReport::read(&one.write()), Ok(one.clone()));
         let lies = one.write().replacen("\"nth\": 2", "\"nth\": 3", 1);
-        assert!(Report::read(&lies).expect_err("a lie").contains("2..4 is not shard 3/3"));
+        assert!(SweepReport::read(&lies).expect_err("a lie").contains("2..4 is not shard 3/3"));
     }
 
     #[test]
     fn excuses_are_counted_by_cause_and_need_not_happen() {
         let mut report = of(0, 1).1;
-        let mut outcome = run(1);
+        let mut outcome = run_seed(1);
         outcome.excused = Some(Cause::Destroyed);
         report.take(&outcome);
         let (_, mut next) = of(2, 3);
@@ -503,25 +503,25 @@ mod tests {
         let good = of(0, 1).1.write();
         let bad = |old: &str, new: &str| {
             assert!(good.contains(old), "{old}");
-            Report::read(&good.replacen(old, new, 1)).expect_err(new)
+            SweepReport::read(&good.replacen(old, new, 1)).expect_err(new)
         };
         assert!(bad("sweep 1", "sweep 2").contains("expected the schema `raft-sim sweep 1`"));
         assert!(bad("\"events\"", "\"even\"").contains("unknown field `even`"));
         assert!(bad("\"end\": 1", "\"end\": -1").contains("line 6"), "where");
         let outside = bad("\"end\": 1", "\"end\": 0");
         assert!(outside.contains("no part of what was planned"), "{outside}");
-        assert!(Report::read("").is_err() && Report::read("[]").is_err());
+        assert!(SweepReport::read("").is_err() && SweepReport::read("[]").is_err());
     }
 
     #[test]
     fn a_big_sweep_that_never_saw_something_is_vacuous_and_a_small_one_is_not() {
         let mut report = of(0, 1).1;
         report.exercised.insert("comets".to_owned(), Count::default());
-        assert_eq!(report.verdict(), Verdict::Few);
+        assert_eq!(report.verdict(), SweepVerdict::Few);
         report.seeds.end = 1_000;
-        let Verdict::Vacuous(never) = report.verdict() else { panic!("no comet was seen") };
+        let SweepVerdict::Vacuous(never) = report.verdict() else { panic!("no comet was seen") };
         assert!(never.contains(&"comets".to_owned()));
         report.exercised.values_mut().for_each(|count| count.runs = 1);
-        assert_eq!(report.verdict(), Verdict::Clean);
+        assert_eq!(report.verdict(), SweepVerdict::Clean);
     }
 }

@@ -1,12 +1,12 @@
 //! What a sweep has found, for people.
 
-use super::report::{ENOUGH, Failure, Report, Stopped, Verdict};
+use super::report::{ENOUGH, Stopped, SweepFailure, SweepReport, SweepVerdict};
 use crate::style::{BAD, DIM, LEADER, TITLE, columns, visible};
 use std::fmt::Write as _;
 
 /// A failure in one line.
-pub fn failure_line(failure: &Failure) -> String {
-    let Failure { seed, checker, sentence, event, time_us } = failure;
+pub fn failure_line(failure: &SweepFailure) -> String {
+    let SweepFailure { seed, checker, sentence, event, time_us } = failure;
     format!(
         "{BAD}seed {seed}: {}{BAD:#} at {} µs (event {}): {}",
         visible(checker),
@@ -17,12 +17,12 @@ pub fn failure_line(failure: &Failure) -> String {
 }
 
 /// What was run, what was exercised, and the verdict.
-pub fn summary(report: &Report) -> String {
+pub fn summary(report: &SweepReport) -> String {
     summary_within(report, columns())
 }
 
 /// The same in so many columns.
-fn summary_within(report: &Report, columns: usize) -> String {
+fn summary_within(report: &SweepReport, columns: usize) -> String {
     /// Of two rows side by side.
     const BOTH: usize = 98;
     let mut text = String::new();
@@ -47,7 +47,7 @@ fn summary_within(report: &Report, columns: usize) -> String {
 }
 
 /// How many runs need not come right, and why; nothing if there are none.
-fn excused(report: &Report) -> String {
+fn excused(report: &SweepReport) -> String {
     if report.excused.is_empty() {
         return String::new();
     }
@@ -59,7 +59,7 @@ fn excused(report: &Report) -> String {
     format!("excused from coming right, as a quorum of disks was lost: {all} runs ({by_cause})\n")
 }
 
-fn figures(report: &Report) -> String {
+fn figures(report: &SweepReport) -> String {
     let (runs, seeds) = (thousands(report.runs()), report.seeds);
     let per_second = |count: u64| {
         count.checked_mul(1_000).and_then(|count| count.checked_div(report.elapsed_ms))
@@ -77,7 +77,7 @@ fn figures(report: &Report) -> String {
     )
 }
 
-fn verdict(report: &Report) -> String {
+fn verdict(report: &SweepReport) -> String {
     let mut text = String::new();
     let rest = format!("the seeds {}..{} were not run", report.seeds.end, report.planned.end);
     match report.stopped {
@@ -93,18 +93,18 @@ fn verdict(report: &Report) -> String {
         Some(Stopped::Time) | None => {}
     }
     let words = match report.verdict() {
-        Verdict::Clean => {
+        SweepVerdict::Clean => {
             format!("{LEADER}clean{LEADER:#}: no property is broken, and everything was exercised")
         }
-        Verdict::Few => format!(
+        SweepVerdict::Few => format!(
             "{LEADER}clean{LEADER:#}: no property is broken (fewer than {} runs need not exercise \
              everything)",
             thousands(ENOUGH)
         ),
-        Verdict::Violated => {
+        SweepVerdict::Violated => {
             format!("{BAD}violated{BAD:#}: {} runs broke a property", report.failures.len())
         }
-        Verdict::Vacuous(never) => format!(
+        SweepVerdict::Vacuous(never) => format!(
             "{BAD}vacuous{BAD:#}: no property is broken, but this was never exercised: {}",
             never.join(", ")
         ),
@@ -134,7 +134,7 @@ pub fn thousands(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{summary, summary_within, thousands};
-    use crate::sweep::{Report, Seeds, Stopped, run};
+    use crate::sweep::{Seeds, Stopped, SweepReport, run_seed};
 
     #[test]
     fn numbers_are_grouped() {
@@ -144,8 +144,8 @@ mod tests {
 
     #[test]
     fn the_table_fits_a_narrow_terminal_and_a_broad_one_has_two_columns() {
-        let mut report = Report::new("b".to_owned(), Seeds { first: 0, end: 1 });
-        report.take(&run(0));
+        let mut report = SweepReport::new("b".to_owned(), Seeds { first: 0, end: 1 });
+        report.take(&run_seed(0));
         let table = |columns| {
             let text = summary_within(&report, columns);
             let text = anstream::adapter::strip_str(&text).to_string();
@@ -160,8 +160,8 @@ mod tests {
 
     #[test]
     fn a_summary_fits_the_page_and_says_what_was_not_done() {
-        let mut report = Report::new("b".to_owned(), Seeds { first: 0, end: 9 });
-        (0..3).for_each(|seed| report.take(&run(seed)));
+        let mut report = SweepReport::new("b".to_owned(), Seeds { first: 0, end: 9 });
+        (0..3).for_each(|seed| report.take(&run_seed(seed)));
         (report.elapsed_ms, report.stopped) = (1_234, Some(Stopped::Interrupted));
         let text = anstream::adapter::strip_str(&summary(&report)).to_string();
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
