@@ -2,4 +2,4 @@
 //! with all checkers running.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| raft_sim::fuzz::cluster(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| raft_sim::run::fuzz_cluster(data));

@@ -4,8 +4,8 @@
 //! `cargo bench -p raft-sim --bench rate`; an argument names the figures that are wanted.
 
 use raft_core::{Instant, NodeId, Protection};
-use raft_sim::setup::{ClientSetup, Fault};
-use raft_sim::{Choices, Nobody, Setup, World, swarm};
+use raft_sim::plan::{ClientSetup, Fault};
+use raft_sim::{Choices, Nobody, Setup, World, run};
 use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
@@ -33,8 +33,8 @@ fn drawn() {
     let sweep = |seeds: u64| {
         let (mut events, mut simulated) = (0, Duration::ZERO);
         for seed in 0..seeds {
-            simulated += swarm::draw(&mut Choices::seeded(seed)).duration;
-            let outcome = swarm::run_drawn(Choices::seeded(seed), &mut Nobody);
+            simulated += run::draw_setup(&mut Choices::seeded(seed)).duration;
+            let outcome = run::run_drawn(Choices::seeded(seed), &mut Nobody);
             assert_eq!(outcome.verdict, Ok(()), "seed {seed}");
             events += outcome.events;
         }

@@ -15,44 +15,17 @@
 //! ```
 
 pub mod checker;
-pub mod choice;
 pub mod cli;
-pub mod client;
-pub mod clock;
-pub mod disk;
-pub mod exercised;
-pub mod fuzz;
 pub mod host;
-pub mod linearizability;
-pub mod log;
-pub mod machine;
-pub mod measure;
-mod narrate;
-pub mod network;
-pub mod obligation;
-pub mod observe;
-mod panics;
-pub mod picture;
-pub mod play;
-pub mod record;
-pub mod report;
+pub mod plan;
+pub mod run;
 pub mod scenario;
-pub mod setup;
-pub mod shrink;
-mod style;
-pub mod swarm;
-pub mod sweep;
-pub mod tape;
-pub mod timeline;
-pub mod trace;
-pub mod trial;
+pub mod view;
 pub mod world;
 
-pub use choice::Choices;
-pub use exercised::Exercised;
-pub use record::{Event, Nobody, NodeState, Record, Sink, Violation};
-pub use setup::{Fault, Setup};
-pub use trial::Trial;
+pub use checker::Exercised;
+pub use plan::{Choices, Event, Fault, Nobody, NodeState, Record, Setup, Sink, Violation};
+pub use run::Trial;
 pub use world::{Outcome, World};
 
 /// The guide's state machine is compiled and run with the tests.

@@ -22,7 +22,7 @@ fn over(target: &str, body: fn(&[u8])) {
 
 #[test]
 fn one_node_withstands_its_corpus() {
-    over("node", raft_sim::fuzz::one_node);
+    over("node", raft_sim::run::fuzz_one_node);
 }
 
 /// A corpus that never gets past the door tests the door only.
@@ -32,7 +32,7 @@ fn the_corpus_of_one_node_reaches_every_kind_of_input_and_action() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/node");
     for entry in fs::read_dir(&corpus).expect("a folder") {
         let bytes = fs::read(entry.expect("a readable folder").path()).expect("a readable file");
-        reached.extend(raft_sim::fuzz::reached(&bytes));
+        reached.extend(raft_sim::run::fuzz_reached(&bytes));
     }
     let inputs = "Wake Propose Persisted Campaign Read ChangeMembership TransferLeadership \
                   SnapshotTaken SnapshotInstalled PeerUnreachable";
@@ -47,5 +47,5 @@ fn the_corpus_of_one_node_reaches_every_kind_of_input_and_action() {
 
 #[test]
 fn a_cluster_withstands_its_corpus() {
-    over("cluster", raft_sim::fuzz::cluster);
+    over("cluster", raft_sim::run::fuzz_cluster);
 }

@@ -1,13 +1,13 @@
 //! A run is a function of its setup and of its choices, and of nothing else: the rolling hash of
 //! everything that went into the nodes and came out of them says so.
 
-use raft_sim::{Choices, Nobody, Outcome, Record, Setup, World, swarm};
+use raft_sim::{Choices, Nobody, Outcome, Record, Setup, World, run};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
 fn run(seed: u64) -> Outcome {
-    swarm::run_drawn(Choices::seeded(seed), &mut Nobody)
+    run::run_drawn(Choices::seeded(seed), &mut Nobody)
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn the_same_seed_is_the_same_run_and_another_seed_another() {
 fn listening_changes_nothing() {
     for seed in 0..20 {
         let mut records: Vec<Record> = Vec::new();
-        let heard = swarm::run_drawn(Choices::seeded(seed), &mut records);
+        let heard = run::run_drawn(Choices::seeded(seed), &mut records);
         assert_eq!(heard, run(seed));
         assert!((0..).zip(&records).all(|(seq, record)| record.seq == seq), "no gaps");
         assert!(records.is_sorted_by_key(|record| record.time));
@@ -33,11 +33,11 @@ fn listening_changes_nothing() {
 fn a_tape_replays_a_run() {
     for seed in 0..20 {
         let mut choices = Choices::seeded(seed).recorded();
-        let setup = swarm::draw(&mut choices);
+        let setup = run::draw_setup(&mut choices);
         let mut world = World::new(&setup, choices).expect("a drawn setup makes sense");
         let first = world.run(&mut Nobody);
         let mut tape = Choices::replayed(world.tape().to_vec());
-        assert_eq!(swarm::draw(&mut tape), setup);
+        assert_eq!(run::draw_setup(&mut tape), setup);
         let mut again = World::new(&setup, tape).expect("the same setup");
         assert_eq!(again.run(&mut Nobody), first);
     }

@@ -1,8 +1,8 @@
 //! The scenario files in `raft-sim/liveness/`: what once left a cluster without a leader, or made an
 //! obvious remedy wrong. And those in `raft-sim/failover/`, by which `docs/LIVENESS.md` measures.
 
-use raft_sim::play::play;
-use raft_sim::record::Nobody;
+use raft_sim::plan::Nobody;
+use raft_sim::run::play;
 use raft_sim::scenario::Scenario;
 use std::fs;
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! Somebody else's state machine in the simulator: a bank, correct and with planted bugs.
 
 use raft_core::Instant;
-use raft_sim::machine::{Machine, StateMachine};
-use raft_sim::setup::ClientSetup;
-use raft_sim::{Choices, Fault, Nobody, Setup, World, swarm};
+use raft_sim::host::{Machine, StateMachine};
+use raft_sim::plan::ClientSetup;
+use raft_sim::{Choices, Fault, Nobody, Setup, World, run};
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -98,7 +98,7 @@ fn a_state_machine_in_storms_takes_each_command_once() {
     let mut repeated = 0;
     for seed in 0..60 {
         let bank = Bank::with(Bug::None);
-        let outcome = swarm::run_replicating(&bank, Choices::seeded(seed), &mut Nobody);
+        let outcome = run::run_replicating(&bank, Choices::seeded(seed), &mut Nobody);
         assert_eq!(outcome.verdict, Ok(()), "seed {seed}");
         repeated += outcome.exercised.repeated;
     }

@@ -1,6 +1,6 @@
 //! The scripts in `raft-sim/regressions/`: each once broke a property, and breaks none any more.
 
-use raft_sim::record::Nobody;
+use raft_sim::plan::Nobody;
 use raft_sim::scenario::Scenario;
 use std::fs;
 use std::path::Path;

@@ -1,11 +1,10 @@
 //! The scenarios hold for many seeds, and the command says so as it should.
 
 use raft_core::Instant;
-use raft_sim::play::play;
-use raft_sim::record::Nobody;
+use raft_sim::plan::Nobody;
+use raft_sim::run::play;
 use raft_sim::scenario::{LEVELS, Scenario, level_name};
-use raft_sim::timeline::Timeline;
-use raft_sim::trace::Trace;
+use raft_sim::view::{Timeline, Trace};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -174,7 +173,7 @@ fn the_trace_is_documented() {
     let mut unknown = Vec::new();
     for scenario in Scenario::built_in() {
         let mut tell = |record| {
-            let line = raft_sim::trace::line(&record);
+            let line = raft_sim::view::trace_line(&record);
             let line: Value = serde_json::from_str(&line).expect("JSON");
             let msg = line.get("msg").and_then(Value::as_object);
             let keys = line.as_object().into_iter().chain(msg).flat_map(|object| object.keys());

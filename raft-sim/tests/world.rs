@@ -2,11 +2,9 @@
 //! that tell what happened in its order.
 
 use raft_core::{Instant, Membership, NodeId, Protection, RoleKind};
-use raft_sim::disk::Part;
-use raft_sim::play::play;
-use raft_sim::record::Phase;
+use raft_sim::plan::{Change, ClientSetup, Part, Phase, SetupError};
+use raft_sim::run::play;
 use raft_sim::scenario::Scenario;
-use raft_sim::setup::{Change, ClientSetup, SetupError};
 use raft_sim::world::Cause;
 use raft_sim::{Choices, Event, Fault, Nobody, Record, Setup, World};
 use std::time::Duration;
@@ -80,7 +78,7 @@ fn a_leader_that_stands_still_is_replaced_and_learns_of_it() {
     let next = leader_at(&mut world, 7_999).expect("two of three are enough");
     assert_ne!(next, leader);
     assert_eq!(leader_at(&mut world, 10_000), Some(next));
-    let state = world.host(leader).and_then(raft_sim::host::Host::state).expect("it runs");
+    let state = world.host(leader).and_then(raft_sim::world::Host::state).expect("it runs");
     assert_eq!((state.role, state.leader), (RoleKind::Follower, Some(next)));
 }
 

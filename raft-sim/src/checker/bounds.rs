@@ -1,7 +1,10 @@
 //! What a node holds in memory is bounded by its configuration: what is on the way to a peer, what
 //! one message carries, the reads that wait, and the entries of its own that wait for their commit.
 
-use super::{Checker, Happening, Open, Sight};
+use crate::checker::sight::Checker;
+use crate::checker::sight::Happening;
+use crate::checker::sight::Open;
+use crate::checker::sight::Sight;
 use raft_core::{Config, LogIndex, Message, NodeId, PeerPhase, RoleKind, Status, Term};
 use std::collections::BTreeMap;
 
@@ -89,7 +92,11 @@ impl Bounds {
 #[cfg(test)]
 mod tests {
     use super::Bounds;
-    use crate::checker::fixture::{Cluster, Opened, position, refused, send};
+    use crate::checker::fixture::Cluster;
+    use crate::checker::fixture::Opened;
+    use crate::checker::fixture::position;
+    use crate::checker::fixture::refused;
+    use crate::checker::fixture::send;
     use raft_core::{
         Action, AppendEntries, Config, Entries, Instant, LogIndex, Message, NodeId, PeerPhase,
         PeerStatus, Run, Term,

@@ -74,7 +74,7 @@ pub(super) fn up_to<T>(sorted: &[(LogIndex, T)], index: LogIndex) -> usize {
 #[cfg(test)]
 mod tests {
     use super::ByIndex;
-    use crate::choice::{Choices, Question};
+    use crate::plan::choice::{Choices, Question};
     use raft_core::LogIndex;
     use std::collections::BTreeMap;
 

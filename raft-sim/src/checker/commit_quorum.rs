@@ -1,8 +1,10 @@
 //! A leader commits only an entry of its own term by counting (Raft paper, 5.4.2; figure 8), and only
 //! when it is durable on a quorum; nobody else commits what no leader has. No commit index goes back.
 
-use super::by_index::ByIndex;
-use super::{Checker, Sight, is_quorum};
+use crate::checker::by_index::ByIndex;
+use crate::checker::sight::Checker;
+use crate::checker::sight::Sight;
+use crate::checker::sight::is_quorum;
 use raft_core::{LogPosition, RoleKind, Status};
 use std::collections::BTreeSet;
 
@@ -86,7 +88,8 @@ impl CommitQuorum {
 #[cfg(test)]
 mod tests {
     use super::CommitQuorum;
-    use crate::checker::fixture::{Cluster, refused};
+    use crate::checker::fixture::Cluster;
+    use crate::checker::fixture::refused;
 
     /// S1 leads term 2 and has committed three entries, which S2 holds, too.
     fn committed() -> (Cluster, CommitQuorum) {

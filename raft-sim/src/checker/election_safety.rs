@@ -1,7 +1,9 @@
 //! At most one leader can be elected in a given term (Raft paper, figure 3), by a quorum of votes
 //! that are durable (5.2).
 
-use super::{Checker, Sight, is_quorum};
+use crate::checker::sight::Checker;
+use crate::checker::sight::Sight;
+use crate::checker::sight::is_quorum;
 use raft_core::{Message, NodeId, RoleKind, Term};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,7 +73,9 @@ impl ElectionSafety {
 #[cfg(test)]
 mod tests {
     use super::ElectionSafety;
-    use crate::checker::fixture::{Cluster, append, refused};
+    use crate::checker::fixture::Cluster;
+    use crate::checker::fixture::append;
+    use crate::checker::fixture::refused;
     use raft_core::{NodeId, RoleKind, Term};
 
     /// S1 is elected in term 1 by S2.

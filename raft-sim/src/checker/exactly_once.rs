@@ -5,10 +5,12 @@
 //! command counts if no later one of that client, nor itself, stands before it. The state machine and
 //! its sessions are not asked.
 
-use super::by_index::up_to;
-use super::{Checker, FORGET_EACH, Sight};
-use crate::log::Command;
-use crate::record::Operation;
+use crate::checker::by_index::up_to;
+use crate::checker::sight::Checker;
+use crate::checker::sight::FORGET_EACH;
+use crate::checker::sight::Sight;
+use crate::host::log::Command;
+use crate::plan::record::Operation;
 use raft_core::{LogIndex, NodeId};
 use std::collections::BTreeMap;
 
@@ -93,10 +95,15 @@ impl ExactlyOnce {
 #[cfg(test)]
 mod tests {
     use super::ExactlyOnce;
-    use crate::checker::fixture::{Cluster, apply, position, refused};
-    use crate::log::{Command, Entry, Log};
-    use crate::machine::Machine;
-    use crate::record::Operation;
+    use crate::checker::fixture::Cluster;
+    use crate::checker::fixture::apply;
+    use crate::checker::fixture::position;
+    use crate::checker::fixture::refused;
+    use crate::host::log::Command;
+    use crate::host::log::Entry;
+    use crate::host::log::Log;
+    use crate::host::machine::Machine;
+    use crate::plan::record::Operation;
     use raft_core::Term;
     use raft_core::payload::Content;
 

@@ -1,8 +1,10 @@
 //! What a node says of the fate of a position is true, and is said only once it is certain: that a
 //! node has dropped a position proves nothing (Figure 8 of the Raft paper, read backwards).
 
-use super::by_index::ByIndex;
-use super::{Checker, Happening, Sight};
+use crate::checker::by_index::ByIndex;
+use crate::checker::sight::Checker;
+use crate::checker::sight::Happening;
+use crate::checker::sight::Sight;
 use raft_core::{Fate, LogPosition, NodeId};
 use std::collections::BTreeMap;
 
@@ -66,7 +68,9 @@ impl FateChecker {
 #[cfg(test)]
 mod tests {
     use super::FateChecker;
-    use crate::checker::fixture::{Cluster, position, refused};
+    use crate::checker::fixture::Cluster;
+    use crate::checker::fixture::position;
+    use crate::checker::fixture::refused;
     use raft_core::Fate;
 
     /// S1 has committed 1/1 and 3/2.

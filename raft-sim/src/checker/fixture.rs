@@ -1,10 +1,10 @@
 //! Hand-made histories: each checker has to be able to fail.
 
-use super::{Checker, Happening, Open, Sight, View};
-use crate::disk::Stored;
-use crate::log::{Command, Entry, Log};
-use crate::machine::Machine;
-use crate::record::{Operation, Phase};
+use crate::checker::sight::{Checker, Happening, Open, Sight, View};
+use crate::host::log::{Command, Entry, Log};
+use crate::host::machine::Machine;
+use crate::host::stored::Stored;
+use crate::plan::record::{Operation, Phase};
 use raft_core::payload::Content;
 use raft_core::{
     Action, AppendEntries, AppendEntriesResponse, AppendOutcome, Chunk, Config, Echo, Entries,

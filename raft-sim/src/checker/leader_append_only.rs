@@ -1,7 +1,8 @@
 //! A leader never overwrites or deletes entries in its log; it only appends new entries (Raft paper,
 //! figure 3).
 
-use super::{Checker, Sight};
+use crate::checker::sight::Checker;
+use crate::checker::sight::Sight;
 use raft_core::{Action, RoleKind};
 
 #[derive(Clone, Default, Debug)]
@@ -42,7 +43,9 @@ impl Checker for LeaderAppendOnly {
 #[cfg(test)]
 mod tests {
     use super::LeaderAppendOnly;
-    use crate::checker::fixture::{Cluster, refused, write};
+    use crate::checker::fixture::Cluster;
+    use crate::checker::fixture::refused;
+    use crate::checker::fixture::write;
     use raft_core::RoleKind;
 
     #[test]

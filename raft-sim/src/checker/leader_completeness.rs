@@ -5,8 +5,9 @@
 //! committed late, by a leader who does not know yet that its term is over, against the leaders that
 //! came after it.
 
-use super::{Checker, Sight};
-use crate::log::Log;
+use crate::checker::sight::Checker;
+use crate::checker::sight::Sight;
+use crate::host::log::Log;
 use raft_core::{LogPosition, NodeId, RoleKind, Term};
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -85,7 +86,8 @@ fn contains((start, spans): &Spans, position: LogPosition) -> bool {
 #[cfg(test)]
 mod tests {
     use super::LeaderCompleteness;
-    use crate::checker::fixture::{Cluster, refused};
+    use crate::checker::fixture::Cluster;
+    use crate::checker::fixture::refused;
 
     /// S1 leads term 2 and commits its first three entries.
     fn committed() -> (Cluster, LeaderCompleteness) {

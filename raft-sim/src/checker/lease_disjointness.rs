@@ -1,7 +1,9 @@
 //! While a node holds a lease, nobody leads a later term (thesis, 6.4.1): at no moment may two nodes
 //! serve lease reads of different terms. It holds as long as all clocks keep within the drift bound.
 
-use super::{Checker, Sight, View};
+use crate::checker::sight::Checker;
+use crate::checker::sight::Sight;
+use crate::checker::sight::View;
 use raft_core::{Instant, NodeId, RoleKind, Status};
 use std::collections::BTreeSet;
 
@@ -53,7 +55,8 @@ fn holds(view: &View<'_>, status: &Status) -> bool {
 #[cfg(test)]
 mod tests {
     use super::LeaseDisjointness;
-    use crate::checker::fixture::{Cluster, refused};
+    use crate::checker::fixture::Cluster;
+    use crate::checker::fixture::refused;
     use raft_core::Instant;
 
     /// S1 holds a lease in term 2 for a second, by its own clock.

@@ -4,11 +4,15 @@
 //! An operation whose outcome its client never learnt may take effect at any time, or never; one that
 //! is said to have failed, never.
 
-use super::by_index::up_to;
-use super::{Checker, Happening, Sight};
-use crate::log::{Command, Log};
-use crate::machine::Machine;
-use crate::record::{Operation, Phase};
+use crate::checker::by_index::up_to;
+use crate::checker::sight::Checker;
+use crate::checker::sight::Happening;
+use crate::checker::sight::Sight;
+use crate::host::log::Command;
+use crate::host::log::Log;
+use crate::host::machine::Machine;
+use crate::plan::record::Operation;
+use crate::plan::record::Phase;
 use raft_core::payload::Content;
 use raft_core::{Action, LogIndex, LogPosition};
 use std::collections::{BTreeMap, BTreeSet};
@@ -188,10 +192,17 @@ fn took_effect((client, serial): OperationId, index: LogIndex) -> String {
 #[cfg(test)]
 mod tests {
     use super::Linearizability;
-    use crate::checker::fixture::{Cluster, apply, position, refused};
-    use crate::log::{Command, Entry, Log};
-    use crate::machine::{Machine, StateMachine};
-    use crate::record::{Operation, Phase};
+    use crate::checker::fixture::Cluster;
+    use crate::checker::fixture::apply;
+    use crate::checker::fixture::position;
+    use crate::checker::fixture::refused;
+    use crate::host::log::Command;
+    use crate::host::log::Entry;
+    use crate::host::log::Log;
+    use crate::host::machine::Machine;
+    use crate::host::machine::StateMachine;
+    use crate::plan::record::Operation;
+    use crate::plan::record::Phase;
     use raft_core::payload::Content;
     use raft_core::{Consistency, Term};
 

@@ -5,9 +5,13 @@
 //! before it. Two entries of one position must agree in both; that is the property, by induction. So
 //! the cost is that of what was written, whatever the length of the logs.
 
-use super::by_index::ByIndex;
-use super::{Checker, FORGET_EACH, Happening, Sight};
-use crate::log::{Command, Log};
+use crate::checker::by_index::ByIndex;
+use crate::checker::sight::Checker;
+use crate::checker::sight::FORGET_EACH;
+use crate::checker::sight::Happening;
+use crate::checker::sight::Sight;
+use crate::host::log::Command;
+use crate::host::log::Log;
 use raft_core::payload::Content;
 use raft_core::{Action, LogIndex, NodeId, Term};
 use std::collections::BTreeMap;
@@ -117,9 +121,13 @@ impl LogMatching {
 #[cfg(test)]
 mod tests {
     use super::LogMatching;
-    use crate::checker::fixture::{Cluster, refused, write};
-    use crate::choice::{Choices, Question};
-    use crate::log::{Command, Log};
+    use crate::checker::fixture::Cluster;
+    use crate::checker::fixture::refused;
+    use crate::checker::fixture::write;
+    use crate::plan::choice::Choices;
+    use crate::plan::choice::Question;
+    use crate::host::log::Command;
+    use crate::host::log::Log;
     use raft_core::payload::Content;
     use raft_core::{LogIndex, NodeId};
 

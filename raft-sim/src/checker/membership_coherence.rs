@@ -3,7 +3,9 @@
 //! two memberships that can be in force at one time share a quorum (Raft paper, 6; thesis, 4.3). A
 //! change begins only when the one before it is committed.
 
-use super::{Checker, Happening, Sight};
+use crate::checker::sight::Checker;
+use crate::checker::sight::Happening;
+use crate::checker::sight::Sight;
 use raft_core::payload::Content;
 use raft_core::{Action, LogIndex, LogPosition, Membership, NodeId, RoleKind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,8 +113,10 @@ fn follows(before: &Membership, after: &Membership) -> bool {
 #[cfg(test)]
 mod tests {
     use super::MembershipCoherence;
-    use crate::checker::fixture::{Cluster, refused, write};
-    use crate::log::Entry;
+    use crate::checker::fixture::Cluster;
+    use crate::checker::fixture::refused;
+    use crate::checker::fixture::write;
+    use crate::host::log::Entry;
     use raft_core::payload::Content;
     use raft_core::{Membership, NodeId, Term};
 

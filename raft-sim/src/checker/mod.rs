@@ -1,204 +1,18 @@
 //! The properties that every run must have, one file each, named as in the Raft paper.
 //!
 //! The checkers look from outside, after every event: at what the node handed out, at what lies on the
-//! host's disk, and at [`Status`]. None of them asks the core whether the core is right.
+//! host's disk, and at [`Status`](raft_core::Status). None of them asks the core whether the core is right.
 
-use crate::disk::Stored;
-use crate::exercised::Exercised;
-use crate::log::Log;
-use crate::machine::Machine;
-use crate::record::{Operation, Phase};
-use raft_core::{
-    Action, Config, Envelope, Fate, Instant, LogIndex, LogPosition, Membership, Node, NodeId,
-    PeerStatus, RoleKind, Status, Token,
-};
-use std::collections::BTreeSet;
-use std::fmt;
-use std::time::Duration;
+pub(crate) mod coverage;
+pub(crate) mod history;
+pub(crate) mod sight;
 
-/// What can be seen of one node from outside.
-#[derive(Clone, Copy, Debug)]
-pub struct View<'a> {
-    /// Its id.
-    pub id: NodeId,
-    /// How often it was started.
-    pub life: u64,
-    /// What it says of itself; `None` while it is down.
-    pub status: Option<&'a Status>,
-    /// The membership by which it acts, or acted last.
-    pub membership: &'a Membership,
-    /// The node, for what else everybody may read of it; `None` while it is down.
-    pub node: Option<&'a dyn Open>,
-    /// What its disk holds.
-    pub stored: &'a Stored,
-    /// What its host would read: the disk's log with the writes on their way.
-    pub log: &'a Log,
-    /// Its state machine, while it runs.
-    pub machine: Option<&'a Machine>,
-    /// The time that has passed by its clock, across its lives; jumps back are left out.
-    pub clock: u64,
-    /// What its node adds to that reading, in this life.
-    pub clock_offset: Duration,
-    /// Its node's deadline, by its own clock.
-    pub deadline: Option<Instant>,
-}
+pub use coverage::Exercised;
+pub use history::{Call, CallKind, Doubt, History, Judgement, judge, judge_search, judge_zones};
+pub use sight::{Cluster, Happening, Open, Sight, View};
 
-/// What everybody may read of a node besides its status.
-pub trait Open: fmt::Debug {
-    /// Its configuration.
-    fn config(&self) -> &Config;
-
-    /// What it knows of a peer, as a leader.
-    fn peer(&self, id: NodeId) -> Option<PeerStatus>;
-}
-
-impl Open for Node {
-    fn config(&self) -> &Config {
-        self.config()
-    }
-
-    fn peer(&self, id: NodeId) -> Option<PeerStatus> {
-        self.peers().find(|peer| peer.id == id)
-    }
-}
-
-/// What happened to the node.
-#[derive(Clone, Copy, Debug)]
-pub enum Happening<'a> {
-    /// It was started from what its disk holds.
-    Started,
-    /// It took inputs, and its host carried out actions.
-    Stepped {
-        /// What it said of itself before.
-        before: &'a Status,
-        /// What its host carried out.
-        actions: &'a [Action],
-        /// Whether that was everything; if not, a crash comes next.
-        whole: bool,
-    },
-    /// Writes have become durable.
-    Synced,
-    /// It is gone. The disk is as the crash left it.
-    Crashed,
-    /// It was asked what became of a position, and answered otherwise than
-    /// [`Open`](Fate::Open).
-    FateTold {
-        /// The position.
-        position: LogPosition,
-        /// The answer.
-        fate: Fate,
-    },
-    /// It is asked for something that must end.
-    Asked {
-        /// The name of the request.
-        token: Token,
-        /// How long it may take, by the clock of the node.
-        within: Duration,
-    },
-    /// A client's operation began or ended.
-    Client {
-        /// The client and the number of its operation.
-        operation: (u64, u64),
-        /// What it does.
-        what: Operation,
-        /// Where it stands.
-        phase: Phase,
-    },
-}
-
-/// All nodes, for those who need to look further than at the one to which something happened.
-pub trait Cluster: fmt::Debug {
-    /// One node.
-    fn view(&self, id: NodeId) -> Option<View<'_>>;
-
-    /// Every node, in the order of the ids.
-    fn views(&self) -> Vec<View<'_>>;
-}
-
-/// One event as the checkers see it.
-#[derive(Clone, Copy, Debug)]
-pub struct Sight<'a> {
-    /// The simulated time in nanoseconds.
-    pub now: u64,
-    /// What happened.
-    pub happening: Happening<'a>,
-    /// To whom.
-    pub node: View<'a>,
-    /// Everybody, the node included.
-    pub cluster: &'a dyn Cluster,
-    /// Whether every clock has kept within the drift bound so far.
-    pub clocks_hold: bool,
-}
-
-impl<'a> Sight<'a> {
-    /// What was carried out; nothing where it was no step.
-    fn actions(&self) -> &'a [Action] {
-        match self.happening {
-            Happening::Stepped { actions, .. } => actions,
-            _ => &[],
-        }
-    }
-
-    /// The messages that left.
-    fn sent(&self) -> impl Iterator<Item = &'a Envelope> {
-        self.actions().iter().filter_map(|action| match action {
-            Action::Send(envelope) => Some(envelope),
-            _ => None,
-        })
-    }
-
-    /// Whether its disk may hold another hard state than it did at the last event: only what the disk
-    /// completes, loses or is started with changes that.
-    const fn shows_disk(&self) -> bool {
-        matches!(self.happening, Happening::Synced | Happening::Crashed | Happening::Started)
-    }
-
-    /// Up to here no node can be at work any more: every disk has dropped its log so far, because a
-    /// snapshot covers it.
-    fn forgotten(&self) -> LogIndex {
-        let starts = self.cluster.views().into_iter().map(|view| view.stored.log.start().index);
-        starts.min().unwrap_or_default()
-    }
-
-    /// Whether the host has done all that the node has handed out.
-    fn is_whole(&self) -> bool {
-        !matches!(self.happening, Happening::Stepped { whole: false, .. })
-    }
-
-    /// The indices that the node came to count as committed. Where a crash came before the write of
-    /// what a follower took, its log is not the one that it counted in.
-    fn committed(&self) -> impl DoubleEndedIterator<Item = LogIndex> + use<> {
-        let (before, after) = match (self.happening, self.node.status) {
-            (Happening::Started, Some(status)) => (0, status.commit_index.get()),
-            (Happening::Stepped { before, whole, .. }, Some(after))
-                if whole || after.role == RoleKind::Leader =>
-            {
-                (before.commit_index.get(), after.commit_index.get())
-            }
-            _ => (0, 0),
-        };
-        // What a snapshot covers is not in the log any more.
-        let start = self.node.log.start().index.get();
-        (before.max(start.saturating_sub(1)) + 1..=after).map(LogIndex)
-    }
-
-    /// The status before and after a step.
-    fn step(&self) -> Option<(&'a Status, &'a Status)> {
-        match self.happening {
-            Happening::Stepped { before, .. } => Some((before, self.node.status?)),
-            _ => None,
-        }
-    }
-}
-
-/// One property.
-trait Checker {
-    /// How often it had something to judge. One that never had proves nothing.
-    fn judged(&self) -> u64;
-
-    /// Looks at an event; `Err` says what is wrong, as a sentence.
-    fn see(&mut self, sight: &Sight<'_>) -> Result<(), String>;
-}
+use crate::host::machine::Machine;
+use sight::Checker;
 
 /// The files of this folder, each with its checker, in the order in which they look.
 macro_rules! checkers {
@@ -264,18 +78,6 @@ impl Checkers {
             ..Self::default()
         }
     }
-}
-
-/// How often a checker that remembers much looks for what it may forget: once in so many judgements.
-const FORGET_EACH: u64 = 1024;
-
-/// Whether `yes` is a majority of each half of a membership: written anew here, so that the core is
-/// not checked with its own arithmetic.
-pub(crate) fn is_quorum(membership: &Membership, yes: &BTreeSet<NodeId>) -> bool {
-    let majority =
-        |half: &[NodeId]| 2 * half.iter().filter(|id| yes.contains(id)).count() > half.len();
-    let (new, old) = (membership.voters(), membership.outgoing());
-    majority(new) && (old.is_empty() || majority(old))
 }
 
 mod by_index;

@@ -6,7 +6,10 @@
 //! is bound to a leader and a quorum that says yes would share a node, so a leader that holds its
 //! quorum keeps it.
 
-use super::{Checker, Happening, Sight, is_quorum};
+use crate::checker::sight::Checker;
+use crate::checker::sight::Happening;
+use crate::checker::sight::Sight;
+use crate::checker::sight::is_quorum;
 use raft_core::{Message, NodeId, RoleKind, Round, Status, Term, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -104,7 +107,9 @@ impl NoDisruption {
 #[cfg(test)]
 mod tests {
     use super::NoDisruption;
-    use crate::checker::fixture::{Cluster, refused, send};
+    use crate::checker::fixture::Cluster;
+    use crate::checker::fixture::refused;
+    use crate::checker::fixture::send;
     use raft_core::{
         Action, LogPosition, Message, NodeId, PreVote, PreVoteResponse, RoleKind, Round, Term,
         Verdict,

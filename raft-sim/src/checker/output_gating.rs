@@ -1,7 +1,9 @@
 //! Nothing that left a node rests on state that was not durable when it left: the term of the
 //! envelope, a vote given or asked for, acknowledged positions, a promise.
 
-use super::{Checker, Sight, View};
+use crate::checker::sight::Checker;
+use crate::checker::sight::Sight;
+use crate::checker::sight::View;
 use raft_core::{
     Action, AppendEntriesResponse, AppendOutcome, Envelope, LogIndex, Message, NodeId, RoleKind,
     Status, Term, Verdict,
@@ -170,9 +172,14 @@ fn announcement(node: &View<'_>, commit: LogIndex) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::OutputGating;
-    use crate::checker::fixture::{
-        Cluster, announce, append, matched, position, refused, request_vote, vote,
-    };
+    use crate::checker::fixture::Cluster;
+    use crate::checker::fixture::announce;
+    use crate::checker::fixture::append;
+    use crate::checker::fixture::matched;
+    use crate::checker::fixture::position;
+    use crate::checker::fixture::refused;
+    use crate::checker::fixture::request_vote;
+    use crate::checker::fixture::vote;
     use raft_core::{Echo, Instant, LogIndex, NodeId, Round, Term, Verdict};
     use std::time::Duration;
 

@@ -4,8 +4,9 @@
 //! The promise is `promised` after the leader sent the probe, by the clock of the node that gave it:
 //! what that clock showed at the moment of the sending is seen from outside.
 
-use super::{Checker, Sight};
-use crate::choice::nanos;
+use crate::checker::sight::Checker;
+use crate::checker::sight::Sight;
+use crate::plan::choice::nanos;
 use raft_core::{Message, NodeId, Permit, Round, Term, Verdict};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -158,7 +159,12 @@ impl Promise {
 #[cfg(test)]
 mod tests {
     use super::Promise;
-    use crate::checker::fixture::{Cluster, matched, refused, request_vote, send, vote};
+    use crate::checker::fixture::Cluster;
+    use crate::checker::fixture::matched;
+    use crate::checker::fixture::refused;
+    use crate::checker::fixture::request_vote;
+    use crate::checker::fixture::send;
+    use crate::checker::fixture::vote;
     use raft_core::{
         Action, AppendEntries, Echo, Entries, Instant, LogIndex, LogPosition, Message, NodeId,
         Permit, Probe, RequestVote, Round, Term, Verdict,

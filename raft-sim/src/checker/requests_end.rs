@@ -2,7 +2,9 @@
 //! the node that was asked. What a node has promised to have done by its deadline may be late by as
 //! long as the node was not woken.
 
-use super::{Checker, Happening, Sight};
+use crate::checker::sight::Checker;
+use crate::checker::sight::Happening;
+use crate::checker::sight::Sight;
 use raft_core::{Action, Instant, NodeId, Token};
 use std::collections::BTreeMap;
 
@@ -87,7 +89,8 @@ fn local(sight: &Sight<'_>) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::RequestsEnd;
-    use crate::checker::fixture::{Cluster, refused};
+    use crate::checker::fixture::Cluster;
+    use crate::checker::fixture::refused;
     use raft_core::{Action, LogIndex, RejectReason, Token, TransferOutcome};
     use std::time::Duration;
 

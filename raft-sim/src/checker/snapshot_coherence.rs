@@ -1,9 +1,11 @@
 //! A state machine that was restored from a snapshot is the one that applied the log, and a snapshot
 //! carries the membership that was in force at its position.
 
-use super::by_index::ByIndex;
-use super::{Checker, FORGET_EACH, Sight};
-use crate::machine::Machine;
+use crate::checker::by_index::ByIndex;
+use crate::checker::sight::Checker;
+use crate::checker::sight::FORGET_EACH;
+use crate::checker::sight::Sight;
+use crate::host::machine::Machine;
 use raft_core::payload::Content;
 use raft_core::{LogIndex, Membership, NodeId};
 use std::collections::BTreeMap;
@@ -83,9 +85,13 @@ impl Checker for SnapshotCoherence {
 #[cfg(test)]
 mod tests {
     use super::SnapshotCoherence;
-    use crate::checker::fixture::{Cluster, entry, position, refused};
-    use crate::log::Log;
-    use crate::machine::{Image, Machine};
+    use crate::checker::fixture::Cluster;
+    use crate::checker::fixture::entry;
+    use crate::checker::fixture::position;
+    use crate::checker::fixture::refused;
+    use crate::host::log::Log;
+    use crate::host::machine::Image;
+    use crate::host::machine::Machine;
     use raft_core::{LogIndex, Membership, NodeId, Snapshot};
 
     fn applied(terms: &[u64]) -> Machine {

@@ -2,9 +2,13 @@
 //! apply a different entry for the same index (Raft paper, figure 3). And each node applies in order,
 //! without a gap, what is committed and durable where it is applied.
 
-use super::by_index::ByIndex;
-use super::{Checker, FORGET_EACH, Happening, Sight, View};
-use crate::log::Entry;
+use crate::checker::by_index::ByIndex;
+use crate::checker::sight::Checker;
+use crate::checker::sight::FORGET_EACH;
+use crate::checker::sight::Happening;
+use crate::checker::sight::Sight;
+use crate::checker::sight::View;
+use crate::host::log::Entry;
 use raft_core::{Action, LogIndex, LogPosition, NodeId};
 use std::collections::BTreeMap;
 
@@ -102,8 +106,11 @@ impl StateMachineSafety {
 #[cfg(test)]
 mod tests {
     use super::StateMachineSafety;
-    use crate::checker::fixture::{Cluster, apply, position, refused};
-    use crate::log::Command;
+    use crate::checker::fixture::Cluster;
+    use crate::checker::fixture::apply;
+    use crate::checker::fixture::position;
+    use crate::checker::fixture::refused;
+    use crate::host::log::Command;
     use raft_core::LogIndex;
     use raft_core::payload::Content;
 

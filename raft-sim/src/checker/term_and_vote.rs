@@ -4,7 +4,9 @@
 //! Three witnesses are asked: what the node says of itself, what its disk holds, and what it has told
 //! others. Only the last two outlive a crash.
 
-use super::{Checker, Happening, Sight};
+use crate::checker::sight::Checker;
+use crate::checker::sight::Happening;
+use crate::checker::sight::Sight;
 use raft_core::{HardState, Message, NodeId, Status, Term, Verdict};
 use std::collections::BTreeMap;
 
@@ -118,7 +120,11 @@ impl TermAndVote {
 #[cfg(test)]
 mod tests {
     use super::TermAndVote;
-    use crate::checker::fixture::{Cluster, append, refused, request_vote, vote};
+    use crate::checker::fixture::Cluster;
+    use crate::checker::fixture::append;
+    use crate::checker::fixture::refused;
+    use crate::checker::fixture::request_vote;
+    use crate::checker::fixture::vote;
     use raft_core::{NodeId, Term, Verdict};
 
     /// S1 has voted for S2 in term 3, durably, and said so.

@@ -1,7 +1,8 @@
 //! How far something is: a bar on a terminal, a line now and then elsewhere. Both go to the standard
 //! error output.
 
-use crate::sweep::{Seeds, thousands};
+use crate::plan::text::thousands;
+use crate::run::sweep::report::Seeds;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};

@@ -1,17 +1,17 @@
 //! `raft-sim replay`: a tape, a script or a seed once more.
 
-use super::{Failure, file};
-use crate::choice::Choices;
-use crate::picture::Picture;
-use crate::record::{Record, Sink, Violation};
-use crate::scenario::Scenario;
-use crate::setup::{Setup, SetupError};
-use crate::style::{BAD, DIM, LEADER, visible};
-use crate::sweep::thousands;
-use crate::tape::{MAGIC, Tape};
-use crate::timeline::Timeline;
-use crate::trace::Trace;
-use crate::trial::{Ended, Trial};
+use crate::cli::{Failure, file};
+use crate::plan::choice::Choices;
+use crate::plan::record::{Record, Sink, Violation};
+use crate::plan::setup::{Setup, SetupError};
+use crate::plan::text::{thousands, visible};
+use crate::run::tape::{MAGIC, Tape};
+use crate::run::trial::{Ended, Trial};
+use crate::scenario::model::Scenario;
+use crate::view::picture::rows::Picture;
+use crate::view::style::{BAD, DIM, LEADER};
+use crate::view::timeline::Timeline;
+use crate::view::trace::Trace;
 use crate::world::World;
 use raft_core::Instant;
 use std::fmt::Write as _;
@@ -69,7 +69,7 @@ pub(super) fn load(path: &Path) -> Result<Source, Failure> {
     let text = file(path, fs::read_to_string(path))?;
     let name = path.display().to_string();
     if text.starts_with(MAGIC) || path.extension().is_none_or(|end| end != "toml") {
-        let wrong = |error: crate::tape::TapeError| Failure::Content {
+        let wrong = |error: crate::run::tape::TapeError| Failure::Content {
             path: path.to_owned(),
             what: error.to_string(),
         };

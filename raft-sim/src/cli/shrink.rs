@@ -1,11 +1,15 @@
 //! `raft-sim shrink`: from a failure to a script from which nothing can be left out.
 
-use super::progress::Progress;
-use super::replay::load;
-use super::{Failure, file};
-use crate::shrink::{ShrinkError, script, shrink, sizes};
-use crate::style::{BAD, DIM, LEADER};
-use crate::sweep::{Seeds, thousands};
+use crate::cli::progress::Progress;
+use crate::cli::replay::load;
+use crate::cli::{Failure, file};
+use crate::plan::text::thousands;
+use crate::run::shrink::case::ShrinkError;
+use crate::run::shrink::script;
+use crate::run::shrink::script::sizes;
+use crate::run::shrink::search::shrink;
+use crate::run::sweep::report::Seeds;
+use crate::view::style::{BAD, DIM, LEADER};
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,15 +1,15 @@
 //! `raft-sim sweep` and `raft-sim merge`.
 
-use super::progress::{Progress, now};
-use super::{Failure, file, target};
-use crate::choice::Choices;
-use crate::record::Nobody;
-use crate::sweep::{
-    self, Seeds, Shard, Stopped, SweepFailure, SweepPlan, SweepReport, SweepVerdict, failure_line,
-    summary,
-};
-use crate::tape::Tape;
-use crate::trial::Trial;
+use crate::cli::progress::{Progress, now};
+use crate::cli::{Failure, file, target};
+use crate::plan::choice::Choices;
+use crate::plan::record::Nobody;
+use crate::run::sweep as runs;
+use crate::run::sweep::SweepPlan;
+use crate::run::sweep::report::{Seeds, Shard, Stopped, SweepFailure, SweepReport, SweepVerdict};
+use crate::run::tape::Tape;
+use crate::run::trial::Trial;
+use crate::view::sweep::{failure_line, summary};
 use clap::value_parser;
 use std::fs;
 use std::io::{self, Write};
@@ -85,7 +85,7 @@ pub(super) fn sweep(what: &SweepArguments, out: &mut impl Write) -> Result<bool,
     let mut progress = Progress::new(plan.seeds, "runs");
     let mut people = People::new(what.json.as_deref(), out);
     let mut told = 0;
-    let mut report = sweep::sweep(plan, |report| {
+    let mut report = runs::sweep(plan, |report| {
         let failures = report.failures.len();
         if failures > told {
             progress.aside(|| people.failures(&report.failures[told..], &what.failures));
@@ -112,7 +112,7 @@ pub(super) fn merge(what: &MergeArguments, out: &mut impl Write) -> Result<bool,
         let unreadable = |what| Failure::Content { path: path.clone(), what };
         reports.push((path.display().to_string(), SweepReport::read(&text).map_err(unreadable)?));
     }
-    let sum = sweep::merge(reports).map_err(|error| Failure::Usage(error.to_string()))?;
+    let sum = runs::merge(reports).map_err(|error| Failure::Usage(error.to_string()))?;
     let mut people = People::new(what.json.as_deref(), out);
     for failure in &sum.failures {
         let line = failure_line(failure);
@@ -247,14 +247,14 @@ fn part(text: &str) -> Result<Part, String> {
 #[cfg(test)]
 mod tests {
     use super::{People, SweepReport, part, seeds};
-    use crate::record::Violation;
+    use crate::plan::record::Violation;
     use std::io::{self, Write};
     use std::path::Path;
 
     /// A report of three runs, the last of which failed.
     fn failed() -> SweepReport {
         let mut report = SweepReport::new("b".to_owned(), Seeds { first: 0, end: 3 });
-        let mut outcome = crate::sweep::run_seed(0);
+        let mut outcome = crate::run::sweep::run_seed(0);
         report.take(&outcome);
         report.take(&outcome);
         outcome.verdict = Err(Violation {
@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(SweepReport::read(&written), Ok(failed()));
         std::fs::remove_file(&path).expect("it is there");
     }
-    use crate::sweep::{Seeds, Shard};
+    use crate::run::sweep::report::{Seeds, Shard};
 
     #[test]
     fn shards_cover_the_seeds_without_gaps() {

@@ -1,6 +1,6 @@
 //! Where results are written: looked at before there are any.
 
-use super::{Failure, file};
+use crate::cli::{Failure, file};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! What is wrong with a scenario file, where, and what was expected there.
 
-use crate::style::visible;
+use crate::plan::text::visible;
 use std::fmt;
 use std::ops::Range;
 

@@ -1,10 +1,10 @@
 //! What a scenario file says that is to be seen.
 
-use super::error::ScenarioError;
-use super::fault;
-use super::format;
-use super::reader::Reader;
-use super::text::{Range, Text};
+use crate::plan::text::instant;
+use crate::scenario::error::ScenarioError;
+use crate::scenario::reader::Reader;
+use crate::scenario::text::{Range, Text};
+use crate::scenario::{fault, format};
 use raft_core::{Fate, Instant, LogPosition, NodeId, PeerPhase, Protection, RoleKind};
 use std::time::Duration;
 use toml::Spanned;
@@ -41,11 +41,11 @@ pub enum Condition {
     FirstCandidate(Range<Duration>),
     /// How many operations of clients were answered.
     Answered(Range<u64>),
-    /// How many losses of a disk excuse the run, see [`World::excuses`](crate::World::excuses).
+    /// How many losses of a disk excuse the run, see [`World::excuses`](crate::world::World::excuses).
     Excused(Range<u64>),
     /// Whether the leader of the start of the observation leads in the same term.
     LeaderKept(bool),
-    /// How often something of this name happened, see [`crate::observe::name`].
+    /// How often something of this name happened, as `docs/SCENARIOS.md` lists them.
     Happened(String, Range<u64>),
     /// Who can commit: one of these; nobody if it is empty.
     Leader(Vec<NodeId>),
@@ -115,7 +115,7 @@ pub(super) fn read(
         let message = "expected something to be seen, such as `elections = 0`".to_owned();
         return Err(reader.error(span, message));
     }
-    Ok(Expectation { that: raw.that, levels, at: super::instant(at), conditions, line })
+    Ok(Expectation { that: raw.that, levels, at: instant(at), conditions, line })
 }
 
 fn of_the_run(raw: &format::Expect) -> Vec<Condition> {

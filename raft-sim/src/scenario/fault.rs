@@ -1,8 +1,12 @@
 //! The timeline's sentences: `isolate S2`, `cut S1,S2 <-> S4`, `drop append_entries S1 -> *`.
 
-use super::text::Word;
-use crate::disk::Part;
-use crate::setup::{Change, DiskProfile, Fault, Hostile, LinkProfile, MessageKind, Shape, Whom};
+use crate::plan::change::Change;
+use crate::plan::damage::Part;
+use crate::plan::fault::Fault;
+use crate::plan::kinds::{Hostile, MessageKind};
+use crate::plan::profile::{DiskProfile, LinkProfile};
+use crate::plan::topology::{Shape, Whom};
+use crate::scenario::text::Word;
 use raft_core::{Consistency, Membership, MembershipError, NodeId};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -422,8 +426,10 @@ fn expected(wanted: &str, found: &str, span: Range<usize>) -> Mistake {
 #[cfg(test)]
 mod tests {
     use super::{Beside, Mistake};
-    use crate::disk::Part;
-    use crate::setup::{Change, Fault, Hostile, MessageKind};
+    use crate::plan::change::Change;
+    use crate::plan::damage::Part;
+    use crate::plan::fault::Fault;
+    use crate::plan::kinds::{Hostile, MessageKind};
     use raft_core::{Membership, NodeId};
 
     const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];

@@ -1,6 +1,6 @@
 //! The tables and keys of a scenario file. What they mean: `docs/SCENARIOS.md`.
 
-use super::text::{LogRun, Number, Range, Text};
+use crate::scenario::text::{LogRun, Number, Range, Text};
 use raft_core::{LogPosition, NodeId, Protection, RoleKind};
 use serde::Deserialize;
 use std::collections::BTreeMap;

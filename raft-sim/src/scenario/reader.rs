@@ -1,12 +1,14 @@
 //! From the text of a scenario file to a [`Scenario`], with every mistake named at its place.
 
-use super::error::ScenarioError;
-use super::text::{LEVELS, LogRun, Range, Text, level_name};
-use super::{Scenario, Script, expect, fault, format, instant};
-use crate::choice::{Answers, Question};
-use crate::setup::{
-    ClientSetup, DiskProfile, Limits, LinkProfile, NodeSetup, Setup, SnapshotProfile,
-};
+use crate::plan::choice::{Answers, Question};
+use crate::plan::limits::Limits;
+use crate::plan::profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};
+use crate::plan::setup::{NodeSetup, Setup};
+use crate::plan::text::instant;
+use crate::scenario::error::ScenarioError;
+use crate::scenario::model::{Scenario, Script};
+use crate::scenario::text::{LEVELS, LogRun, Range, Text, level_name};
+use crate::scenario::{expect, fault, format};
 use raft_core::{ConfigError, Instant, LogPosition, Membership, NodeId, Protection, Run, Term};
 use std::time::Duration;
 use toml::Spanned;

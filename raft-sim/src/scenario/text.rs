@@ -213,6 +213,12 @@ fn digits(text: &str) -> Option<u64> {
     all_digits.then(|| text.parse().ok()).flatten()
 }
 
+/// Reads a duration as a scenario file spells it.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let wanted = || format!("expected {}", <Duration as Word>::EXPECTED);
+    <Duration as Word>::read(text).ok_or_else(wanted)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{LogRun, Range, Word};

@@ -1,12 +1,15 @@
 //! From a [`Setup`] to the text of a scenario file, which is read back as the same setup.
 
-use super::text::level_name;
-use super::{Script, instant};
-use crate::choice::{Answers, Question};
-use crate::setup::{
-    Change, ClientSetup, DiskProfile, Fault, Limits, LinkProfile, NodeSetup, Setup, Shape,
-    SnapshotProfile, Whom,
-};
+use crate::plan::change::Change;
+use crate::plan::choice::{Answers, Question};
+use crate::plan::fault::Fault;
+use crate::plan::limits::Limits;
+use crate::plan::profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};
+use crate::plan::setup::{NodeSetup, Setup};
+use crate::plan::text::instant;
+use crate::plan::topology::{Shape, Whom};
+use crate::scenario::model::Script;
+use crate::scenario::text::level_name;
 use raft_core::{Consistency, HardState, Instant, Membership, NodeId, Run};
 use std::fmt::{Arguments, Display, Write as _};
 use std::time::Duration;
@@ -33,7 +36,7 @@ pub struct Unwritable(&'static str);
 ///
 /// # Errors
 ///
-/// A setup for which the format has no words. Those of the [swarm](crate::swarm) can all be written.
+/// A setup for which the format has no words. Those that are [drawn](crate::run::draw_setup) can all be written.
 pub fn write(
     words: Words<'_>,
     setup: &Setup,
@@ -541,10 +544,13 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Unwritable, Words, write};
-    use crate::choice::{Answers, Choices, Question};
-    use crate::scenario::{Scenario, Script};
-    use crate::setup::{Change, Fault, LinkProfile, Setup};
-    use crate::swarm;
+    use crate::plan::change::Change;
+    use crate::plan::choice::{Answers, Choices, Question};
+    use crate::plan::fault::Fault;
+    use crate::plan::profile::LinkProfile;
+    use crate::plan::setup::Setup;
+    use crate::run::swarm;
+    use crate::scenario::model::{Scenario, Script};
     use raft_core::{HardState, Instant, Membership, NodeId, Run, Term};
     use std::time::Duration;
 
@@ -565,7 +571,7 @@ mod tests {
     #[test]
     fn every_drawn_setup_survives_writing_and_reading() {
         for seed in 0..2_000 {
-            let setup = swarm::draw(&mut Choices::seeded(seed));
+            let setup = swarm::draw_setup(&mut Choices::seeded(seed));
             assert_eq!(there_and_back(&setup), setup, "seed {seed}");
         }
     }
@@ -614,7 +620,7 @@ mod tests {
         assert!(refused(|setup| setup.nodes[0].id = NodeId(9)));
         assert!(refused(|setup| setup.membership = Membership::empty()));
         assert!(refused(|setup| {
-            setup.nodes.push(crate::setup::NodeSetup::new(NodeId(4)));
+            setup.nodes.push(crate::plan::setup::NodeSetup::new(NodeId(4)));
         }));
     }
 

@@ -1,8 +1,8 @@
 //! What is still to happen, in the order of its time, its rank and its number.
 
-use crate::client::{Answer, Request};
-use crate::machine::Machine;
-use crate::network::Packet;
+use crate::host::client::{Answer, Request};
+use crate::host::machine::Machine;
+use crate::host::packet::Packet;
 use raft_core::{Envelope, Input, Instant, NodeId};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -1,11 +1,11 @@
 //! What clients and nodes say to one another.
 
-use super::{Pending, World};
-use crate::checker::Happening;
-use crate::choice::Question;
-use crate::client::{Answer, Client, Request, Wish, operation_of};
-use crate::host::Arrival;
-use crate::record::{Event, Operation, Phase, Violation};
+use crate::checker::sight::Happening;
+use crate::host::client::{Answer, Client, Request, Wish, operation_of};
+use crate::host::packet::Arrival;
+use crate::plan::choice::Question;
+use crate::plan::record::{Event, Operation, Phase, Violation};
+use crate::world::{Pending, World};
 use raft_core::{Instant, NodeId, Token};
 use std::time::Duration;
 
@@ -155,9 +155,9 @@ impl World {
 
 fn client_of<'a>(
     clients: &'a mut [Client],
-    choices: &'a mut crate::choice::Choices,
+    choices: &'a mut crate::plan::choice::Choices,
     number: u64,
-) -> (&'a mut Client, &'a mut crate::choice::Choices) {
+) -> (&'a mut Client, &'a mut crate::plan::choice::Choices) {
     let nth = usize::try_from(number - 1).expect("a few clients");
     (&mut clients[nth], choices)
 }

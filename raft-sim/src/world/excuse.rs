@@ -4,10 +4,10 @@
 //! One that the core lets in after the loss excuses nothing: the core should not have let it in. Only
 //! for a moment it cannot know: who was heard within T counts as there.
 
-use super::World;
-use crate::checker::is_quorum;
-use crate::disk::Damage;
-use crate::host::Host;
+use crate::checker::sight::is_quorum;
+use crate::plan::damage::Damage;
+use crate::world::World;
+use crate::world::host::Host;
 use raft_core::{Instant, Membership, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -1,11 +1,14 @@
 //! The fault timeline.
 
-use super::{Cause, Pending, World};
-use crate::client::{Request, token};
-use crate::host::{Arrival, Host};
-use crate::log::Command;
-use crate::record::{Event, Operation, Phase, Violation};
-use crate::setup::{Change, Fault};
+use crate::host::client::{Request, token};
+use crate::host::log::Command;
+use crate::host::packet::Arrival;
+use crate::plan::change::Change;
+use crate::plan::fault::Fault;
+use crate::plan::record::{Event, Operation, Phase, Violation};
+use crate::world::excuse::Cause;
+use crate::world::host::Host;
+use crate::world::{Pending, World};
 use raft_core::{Input, NodeId, Token};
 
 impl World {

@@ -6,15 +6,14 @@
 //! implementation. So what is invented here is only what a node can know for invented: it must be
 //! refused, and change nothing but the clock. A message whose bits were flipped on the way is found by
 //! the checksum of the transport, and is as good as lost. Lies of every other kind are for
-//! [`fuzz::one_node`](crate::fuzz::one_node), which asks for less: no panic, no broken invariant, no
+//! [`fuzz_one_node`](crate::run::fuzz_one_node), which asks for less: no panic, no broken invariant, no
 //! refusal that changes something.
 
-use super::World;
-use crate::choice::{Question, RollingHash};
-use crate::host::{Arrival, Payload};
-use crate::network::Packet;
-use crate::record::Violation;
-use crate::setup::Hostile;
+use crate::host::packet::{Arrival, Packet, Payload};
+use crate::plan::choice::{Question, RollingHash};
+use crate::plan::kinds::Hostile;
+use crate::plan::record::Violation;
+use crate::world::World;
 use raft_core::types::LIMIT;
 use raft_core::{
     Action, AppendEntries, AppendEntriesResponse, AppendOutcome, Entries, Envelope, Input,

@@ -1,9 +1,9 @@
 //! What comes to a node: it is stepped at once, or lies in the host's inbox.
 
-use super::{Pending, World};
-use crate::choice::Question;
-use crate::host::Arrival;
-use crate::record::Violation;
+use crate::host::packet::Arrival;
+use crate::plan::choice::Question;
+use crate::plan::record::Violation;
+use crate::world::{Pending, World};
 use raft_core::{Instant, NodeId};
 
 impl World {

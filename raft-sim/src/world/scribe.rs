@@ -1,6 +1,6 @@
 //! Writes down what happens, if anybody listens.
 
-use crate::record::{Event, NodeState, Record, Sink};
+use crate::plan::record::{Event, NodeState, Record, Sink};
 use raft_core::{Instant, NodeId};
 
 #[derive(Clone, Default, Debug)]

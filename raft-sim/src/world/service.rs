@@ -1,10 +1,10 @@
 //! Whether the cluster serves: whether there is a leader that can commit.
 
-use super::World;
-use crate::checker::is_quorum;
-use crate::client::Client;
-use crate::host::Host;
-use crate::record::{Event, Sink, Violation};
+use crate::checker::sight::is_quorum;
+use crate::host::client::Client;
+use crate::plan::record::{Event, Sink, Violation};
+use crate::world::World;
+use crate::world::host::Host;
 use raft_core::{NodeId, RoleKind, Term};
 
 /// Whether somebody serves, and if nobody does, whether anybody could.
@@ -197,9 +197,12 @@ fn works(host: &Host) -> bool {
 #[cfg(test)]
 mod tests {
     use super::Service;
-    use crate::record::Nobody;
-    use crate::setup::{ClientSetup, Fault};
-    use crate::{Choices, Setup, World};
+    use crate::plan::choice::Choices;
+    use crate::plan::fault::Fault;
+    use crate::plan::profile::ClientSetup;
+    use crate::plan::record::Nobody;
+    use crate::plan::setup::Setup;
+    use crate::world::World;
     use raft_core::{Instant, NodeId};
     use std::time::Duration;
 

@@ -1,12 +1,12 @@
 //! Snapshots: taken, sent, and installed.
 
-use super::{Pending, World};
-use crate::choice::Question;
-use crate::disk::{Job, Report};
-use crate::host::{Arrival, Payload};
-use crate::log::Log;
-use crate::machine::Image;
-use crate::record::{Event, Violation};
+use crate::host::disk::{Job, Report};
+use crate::host::log::Log;
+use crate::host::machine::Image;
+use crate::host::packet::{Arrival, Payload};
+use crate::plan::choice::Question;
+use crate::plan::record::{Event, Violation};
+use crate::world::{Pending, World};
 use raft_core::{
     Envelope, Input, InstallSnapshot, LogPosition, Message, NodeId, Outcome, Snapshot, Term,
 };
@@ -176,16 +176,19 @@ impl World {
             let value = question.and_then(|question| process.machine.read(question));
             let position = process.log.position(applied).expect("what is applied is held");
             self.exercised.reads_served += 1;
-            self.reply(token, crate::client::Answer::Applied { value, position });
+            self.reply(token, crate::host::client::Answer::Applied { value, position });
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::record::Nobody;
-    use crate::setup::{ClientSetup, Fault};
-    use crate::{Choices, Setup, World};
+    use crate::plan::choice::Choices;
+    use crate::plan::fault::Fault;
+    use crate::plan::profile::ClientSetup;
+    use crate::plan::record::Nobody;
+    use crate::plan::setup::Setup;
+    use crate::world::World;
     use raft_core::{Instant, NodeId};
 
     #[test]

@@ -1,14 +1,15 @@
 //! One step of one node: the core is told, and the host carries out what it answers, in its order.
 
-use super::{Pending, World};
-use crate::checker::Happening;
-use crate::choice::Question;
-use crate::client::Answer;
-use crate::disk::{DiskWrite, Job};
-use crate::host::{Arrival, Payload, Process};
-use crate::log::{Entry, Log};
-use crate::narrate::Step;
-use crate::record::{Event, Violation};
+use crate::checker::sight::Happening;
+use crate::host::client::Answer;
+use crate::host::disk::{DiskWrite, Job};
+use crate::host::log::{Entry, Log};
+use crate::host::packet::{Arrival, Payload};
+use crate::plan::choice::Question;
+use crate::plan::record::{Event, Violation};
+use crate::world::host::Process;
+use crate::world::narrate::Step;
+use crate::world::{Pending, World};
 use raft_core::payload::bind;
 use raft_core::{
     Action, Envelope, Fate, Input, LogIndex, LogPosition, LogWrite, NodeId, PayloadError,

@@ -1,10 +1,10 @@
 //! What the checkers are shown, and what they say.
 
-use super::World;
-use crate::checker::{Cluster, Happening, Sight, View};
-use crate::host::Host;
-use crate::linearizability::{Doubt, History};
-use crate::record::Violation;
+use crate::checker::history::seen::{Doubt, History};
+use crate::checker::sight::{Cluster, Happening, Sight, View};
+use crate::plan::record::Violation;
+use crate::world::World;
+use crate::world::host::Host;
 use raft_core::{Instant, NodeId};
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! What is about to happen, in a few words: for comparing two runs, event by event.
 
-use super::{Pending, World};
+use crate::world::{Pending, World};
 use raft_core::{Envelope, Input, Instant};
 use std::fmt;
 

@@ -1,10 +1,10 @@
 //! The properties word by word: of an event, against everything that was before it. Slow, without
 //! memory of their own, and without a line of the checkers'.
 
-use super::history::{Seen, What};
 use crate::checker::fixture::TestNode;
-use crate::log::{Command, Entry, Log};
-use crate::record::{Operation, Phase};
+use crate::checker::twins::history::{Seen, What};
+use crate::host::log::{Command, Entry, Log};
+use crate::plan::record::{Operation, Phase};
 use raft_core::payload::Content;
 use raft_core::{
     Action, Envelope, Fate, LogIndex, LogPosition, Membership, Message, NodeId, RoleKind, Status,

@@ -1,10 +1,10 @@
 //! A run as data that can be kept, changed and shown again.
 
 use crate::checker::fixture::{TestNode, entry};
-use crate::checker::{Checker, Cluster, Happening, Sight, View};
-use crate::choice::{Choices, Question};
-use crate::machine::Machine;
-use crate::record::{Operation, Phase};
+use crate::checker::sight::{Checker, Cluster, Happening, Sight, View};
+use crate::host::machine::Machine;
+use crate::plan::choice::{Choices, Question};
+use crate::plan::record::{Operation, Phase};
 use raft_core::{
     Action, AppendOutcome, Envelope, Fate, Instant, LogIndex, LogPosition, Membership, Message,
     NodeId, RequestVoteResponse, RoleKind, Status, Term, Token, Verdict,

@@ -1,8 +1,8 @@
 //! The properties of what nodes say and promise, word by word.
 
-use super::definitions::{majority, stands_on, step, term_at};
-use super::history::{Seen, What};
 use crate::checker::fixture::TestNode;
+use crate::checker::twins::definitions::{majority, stands_on, step, term_at};
+use crate::checker::twins::history::{Seen, What};
 use raft_core::{
     Action, AppendOutcome, Envelope, LogIndex, Message, NodeId, PeerPhase, RoleKind, Term, Token,
     Verdict,

@@ -1,8 +1,8 @@
 //! The properties of state machines, snapshots and memberships, word by word.
 
-use super::definitions::{applied_log, entries, written};
-use super::history::{Seen, What};
-use crate::machine::Machine;
+use crate::checker::twins::definitions::{applied_log, entries, written};
+use crate::checker::twins::history::{Seen, What};
+use crate::host::machine::Machine;
 use raft_core::payload::Content;
 use raft_core::{LogIndex, LogPosition, Membership, RoleKind};
 

@@ -1,0 +1,225 @@
+//! What a run has seen of what can happen. A sweep that never exercised what it claims to test, fails.
+
+use crate::plan::record::DropReason;
+use raft_core::{AppendOutcome, Message, Verdict};
+
+macro_rules! exercised {
+    ($($(#[$doc:meta])* $field:ident,)*) => {
+        /// How often things happened in a run, or in several.
+        #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug, serde::Serialize)]
+        pub struct Exercised {
+            $($(#[$doc])* pub $field: u64,)*
+        }
+
+        impl Exercised {
+            /// Each count with its name.
+            pub fn counts(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($field), self.$field),)*]
+            }
+
+            /// Takes in what another run has seen. The highest term and index are added up, too:
+            /// of several runs only whether they are zero means something.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$field += other.$field;)*
+            }
+        }
+    };
+}
+
+exercised! {
+    /// Pre-votes started.
+    pre_votes,
+    /// Elections started.
+    elections,
+    /// Elections won.
+    leaders,
+    /// Leaders that stopped leading without a crash.
+    abdications,
+    /// Votes given.
+    votes_granted,
+    /// Votes and pre-votes refused because a leader was heard.
+    refused_for_leader,
+    /// Votes and pre-votes refused because the log was older.
+    refused_for_log,
+    /// Votes refused because another had it already.
+    refused_for_vote,
+    /// Pre-votes refused because the disk of the node that was asked hung.
+    refused_for_disk,
+    /// Appends refused because the log did not match.
+    mismatches,
+    /// Writes that dropped entries.
+    truncations,
+    /// Entries applied, on all nodes.
+    applied,
+    /// Inputs ignored.
+    ignored,
+    /// Commands that a client gave to another node before the first had answered.
+    asked_again,
+    /// Commands that came to a state machine again.
+    repeated,
+    /// Proposals refused.
+    rejections,
+    /// Positions that a node said were lost.
+    fates_lost,
+    /// Processes that ended, in the middle of a step or not.
+    crashes,
+    /// Those among them that ended in the middle of a step.
+    crashes_in_step,
+    /// Crashes that lost writes.
+    lost_writes,
+    /// Crashes that a write survived that was not reported.
+    surviving_writes,
+    /// Crashes that left a write in part.
+    torn_writes,
+    /// Crashes that left a record in part, which the host cut off when it started again.
+    torn_records,
+    /// Writes that failed because a disk was full; the process ends with it.
+    writes_failed,
+    /// Snapshots of a host's own that failed for that reason.
+    snapshots_failed,
+    /// Records damaged on a disk.
+    damages,
+    /// Starts that a host refused, because its disk was damaged or gone.
+    damaged_starts,
+    /// Runs that ended with links that had been cut for long, and with a leader.
+    settled_serving,
+    /// Those that ended so and without one, as nobody could win.
+    settled_without,
+    /// Processes started again.
+    restarts,
+    /// Messages lost.
+    drops,
+    /// Those among them on a link that was cut.
+    drops_cut,
+    /// Those among them whose kind the link lost.
+    drops_kind,
+    /// Those among them whose commands were gone when they were to be read.
+    payloads_gone,
+    /// Changes of who reaches whom, by a shape.
+    shapes,
+    /// Links that began to flap.
+    flaps,
+    /// Messages sent twice by the network.
+    duplicates,
+    /// Messages of any time before that were given to their receiver again.
+    replayed,
+    /// Messages given to another node than they were sent to.
+    misrouted,
+    /// Answers given in the name of a node that does not exist.
+    strangers,
+    /// Messages that cannot be.
+    malformed,
+    /// Proposals refused because too many entries waited for their commit.
+    too_many_uncommitted,
+    /// Reads refused because too many waited.
+    too_many_reads,
+    /// Logs that were cut at their start, because a snapshot covers it.
+    compactions,
+    /// Snapshots sent.
+    snapshots_sent,
+    /// Snapshots installed.
+    installs,
+    /// Installations that failed.
+    installs_failed,
+    /// Reads served without the log.
+    reads_served,
+    /// Reads refused.
+    reads_refused,
+    /// Changes of the membership that were taken.
+    membership_changes,
+    /// Transfers after which another led.
+    transfers_done,
+    /// Transfers that came to nothing.
+    transfers_failed,
+    /// Steps of several inputs.
+    batches,
+    /// Clients' operations that returned.
+    operations_done,
+    /// Clients' operations of which nobody knows what became of them.
+    operations_unknown,
+    /// Clients' operations that certainly had no effect.
+    operations_failed,
+    /// The highest term of any node.
+    highest_term,
+    /// The highest commit index of any node.
+    highest_commit,
+    /// Messages that the checker `output_gating` judged.
+    output_gating,
+    /// Terms, votes and promises that `term_and_vote` judged.
+    term_and_vote,
+    /// Leaders of a term that `election_safety` judged.
+    election_safety,
+    /// Votes that `promise` judged while their voter had promised a lease.
+    promise,
+    /// New terms, and candidates who had asked before, that `no_disruption` judged.
+    no_disruption,
+    /// Writes of leaders that `leader_append_only` judged.
+    leader_append_only,
+    /// Entries of a position that was known before that `log_matching` compared.
+    log_matching,
+    /// Commits that `commit_quorum` judged.
+    commit_quorum,
+    /// Pairs of a leader and a commit of an earlier term that `leader_completeness` judged.
+    leader_completeness,
+    /// Entries that another had applied before that `state_machine_safety` compared.
+    state_machine_safety,
+    /// Fates that `fate` judged.
+    fate,
+    /// State machines and snapshots that `snapshot_coherence` compared.
+    snapshot_coherence,
+    /// State machines that `exactly_once` judged.
+    exactly_once,
+    /// Memberships with one before them that `membership_coherence` judged.
+    membership_coherence,
+    /// Pairs of leaders of different terms that `lease_disjointness` judged.
+    lease_disjointness,
+    /// Requests whose end `requests_end` has seen.
+    requests_end,
+    /// Messages with entries that `bounds` judged.
+    bounds,
+    /// Operations that `linearizability` judged.
+    linearizability,
+}
+
+impl Exercised {
+    pub(crate) fn send(&mut self, message: &Message) {
+        match message {
+            Message::PreVoteResponse(m) => self.verdict(m.verdict),
+            Message::RequestVoteResponse(m) => {
+                self.votes_granted += u64::from(m.verdict == Verdict::Granted);
+                self.verdict(m.verdict);
+            }
+            Message::AppendEntriesResponse(m) => {
+                let mismatched = matches!(m.outcome, AppendOutcome::Mismatched { .. });
+                self.mismatches += u64::from(mismatched);
+            }
+            Message::PreVote(_)
+            | Message::RequestVote(_)
+            | Message::AppendEntries(_)
+            | Message::InstallSnapshot(_)
+            | Message::TimeoutNow
+            | Message::ReadIndex(_)
+            | Message::ReadIndexResponse(_) => {}
+        }
+    }
+
+    pub(crate) fn dropped(&mut self, reason: DropReason) {
+        self.drops += 1;
+        match reason {
+            DropReason::Cut => self.drops_cut += 1,
+            DropReason::Kind => self.drops_kind += 1,
+            DropReason::PayloadGone => self.payloads_gone += 1,
+            DropReason::Loss | DropReason::Down => {}
+        }
+    }
+
+    fn verdict(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::LeaderAlive => self.refused_for_leader += 1,
+            Verdict::StaleLog => self.refused_for_log += 1,
+            Verdict::AlreadyVoted => self.refused_for_vote += 1,
+            Verdict::DiskHangs => self.refused_for_disk += 1,
+            Verdict::Granted | Verdict::StaleTerm => {}
+        }
+    }
+}

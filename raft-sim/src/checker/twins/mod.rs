@@ -1,0 +1,114 @@
+//! Every checker that remembers anything, against the property word by word: over runs as they were,
+//! and over runs in which something was changed, both must object to the same event first.
+
+mod definitions;
+mod history;
+mod messages;
+mod states;
+
+use crate::checker::sight::{Checker, Sight};
+use crate::checker::twins::definitions::Definition;
+use crate::checker::twins::history::{History, Seen, spoil};
+use crate::plan::choice::{Choices, Question};
+use crate::plan::record::Nobody;
+use crate::run::swarm;
+use crate::world::World;
+use std::time::Duration;
+
+/// Keeps what the checkers are shown, if it is to.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Recorder {
+    limit: usize,
+    history: History,
+}
+
+impl Recorder {
+    pub(super) fn take(&mut self, sight: &Sight<'_>) {
+        if self.history.len() < self.limit {
+            let seen = Seen::of(sight, self.history.last());
+            self.history.push(seen);
+        }
+    }
+}
+
+/// The beginning of a drawn run.
+fn recorded(seed: u64, limit: usize) -> History {
+    let mut choices = Choices::seeded(seed);
+    let mut setup = swarm::draw_setup(&mut choices);
+    setup.duration = Duration::from_secs(6);
+    let mut world = World::new(&setup, choices).expect("a drawn setup makes sense");
+    world.checkers().recorder.limit = limit;
+    let _ = world.run(&mut Nobody);
+    std::mem::take(&mut world.checkers().recorder.history)
+}
+
+/// The first event to which a checker objects.
+fn fast(checker: &mut dyn Checker, history: &[Seen]) -> Option<usize> {
+    history.iter().position(|seen| seen.show(checker).is_err())
+}
+
+/// The first event of which the property does not hold, looked for as far as `end`.
+fn slow(holds: Definition, history: &[Seen], end: usize) -> Option<usize> {
+    (0..history.len().min(end)).find(|nth| !holds(&history[..*nth], &history[*nth]))
+}
+
+/// Runs both over many histories.
+#[track_caller]
+fn agree<C: Checker + Default>(name: &str, holds: Definition, least_bad: u64) {
+    let (mut good, mut bad) = (0, 0);
+    for seed in 0..14 {
+        let clean = recorded(seed, 350);
+        assert_eq!(fast(&mut C::default(), &clean), None, "{name}: seed {seed} is clean");
+        assert_eq!(slow(holds, &clean, clean.len()), None, "{name}: seed {seed} is clean");
+        for nth in 0..30 {
+            let mut choices = Choices::seeded(seed << 32 | nth);
+            let mut spoilt = clean.clone();
+            for _ in 0..=choices.below(Question::Setup, 3) {
+                spoil(&mut spoilt, &mut choices);
+            }
+            let found = fast(&mut C::default(), &spoilt);
+            let end = found.map_or(spoilt.len(), |at| at + 1);
+            let expected = slow(holds, &spoilt, end);
+            assert_eq!(found, expected, "{name}: seed {seed}, change {nth}: {}", {
+                let at = found.unwrap_or(usize::MAX).min(expected.unwrap_or(usize::MAX));
+                let mut checker = C::default();
+                let said = spoilt.iter().map(|seen| seen.show(&mut checker)).find(Result::is_err);
+                let status = spoilt[at].status();
+                format!("{said:?}\n{:?} of {:?}\n{status:?}", spoilt[at].what, spoilt[at].id)
+            });
+            *(if found.is_some() { &mut bad } else { &mut good }) += 1;
+        }
+    }
+    println!("{name}: {good} good and {bad} bad histories");
+    assert!(good > 50 && bad >= least_bad, "{name}: {good} good and {bad} bad histories");
+}
+
+macro_rules! twins {
+    ($($name:ident: $checker:ident, $twin:ident, $least_bad:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            agree::<super::$name::$checker>(stringify!($name), $twin::$name, $least_bad);
+        })*
+    };
+}
+
+twins! {
+    election_safety: ElectionSafety, definitions, 20;
+    leader_append_only: LeaderAppendOnly, definitions, 2;
+    log_matching: LogMatching, definitions, 10;
+    commit_quorum: CommitQuorum, definitions, 20;
+    leader_completeness: LeaderCompleteness, definitions, 10;
+    state_machine_safety: StateMachineSafety, definitions, 20;
+    term_and_vote: TermAndVote, definitions, 20;
+    lease_disjointness: LeaseDisjointness, messages, 3;
+    fate: FateChecker, definitions, 3;
+    exactly_once: ExactlyOnce, definitions, 5;
+    no_disruption: NoDisruption, messages, 3;
+    linearizability: Linearizability, definitions, 3;
+    requests_end: RequestsEnd, messages, 20;
+    bounds: Bounds, messages, 5;
+    promise: Promise, messages, 3;
+    output_gating: OutputGating, messages, 20;
+    snapshot_coherence: SnapshotCoherence, states, 3;
+    membership_coherence: MembershipCoherence, states, 3;
+}

@@ -1,0 +1,29 @@
+//! What is to be done, as data: a setup with its profiles, what is done to the cluster and when, what
+//! chance decides, and what is recorded of it.
+
+pub(crate) mod change;
+pub(crate) mod choice;
+pub(crate) mod damage;
+pub(crate) mod fault;
+pub(crate) mod kinds;
+pub(crate) mod limits;
+pub(crate) mod profile;
+pub(crate) mod record;
+pub(crate) mod setup;
+pub(crate) mod text;
+pub(crate) mod topology;
+
+pub use change::Change;
+pub use choice::{Answers, Choice, Choices, RollingHash};
+pub use damage::{Damage, Part};
+pub use fault::Fault;
+pub use kinds::{Hostile, MessageKind};
+pub use limits::Limits;
+pub use profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};
+pub use record::{
+    DropReason, EntryKind, Event, Lost, Nobody, NodeState, Operation, Phase, Record, Sink,
+    Violation,
+};
+pub use setup::{NodeSetup, Setup, SetupError};
+
+pub use topology::{Shape, Whom};

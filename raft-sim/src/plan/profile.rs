@@ -1,0 +1,129 @@
+//! How links, disks, snapshots and clients behave.
+
+use raft_core::{Instant, NodeId};
+use std::time::Duration;
+
+/// How a directed link treats messages. A delay is drawn anew for each copy, so messages overtake
+/// one another where the range allows it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LinkProfile {
+    /// The shortest delay.
+    pub min_delay: Duration,
+    /// The longest delay, not below the shortest.
+    pub max_delay: Duration,
+    /// How many of a million messages are lost.
+    pub loss_ppm: u32,
+    /// How many of a million messages arrive twice.
+    pub duplicate_ppm: u32,
+}
+
+impl Default for LinkProfile {
+    fn default() -> Self {
+        Self {
+            min_delay: Duration::from_millis(1),
+            max_delay: Duration::from_millis(5),
+            loss_ppm: 0,
+            duplicate_ppm: 0,
+        }
+    }
+}
+
+/// How long a disk takes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct DiskProfile {
+    /// The shortest time from a write to its completion.
+    pub min_latency: Duration,
+    /// The longest time from a write to its completion, where no earlier write holds it up.
+    pub max_latency: Duration,
+}
+
+impl Default for DiskProfile {
+    fn default() -> Self {
+        Self { min_latency: Duration::from_millis(1), max_latency: Duration::from_millis(3) }
+    }
+}
+
+/// When snapshots are taken, and how they travel.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct SnapshotProfile {
+    /// A host takes one after so many applied entries; 0 for never.
+    pub every: u64,
+    /// How long one is on its way at least, besides the delay of its link.
+    pub delay: Duration,
+    /// How many of a million installations fail. If not 0, what became of a snapshot that was sent is
+    /// sometimes reported late, or never.
+    pub failure_ppm: u32,
+    /// From then on none fails, and each report comes.
+    pub failures_until: Instant,
+    /// [`Config::snapshot_timeout`](raft_core::Config::snapshot_timeout); 60 T if it is not given.
+    pub timeout: Option<Duration>,
+}
+
+impl SnapshotProfile {
+    /// How many of a million installations fail that begin now.
+    pub fn failing(&self, now: Instant) -> u32 {
+        if now < self.failures_until { self.failure_ppm } else { 0 }
+    }
+}
+
+impl Default for SnapshotProfile {
+    fn default() -> Self {
+        Self {
+            every: 0,
+            delay: Duration::from_millis(20),
+            failure_ppm: 0,
+            failures_until: Instant::MAX,
+            timeout: None,
+        }
+    }
+}
+
+/// One client: it does one operation at a time, and thinks in between.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ClientSetup {
+    /// The shortest pause after an operation.
+    pub min_think: Duration,
+    /// The longest pause after an operation.
+    pub max_think: Duration,
+    /// How many of a hundred operations are writes; the others read.
+    pub write_percent: u32,
+    /// How many of a hundred reads go to any node, without the log.
+    pub query_percent: u32,
+    /// Whether half of these are lease reads.
+    pub leases: bool,
+    /// How many keys it uses, or how many commands and questions of a state machine that is not the
+    /// simulator's own; at least 1.
+    pub keys: u64,
+    /// Whether it speaks to such a state machine:
+    /// [`Operation::Apply`](crate::plan::record::Operation::Apply) instead of writes and reads.
+    pub own: bool,
+    /// The node that it always asks, whoever leads; `None` if it looks for the leader.
+    pub home: Option<NodeId>,
+    /// How long it waits until it gives the same command to another node; `None` if it never does.
+    pub ask_again: Option<Duration>,
+    /// How long it waits for an answer before it gives the operation up, with an unknown outcome.
+    pub patience: Duration,
+    /// When it begins.
+    pub start: Instant,
+    /// When it begins no further operation.
+    pub stop: Instant,
+}
+
+impl Default for ClientSetup {
+    fn default() -> Self {
+        Self {
+            min_think: Duration::from_millis(20),
+            max_think: Duration::from_millis(60),
+            write_percent: 50,
+            query_percent: 0,
+            leases: false,
+            keys: 3,
+            own: false,
+            home: None,
+            ask_again: None,
+            patience: Duration::from_secs(2),
+            start: Instant::ZERO,
+            stop: Instant::MAX,
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Runs of a world, for whoever wants them: drawn by a seed, played from a scenario, replayed from a
+//! tape, swept over many seeds, made smaller, fuzzed.
+
+pub(crate) mod fuzz;
+pub(crate) mod measure;
+pub(crate) mod observe;
+pub(crate) mod panics;
+pub(crate) mod play;
+pub(crate) mod shrink;
+pub(crate) mod swarm;
+pub(crate) mod sweep;
+pub(crate) mod tape;
+pub(crate) mod trial;
+
+pub use fuzz::{fuzz_cluster, fuzz_one_node, fuzz_reached};
+pub use measure::{Measured, Sample, measure};
+pub use observe::{Figures, Observer, Office};
+pub use play::{Check, Played, play, play_rotations};
+pub use shrink::{Case, ShrinkError, Shrunk, Size, script, shrink, sizes};
+pub use swarm::{CALM_TIMEOUTS, STORM, draw_setup, run_drawn, run_replicating, run_storm};
+pub use sweep::{
+    Count, ENOUGH, MergeError, Seeds, Shard, Stopped, SweepFailure, SweepPlan, SweepReport,
+    SweepVerdict, build_id, merge, run_seed, sweep,
+};
+pub use tape::{Tape, TapeError};
+pub use trial::{Ended, Trial, same_failure};

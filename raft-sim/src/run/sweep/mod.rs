@@ -1,0 +1,210 @@
+//! Sweeps: the drawn runs of many seeds, on several threads, as one report.
+//!
+//! What a report says of a range of seeds does not depend on how many threads there were, nor on which
+//! was faster: results are taken in the order of the seeds, and what lies behind the failure at which
+//! a sweep stops is dropped.
+
+pub(crate) mod report;
+
+pub use report::{
+    Count, ENOUGH, MergeError, Seeds, Shard, Stopped, SweepFailure, SweepReport, SweepVerdict,
+    merge,
+};
+
+use crate::plan::choice::{Choices, RollingHash};
+use crate::plan::record::Nobody;
+use crate::run::trial::Trial;
+use crate::world::Outcome;
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+/// What is to be run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SweepPlan {
+    /// The seeds.
+    pub seeds: Seeds,
+    /// How many threads.
+    pub jobs: NonZeroUsize,
+    /// After how many failures to stop.
+    pub most_failures: usize,
+}
+
+/// How often a sweep that waits for its threads asks whether it is to stop.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Runs a plan. `ask` sees the report as it grows, at least each twenty times a second, and says if it is to stop.
+///
+/// The tape of a failure is not kept: [`Choices::recorded`] makes it again.
+pub fn sweep(plan: SweepPlan, ask: impl FnMut(&SweepReport) -> Option<Stopped>) -> SweepReport {
+    sweep_with(plan, run_seed, ask)
+}
+
+/// The same with another run for each seed.
+fn sweep_with(
+    plan: SweepPlan,
+    run: impl Fn(u64) -> Outcome + Sync,
+    mut ask: impl FnMut(&SweepReport) -> Option<Stopped>,
+) -> SweepReport {
+    let report = SweepReport::new(build_id(), plan.seeds);
+    let next = AtomicU64::new(plan.seeds.first);
+    let halt = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let (give, take) = channel();
+        for _ in 0..plan.jobs.get() {
+            let (give, run) = (give.clone(), &run);
+            let (next, halt) = (&next, &halt);
+            scope.spawn(move || work(next, plan.seeds.end, halt, run, &give));
+        }
+        drop(give);
+        collect(report, plan.most_failures, &take, &halt, &mut ask)
+    })
+}
+
+/// The drawn run of one seed.
+pub fn run_seed(seed: u64) -> Outcome {
+    let ended = Trial::drawn(Choices::seeded(seed)).run(&mut Nobody);
+    ended.expect("a drawn setup makes sense").outcome
+}
+
+fn work(
+    next: &AtomicU64,
+    end: u64,
+    halt: &AtomicBool,
+    run: impl Fn(u64) -> Outcome,
+    give: &Sender<(u64, Outcome)>,
+) {
+    while !halt.load(Ordering::Relaxed) {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= end || give.send((seed, run(seed))).is_err() {
+            return;
+        }
+    }
+}
+
+/// Takes what the threads have found in the order of the seeds.
+fn collect(
+    mut report: SweepReport,
+    most_failures: usize,
+    take: &Receiver<(u64, Outcome)>,
+    halt: &AtomicBool,
+    ask: &mut impl FnMut(&SweepReport) -> Option<Stopped>,
+) -> SweepReport {
+    let mut early = BTreeMap::new();
+    loop {
+        match take.recv_timeout(TICK) {
+            Ok((seed, outcome)) => {
+                early.insert(seed, outcome);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return report,
+        }
+        while report.failures.len() < most_failures
+            && let Some(outcome) = early.remove(&report.seeds.end)
+        {
+            report.take(&outcome);
+        }
+        let full = report.failures.len() >= most_failures;
+        let stop = full.then_some(Stopped::Failures);
+        // Whoever has asked to stop is not asked again: what is under way is still taken.
+        if !halt.load(Ordering::Relaxed)
+            && let Some(why) = stop.or_else(|| ask(&report))
+        {
+            report.stopped = Some(why);
+            halt.store(true, Ordering::Relaxed);
+        }
+        if full {
+            return report;
+        }
+    }
+}
+
+/// What this build of core and simulator is: its version, and how it behaves on a few seeds. Builds
+/// that differ in speed only, such as debug and release, are the same.
+pub fn build_id() -> String {
+    let mut hash = RollingHash::new();
+    for seed in 0..4 {
+        hash.take(&run_seed(seed).hash);
+    }
+    format!("{} {:016x}", env!("CARGO_PKG_VERSION"), hash.value())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SweepPlan, sweep, sweep_with};
+    use crate::checker::coverage::Exercised;
+    use crate::plan::record::Violation;
+    use crate::run::sweep::report::{Seeds, Stopped, SweepReport};
+    use crate::world::{Cause, Outcome};
+    use raft_core::Instant;
+    use std::num::NonZeroUsize;
+    use std::thread;
+    use std::time::Duration;
+
+    fn plan(first: u64, end: u64, jobs: usize) -> SweepPlan {
+        let jobs = NonZeroUsize::new(jobs).expect("not zero");
+        SweepPlan { seeds: Seeds { first, end }, jobs, most_failures: 3 }
+    }
+
+    /// Every tenth run fails, and some take longer than others.
+    fn fake(seed: u64) -> Outcome {
+        thread::sleep(Duration::from_micros((seed * 7919) % 400));
+        let violation = |checker| Violation {
+            checker,
+            sentence: format!("of {seed}"),
+            time: Instant::from_nanos(seed),
+            event: 1,
+            seq: None,
+        };
+        let fails = seed % 10 == 9;
+        Outcome {
+            verdict: if fails { Err(violation("fake")) } else { Ok(()) },
+            hash: seed,
+            events: seed,
+            time: Instant::from_nanos(seed * 1_000),
+            exercised: Exercised { leaders: seed % 2, ..Exercised::default() },
+            excused: (seed % 20 == 4).then_some(Cause::Destroyed),
+        }
+    }
+
+    fn faked(first: u64, end: u64, jobs: usize) -> SweepReport {
+        sweep_with(plan(first, end, jobs), fake, |_| None)
+    }
+
+    #[test]
+    fn a_report_does_not_depend_on_the_number_of_threads() {
+        let one = faked(0, 200, 1);
+        assert_eq!(one.failures.iter().map(|f| f.seed).collect::<Vec<_>>(), [9, 19, 29]);
+        assert_eq!((one.seeds.end, one.stopped), (30, Some(Stopped::Failures)));
+        for _ in 0..5 {
+            assert_eq!(faked(0, 200, 4), one);
+        }
+        let real = sweep(plan(0, 12, 1), |_| None);
+        assert_eq!(sweep(plan(0, 12, 3), |_| None), real);
+        assert_eq!((real.seeds.end, real.stopped, real.failures.len()), (12, None, 0));
+    }
+
+    #[test]
+    fn whoever_stops_a_sweep_gets_a_range_without_holes() {
+        let runs = |report: &SweepReport| report.seeds.end - report.seeds.first;
+        let stop = |report: &SweepReport| (runs(report) >= 2).then_some(Stopped::Interrupted);
+        let report = sweep_with(plan(100, u64::MAX, 3), |seed| fake(seed / 10 * 10), stop);
+        assert_eq!(report.stopped, Some(Stopped::Interrupted));
+        // How many more the threads had begun is theirs.
+        assert!(runs(&report) >= 2, "{:?}", report.seeds);
+        let mut again = SweepReport::new(report.build.clone(), Seeds { first: 100, end: u64::MAX });
+        (100..report.seeds.end).for_each(|seed| again.take(&fake(seed / 10 * 10)));
+        again.stopped = report.stopped;
+        assert_eq!(report, again);
+    }
+
+    #[test]
+    fn the_digest_depends_on_every_run() {
+        let digest = |first, end| faked(first, end, 2).digest;
+        assert_ne!(digest(0, 8), digest(0, 9));
+        assert_ne!(digest(0, 8), digest(1, 9));
+    }
+}

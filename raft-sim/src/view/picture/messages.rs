@@ -1,0 +1,146 @@
+//! Which sending belongs to which arrival: records name messages by what they say, not by a number.
+
+use crate::plan::record::{DropReason, Event, Record};
+use crate::view::picture::rows::{Class, Fate, Message};
+use raft_core::{AppendOutcome, Envelope, LogIndex, NodeId, Term};
+use std::collections::BTreeMap;
+
+/// A directed link.
+type Link = (NodeId, NodeId);
+/// A row, and what it says.
+type OnWay<'a> = (usize, Option<&'a Envelope>);
+
+/// Pairs in the order of the records. Where two messages on one link say the same, the earlier
+/// arrival is taken for that of the earlier one.
+#[derive(Default)]
+pub(super) struct Messages<'a> {
+    rows: Vec<Message>,
+    /// What is on its way. A snapshot that a host was asked for has no envelope until it leaves.
+    on_way: BTreeMap<Link, Vec<OnWay<'a>>>,
+    /// Up to where each link has acknowledged in which term.
+    acknowledged: BTreeMap<Link, (Term, LogIndex)>,
+}
+
+impl<'a> Messages<'a> {
+    /// Sees the `nth` record; the message that it is about, if it is about one.
+    pub(super) fn see(&mut self, nth: usize, record: &'a Record) -> Option<usize> {
+        match &record.event {
+            Event::Send { message, .. } => Some(self.leaves(nth, message)),
+            Event::SnapshotAsked { to, .. } => {
+                let (from, term) = (record.node?, record.state?.term);
+                let kind = "install_snapshot";
+                let row = Message::new(from, *to, kind, Class::Snapshot, term, Some(nth));
+                Some(self.add(row, None))
+            }
+            Event::Duplicate { message } => {
+                let first = self.find(message)?;
+                let row = Message { is_copy: true, ..self.rows[first].clone() };
+                self.add(row, Some(message));
+                Some(first)
+            }
+            Event::Recv { message } => Some(self.arrives(nth, record, message, Fate::Received)),
+            Event::Ignored { message: Some(message), .. } => {
+                Some(self.arrives(nth, record, message, Fate::Ignored))
+            }
+            Event::Drop { message, reason } => {
+                let fate = match reason {
+                    DropReason::Cut => Fate::Cut,
+                    DropReason::Kind => Fate::Kind,
+                    DropReason::Loss => Fate::Loss,
+                    DropReason::Down => Fate::Down,
+                    DropReason::PayloadGone => Fate::PayloadGone,
+                };
+                Some(self.ends(nth, message, fate))
+            }
+            _ => None,
+        }
+    }
+
+    /// Every message, in the order in which they left.
+    pub(super) fn finish(self) -> Vec<Message> {
+        self.rows
+    }
+
+    fn leaves(&mut self, nth: usize, envelope: &'a Envelope) -> usize {
+        let class = self.class(envelope);
+        let Envelope { from, to, term, message } = envelope;
+        self.add(Message::new(*from, *to, message.name(), class, *term, Some(nth)), Some(envelope))
+    }
+
+    fn add(&mut self, row: Message, envelope: Option<&'a Envelope>) -> usize {
+        let nth = self.rows.len();
+        self.on_way.entry((row.from, row.to)).or_default().push((nth, envelope));
+        self.rows.push(row);
+        nth
+    }
+
+    /// The oldest message on its way that says this.
+    fn find(&self, envelope: &Envelope) -> Option<usize> {
+        let on_way = self.on_way.get(&(envelope.from, envelope.to))?;
+        on_way.iter().find(|(_, held)| is(*held, envelope)).map(|(nth, _)| *nth)
+    }
+
+    /// What comes to a node for which it is not meant is nobody's message.
+    fn arrives(
+        &mut self,
+        nth: usize,
+        record: &Record,
+        envelope: &'a Envelope,
+        fate: Fate,
+    ) -> usize {
+        match record.node {
+            Some(node) if node != envelope.to => {
+                let Envelope { from, term, message, .. } = envelope;
+                let class = self.class(envelope);
+                let row = Message::new(*from, node, message.name(), class, *term, None);
+                self.rows.push(Message { ended: Some(nth), fate, ..row });
+                self.rows.len() - 1
+            }
+            _ => self.ends(nth, envelope, fate),
+        }
+    }
+
+    fn ends(&mut self, nth: usize, envelope: &'a Envelope, fate: Fate) -> usize {
+        let row = self.find(envelope).unwrap_or_else(|| {
+            // Nobody has sent it, and yet it comes.
+            let row = self.leaves(nth, envelope);
+            self.rows[row].sent = None;
+            row
+        });
+        let on_way = self.on_way.entry((envelope.from, envelope.to)).or_default();
+        on_way.retain(|(held, _)| *held != row);
+        self.rows[row].ended = Some(nth);
+        self.rows[row].fate = fate;
+        row
+    }
+
+    fn class(&mut self, envelope: &Envelope) -> Class {
+        use raft_core::Message as Says;
+        match &envelope.message {
+            Says::PreVote(_) | Says::PreVoteResponse(_) => Class::PreVote,
+            Says::RequestVote(_) | Says::RequestVoteResponse(_) => Class::Vote,
+            Says::AppendEntries(append) if append.entries.is_empty() => Class::Heartbeat,
+            Says::AppendEntries(_) => Class::Append,
+            Says::AppendEntriesResponse(answer) => match answer.outcome {
+                AppendOutcome::Matched { match_index } => {
+                    let now = (envelope.term, match_index);
+                    let known = self.acknowledged.insert((envelope.from, envelope.to), now);
+                    if known == Some(now) { Class::Heartbeat } else { Class::Append }
+                }
+                AppendOutcome::Mismatched { .. }
+                | AppendOutcome::StaleTerm
+                | AppendOutcome::Installing => Class::Append,
+            },
+            Says::InstallSnapshot(_) => Class::Snapshot,
+            Says::TimeoutNow => Class::Transfer,
+            Says::ReadIndex(_) | Says::ReadIndexResponse(_) => Class::Read,
+        }
+    }
+}
+
+fn is(held: Option<&Envelope>, envelope: &Envelope) -> bool {
+    match held {
+        Some(held) => held == envelope,
+        None => matches!(envelope.message, raft_core::Message::InstallSnapshot(_)),
+    }
+}

@@ -1,0 +1,163 @@
+//! What a sweep has found, for people.
+
+use crate::plan::text::{thousands, visible};
+use crate::run::sweep::report::{ENOUGH, Stopped, SweepFailure, SweepReport, SweepVerdict};
+use crate::view::style::{BAD, DIM, LEADER, TITLE, columns};
+use std::fmt::Write as _;
+
+/// A failure in one line.
+pub fn failure_line(failure: &SweepFailure) -> String {
+    let SweepFailure { seed, checker, sentence, event, time_us } = failure;
+    format!(
+        "{BAD}seed {seed}: {}{BAD:#} at {} µs (event {}): {}",
+        visible(checker),
+        thousands(*time_us),
+        thousands(*event),
+        visible(sentence)
+    )
+}
+
+/// What was run, what was exercised, and the verdict.
+pub fn summary(report: &SweepReport) -> String {
+    summary_within(report, columns())
+}
+
+/// The same in so many columns.
+fn summary_within(report: &SweepReport, columns: usize) -> String {
+    /// Of two rows side by side.
+    const BOTH: usize = 98;
+    let mut text = String::new();
+    let _ = writeln!(text, "{TITLE}exercised{TITLE:#}, over all runs and in how many of them");
+    let rows: Vec<String> = report
+        .exercised
+        .iter()
+        .map(|(name, count)| {
+            let row =
+                format!("{name:24}{:>13}{:>9}", thousands(count.count), thousands(count.runs));
+            if count.runs == 0 { format!("{BAD}{row}{BAD:#}") } else { row }
+        })
+        .collect();
+    let half = if columns < BOTH { rows.len() } else { rows.len().div_ceil(2) };
+    for (nth, left) in rows[..half].iter().enumerate() {
+        let right = rows.get(half + nth).map_or("", String::as_str);
+        let _ = writeln!(text, "{}", format!("  {left}    {right}").trim_end());
+    }
+    let _ = writeln!(text, "\n{}", figures(report));
+    let _ = writeln!(text, "{DIM}digest {:016x}, build {}{DIM:#}", report.digest, report.build);
+    text + &excused(report) + &verdict(report)
+}
+
+/// How many runs need not come right, and why; nothing if there are none.
+fn excused(report: &SweepReport) -> String {
+    if report.excused.is_empty() {
+        return String::new();
+    }
+    let by_cause = report.excused.iter();
+    let by_cause: Vec<_> =
+        by_cause.map(|(cause, runs)| format!("{} {cause}", thousands(*runs))).collect();
+    let all = thousands(report.excused.values().sum());
+    let by_cause = by_cause.join(", ");
+    format!("excused from coming right, as a quorum of disks was lost: {all} runs ({by_cause})\n")
+}
+
+fn figures(report: &SweepReport) -> String {
+    let (runs, seeds) = (thousands(report.runs()), report.seeds);
+    let per_second = |count: u64| {
+        count.checked_mul(1_000).and_then(|count| count.checked_div(report.elapsed_ms))
+    };
+    let rate = per_second(report.events)
+        .map_or(String::new(), |rate| format!(" ({} a second)", thousands(rate)));
+    let faster = (report.simulated_us / 1_000).checked_div(report.elapsed_ms);
+    let faster =
+        faster.map_or(String::new(), |times| format!(" ({} times as fast)", thousands(times)));
+    format!(
+        "{runs} runs, seeds {seeds}: {} events in {}{rate}, {} s simulated{faster}",
+        thousands(report.events),
+        seconds(report.elapsed_ms),
+        thousands(report.simulated_us / 1_000_000),
+    )
+}
+
+fn verdict(report: &SweepReport) -> String {
+    let mut text = String::new();
+    let rest = format!("the seeds {}..{} were not run", report.seeds.end, report.planned.end);
+    match report.stopped {
+        Some(Stopped::Interrupted) => {
+            let _ = writeln!(text, "{BAD}interrupted{BAD:#}: {rest}");
+        }
+        Some(Stopped::Failures) => {
+            let _ = writeln!(text, "stopped at the failures: {rest}");
+        }
+        Some(Stopped::Time) if report.planned.end != u64::MAX => {
+            let _ = writeln!(text, "the time is over: {rest}");
+        }
+        Some(Stopped::Time) | None => {}
+    }
+    let words = match report.verdict() {
+        SweepVerdict::Clean => {
+            format!("{LEADER}clean{LEADER:#}: no property is broken, and everything was exercised")
+        }
+        SweepVerdict::Few => format!(
+            "{LEADER}clean{LEADER:#}: no property is broken (fewer than {} runs need not exercise \
+             everything)",
+            thousands(ENOUGH)
+        ),
+        SweepVerdict::Violated => {
+            format!("{BAD}violated{BAD:#}: {} runs broke a property", report.failures.len())
+        }
+        SweepVerdict::Vacuous(never) => format!(
+            "{BAD}vacuous{BAD:#}: no property is broken, but this was never exercised: {}",
+            never.join(", ")
+        ),
+    };
+    let _ = writeln!(text, "{words}");
+    text
+}
+
+/// A duration in seconds, with one place behind the point.
+fn seconds(millis: u64) -> String {
+    format!("{}.{} s", thousands(millis / 1_000), millis % 1_000 / 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{summary, summary_within};
+    use crate::plan::text::thousands;
+    use crate::run::sweep::report::{Seeds, Stopped, SweepReport};
+    use crate::run::sweep::run_seed;
+
+    #[test]
+    fn numbers_are_grouped() {
+        let all = [0, 999, 1_000, 12_345_678].map(thousands);
+        assert_eq!(all, ["0", "999", "1 000", "12 345 678"]);
+    }
+
+    #[test]
+    fn the_table_fits_a_narrow_terminal_and_a_broad_one_has_two_columns() {
+        let mut report = SweepReport::new("b".to_owned(), Seeds { first: 0, end: 1 });
+        report.take(&run_seed(0));
+        let table = |columns| {
+            let text = summary_within(&report, columns);
+            let text = anstream::adapter::strip_str(&text).to_string();
+            let rows = text.lines().skip(1).take_while(|line| !line.is_empty());
+            rows.map(|line| line.chars().count()).collect::<Vec<_>>()
+        };
+        let (narrow, broad) = (table(60), table(100));
+        assert_eq!(narrow.len(), report.exercised.len());
+        assert_eq!(broad.len(), narrow.len().div_ceil(2));
+        assert!(narrow.iter().all(|width| *width <= 60) && broad.iter().all(|width| *width <= 100));
+    }
+
+    #[test]
+    fn a_summary_fits_the_page_and_says_what_was_not_done() {
+        let mut report = SweepReport::new("b".to_owned(), Seeds { first: 0, end: 9 });
+        (0..3).for_each(|seed| report.take(&run_seed(seed)));
+        (report.elapsed_ms, report.stopped) = (1_234, Some(Stopped::Interrupted));
+        let text = anstream::adapter::strip_str(&summary(&report)).to_string();
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        assert!(text.contains("3 runs, seeds 0..3: "), "{text}");
+        assert!(text.contains(" in 1.2 s ("), "{text}");
+        assert!(text.contains("interrupted: the seeds 3..9 were not run"), "{text}");
+        assert!(text.ends_with("need not exercise everything)\n"), "{text}");
+    }
+}

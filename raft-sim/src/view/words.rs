@@ -1,0 +1,353 @@
+//! What an event is in a few words.
+
+use crate::plan::damage::Part;
+use crate::plan::fault::Fault;
+use crate::plan::record::{
+    DropReason, EntryKind, Event, Lost, NodeState, Operation, Phase, Record,
+};
+use crate::view::style;
+use anstyle::Style;
+use raft_core::{
+    AppendEntries, AppendOutcome, Consistency, Envelope, Fate, LogIndex, Message, NodeId, Outcome,
+    TransferOutcome, Verdict, Write,
+};
+
+/// The words, and how they look.
+pub(crate) fn of(record: &Record) -> (String, Style) {
+    let style = style_of(&record.event);
+    let text = match &record.event {
+        Event::Init { .. } => "starts".to_owned(),
+        Event::Restart { .. } => "starts again from its disk".to_owned(),
+        Event::Crash { lost } => crash(lost),
+        Event::Damaged { damage } => format!("does not start: {damage}"),
+        Event::WriteFailed => "has no room for a write, and must end".to_owned(),
+        Event::PreCandidate { .. } => "holds a pre-vote".to_owned(),
+        Event::BecomeCandidate => "holds an election".to_owned(),
+        Event::BecomeLeader => "LEADS".to_owned(),
+        Event::BecomeFollower { leader: Some(leader) } => {
+            format!("gives up, and follows {leader:?}")
+        }
+        Event::BecomeFollower { leader: None } => "gives up, and follows nobody yet".to_owned(),
+        Event::LearnTerm { before } => format!("learns of a later term than {before}"),
+        Event::LearnLeader { leader } => format!("follows {leader:?}"),
+        Event::Append { first, count, kind: EntryKind::Command } => {
+            format!("appends {}", span(first.index, *count))
+        }
+        Event::Append { first, kind: EntryKind::Membership, .. } => {
+            format!("appends {}, the membership", first.index)
+        }
+        Event::Accept { truncated_from, first, count } => accept(*truncated_from, *first, *count),
+        Event::Send { message, .. } => format!("→ {:?} {}", message.to, says(message)),
+        Event::Recv { message } => {
+            // The term is worth a word where it is news.
+            let known = record.state.is_some_and(|state| state.term == message.term);
+            let term = if known { String::new() } else { format!(", term {}", message.term) };
+            format!("← {:?} {}{term}", message.from, says(message))
+        }
+        Event::Ignored { message: Some(message), reason } => {
+            format!("ignores {:?}'s {}: {reason}", message.from, kind(&message.message))
+        }
+        Event::Ignored { message: None, reason } => format!("does not: {reason}"),
+        Event::Drop { message, reason } => {
+            format!("lost: {:?} {} ({})", message.from, says(message), why(*reason))
+        }
+        Event::Duplicate { message } => {
+            let Envelope { from, to, .. } = message;
+            format!("twice: {from:?} → {to:?} {}", says(message))
+        }
+        Event::Persist { write } => format!("writes {}", written(write)),
+        Event::PersistDone { .. } => durable(record.state.as_ref()),
+        Event::Commit { before, commit } => {
+            format!("commits {}", span(LogIndex(before.get() + 1), commit.get() - before.get()))
+        }
+        Event::Apply { first, through } => {
+            let count = (through.index.get() + 1).saturating_sub(first.get());
+            format!("applies {}", span(*first, count))
+        }
+        Event::Membership { membership } => format!("counts on {membership:?}"),
+        Event::Propose { count, .. } => format!("is asked to take {}", commands(*count)),
+        Event::ReadBegin { consistency, .. } => format!("is asked to read by {}", by(*consistency)),
+        Event::ReadReady { index, .. } => format!("may read once {index} is applied"),
+        Event::ReadFailed { reason, .. } => format!("does not read: {reason}"),
+        Event::Change { target, .. } => format!("is asked to reach {target:?}"),
+        Event::Transfer { to: Some(to), .. } => format!("is asked to hand over to {to:?}"),
+        Event::Transfer { to: None, .. } => "is asked to hand over".to_owned(),
+        Event::TransferEnded { outcome, .. } => transferred(*outcome).to_owned(),
+        Event::PeerRegressed { peer, acknowledged, rejected } => {
+            format!("finds that {peer:?}, which held {acknowledged}, lacks {rejected}")
+        }
+        Event::SnapshotTaken { position } => format!("has a snapshot up to {position}"),
+        Event::SnapshotAsked { to, at_least } => {
+            format!("is to send {to:?} a snapshot, {at_least} at least")
+        }
+        Event::SnapshotSent { to, position, outcome } => {
+            format!("the snapshot {position} for {to:?} {}", ended(*outcome))
+        }
+        Event::InstallBegin { snapshot } => format!("installs the snapshot {}", snapshot.position),
+        Event::InstallEnd { position, outcome } => {
+            format!("the snapshot {position} {}", ended(*outcome))
+        }
+        Event::Accepted { first, count, .. } => format!("takes {} at {first}", commands(*count)),
+        Event::Rejected { reason, .. } => format!("refuses: {reason}"),
+        Event::Fate { position, fate } => format!("{position} is {}", fate_of(*fate)),
+        Event::Client { client, operation, phase, .. } => operated(*client, *operation, *phase),
+        Event::Fault { fault } => fault_of(fault),
+        Event::Service { leader: Some(leader) } => format!("{leader:?} can commit"),
+        Event::Service { leader: None } => "nobody can commit".to_owned(),
+    };
+    (text, style)
+}
+
+const fn style_of(event: &Event) -> Style {
+    match event {
+        Event::BecomeLeader => style::LEADER,
+        Event::BecomeCandidate | Event::PreCandidate { .. } => style::ASKING,
+        Event::Fault { .. } | Event::Service { .. } => style::TITLE,
+        Event::Drop { .. } | Event::Crash { .. } | Event::Damaged { .. } | Event::WriteFailed => {
+            style::BAD
+        }
+        Event::Recv { .. } | Event::Client { .. } => style::DIM,
+        _ => style::PLAIN,
+    }
+}
+
+/// A message in a few words, as the sender would say it.
+fn says(envelope: &Envelope) -> String {
+    match &envelope.message {
+        Message::PreVote(m) => format!("would you vote? {}", m.last),
+        Message::PreVoteResponse(m) => format!("pre-vote: {}", verdict(m.verdict)),
+        Message::RequestVote(m) => format!("vote for me, {}", m.last),
+        Message::RequestVoteResponse(m) => format!("vote: {}", verdict(m.verdict)),
+        Message::AppendEntries(m) => append(m),
+        Message::AppendEntriesResponse(m) => match &m.outcome {
+            AppendOutcome::Matched { match_index } => format!("have {match_index}"),
+            AppendOutcome::Mismatched { rejected, .. } => format!("do not have {rejected}"),
+            AppendOutcome::StaleTerm => "your term is over".to_owned(),
+            AppendOutcome::Installing => "installing".to_owned(),
+        },
+        Message::InstallSnapshot(m) => format!("snapshot up to {}", m.snapshot.position),
+        Message::TimeoutNow => "hold an election now".to_owned(),
+        Message::ReadIndex(_) => "from where may I read?".to_owned(),
+        Message::ReadIndexResponse(m) => {
+            m.index.map_or("do not lead".to_owned(), |index| format!("read from {index} on"))
+        }
+    }
+}
+
+const fn kind(message: &Message) -> &'static str {
+    match message {
+        Message::PreVote(_) => "pre-vote",
+        Message::PreVoteResponse(_) => "pre-vote answer",
+        Message::RequestVote(_) => "vote request",
+        Message::RequestVoteResponse(_) => "vote answer",
+        Message::AppendEntries(_) => "append or heartbeat",
+        Message::AppendEntriesResponse(_) => "append answer",
+        Message::InstallSnapshot(_) => "snapshot",
+        Message::TimeoutNow => "timeout-now",
+        Message::ReadIndex(_) => "read question",
+        Message::ReadIndexResponse(_) => "read answer",
+    }
+}
+
+fn append(m: &AppendEntries) -> String {
+    if m.entries.is_empty() {
+        return format!("heartbeat, commit {}", m.commit);
+    }
+    let first = LogIndex(m.prev.index.get() + 1);
+    format!("append {} after {}", span(first, m.entries.count()), m.prev)
+}
+
+const fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Granted => "yes",
+        Verdict::LeaderAlive => "no, a leader lives",
+        Verdict::StaleTerm => "no, your term is over",
+        Verdict::StaleLog => "no, your log is older",
+        Verdict::AlreadyVoted => "no, it is given",
+        Verdict::DiskHangs => "no, my disk hangs",
+    }
+}
+
+fn accept(truncated_from: Option<LogIndex>, first: LogIndex, count: u64) -> String {
+    match (truncated_from, count) {
+        (None, _) => format!("takes {}", span(first, count)),
+        (Some(from), 0) => format!("drops all from {from} on"),
+        (Some(from), _) => format!("drops all from {from} on, takes {}", span(first, count)),
+    }
+}
+
+fn written(write: &Write) -> String {
+    let state = write.hard_state.map(|state| {
+        let vote = state.voted_for.map_or(String::new(), |vote| format!(", vote {vote:?}"));
+        let promised = state.promised.as_millis();
+        let promise =
+            if promised == 0 { String::new() } else { format!(", promise {promised} ms") };
+        format!("term {}{vote}{promise}", state.current_term)
+    });
+    let log = write.log.as_ref().map(|log| {
+        let count = (log.last_index().get() + 1).saturating_sub(log.first.get());
+        if count == 0 { format!("the cut at {}", log.first) } else { span(log.first, count) }
+    });
+    state.into_iter().chain(log).collect::<Vec<_>>().join("; ")
+}
+
+fn durable(state: Option<&NodeState>) -> String {
+    let Some(NodeState { durable, durable_last, .. }) = state else { return String::new() };
+    let vote = durable.voted_for.map_or(String::new(), |vote| format!(", vote {vote:?}"));
+    format!("durable: term {}{vote}, log {durable_last}", durable.current_term)
+}
+
+fn crash(lost: &Lost) -> String {
+    let gone = lost.in_flight - lost.survived;
+    match (gone, lost.torn) {
+        (0, _) => "crashes".to_owned(),
+        (gone, false) => format!("crashes, loses {}", writes(gone)),
+        (gone, true) => format!("crashes, loses {}, one in part", writes(gone)),
+    }
+}
+
+fn writes(count: usize) -> String {
+    if count == 1 { "a write".to_owned() } else { format!("{count} writes") }
+}
+
+fn operated(client: u64, operation: Operation, phase: Phase) -> String {
+    let what = match operation {
+        Operation::Write { key, value } => format!("k{key} := {}", named(value)),
+        Operation::Read { key } => format!("k{key}?"),
+        Operation::Query { key, consistency } => format!("k{key}? by {}", by(consistency)),
+        Operation::Apply { command } => format!("command {command}"),
+        Operation::Ask { question, consistency } => {
+            format!("question {question} by {}", by(consistency))
+        }
+    };
+    let outcome = match (phase, operation) {
+        (Phase::Invoked, _) => String::new(),
+        (Phase::Returned { .. }, Operation::Write { .. }) => " done".to_owned(),
+        (Phase::Returned { value, .. }, Operation::Read { .. } | Operation::Query { .. }) => {
+            value.map_or(" nothing".to_owned(), |value| format!(" {}", named(value)))
+        }
+        (Phase::Returned { value, .. }, Operation::Apply { .. } | Operation::Ask { .. }) => {
+            value.map_or(" done".to_owned(), |value| format!(" {value}"))
+        }
+        (Phase::Unknown, _) => " given up".to_owned(),
+        (Phase::Failed, _) => " failed".to_owned(),
+    };
+    format!("client {client}: {what}{outcome}")
+}
+
+/// A value by its writer and the number of its operation, which is how clients make them.
+fn named(value: u64) -> String {
+    format!("{}.{}", value >> 32, value & 0xffff_ffff)
+}
+
+fn fault_of(fault: &Fault) -> String {
+    let link = |from: &NodeId, to: &NodeId| format!("{from:?} → {to:?}");
+    match fault {
+        Fault::Read { node, consistency } => format!("read at {node:?} by {}", by(*consistency)),
+        Fault::ChangeMembership { node: Some(node), change } => format!("ask {node:?} to {change}"),
+        Fault::ChangeMembership { node: None, change } => format!("ask the leader to {change}"),
+        Fault::Transfer { node, to } => {
+            let whom = |id: &Option<NodeId>, else_| id.map_or(else_, |id| format!("{id:?}"));
+            let from = whom(node, "the leader".to_owned());
+            format!("ask {from} to hand over to {}", whom(to, "the best".to_owned()))
+        }
+        Fault::TakeSnapshot { node } => format!("take a snapshot at {node:?}"),
+        Fault::Unreachable { node, peer } => format!("tell {node:?} that {peer:?} is unreachable"),
+        Fault::SetClock { node, ppm } => format!("the clock of {node:?} is off by {ppm} ppm"),
+        Fault::JumpClock { node, millis } => format!("the clock of {node:?} jumps by {millis} ms"),
+        Fault::Wipe { node } => format!("wipe the disk of {node:?}"),
+        Fault::Cut { from, to } => format!("cut {}", link(from, to)),
+        Fault::Heal { from, to } => format!("heal {}", link(from, to)),
+        Fault::HealAll => "heal every link".to_owned(),
+        Fault::Reach { shape } => format!("{shape}"),
+        Fault::Flap { from, to, period } => {
+            format!("flap {}, {} ms each", link(from, to), period.as_millis())
+        }
+        Fault::Isolate { node } => format!("isolate {node:?}"),
+        Fault::Crash { node } => format!("crash {node:?}"),
+        Fault::CrashInStep { node } => format!("crash {node:?} in its next step"),
+        Fault::Restart { node } => format!("restart {node:?}"),
+        Fault::Pause { node } => format!("pause {node:?}"),
+        Fault::Resume { node } => format!("resume {node:?}"),
+        Fault::HangDisk { node } => format!("hang the disk of {node:?}"),
+        Fault::ReleaseDisk { node } => format!("release the disk of {node:?}"),
+        Fault::FillDisk { node, room } => {
+            format!("the disk of {node:?} has room for {room} records more")
+        }
+        Fault::FreeDisk { node } => format!("the disk of {node:?} has room"),
+        Fault::SetDisk { node, profile } => {
+            format!("the disk of {node:?} takes up to {} ms", profile.max_latency.as_millis())
+        }
+        Fault::Damage { node, part } => format!("damage the disk of {node:?}: {}", part_of(*part)),
+        Fault::Destroy { node } => format!("destroy {node:?}"),
+        Fault::Hostile { node, what } => format!("a {} message for {node:?}", what.name()),
+        Fault::Campaign { node } => format!("ask {node:?} to campaign"),
+        Fault::Propose { node, count } => format!("propose {} to {node:?}", commands(*count)),
+        Fault::SetLink { from, to, .. } => format!("change {}", link(from, to)),
+        Fault::DropKind { from, to, kind } => format!("lose {} on {}", kind.name(), link(from, to)),
+        Fault::PassKind { from, to, kind } => format!("pass {} on {}", kind.name(), link(from, to)),
+    }
+}
+
+const fn part_of(part: Part) -> &'static str {
+    match part {
+        Part::HardState => "the hard state",
+        Part::Snapshot => "the snapshot",
+        Part::Entry => "an entry",
+        Part::Everything => "all of it",
+    }
+}
+
+const fn by(consistency: Consistency) -> &'static str {
+    match consistency {
+        Consistency::ReadIndex => "read index",
+        Consistency::Lease => "lease",
+    }
+}
+
+const fn transferred(outcome: TransferOutcome) -> &'static str {
+    match outcome {
+        TransferOutcome::SteppedDown => "has handed over",
+        TransferOutcome::LeadershipLost => "lost the office before it could hand it over",
+        TransferOutcome::TimedOut => "leads on: the other did not take over",
+    }
+}
+
+const fn ended(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "is there",
+        Outcome::Failed => "has failed",
+    }
+}
+
+fn commands(count: u64) -> String {
+    if count == 1 { "a command".to_owned() } else { format!("{count} commands") }
+}
+
+/// `5` or `5..7`.
+fn span(first: LogIndex, count: u64) -> String {
+    if count == 1 {
+        first.to_string()
+    } else {
+        format!("{first}..{}", (first.get() + count).saturating_sub(1))
+    }
+}
+
+const fn fate_of(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Committed => "committed",
+        Fate::Lost => "lost for certain",
+        Fate::Open => "open",
+        Fate::Unknown => "unknown",
+    }
+}
+
+const fn why(reason: DropReason) -> &'static str {
+    match reason {
+        DropReason::Cut => "cut",
+        DropReason::Kind => "filtered",
+        DropReason::Loss => "chance",
+        DropReason::Down => "nobody there",
+        DropReason::PayloadGone => "entries gone",
+    }
+}

@@ -1,0 +1,264 @@
+//! A host: the runtime around one node, with its disk, its log of commands and its state machine.
+
+use crate::checker::sight::{Open, View};
+use crate::host::clock::Clock;
+use crate::host::disk::Disk;
+use crate::host::ledger::Ledger;
+use crate::host::log::Log;
+use crate::host::machine::Machine;
+use crate::host::packet::Arrival;
+use crate::host::stored::Stored;
+use crate::plan::choice::{Choices, Question};
+use crate::plan::damage::Damage;
+use crate::plan::record::{NodeState, Operation};
+use crate::plan::setup::{NodeSetup, Setup};
+use raft_core::{
+    Config, Instant, LogIndex, LogPosition, Membership, Node, NodeId, Recovered, Round, Snapshot,
+    StartError, Status, Token,
+};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What a running process has in memory.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Process {
+    /// The node.
+    pub node: Node,
+    /// What it said of itself after its last step.
+    pub status: Status,
+    /// The deadline that it named after its last step.
+    pub deadline: Option<Instant>,
+    /// The log as the host reads it: the disk's, with the writes on their way.
+    pub log: Log,
+    /// The state machine.
+    pub machine: Machine,
+    /// Which write each message rests on.
+    pub ledger: Ledger,
+    /// Who waits for which position.
+    pub waiting: BTreeMap<LogIndex, (LogPosition, Token)>,
+    /// What the reads under way want to know.
+    pub queries: BTreeMap<Token, Operation>,
+    /// The newest round of pre-votes that was told: the same one may be sent again.
+    pub told_round: Option<Round>,
+    /// Reads that wait until an index is applied.
+    pub ready: Vec<(LogIndex, Token)>,
+    /// Whether a snapshot of its own is on its way to the disk.
+    pub takes_snapshot: bool,
+    /// What has arrived and was not stepped yet.
+    pub inbox: Vec<Arrival>,
+    /// When the next look into a gathering inbox is due.
+    pub poll_at: Option<Instant>,
+    /// The earliest wake-up that is on its way.
+    pub wake_at: Option<Instant>,
+    clock_offset: Duration,
+}
+
+/// Why a host does not run its node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unstartable {
+    /// Its disk has lost what was durable.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+    /// The node refuses.
+    #[error(transparent)]
+    Refused(#[from] StartError),
+}
+
+/// One host.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Host {
+    setup: NodeSetup,
+    /// The membership it was given.
+    given: Membership,
+    /// How often it was started.
+    pub life: u64,
+    /// The process, while it runs.
+    pub process: Option<Process>,
+    /// The disk.
+    pub disk: Disk,
+    /// Whether the process stands still.
+    pub paused: bool,
+    /// Whether it is to crash in its next step.
+    pub crash_in_step: bool,
+    /// Its clock.
+    pub clock: Clock,
+    /// Its state machine before the first command.
+    genesis: Machine,
+    /// Its state machine when it ended last.
+    machine: Machine,
+    /// What it would be seen by while it is down.
+    last_membership: Membership,
+}
+
+impl Host {
+    /// A host that was not started yet.
+    pub fn new(setup: &Setup, node: &NodeSetup, machine: &Machine) -> Self {
+        let log = Log::invented(&node.entries);
+        let stored = Stored { hard_state: node.hard_state, snapshot: None, log };
+        let given = node.membership.as_ref().unwrap_or(&setup.membership);
+        Self {
+            setup: node.clone(),
+            given: given.clone(),
+            life: 0,
+            process: None,
+            disk: Disk::new(setup.disk, stored),
+            paused: false,
+            crash_in_step: false,
+            clock: Clock::new(),
+            genesis: machine.clone(),
+            machine: machine.clone(),
+            last_membership: given.clone(),
+        }
+    }
+
+    /// Its id.
+    pub const fn id(&self) -> NodeId {
+        self.setup.id
+    }
+
+    /// The membership it was given.
+    pub const fn given_membership(&self) -> &Membership {
+        &self.given
+    }
+
+    /// Whether its process runs, and does not stand still.
+    pub const fn runs(&self) -> bool {
+        self.process.is_some() && !self.paused
+    }
+
+    /// The membership in force, or in force last.
+    pub fn membership(&self) -> &Membership {
+        self.process.as_ref().map_or(&self.last_membership, |process| process.node.membership())
+    }
+
+    /// Starts the process from what the disk holds; returns the configuration of this life, and
+    /// whether a record was cut off that a crash had torn.
+    ///
+    /// # Errors
+    ///
+    /// If the disk is damaged; or if the node refuses, which it must not: what a disk holds that is not
+    /// damaged can come from a crash.
+    pub fn start(
+        &mut self,
+        setup: &Setup,
+        now: Instant,
+        choices: &mut Choices,
+    ) -> Result<(Config, bool), Unstartable> {
+        let was_torn = self.disk.recover()?;
+        let config = setup.config(&self.setup, choices.below(Question::NodeSeed, u64::MAX));
+        let clock_offset =
+            choices.duration(Question::ClockOffset, Duration::ZERO, setup.clock_offset);
+        let Stored { hard_state, snapshot, mut log } = self.disk.stored().clone();
+        let genesis = || (Snapshot::genesis(self.given.clone()), self.genesis.clone());
+        let (snapshot, restored) = snapshot.map_or_else(genesis, |i| (i.snapshot, i.machine));
+        // A state machine that is durable itself goes on where it was; another begins anew.
+        let durable = choices.below(Question::DurableApplied, 2) == 1;
+        let ahead = self.machine.applied() > restored.applied();
+        let machine = if durable && ahead { self.machine.clone() } else { restored };
+        let (position, prev, entries) = (snapshot.position, log.start(), log.positions());
+        let recovered =
+            Recovered { hard_state, snapshot, prev, entries, applied: machine.applied() };
+        let local = Instant::from_nanos(self.clock.reading(now)).saturating_add(clock_offset);
+        let node = Node::new(config.clone(), recovered, local)?;
+        log.compact(position);
+        self.life += 1;
+        self.paused = false;
+        self.crash_in_step = false;
+        self.process = Some(Process {
+            status: node.status(),
+            deadline: node.deadline(),
+            node,
+            log,
+            machine,
+            ledger: Ledger::new(hard_state),
+            waiting: BTreeMap::new(),
+            told_round: None,
+            queries: BTreeMap::new(),
+            ready: Vec::new(),
+            takes_snapshot: false,
+            inbox: Vec::new(),
+            poll_at: None,
+            wake_at: None,
+            clock_offset,
+        });
+        Ok((config, was_torn))
+    }
+
+    /// Ends the process. What the disk loses is the caller's to decide.
+    pub fn stop(&mut self) {
+        if let Some(process) = self.process.take() {
+            self.last_membership = process.node.membership().clone();
+            self.machine = process.machine;
+        }
+    }
+
+    /// Forgets everything that it had on its disk; it must be down.
+    pub fn wipe(&mut self) {
+        self.disk.wipe();
+        self.machine = self.genesis.clone();
+        self.last_membership = self.given.clone();
+    }
+
+    /// The time as its node is told it.
+    pub fn local(&self, now: Instant) -> Instant {
+        Instant::from_nanos(self.clock.reading(now)).saturating_add(self.clock_offset())
+    }
+
+    /// When its node's deadline is, in simulated time.
+    pub fn deadline(&self) -> Option<Instant> {
+        Some(self.simulated(self.process.as_ref()?.deadline?))
+    }
+
+    /// The simulated time at which its node is told this time, as far as can be said now.
+    fn simulated(&self, local: Instant) -> Instant {
+        let origin = Instant::ZERO.saturating_add(self.clock_offset());
+        let reading = local.saturating_since(origin);
+        self.clock.when(u64::try_from(reading.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn clock_offset(&self) -> Duration {
+        self.process.as_ref().map_or(Duration::ZERO, |process| process.clock_offset)
+    }
+
+    /// What is seen of it from outside.
+    pub fn view(&self, now: Instant) -> View<'_> {
+        let stored = self.disk.stored();
+        let process = self.process.as_ref();
+        View {
+            id: self.id(),
+            life: self.life,
+            status: process.map(|process| &process.status),
+            membership: self.membership(),
+            node: process.map(|process| &process.node as &dyn Open),
+            stored,
+            log: process.map_or(&stored.log, |process| &process.log),
+            machine: process.map(|process| &process.machine),
+            clock: self.clock.elapsed(now),
+            clock_offset: self.clock_offset(),
+            deadline: process.and_then(|process| process.deadline),
+        }
+    }
+
+    /// What a record says of it; `None` while it is down.
+    pub fn state(&self) -> Option<NodeState> {
+        let Process { status, machine, .. } = self.process.as_ref()?;
+        Some(NodeState { applied: machine.applied(), ..self.state_of(status) })
+    }
+
+    /// What a record says of a node with this status on this host.
+    pub fn state_of(&self, status: &Status) -> NodeState {
+        let stored = self.disk.stored();
+        NodeState {
+            role: status.role,
+            term: status.term,
+            vote: status.voted_for,
+            leader: status.leader,
+            last: status.last,
+            commit: status.commit_index,
+            applied: status.last_applied,
+            durable_last: stored.log.last(),
+            durable: stored.hard_state,
+            lease_until: status.lease_until.map(|local| self.simulated(local)),
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Directed links that delay, lose, duplicate and reorder messages, and that can be cut.
+
+use crate::host::packet::{Packet, Payload};
+use crate::plan::choice::{Choices, Question, nanos};
+use crate::plan::kinds::MessageKind;
+use crate::plan::profile::LinkProfile;
+use crate::plan::record::DropReason;
+use crate::plan::setup::Setup;
+use crate::plan::topology::Shape;
+use raft_core::{Envelope, Instant, NodeId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What a link does to a message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Passage {
+    /// It arrives then, and perhaps once more.
+    Arrives(Instant, Option<Instant>),
+    /// It does not.
+    Lost(DropReason),
+}
+
+/// One direction between two nodes.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
+struct Link {
+    profile: LinkProfile,
+    cut: bool,
+    /// How often it was cut so far.
+    cuts: u64,
+    /// Since when it flaps, and how long it is cut or works at a time.
+    flaps: Option<(Instant, Duration)>,
+    lost_kinds: BTreeSet<MessageKind>,
+}
+
+/// Every link of a world.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Network {
+    links: BTreeMap<(NodeId, NodeId), Link>,
+}
+
+impl Network {
+    /// The links of a setup, all of them whole.
+    pub fn new(setup: &Setup) -> Self {
+        let ids = || setup.nodes.iter().map(|node| node.id);
+        let pairs = ids().flat_map(|from| ids().map(move |to| (from, to)));
+        let link = |pair| {
+            let profile = setup.links.get(&pair).copied().unwrap_or(setup.link);
+            (pair, Link { profile, ..Link::default() })
+        };
+        Self { links: pairs.filter(|(from, to)| from != to).map(link).collect() }
+    }
+
+    /// Sends a message: says what becomes of it, and when it is to arrive.
+    pub fn send(&self, envelope: &Envelope, now: Instant, choices: &mut Choices) -> Passage {
+        let Some(link) = self.links.get(&(envelope.from, envelope.to)) else {
+            return Passage::Lost(DropReason::Cut);
+        };
+        let LinkProfile { min_delay, max_delay, loss_ppm, duplicate_ppm } = link.profile;
+        if link.is_cut(now) {
+            return Passage::Lost(DropReason::Cut);
+        }
+        if link.lost_kinds.contains(&MessageKind::of(&envelope.message)) {
+            return Passage::Lost(DropReason::Kind);
+        }
+        if choices.chance(Question::Loss, loss_ppm) {
+            return Passage::Lost(DropReason::Loss);
+        }
+        let doubled = choices.chance(Question::Duplicate, duplicate_ppm);
+        let mut arrival =
+            || now.saturating_add(choices.duration(Question::Delay, min_delay, max_delay));
+        let first = arrival();
+        Passage::Arrives(first, doubled.then(arrival))
+    }
+
+    /// What travels.
+    pub fn packet(&self, envelope: Envelope, payload: Payload, now: Instant) -> Packet {
+        let link = self.links.get(&(envelope.from, envelope.to));
+        let cuts = link.map_or(0, |link| link.cuts(now));
+        Packet { envelope, payload, cuts }
+    }
+
+    /// Whether a packet really arrives: not if the link was cut meanwhile.
+    pub fn arrives(&self, packet: &Packet, now: Instant) -> bool {
+        self.links
+            .get(&(packet.envelope.from, packet.envelope.to))
+            .is_some_and(|link| !link.is_cut(now) && link.cuts(now) == packet.cuts)
+    }
+
+    /// Whether both directions between two nodes are whole, and let appends and answers through.
+    pub fn joins(&self, a: NodeId, b: NodeId, now: Instant) -> bool {
+        let whole = |from, to| {
+            let needed = [MessageKind::AppendEntries, MessageKind::AppendEntriesResponse];
+            self.links.get(&(from, to)).is_some_and(|link| {
+                !link.is_cut(now) && !needed.iter().any(|kind| link.lost_kinds.contains(kind))
+            })
+        };
+        a == b || whole(a, b) && whole(b, a)
+    }
+
+    /// Whether every link is whole, and lets everything through.
+    pub fn is_whole(&self, now: Instant) -> bool {
+        self.links.values().all(|link| !link.is_cut(now) && link.lost_kinds.is_empty())
+    }
+
+    /// Cuts one direction.
+    pub fn cut(&mut self, from: NodeId, to: NodeId) {
+        self.change(from, to, Link::cut);
+    }
+
+    /// Makes one direction whole again.
+    pub fn heal(&mut self, from: NodeId, to: NodeId, now: Instant) {
+        self.change(from, to, |link| link.heal(now));
+    }
+
+    /// Cuts one direction for a period, heals it for a period, and so on.
+    pub fn flap(&mut self, from: NodeId, to: NodeId, period: Duration, now: Instant) {
+        self.change(from, to, |link| {
+            link.heal(now);
+            link.flaps = Some((now, period));
+        });
+    }
+
+    /// Makes links whole, and cuts others, as a shape says.
+    pub fn reach(&mut self, shape: &Shape, leader: Option<NodeId>, now: Instant) {
+        for ((from, to), link) in &mut self.links {
+            match shape.joins(*from, *to, leader) {
+                Some(true) => link.heal(now),
+                Some(false) => link.cut(),
+                None => {}
+            }
+        }
+    }
+
+    /// Makes every link whole, for every kind of message.
+    pub fn heal_all(&mut self, now: Instant) {
+        for link in self.links.values_mut() {
+            link.heal(now);
+            link.lost_kinds.clear();
+        }
+    }
+
+    /// Cuts every link from and to a node.
+    pub fn isolate(&mut self, node: NodeId) {
+        let touching = self.links.iter_mut().filter(|((from, to), _)| *from == node || *to == node);
+        touching.for_each(|(_, link)| link.cut());
+    }
+
+    /// Gives one direction other properties.
+    pub fn set_profile(&mut self, from: NodeId, to: NodeId, profile: LinkProfile) {
+        self.change(from, to, |link| link.profile = profile);
+    }
+
+    /// Loses one kind of message in one direction, or lets it through again.
+    pub fn set_lost(&mut self, from: NodeId, to: NodeId, kind: MessageKind, lost: bool) {
+        self.change(from, to, |link| {
+            if lost {
+                link.lost_kinds.insert(kind);
+            } else {
+                link.lost_kinds.remove(&kind);
+            }
+        });
+    }
+
+    fn change(&mut self, from: NodeId, to: NodeId, change: impl FnOnce(&mut Link)) {
+        if let Some(link) = self.links.get_mut(&(from, to)) {
+            change(link);
+        }
+    }
+}
+
+impl Link {
+    fn cut(&mut self) {
+        self.cut = true;
+        self.cuts += 1;
+    }
+
+    fn heal(&mut self, now: Instant) {
+        self.cuts = self.cuts(now);
+        self.cut = false;
+        self.flaps = None;
+    }
+
+    fn is_cut(&self, now: Instant) -> bool {
+        self.cut || self.flapped(now).is_some_and(|times| times % 2 == 1)
+    }
+
+    fn cuts(&self, now: Instant) -> u64 {
+        self.cuts + self.flapped(now).map_or(0, |times| times.div_ceil(2))
+    }
+
+    /// How often it has changed since it flaps; the first change cuts it.
+    fn flapped(&self, now: Instant) -> Option<u64> {
+        let (since, period) = self.flaps?;
+        Some(1 + nanos(now.saturating_since(since)) / nanos(period).max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Network, Passage};
+    use crate::host::packet::Payload;
+    use crate::plan::choice::Choices;
+    use crate::plan::kinds::MessageKind;
+    use crate::plan::profile::LinkProfile;
+    use crate::plan::record::DropReason;
+    use crate::plan::setup::Setup;
+    use crate::plan::topology::{Shape, Whom};
+    use raft_core::{
+        Envelope, Instant, LogPosition, Message, NodeId, PreVote, RequestVote, Round, Term,
+    };
+    use std::time::Duration;
+
+    const A: NodeId = NodeId(1);
+    const B: NodeId = NodeId(2);
+    const NOW: Instant = Instant::ZERO;
+
+    fn envelope(message: Message) -> Envelope {
+        Envelope { from: A, to: B, term: Term(1), message }
+    }
+
+    fn vote() -> Envelope {
+        envelope(Message::RequestVote(RequestVote { last: LogPosition::ZERO, permit: None }))
+    }
+
+    fn passage(network: &Network, envelope: &Envelope) -> Passage {
+        network.send(envelope, Instant::ZERO, &mut Choices::seeded(1))
+    }
+
+    #[test]
+    fn links_are_directed() {
+        let mut network = Network::new(&Setup::of_voters(3));
+        network.cut(A, B);
+        assert_eq!(passage(&network, &vote()), Passage::Lost(DropReason::Cut));
+        let back = Envelope { from: B, to: A, ..vote() };
+        assert!(matches!(passage(&network, &back), Passage::Arrives(..)));
+        assert!(!network.joins(A, B, NOW) && network.joins(A, NodeId(3), NOW));
+        network.heal(A, B, NOW);
+        assert!(network.joins(A, B, NOW));
+    }
+
+    #[test]
+    fn a_cut_takes_what_is_on_its_way_even_if_it_is_healed_in_time() {
+        let mut network = Network::new(&Setup::of_voters(2));
+        let packet = network.packet(vote(), Payload::default(), NOW);
+        assert!(network.arrives(&packet, NOW));
+        network.isolate(B);
+        assert!(!network.arrives(&packet, NOW));
+        network.heal_all(NOW);
+        assert!(!network.arrives(&packet, NOW));
+        assert!(network.arrives(&network.packet(vote(), Payload::default(), NOW), NOW));
+    }
+
+    #[test]
+    fn a_flapping_link_is_cut_first_and_takes_what_is_on_its_way_each_time() {
+        let mut network = Network::new(&Setup::of_voters(2));
+        let at = |millis: u64| Instant::from_nanos(millis * 1_000_000);
+        network.flap(A, B, Duration::from_millis(10), at(100));
+        let joined = [100, 109, 110, 119, 120, 130].map(|millis| network.joins(A, B, at(millis)));
+        assert_eq!(joined, [false, false, true, true, false, true]);
+        let packet = network.packet(vote(), Payload::default(), at(112));
+        assert!(network.arrives(&packet, at(119)));
+        assert!(!network.arrives(&packet, at(120)) && !network.arrives(&packet, at(135)));
+        let packet = network.packet(vote(), Payload::default(), at(132));
+        network.heal(A, B, at(136));
+        assert!(network.arrives(&packet, at(500)), "it was not cut since");
+    }
+
+    #[test]
+    fn a_shape_cuts_and_heals() {
+        let mut network = Network::new(&Setup::of_voters(4));
+        network.isolate(A);
+        let order = [1, 2, 3, 4].map(NodeId).to_vec();
+        network.reach(&Shape::Chain(order), None, NOW);
+        assert!(network.joins(A, B, NOW) && !network.joins(A, NodeId(3), NOW));
+        network.reach(&Shape::Deaf(Whom::Leader), Some(A), NOW);
+        assert!(!network.joins(A, B, NOW) && network.joins(B, NodeId(3), NOW));
+    }
+
+    #[test]
+    fn one_kind_can_be_lost() {
+        let mut network = Network::new(&Setup::of_voters(2));
+        network.set_lost(A, B, MessageKind::RequestVote, true);
+        let question =
+            envelope(Message::PreVote(PreVote { round: Round(1), last: LogPosition::ZERO }));
+        assert!(matches!(passage(&network, &question), Passage::Arrives(..)));
+        assert_eq!(passage(&network, &vote()), Passage::Lost(DropReason::Kind));
+        network.set_lost(A, B, MessageKind::RequestVote, false);
+        assert!(matches!(passage(&network, &vote()), Passage::Arrives(..)));
+    }
+
+    #[test]
+    fn loss_duplication_and_delay_follow_the_profile() {
+        let mut setup = Setup::of_voters(2);
+        let (min_delay, max_delay) = (Duration::from_micros(10), Duration::from_micros(20));
+        let profile = LinkProfile { min_delay, max_delay, loss_ppm: 0, duplicate_ppm: 1_000_000 };
+        setup.links.insert((A, B), profile);
+        let mut network = Network::new(&setup);
+        let Passage::Arrives(first, Some(again)) = passage(&network, &vote()) else {
+            panic!("not lost, and doubled");
+        };
+        let range =
+            Instant::ZERO.saturating_add(min_delay)..=Instant::ZERO.saturating_add(max_delay);
+        assert!(range.contains(&first) && range.contains(&again));
+        network.set_profile(A, B, LinkProfile { loss_ppm: 1_000_000, ..profile });
+        assert_eq!(passage(&network, &vote()), Passage::Lost(DropReason::Loss));
+    }
+}
