@@ -2,7 +2,7 @@
 
 use crate::plan::text::instant;
 use crate::scenario::error::ScenarioError;
-use crate::scenario::reader::Reader;
+use crate::scenario::place::Reader;
 use crate::scenario::text::{Range, Text};
 use crate::scenario::{fault, format};
 use raft_core::{Fate, Instant, LogPosition, NodeId, PeerPhase, Protection, RoleKind};

@@ -9,6 +9,7 @@ pub(crate) mod fault;
 pub(crate) mod files;
 pub(crate) mod format;
 pub(crate) mod model;
+pub(crate) mod place;
 pub(crate) mod reader;
 pub(crate) mod text;
 pub(crate) mod write;

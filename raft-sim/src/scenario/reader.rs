@@ -7,9 +7,10 @@ use crate::plan::setup::{NodeSetup, Setup};
 use crate::plan::text::instant;
 use crate::scenario::error::ScenarioError;
 use crate::scenario::model::{Scenario, Script};
-use crate::scenario::text::{LEVELS, LogRun, Range, Text, level_name};
+use crate::scenario::place::{Reader, Span};
+use crate::scenario::text::{LEVELS, LogRun, Range, Text};
 use crate::scenario::{expect, fault, format};
-use raft_core::{ConfigError, Instant, LogPosition, Membership, NodeId, Protection, Run, Term};
+use raft_core::{ConfigError, Instant, LogPosition, Membership, NodeId, Run, Term};
 use std::time::Duration;
 use toml::Spanned;
 
@@ -38,30 +39,7 @@ pub(super) fn read(name: &str, file: &str, text: &str) -> Result<Scenario, Scena
     reader.scenario(name, raw)
 }
 
-/// What is needed to say where a mistake is.
-pub(super) struct Reader<'a> {
-    file: &'a str,
-    text: &'a str,
-    pub(super) nodes: &'a [NodeId],
-}
-
-type Span = std::ops::Range<usize>;
-
 impl Reader<'_> {
-    pub(super) fn error(&self, span: Span, message: String) -> ScenarioError {
-        ScenarioError::new(self.file, self.text, span, message)
-    }
-
-    /// A mistake inside the string that stands at `span`.
-    pub(super) fn inside(&self, span: &Span, mistake: fault::Mistake) -> ScenarioError {
-        let start = span.start + 1;
-        self.error(start + mistake.span.start..start + mistake.span.end, mistake.message)
-    }
-
-    pub(super) fn line(&self, span: &Span) -> usize {
-        self.text[..span.start].matches('\n').count() + 1
-    }
-
     fn scenario(&self, name: &str, raw: format::File) -> Result<Scenario, ScenarioError> {
         let levels = self.levels(raw.run.protection, &LEVELS)?;
         let duration = raw.run.duration.get_ref().0;
@@ -175,22 +153,6 @@ impl Reader<'_> {
                 .map_or(default.failures_until, |until| instant(until.0)),
             timeout: raw.timeout.map(|timeout| timeout.0),
         })
-    }
-
-    pub(super) fn levels(
-        &self,
-        raw: Option<Spanned<Vec<Text<Protection>>>>,
-        among: &[Protection],
-    ) -> Result<Vec<Protection>, ScenarioError> {
-        let Some(raw) = raw else { return Ok(among.to_vec()) };
-        let span = raw.span();
-        let named: Vec<_> = raw.into_inner().into_iter().map(|level| level.0).collect();
-        if named.is_empty() || named.iter().any(|level| !among.contains(level)) {
-            let among: Vec<_> = among.iter().map(|level| level_name(*level)).collect();
-            let message = format!("expected one or more of {}", among.join(", "));
-            return Err(self.error(span, message));
-        }
-        Ok(LEVELS.into_iter().filter(|level| named.contains(level)).collect())
     }
 
     fn cluster(&self, raw: &format::Cluster) -> Result<Setup, ScenarioError> {

@@ -7,7 +7,7 @@
 
 use crate::host::client::operation_of;
 use crate::plan::record::{Event, Phase, Record};
-use crate::view::picture::model::Model;
+use crate::view::picture::rows::Happening;
 use raft_core::{LogIndex, NodeId, Token};
 use std::collections::BTreeMap;
 
@@ -89,15 +89,15 @@ fn name(token: Token) -> Name {
 
 /// The last event of each lane that could have caused an event, which is one of them: what could
 /// have caused it is everything up to these.
-pub(super) fn causes(model: &Model, of: usize) -> Vec<Option<usize>> {
-    let mut last = vec![None; model.nodes.len() + model.clients.len()];
-    if let Some(lane) = model.events[of].lane {
+pub(super) fn causes(events: &[Happening], lanes: usize, of: usize) -> Vec<Option<usize>> {
+    let mut last = vec![None; lanes];
+    if let Some(lane) = events[of].lane {
         last[lane] = Some(of);
     }
-    for (nth, event) in model.events[..=of].iter().enumerate().rev() {
+    for (nth, event) in events[..=of].iter().enumerate().rev() {
         let counts = event.lane.is_some_and(|lane| last[lane] >= Some(nth));
         if let Some(cause) = event.cause.filter(|_| counts)
-            && let Some(elsewhere) = model.events[cause].lane
+            && let Some(elsewhere) = events[cause].lane
         {
             last[elsewhere] = last[elsewhere].max(Some(cause));
         }

@@ -86,6 +86,11 @@ impl Model {
         self.nodes.iter().position(|id| *id == node)
     }
 
+    /// How many lanes there are: nodes, then clients.
+    pub(super) const fn lanes(&self) -> usize {
+        self.nodes.len() + self.clients.len()
+    }
+
     fn lane(&self, record: &Record) -> Option<usize> {
         if let Event::Client { client, .. } = record.event {
             let nth = self.clients.iter().position(|known| *known == client)?;
@@ -176,7 +181,7 @@ impl Model {
                 "sentence": violation.sentence,
                 "time": violation.time,
                 "event": self.violation,
-                "causes": self.violation.map(|event| causes(self, event)),
+                "causes": self.violation.map(|event| causes(&self.events, self.lanes(), event)),
             })
         });
         json!({

@@ -64,7 +64,7 @@ fn some() -> Vec<Run> {
 
 /// Which events could have caused an event, by what the model says of it.
 fn cone(model: &Model, of: usize) -> Vec<bool> {
-    let last = causes(model, of);
+    let last = causes(&model.events, model.lanes(), of);
     let events = model.events.iter().enumerate();
     events.map(|(nth, event)| event.lane.is_some_and(|lane| Some(nth) <= last[lane])).collect()
 }
