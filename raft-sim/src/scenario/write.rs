@@ -358,15 +358,8 @@ impl File {
         }
         self.line(format_args!("timeline = ["));
         for (at, fault) in timeline {
-            let (at, sentence) = (quoted(moment(*at)), quoted(sentence(fault)));
-            let beside = match fault {
-                Fault::SetLink { profile, .. } => inline(self::profile(profile)),
-                Fault::SetDisk { profile: DiskProfile { min_latency, max_latency }, .. } => {
-                    inline(vec![("latency", quoted(span(*min_latency, *max_latency)))])
-                }
-                _ => String::new(),
-            };
-            self.line(format_args!("    {{ at = {at}, do = {sentence}{beside} }},"));
+            let at = quoted(moment(*at));
+            self.line(format_args!("    {{ at = {at}, {} }},", done(fault)));
         }
         self.line(format_args!("]"));
     }
@@ -392,6 +385,19 @@ fn inline(keys: Vec<(&'static str, String)>) -> String {
         let _ = write!(text, ", {name} = {value}");
     }
     text
+}
+
+/// What is done, as an entry of the timeline spells it.
+pub(crate) fn done(fault: &Fault) -> String {
+    let sentence = quoted(sentence(fault));
+    let beside = match fault {
+        Fault::SetLink { profile, .. } => inline(self::profile(profile)),
+        Fault::SetDisk { profile: DiskProfile { min_latency, max_latency }, .. } => {
+            inline(vec![("latency", quoted(span(*min_latency, *max_latency)))])
+        }
+        _ => String::new(),
+    };
+    format!("do = {sentence}{beside}")
 }
 
 /// A fault in the words of the timeline.
