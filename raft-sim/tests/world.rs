@@ -2,7 +2,7 @@
 //! that tell what happened in its order.
 
 use raft_core::{Instant, Membership, NodeId, Protection, RoleKind};
-use raft_sim::plan::{Change, ClientSetup, Part, Phase, SetupError};
+use raft_sim::plan::{Change, ClientSetup, DamageTarget, Phase, SetupError};
 use raft_sim::run::play;
 use raft_sim::scenario::Scenario;
 use raft_sim::world::Cause;
@@ -247,7 +247,7 @@ fn what_is_only_down_could_come_right_and_what_is_lost_could_not() {
     assert_eq!(excused(&of_two(|node| Fault::Destroy { node })), [(NodeId(2), Cause::Destroyed)]);
     let wipe = of_two(|node| Fault::Wipe { node });
     assert_eq!(excused(&[&crash[..], &wipe].concat()), [(NodeId(2), Cause::Wiped)]);
-    let damage = of_two(|node| Fault::Damage { node, part: Part::HardState });
+    let damage = of_two(|node| Fault::Damage { node, part: DamageTarget::HardState });
     let both = [(NodeId(2), Cause::Damaged)];
     assert_eq!(excused(&[&crash[..], &damage].concat()), both, "damaged while it is down");
     assert_eq!(excused(&[&damage[..], &crash].concat()), both, "lost when the process ends");

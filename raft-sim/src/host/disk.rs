@@ -6,7 +6,7 @@ use crate::host::machine::Image;
 use crate::host::records::Records;
 use crate::host::stored::Stored;
 use crate::plan::choice::{Choices, Question};
-use crate::plan::damage::{Damage, Part};
+use crate::plan::damage::{Damage, DamageTarget};
 use crate::plan::profile::DiskProfile;
 use crate::plan::record::Lost;
 use raft_core::{HardState, Instant, LogIndex, LogPosition, Outcome, Ticket};
@@ -211,7 +211,7 @@ impl Disk {
     }
 
     /// Damages a record. Says whether there was one to damage.
-    pub fn damage(&mut self, part: Part, choices: &mut Choices) -> bool {
+    pub fn damage(&mut self, part: DamageTarget, choices: &mut Choices) -> bool {
         self.records.damage(part, &self.stored, choices)
     }
 
@@ -313,7 +313,7 @@ mod tests {
     use crate::host::log::{Command, Entry, Log};
     use crate::host::stored::Stored;
     use crate::plan::choice::Choices;
-    use crate::plan::damage::{Damage, Part};
+    use crate::plan::damage::{Damage, DamageTarget};
     use crate::plan::profile::DiskProfile;
     use raft_core::payload::Content;
     use raft_core::{Entries, HardState, Instant, LogIndex, LogPosition, Run, Term, Ticket};
@@ -438,24 +438,24 @@ mod tests {
 
     #[test]
     fn damage_is_found_unless_it_is_written_over() {
-        for part in [Part::HardState, Part::Entry, Part::Everything] {
+        for part in [DamageTarget::HardState, DamageTarget::Entry, DamageTarget::Everything] {
             let mut choices = Choices::seeded(1);
             let (mut disk, due) = busy(&mut choices);
             assert!(disk.damage(part, &mut choices));
             let damage = disk.recover().expect_err("it is found");
             let expected = match part {
-                Part::HardState => Damage::HardState,
-                Part::Entry => Damage::Entry { at: LogIndex(1) },
+                DamageTarget::HardState => Damage::HardState,
+                DamageTarget::Entry => Damage::Entry { at: LogIndex(1) },
                 _ => Damage::Gone,
             };
             assert_eq!(damage, expected, "the last record is not sealed, so it is the first");
             disk.complete(due[2], &mut choices);
-            let over = (part == Part::HardState).then_some(false).ok_or(expected);
+            let over = (part == DamageTarget::HardState).then_some(false).ok_or(expected);
             assert_eq!(disk.recover(), over);
         }
         let mut choices = Choices::seeded(1);
         let (mut disk, _) = busy(&mut choices);
-        assert!(!disk.damage(Part::Snapshot, &mut choices), "there is none");
+        assert!(!disk.damage(DamageTarget::Snapshot, &mut choices), "there is none");
     }
 
     #[test]
@@ -471,7 +471,7 @@ mod tests {
         let mut found = BTreeSet::new();
         for seed in 0..20 {
             let mut disk = disk.clone();
-            disk.damage(Part::Entry, &mut Choices::seeded(seed));
+            disk.damage(DamageTarget::Entry, &mut Choices::seeded(seed));
             found.insert(disk.recover().expect_err("both are sealed"));
         }
         assert_eq!(found, [1, 2].map(|at| Damage::Entry { at: LogIndex(at) }).into());

@@ -14,7 +14,7 @@
 use crate::host::log::Log;
 use crate::host::stored::Stored;
 use crate::plan::choice::{Choices, Question, RollingHash};
-use crate::plan::damage::{Damage, Part};
+use crate::plan::damage::{Damage, DamageTarget};
 use raft_core::{LogIndex, LogPosition};
 use std::collections::VecDeque;
 use std::hash::Hash;
@@ -90,13 +90,18 @@ impl Records {
 
     /// Flips a bit of a record. Whether it is one of the content or of the checksum, they do not fit
     /// any more. Says whether there was something to damage.
-    pub(super) fn damage(&mut self, part: Part, stored: &Stored, choices: &mut Choices) -> bool {
+    pub(super) fn damage(
+        &mut self,
+        part: DamageTarget,
+        stored: &Stored,
+        choices: &mut Choices,
+    ) -> bool {
         let bit = 1 << choices.below(Question::Damage, 64);
         match part {
-            Part::HardState => self.hard_state ^= bit,
-            Part::Snapshot if stored.snapshot.is_some() => self.snapshot ^= bit,
-            Part::Snapshot => return false,
-            Part::Entry => {
+            DamageTarget::HardState => self.hard_state ^= bit,
+            DamageTarget::Snapshot if stored.snapshot.is_some() => self.snapshot ^= bit,
+            DamageTarget::Snapshot => return false,
+            DamageTarget::Entry => {
                 let sealed = self.sealed.get().saturating_sub(self.start.get());
                 if sealed == 0 {
                     return false;
@@ -104,7 +109,7 @@ impl Records {
                 let nth = choices.below(Question::Damage, sealed);
                 self.entries[usize::try_from(nth).expect("a log fits into memory")] ^= bit;
             }
-            Part::Everything => self.destroy(),
+            DamageTarget::Everything => self.destroy(),
         }
         true
     }

@@ -25,7 +25,7 @@ pub enum Damage {
 
 /// What is to be damaged.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Part {
+pub enum DamageTarget {
     /// The hard state.
     HardState,
     /// The snapshot, if there is one.
@@ -36,7 +36,7 @@ pub enum Part {
     Everything,
 }
 
-impl Part {
+impl DamageTarget {
     /// Its name.
     pub const fn name(self) -> &'static str {
         match self {

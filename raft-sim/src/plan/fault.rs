@@ -1,7 +1,7 @@
 //! What is done to the world, and the kinds of messages.
 
 use crate::plan::change::Change;
-use crate::plan::damage::Part;
+use crate::plan::damage::DamageTarget;
 use crate::plan::kinds::{Hostile, MessageKind};
 use crate::plan::profile::{DiskProfile, LinkProfile};
 use crate::plan::topology::Shape;
@@ -109,7 +109,7 @@ pub enum Fault {
         /// The node.
         node: NodeId,
         /// What is damaged.
-        part: Part,
+        part: DamageTarget,
     },
     /// The node's process ends, and its disk is gone: it never starts again.
     Destroy {

@@ -15,7 +15,7 @@ pub(crate) mod topology;
 
 pub use change::Change;
 pub use choice::{Answers, Choice, Choices, RollingHash};
-pub use damage::{Damage, Part};
+pub use damage::{Damage, DamageTarget};
 pub use fault::Fault;
 pub use kinds::{Hostile, MessageKind};
 pub use limits::Limits;

@@ -1,7 +1,7 @@
 //! The timeline's sentences: `isolate S2`, `cut S1,S2 <-> S4`, `drop append_entries S1 -> *`.
 
 use crate::plan::change::Change;
-use crate::plan::damage::Part;
+use crate::plan::damage::DamageTarget;
 use crate::plan::fault::Fault;
 use crate::plan::kinds::{Hostile, MessageKind};
 use crate::plan::profile::{DiskProfile, LinkProfile};
@@ -163,11 +163,11 @@ fn at_nodes(
             Box::new(move |node| Fault::FillDisk { node, room })
         }
         "damage" => {
-            const PARTS: [(&str, Part); 4] = [
-                ("entry", Part::Entry),
-                ("hard_state", Part::HardState),
-                ("snapshot", Part::Snapshot),
-                ("everything", Part::Everything),
+            const PARTS: [(&str, DamageTarget); 4] = [
+                ("entry", DamageTarget::Entry),
+                ("hard_state", DamageTarget::HardState),
+                ("snapshot", DamageTarget::Snapshot),
+                ("everything", DamageTarget::Everything),
             ];
             const WANTED: &str = "what is damaged: entry, hard_state, snapshot or everything";
             let part = words.one_of(&PARTS, WANTED)?;
@@ -427,7 +427,7 @@ fn expected(wanted: &str, found: &str, span: Range<usize>) -> Mistake {
 mod tests {
     use super::{Beside, Mistake};
     use crate::plan::change::Change;
-    use crate::plan::damage::Part;
+    use crate::plan::damage::DamageTarget;
     use crate::plan::fault::Fault;
     use crate::plan::kinds::{Hostile, MessageKind};
     use raft_core::{Membership, NodeId};
@@ -485,7 +485,7 @@ mod tests {
         assert_eq!(one("unreachable S2 at S1"), Fault::Unreachable { node: a, peer: b });
         assert_eq!(one("clock -500 S2"), Fault::SetClock { node: b, ppm: -500 });
         assert_eq!(one("fill-disk 3 S2"), Fault::FillDisk { node: b, room: 3 });
-        assert_eq!(one("damage entry S2"), Fault::Damage { node: b, part: Part::Entry });
+        assert_eq!(one("damage entry S2"), Fault::Damage { node: b, part: DamageTarget::Entry });
         let what = Hostile::Replayed;
         assert_eq!(one("hostile replayed S2"), Fault::Hostile { node: b, what });
         assert_eq!(one("jump 700 S2"), Fault::JumpClock { node: b, millis: 700 });

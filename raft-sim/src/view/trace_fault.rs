@@ -1,6 +1,6 @@
 //! What was done to the world.
 
-use crate::plan::damage::Part;
+use crate::plan::damage::DamageTarget;
 use crate::plan::fault::Fault;
 use crate::view::json::{joined, nanos};
 use raft_core::NodeId;
@@ -83,11 +83,11 @@ pub(super) fn done(fault: &Fault) -> Value {
     }
 }
 
-const fn part(part: Part) -> &'static str {
+const fn part(part: DamageTarget) -> &'static str {
     match part {
-        Part::HardState => "hard_state",
-        Part::Snapshot => "snapshot",
-        Part::Entry => "entry",
-        Part::Everything => "everything",
+        DamageTarget::HardState => "hard_state",
+        DamageTarget::Snapshot => "snapshot",
+        DamageTarget::Entry => "entry",
+        DamageTarget::Everything => "everything",
     }
 }

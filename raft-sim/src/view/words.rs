@@ -1,6 +1,6 @@
 //! What an event is in a few words.
 
-use crate::plan::damage::Part;
+use crate::plan::damage::DamageTarget;
 use crate::plan::fault::Fault;
 use crate::plan::record::{
     DropReason, EntryKind, Event, Lost, NodeState, Operation, Phase, Record,
@@ -289,12 +289,12 @@ fn fault_of(fault: &Fault) -> String {
     }
 }
 
-const fn part_of(part: Part) -> &'static str {
+const fn part_of(part: DamageTarget) -> &'static str {
     match part {
-        Part::HardState => "the hard state",
-        Part::Snapshot => "the snapshot",
-        Part::Entry => "an entry",
-        Part::Everything => "all of it",
+        DamageTarget::HardState => "the hard state",
+        DamageTarget::Snapshot => "the snapshot",
+        DamageTarget::Entry => "an entry",
+        DamageTarget::Everything => "all of it",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::plan::change::Change;
 use crate::plan::choice::{Choices, Question, nanos};
-use crate::plan::damage::Part;
+use crate::plan::damage::DamageTarget;
 use crate::plan::fault::Fault;
 use crate::plan::kinds::Hostile;
 use crate::plan::limits::Limits;
@@ -242,7 +242,12 @@ impl Draw<'_> {
     fn lose_a_disk(&mut self, ids: &[NodeId], kinds: Kinds, timeline: &mut Vec<(Instant, Fault)>) {
         let (new, others) = ids.split_last().expect("at least three nodes");
         let node = self.one_of(others);
-        let part = self.one_of(&[Part::Entry, Part::Entry, Part::HardState, Part::Snapshot]);
+        let part = self.one_of(&[
+            DamageTarget::Entry,
+            DamageTarget::Entry,
+            DamageTarget::HardState,
+            DamageTarget::Snapshot,
+        ]);
         let mut at = self.below(nanos(self.storm));
         let mut then = |draw: &mut Self, longest: u64, fault: Fault| {
             if at < nanos(draw.storm) {
