@@ -4,7 +4,7 @@
 //! `cargo bench -p raft-sim --bench rate`; an argument names the figures that are wanted.
 
 use raft_core::{Instant, NodeId, Protection};
-use raft_sim::plan::{ClientSetup, Fault};
+use raft_sim::plan::{Act, ClientSetup, LinkAct, ProcessAct};
 use raft_sim::{Choices, Nobody, Setup, World, run};
 use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
@@ -78,10 +78,19 @@ fn endless(snapshots: u64) -> Setup {
     for nth in 0..2_000 {
         let (node, to) = (NodeId(1 + nth % 3), NodeId(1 + (nth + 1) % 3));
         let (fault, repair) = match nth % 4 {
-            0 => (Fault::Crash { node }, Fault::Restart { node }),
-            1 => (Fault::Cut { from: node, to }, Fault::Heal { from: node, to }),
-            2 => (Fault::Isolate { node }, Fault::HealAll),
-            _ => (Fault::Pause { node }, Fault::Resume { node }),
+            0 => (
+                Act::Process(ProcessAct::Crash { node }),
+                Act::Process(ProcessAct::Restart { node }),
+            ),
+            1 => (
+                Act::Link(LinkAct::Cut { from: node, to }),
+                Act::Link(LinkAct::Heal { from: node, to }),
+            ),
+            2 => (Act::Link(LinkAct::Isolate { node }), Act::Link(LinkAct::HealAll)),
+            _ => (
+                Act::Process(ProcessAct::Pause { node }),
+                Act::Process(ProcessAct::Resume { node }),
+            ),
         };
         timeline.push(at(5_000 + 10_000 * nth, fault));
         timeline.push(at(7_000 + 10_000 * nth, repair));

@@ -24,7 +24,7 @@ pub mod view;
 pub mod world;
 
 pub use checker::Exercised;
-pub use plan::{Choices, Event, Fault, Nobody, NodeState, Record, Setup, Sink, Violation};
+pub use plan::{Act, Choices, Event, Nobody, NodeState, Record, Setup, Sink, Violation};
 pub use run::Trial;
 pub use world::{Outcome, World};
 

@@ -2,8 +2,8 @@
 
 use raft_core::Instant;
 use raft_sim::host::{Machine, StateMachine};
-use raft_sim::plan::ClientSetup;
-use raft_sim::{Choices, Fault, Nobody, Setup, World, run};
+use raft_sim::plan::{ClientSetup, ProcessAct};
+use raft_sim::{Act, Choices, Nobody, Setup, World, run};
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -73,7 +73,10 @@ fn setup() -> Setup {
     setup.clients = vec![client; 3];
     let at = |millis: u64, fault| (Instant::from_nanos(millis * 1_000_000), fault);
     let node = raft_core::NodeId(3);
-    setup.timeline = vec![at(2_000, Fault::Crash { node }), at(5_000, Fault::Restart { node })];
+    setup.timeline = vec![
+        at(2_000, Act::Process(ProcessAct::Crash { node })),
+        at(5_000, Act::Process(ProcessAct::Restart { node })),
+    ];
     setup
 }
 

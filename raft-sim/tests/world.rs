@@ -2,11 +2,13 @@
 //! that tell what happened in its order.
 
 use raft_core::{Instant, Membership, NodeId, Protection, RoleKind};
-use raft_sim::plan::{Change, ClientSetup, DamageTarget, Phase, SetupError};
+use raft_sim::plan::{
+    Change, ClientSetup, DamageTarget, DiskAct, LinkAct, Phase, ProcessAct, RequestAct, SetupError,
+};
 use raft_sim::run::play;
 use raft_sim::scenario::Scenario;
 use raft_sim::world::Cause;
-use raft_sim::{Choices, Event, Fault, Nobody, Record, Setup, World};
+use raft_sim::{Act, Choices, Event, Nobody, Record, Setup, World};
 use std::time::Duration;
 
 const fn at(millis: u64) -> Instant {
@@ -33,7 +35,7 @@ fn led() -> (Setup, World, NodeId) {
 }
 
 /// The same run with faults that begin after that moment.
-fn with(faults: impl FnOnce(NodeId) -> Vec<(u64, Fault)>) -> (World, NodeId) {
+fn with(faults: impl FnOnce(NodeId) -> Vec<(u64, Act)>) -> (World, NodeId) {
     let (mut setup, _, leader) = led();
     let faults = faults(leader);
     setup.timeline = faults.into_iter().map(|(millis, fault)| (at(millis), fault)).collect();
@@ -60,8 +62,12 @@ fn clients_are_served_and_everybody_applies_the_same() {
 
 #[test]
 fn another_node_leads_after_the_leader_has_crashed() {
-    let (mut world, leader) =
-        with(|node| vec![(4_100, Fault::Crash { node }), (9_000, Fault::Restart { node })]);
+    let (mut world, leader) = with(|node| {
+        vec![
+            (4_100, Act::Process(ProcessAct::Crash { node })),
+            (9_000, Act::Process(ProcessAct::Restart { node })),
+        ]
+    });
     assert_eq!(leader_at(&mut world, 4_099), Some(leader));
     assert_eq!(leader_at(&mut world, 4_101), None);
     let next = leader_at(&mut world, 8_999).expect("two of three are enough");
@@ -72,8 +78,12 @@ fn another_node_leads_after_the_leader_has_crashed() {
 
 #[test]
 fn a_leader_that_stands_still_is_replaced_and_learns_of_it() {
-    let (mut world, leader) =
-        with(|node| vec![(4_100, Fault::Pause { node }), (8_000, Fault::Resume { node })]);
+    let (mut world, leader) = with(|node| {
+        vec![
+            (4_100, Act::Process(ProcessAct::Pause { node })),
+            (8_000, Act::Process(ProcessAct::Resume { node })),
+        ]
+    });
     assert_eq!(leader_at(&mut world, 4_101), None, "it cannot commit");
     let next = leader_at(&mut world, 7_999).expect("two of three are enough");
     assert_ne!(next, leader);
@@ -85,19 +95,19 @@ fn a_leader_that_stands_still_is_replaced_and_learns_of_it() {
 #[test]
 fn a_disk_that_hangs_completes_in_order_when_it_is_released() {
     let (mut world, _) = with(|node| {
-        let propose = |millis| (millis, Fault::Propose { node, count: 1 });
+        let propose = |millis| (millis, Act::Request(RequestAct::Propose { node, count: 1 }));
         vec![
-            (4_100, Fault::HangDisk { node }),
+            (4_100, Act::Disk(DiskAct::HangDisk { node })),
             propose(4_110),
             propose(4_120),
-            (4_300, Fault::ReleaseDisk { node }),
+            (4_300, Act::Disk(DiskAct::ReleaseDisk { node })),
         ]
     });
     let records = records(&mut world);
     let done = |record: &&Record| matches!(record.event, Event::PersistDone { .. });
     let in_between = |record: &&Record| (at(4_105)..at(4_300)).contains(&record.time);
     let leader = records.iter().filter(|record| record.time >= at(4_100)).find_map(|record| {
-        if let Event::Fault { fault: Fault::HangDisk { node } } = record.event {
+        if let Event::Fault { fault: Act::Disk(DiskAct::HangDisk { node }) } = record.event {
             Some(node)
         } else {
             None
@@ -115,7 +125,7 @@ fn a_cut_is_directed() {
         let (mut setup, _, leader) = led();
         let follower = NodeId(if leader == NodeId(1) { 2 } else { 1 });
         setup.protection = protection;
-        setup.timeline = vec![(at(4_100), Fault::Cut { from: leader, to: follower })];
+        setup.timeline = vec![(at(4_100), Act::Link(LinkAct::Cut { from: leader, to: follower }))];
         let records = records(&mut world(&setup));
         let cut = records.iter().filter(|record| record.time > at(4_100));
         let received = |from, to| {
@@ -166,12 +176,15 @@ fn a_promise_outlives_a_crash() {
     setup.link.max_delay = setup.link.min_delay;
     setup.duration = Duration::from_secs(12);
     let (s1, s2, s3) = (NodeId(1), NodeId(2), NodeId(3));
-    let cut = [Fault::Cut { from: s1, to: s3 }, Fault::Cut { from: s3, to: s1 }];
-    setup.timeline = vec![(at(10), Fault::Campaign { node: s1 })];
+    let cut = [
+        Act::Link(LinkAct::Cut { from: s1, to: s3 }),
+        Act::Link(LinkAct::Cut { from: s3, to: s1 }),
+    ];
+    setup.timeline = vec![(at(10), Act::Request(RequestAct::Campaign { node: s1 }))];
     setup.timeline.extend(cut.map(|fault| (at(1_000), fault)));
     for millis in (1_500..11_500).step_by(270) {
-        setup.timeline.push((at(millis), Fault::Crash { node: s2 }));
-        setup.timeline.push((at(millis + 2), Fault::Restart { node: s2 }));
+        setup.timeline.push((at(millis), Act::Process(ProcessAct::Crash { node: s2 })));
+        setup.timeline.push((at(millis + 2), Act::Process(ProcessAct::Restart { node: s2 })));
     }
     for seed in 0..20 {
         let mut world = World::new(&setup, Choices::seeded(seed)).expect("it makes sense");
@@ -187,7 +200,8 @@ fn an_operation_that_nobody_takes_has_failed_and_one_that_is_swallowed_is_unknow
     let mut setup = Setup::of_voters(3);
     let patience = Duration::from_millis(300);
     setup.clients = vec![ClientSetup { start: at(4_100), patience, ..ClientSetup::default() }];
-    setup.timeline = (1..=3).map(|id| (at(4_050), Fault::Isolate { node: NodeId(id) })).collect();
+    setup.timeline =
+        (1..=3).map(|id| (at(4_050), Act::Link(LinkAct::Isolate { node: NodeId(id) }))).collect();
     let records = records(&mut world(&setup));
     let ends: Vec<Phase> = records
         .iter()
@@ -209,7 +223,9 @@ fn setups_that_make_no_sense_are_refused() {
     };
     assert_eq!(refused(|s| s.nodes.clear()), SetupError::Nodes);
     assert_eq!(refused(|s| s.nodes[1].id = NodeId(1)), SetupError::Nodes);
-    let stranger = |s: &mut Setup| s.timeline.push((at(1), Fault::Pause { node: NodeId(9) }));
+    let stranger = |s: &mut Setup| {
+        s.timeline.push((at(1), Act::Process(ProcessAct::Pause { node: NodeId(9) })));
+    };
     assert_eq!(refused(stranger), SetupError::Unknown { node: NodeId(9) });
     assert_eq!(refused(|s| s.disk.min_latency = Duration::from_secs(1)), SetupError::Range);
     assert_eq!(refused(|s| s.link.min_delay = Duration::from_secs(1)), SetupError::Range);
@@ -223,7 +239,7 @@ fn setups_that_make_no_sense_are_refused() {
 }
 
 /// What excuses three nodes after this, and that it is counted when the run is judged.
-fn excused(timeline: &[(u64, Fault)]) -> Vec<(NodeId, Cause)> {
+fn excused(timeline: &[(u64, Act)]) -> Vec<(NodeId, Cause)> {
     let mut setup = Setup::of_voters(3);
     setup.timeline = timeline.iter().map(|(time, fault)| (at(*time), fault.clone())).collect();
     let mut world = world(&setup);
@@ -236,18 +252,21 @@ fn excused(timeline: &[(u64, Fault)]) -> Vec<(NodeId, Cause)> {
     excuses
 }
 
-fn of_two(fault: fn(NodeId) -> Fault) -> [(u64, Fault); 2] {
+fn of_two(fault: fn(NodeId) -> Act) -> [(u64, Act); 2] {
     [1, 2].map(|id| (5_000, fault(NodeId(id))))
 }
 
 #[test]
 fn what_is_only_down_could_come_right_and_what_is_lost_could_not() {
-    let crash = of_two(|node| Fault::Crash { node });
+    let crash = of_two(|node| Act::Process(ProcessAct::Crash { node }));
     assert_eq!(excused(&crash), []);
-    assert_eq!(excused(&of_two(|node| Fault::Destroy { node })), [(NodeId(2), Cause::Destroyed)]);
-    let wipe = of_two(|node| Fault::Wipe { node });
+    assert_eq!(
+        excused(&of_two(|node| Act::Disk(DiskAct::Destroy { node }))),
+        [(NodeId(2), Cause::Destroyed)]
+    );
+    let wipe = of_two(|node| Act::Disk(DiskAct::Wipe { node }));
     assert_eq!(excused(&[&crash[..], &wipe].concat()), [(NodeId(2), Cause::Wiped)]);
-    let damage = of_two(|node| Fault::Damage { node, part: DamageTarget::HardState });
+    let damage = of_two(|node| Act::Disk(DiskAct::Damage { node, part: DamageTarget::HardState }));
     let both = [(NodeId(2), Cause::Damaged)];
     assert_eq!(excused(&[&crash[..], &damage].concat()), both, "damaged while it is down");
     assert_eq!(excused(&[&damage[..], &crash].concat()), both, "lost when the process ends");
@@ -257,10 +276,10 @@ fn what_is_only_down_could_come_right_and_what_is_lost_could_not() {
 #[test]
 fn a_wiped_node_that_is_started_again_excuses_nothing() {
     // It had promised nothing yet: later it must not come back under its old id.
-    let mut timeline = vec![(0, Fault::Crash { node: NodeId(1) })];
-    timeline.push((0, Fault::Wipe { node: NodeId(1) }));
-    timeline.push((100, Fault::Restart { node: NodeId(1) }));
-    timeline.push((8_000, Fault::Destroy { node: NodeId(2) }));
+    let mut timeline = vec![(0, Act::Process(ProcessAct::Crash { node: NodeId(1) }))];
+    timeline.push((0, Act::Disk(DiskAct::Wipe { node: NodeId(1) })));
+    timeline.push((100, Act::Process(ProcessAct::Restart { node: NodeId(1) })));
+    timeline.push((8_000, Act::Disk(DiskAct::Destroy { node: NodeId(2) })));
     assert_eq!(excused(&timeline), []);
     timeline.remove(2);
     assert_eq!(excused(&timeline), [(NodeId(2), Cause::Destroyed)]);
@@ -268,14 +287,19 @@ fn a_wiped_node_that_is_started_again_excuses_nothing() {
 
 #[test]
 fn an_excuse_is_judged_by_what_was_in_force_when_the_disk_was_lost() {
-    let lose = |time| (time, Fault::Destroy { node: NodeId(3) });
+    let lose = |time| (time, Act::Disk(DiskAct::Destroy { node: NodeId(3) }));
     let target = || Membership::new([NodeId(1), NodeId(3)], [], []).expect("two voters");
-    let name = |time| (time, Fault::ChangeMembership { node: None, change: Change::To(target()) });
+    let name = |time| {
+        (
+            time,
+            Act::Request(RequestAct::ChangeMembership { node: None, change: Change::To(target()) }),
+        )
+    };
     assert_eq!(excused(&[lose(4_000), name(9_000)]), [], "whoever lets it in is to blame");
     assert_eq!(excused(&[name(4_000), lose(9_000)]), [(NodeId(3), Cause::Destroyed)]);
     assert_eq!(excused(&[lose(9_000)]), []);
     // A leader that has just heard S3 cannot know.
-    let lead = (0, Fault::Campaign { node: NodeId(1) });
+    let lead = (0, Act::Request(RequestAct::Campaign { node: NodeId(1) }));
     assert_eq!(excused(&[lead, lose(4_000), name(4_020)]), [(NodeId(3), Cause::Unheard)]);
 }
 

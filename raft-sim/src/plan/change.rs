@@ -1,5 +1,7 @@
 //! What an operator wants of a membership.
 
+use crate::plan::sentence::{Mistake, Sentence};
+use crate::plan::text::group;
 use raft_core::{Membership, MembershipError, NodeId};
 use std::fmt;
 
@@ -26,16 +28,47 @@ pub enum Change {
 }
 
 impl Change {
-    /// The nodes that it names.
-    pub fn nodes(&self) -> Vec<NodeId> {
+    /// The change of a sentence with this verb: `reach S1,S2 with S3`, `add S4`, `replace S1 S4`.
+    pub(crate) fn read_as(verb: &str, sentence: &mut Sentence<'_>) -> Result<Self, Mistake> {
+        Ok(match verb {
+            "add" => Self::AddLearner(sentence.node()?),
+            "promote" => Self::Promote(sentence.node()?),
+            "demote" => Self::Demote(sentence.node()?),
+            "remove" => Self::Remove(sentence.node()?),
+            "replace" => Self::Replace { old: sentence.node()?, new: sentence.node()? },
+            _ => Self::To(sentence.membership()?),
+        })
+    }
+
+    /// As a sentence of a scenario file.
+    pub(crate) fn written(&self) -> String {
         match self {
-            Self::To(membership) => membership.members().collect(),
-            Self::AddLearner(node)
-            | Self::Promote(node)
-            | Self::Demote(node)
-            | Self::Remove(node) => vec![*node],
-            Self::Replace { old, new } => vec![*old, *new],
+            // One without voters, or a joint one, cannot be asked for.
+            Self::To(target) => {
+                let voters = group(target.voters());
+                match target.learners() {
+                    [] => format!("reach {voters}"),
+                    learners => format!("reach {voters} with {}", group(learners)),
+                }
+            }
+            Self::AddLearner(node) => format!("add {node:?}"),
+            Self::Promote(node) => format!("promote {node:?}"),
+            Self::Demote(node) => format!("demote {node:?}"),
+            Self::Remove(node) => format!("remove {node:?}"),
+            Self::Replace { old, new } => format!("replace {old:?} {new:?}"),
         }
+    }
+
+    /// Under other names; `None` if it is about a node that is gone.
+    pub(crate) fn renamed(&self, name: &dyn Fn(NodeId) -> Option<NodeId>) -> Option<Self> {
+        Some(match self {
+            Self::To(target) => Self::To(renamed(target, name)?),
+            Self::AddLearner(node) => Self::AddLearner(name(*node)?),
+            Self::Promote(node) => Self::Promote(name(*node)?),
+            Self::Demote(node) => Self::Demote(name(*node)?),
+            Self::Remove(node) => Self::Remove(name(*node)?),
+            Self::Replace { old, new } => Self::Replace { old: name(*old)?, new: name(*new)? },
+        })
     }
 
     /// The membership to reach.
@@ -68,6 +101,17 @@ impl Change {
         }
         Membership::new(voters, [], learners)
     }
+}
+
+/// A membership without those who are gone, the others under other names; `None` if nothing is left
+/// that makes sense.
+pub(crate) fn renamed(
+    membership: &Membership,
+    name: &dyn Fn(NodeId) -> Option<NodeId>,
+) -> Option<Membership> {
+    let names = |ids: &[NodeId]| ids.iter().filter_map(|id| name(*id)).collect::<Vec<_>>();
+    let outgoing = names(membership.outgoing());
+    Membership::new(names(membership.voters()), outgoing, names(membership.learners())).ok()
 }
 
 impl fmt::Display for Change {

@@ -37,6 +37,14 @@ pub enum DamageTarget {
 }
 
 impl DamageTarget {
+    /// Each of them, with its name.
+    pub(crate) const ALL: [(Self, &'static str); 4] = [
+        (Self::Entry, "entry"),
+        (Self::HardState, "hard_state"),
+        (Self::Snapshot, "snapshot"),
+        (Self::Everything, "everything"),
+    ];
+
     /// Its name.
     pub const fn name(self) -> &'static str {
         match self {

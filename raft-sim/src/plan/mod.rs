@@ -1,22 +1,23 @@
 //! What is to be done, as data: a setup with its profiles, what is done to the cluster and when, what
 //! chance decides, and what is recorded of it.
 
+pub(crate) mod act;
 pub(crate) mod change;
 pub(crate) mod choice;
 pub(crate) mod damage;
-pub(crate) mod fault;
 pub(crate) mod kinds;
 pub(crate) mod limits;
 pub(crate) mod profile;
 pub(crate) mod record;
+pub(crate) mod sentence;
 pub(crate) mod setup;
 pub(crate) mod text;
 pub(crate) mod topology;
 
+pub use act::{Act, ClockAct, DiskAct, LinkAct, MessageAct, ProcessAct, RequestAct};
 pub use change::Change;
 pub use choice::{Answers, Choice, Choices, RollingHash};
 pub use damage::{Damage, DamageTarget};
-pub use fault::Fault;
 pub use kinds::{Hostile, MessageKind};
 pub use limits::Limits;
 pub use profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};

@@ -1,5 +1,6 @@
 //! How links, disks, snapshots and clients behave.
 
+use crate::plan::text::{quoted, span};
 use raft_core::{Instant, NodeId};
 use std::time::Duration;
 
@@ -15,6 +16,20 @@ pub struct LinkProfile {
     pub loss_ppm: u32,
     /// How many of a million messages arrive twice.
     pub duplicate_ppm: u32,
+}
+
+impl LinkProfile {
+    /// The keys of a scenario file with their values.
+    pub(crate) fn keys(&self) -> Vec<(&'static str, String)> {
+        let Self { min_delay, max_delay, loss_ppm, duplicate_ppm } = *self;
+        let mut keys = vec![("delay", quoted(span(min_delay, max_delay)))];
+        for (name, ppm) in [("loss_ppm", loss_ppm), ("duplicate_ppm", duplicate_ppm)] {
+            if ppm > 0 {
+                keys.push((name, ppm.to_string()));
+            }
+        }
+        keys
+    }
 }
 
 impl Default for LinkProfile {

@@ -1,7 +1,7 @@
 //! What happens in a run, as data: what the trace, the timeline and the report are made of.
 
+use crate::plan::act::any::Act;
 use crate::plan::damage::Damage;
-use crate::plan::fault::Fault;
 use raft_core::{
     Config, Consistency, Envelope, Fate, HardState, IgnoreReason, Instant, LogIndex, LogPosition,
     Membership, NodeId, RejectReason, RoleKind, Round, Snapshot, Term, Ticket, Token,
@@ -308,7 +308,7 @@ pub enum Event {
     /// Something was done to the world.
     Fault {
         /// What.
-        fault: Fault,
+        fault: Act,
     },
     /// The cluster came to have, or no longer has, a leader that can commit: a node that leads, runs,
     /// has a disk that works, and is joined both ways, by links that are not cut, with a quorum of

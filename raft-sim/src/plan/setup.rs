@@ -1,6 +1,6 @@
 //! What a run is, as plain data: with a seed it decides everything that happens.
-
-use crate::plan::fault::Fault;
+use crate::plan::act::any::Act;
+use crate::plan::act::{DiskAct, LinkAct};
 use crate::plan::limits::Limits;
 use crate::plan::profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};
 use raft_core::{
@@ -48,7 +48,7 @@ pub struct Setup {
     pub duration: Duration,
     /// What is done to the world, and when. Faults of one moment happen in the order of this list,
     /// before anything else of that moment.
-    pub timeline: Vec<(Instant, Fault)>,
+    pub timeline: Vec<(Instant, Act)>,
 }
 
 impl Setup {
@@ -107,19 +107,19 @@ impl Setup {
             return Err(SetupError::Unknown { node });
         }
         let set = self.timeline.iter().filter_map(|(_, fault)| match fault {
-            Fault::SetLink { profile, .. } => Some(profile),
+            Act::Link(LinkAct::SetLink { profile, .. }) => Some(profile),
             _ => None,
         });
         let mut profiles = self.links.values().chain([&self.link]).chain(set);
         let periods = self.timeline.iter().filter_map(|(_, fault)| match fault {
-            Fault::Flap { period, .. } => Some(period),
+            Act::Link(LinkAct::Flap { period, .. }) => Some(period),
             _ => None,
         });
         if periods.into_iter().any(Duration::is_zero) {
             return Err(SetupError::Range);
         }
         let mut disks = self.timeline.iter().filter_map(|(_, fault)| match fault {
-            Fault::SetDisk { profile, .. } => Some(profile),
+            Act::Disk(DiskAct::SetDisk { profile, .. }) => Some(profile),
             _ => None,
         });
         let thinks = self.clients.iter().all(|client| client.min_think <= client.max_think);
@@ -188,7 +188,7 @@ pub struct NodeSetup {
     /// What its log holds at the start, after [`LogPosition::ZERO`]. The simulator invents the
     /// commands: the same position has the same command on every node.
     pub entries: Entries,
-    /// Whether it starts with the run, or only with a [`Fault::Restart`].
+    /// Whether it starts with the run, or only with a [`ProcessAct::Restart`](crate::plan::ProcessAct::Restart).
     pub starts: bool,
 }
 

@@ -1,5 +1,7 @@
 //! Who reaches whom: any directed matrix of links, and those that have a name.
 
+use crate::plan::sentence::{Mistake, Sentence};
+use crate::plan::text::group;
 use raft_core::NodeId;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -42,18 +44,71 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// The nodes that it names.
-    pub fn nodes(&self) -> Vec<NodeId> {
-        match self {
-            Self::Only(links) => links.iter().flat_map(|(from, to)| [*from, *to]).collect(),
-            Self::Isolated(whom) | Self::Deaf(whom) | Self::Mute(whom) => match whom {
-                Whom::Node(node) => vec![*node],
-                Whom::Leader => Vec::new(),
-            },
-            Self::Split(groups) => groups.concat(),
-            Self::Bridge { over, halves } => [&[*over][..], &halves[0], &halves[1]].concat(),
-            Self::Ring(order) | Self::Chain(order) => order.clone(),
-        }
+    /// The shapes of a sentence with this verb: one, or one for each node that is cut off.
+    pub(crate) fn read_all(verb: &str, sentence: &mut Sentence<'_>) -> Result<Vec<Self>, Mistake> {
+        let one = match verb {
+            "ring" => Self::Ring(sentence.group()?),
+            "chain" => Self::Chain(sentence.group()?),
+            "bridge" => {
+                let over = sentence.node()?;
+                let halves = [sentence.group_or_none()?, sentence.group_or_none()?];
+                Self::Bridge { over, halves }
+            }
+            "split" => {
+                let mut groups = vec![sentence.group_or_none()?, sentence.group_or_none()?];
+                while !sentence.rest().is_empty() {
+                    groups.push(sentence.group_or_none()?);
+                }
+                Self::Split(groups)
+            }
+            "only" if sentence.take("-") => Self::Only(BTreeSet::new()),
+            "only" => {
+                let mut links: BTreeSet<_> = sentence.links()?.into_iter().collect();
+                while sentence.take("and") {
+                    links.extend(sentence.links()?);
+                }
+                Self::Only(links)
+            }
+            _ => {
+                let shape = if verb == "deafen" { Self::Deaf } else { Self::Mute };
+                if sentence.take("leader") {
+                    return Ok(vec![shape(Whom::Leader)]);
+                }
+                let group = sentence.group()?;
+                return Ok(group.into_iter().map(Whom::Node).map(shape).collect());
+            }
+        };
+        Ok(vec![one])
+    }
+
+    /// Without those who are gone, the others under other names; `None` if it was about one of them
+    /// alone.
+    pub(crate) fn renamed(&self, name: &dyn Fn(NodeId) -> Option<NodeId>) -> Option<Self> {
+        let group = |nodes: &Vec<NodeId>| -> Vec<NodeId> {
+            nodes.iter().filter_map(|node| name(*node)).collect()
+        };
+        let whom = |whom: &Whom| match whom {
+            Whom::Node(node) => name(*node).map(Whom::Node),
+            Whom::Leader => Some(Whom::Leader),
+        };
+        Some(match self {
+            Self::Only(links) => {
+                let links = links.iter();
+                Self::Only(links.filter_map(|(a, b)| Some((name(*a)?, name(*b)?))).collect())
+            }
+            Self::Isolated(node) => Self::Isolated(whom(node)?),
+            Self::Deaf(node) => Self::Deaf(whom(node)?),
+            Self::Mute(node) => Self::Mute(whom(node)?),
+            Self::Split(groups) => {
+                let groups = groups.iter().map(group).filter(|group| !group.is_empty());
+                Self::Split(Some(groups.collect::<Vec<_>>()).filter(|groups| groups.len() > 1)?)
+            }
+            Self::Bridge { over, halves: [one, other] } => {
+                Self::Bridge { over: name(*over)?, halves: [group(one), group(other)] }
+            }
+            Self::Ring(order) => Self::Ring(Some(group(order)).filter(|order| order.len() > 1)?),
+            Self::Chain(order) => Self::Chain(Some(group(order)).filter(|order| order.len() > 1)?),
+        })
     }
 
     /// Whether a link is to work while `leader` is the one who can commit; `None` where nothing is
@@ -110,10 +165,8 @@ impl fmt::Display for Whom {
 /// As a scenario file spells it.
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let group = |nodes: &[NodeId]| {
-            nodes.iter().map(|node| format!("{node:?}")).collect::<Vec<_>>().join(",")
-        };
         match self {
+            Self::Only(links) if links.is_empty() => f.write_str("only -"),
             Self::Only(links) => {
                 let links = links.iter().map(|(from, to)| format!("{from:?} -> {to:?}"));
                 write!(f, "only {}", links.collect::<Vec<_>>().join(" and "))

@@ -1,10 +1,11 @@
 //! What a scenario file says that is to be seen.
 
+use crate::plan::sentence;
 use crate::plan::text::instant;
 use crate::scenario::error::ScenarioError;
+use crate::scenario::format;
 use crate::scenario::place::Reader;
 use crate::scenario::text::{Range, Text};
-use crate::scenario::{fault, format};
 use raft_core::{Fate, Instant, LogPosition, NodeId, PeerPhase, Protection, RoleKind};
 use std::time::Duration;
 use toml::Spanned;
@@ -150,7 +151,7 @@ fn leader(
     if raw.get_ref() == "nobody" {
         return Ok(Some(Condition::Leader(Vec::new())));
     }
-    let group = fault::group(raw.get_ref(), reader.nodes);
+    let group = sentence::group(raw.get_ref(), reader.nodes);
     let group = group.map_err(|mistake| reader.inside(&raw.span(), mistake))?;
     Ok(Some(Condition::Leader(group)))
 }
@@ -167,7 +168,7 @@ fn named(
     let Some(raw) = raw else { return Ok(None) };
     let mut group = match raw.get_ref().as_str() {
         "nobody" => Vec::new(),
-        names => fault::group(names, reader.nodes)
+        names => sentence::group(names, reader.nodes)
             .map_err(|mistake| reader.inside(&raw.span(), mistake))?,
     };
     group.sort_unstable();
@@ -218,7 +219,7 @@ fn of_nodes(
             Err(reader.error(node.span(), message))
         }
         (Some(node), Some(_)) => {
-            let group = fault::group(node.get_ref(), reader.nodes);
+            let group = sentence::group(node.get_ref(), reader.nodes);
             let group = group.map_err(|mistake| reader.inside(&node.span(), mistake))?;
             let condition = |(_, what)| Condition::Node(group.clone(), what);
             Ok(stated.into_iter().map(condition).collect())

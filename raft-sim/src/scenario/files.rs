@@ -148,7 +148,7 @@ fn renamed(text: &str, name: impl Fn(u64) -> u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::Scenario;
-    use crate::plan::fault::Fault;
+    use crate::plan::act::{Act, LinkAct};
     use crate::scenario::text::LEVELS;
     use raft_core::{LogIndex, LogPosition, NodeId, Term};
     use std::time::Duration;
@@ -191,7 +191,10 @@ elections = "1.."
         assert_eq!(setup.nodes[2].last(), LogPosition::new(Term(4), LogIndex(3)));
         assert_eq!(setup.nodes[2].hard_state.current_term, Term(4));
         let faults: Vec<_> = setup.timeline.iter().map(|(_, fault)| fault.clone()).collect();
-        assert_eq!(faults, [Fault::Isolate { node: NodeId(2) }, Fault::HealAll]);
+        assert_eq!(
+            faults,
+            [Act::Link(LinkAct::Isolate { node: NodeId(2) }), Act::Link(LinkAct::HealAll)]
+        );
         assert_eq!(scenario.expectations[0].at.as_nanos(), 5_000_000_000);
     }
 
@@ -240,7 +243,12 @@ elections = "1.."
         let setup = scenario.rotated(1).setup(LEVELS[1]);
         // S3, which has a log, is S1 now, and S2, which is isolated, is S3.
         assert_eq!(setup.nodes[0].last(), LogPosition::new(Term(4), LogIndex(3)));
-        assert!(setup.timeline.iter().any(|(_, f)| *f == Fault::Isolate { node: NodeId(3) }));
+        assert!(
+            setup
+                .timeline
+                .iter()
+                .any(|(_, f)| *f == Act::Link(LinkAct::Isolate { node: NodeId(3) }))
+        );
         let text = super::renamed("S1,S12 <-> S2; 5 S, TLS1", |name| name + 1);
         assert_eq!(text, "S2,S13 <-> S3; 5 S, TLS1");
     }
@@ -266,7 +274,7 @@ elections = "1.."
         };
         let twice = r#"do = "isolate S2", every = "700 ms", until = "2 s""#;
         let setup = at(twice).expect("a good file").setup(LEVELS[0]);
-        let isolate = Fault::Isolate { node: NodeId(2) };
+        let isolate = Act::Link(LinkAct::Isolate { node: NodeId(2) });
         let times = setup.timeline.iter().filter(|(_, fault)| *fault == isolate);
         let times: Vec<_> = times.map(|(at, _)| at.as_nanos() / 1_000_000).collect();
         assert_eq!(times, [1000, 1700]);

@@ -5,7 +5,6 @@
 
 pub(crate) mod error;
 pub(crate) mod expect;
-pub(crate) mod fault;
 pub(crate) mod files;
 pub(crate) mod format;
 pub(crate) mod model;

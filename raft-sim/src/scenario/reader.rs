@@ -1,15 +1,18 @@
 //! From the text of a scenario file to a [`Scenario`], with every mistake named at its place.
 
+use crate::plan::act::any::Act;
+use crate::plan::act::part::Beside;
 use crate::plan::choice::{Answers, Question};
 use crate::plan::limits::Limits;
 use crate::plan::profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};
+use crate::plan::sentence;
 use crate::plan::setup::{NodeSetup, Setup};
 use crate::plan::text::instant;
 use crate::scenario::error::ScenarioError;
 use crate::scenario::model::{Scenario, Script};
 use crate::scenario::place::{Reader, Span};
 use crate::scenario::text::{LEVELS, LogRun, Range, Text};
-use crate::scenario::{expect, fault, format};
+use crate::scenario::{expect, format};
 use raft_core::{ConfigError, Instant, LogPosition, Membership, NodeId, Run, Term};
 use std::time::Duration;
 use toml::Spanned;
@@ -60,7 +63,7 @@ impl Reader<'_> {
         setup.link = self.link(raw.link.delay, raw.link.loss_ppm, raw.link.duplicate_ppm)?;
         for except in raw.link.except {
             let profile = self.link(except.delay, except.loss_ppm, except.duplicate_ppm)?;
-            let links = fault::pairs(except.links.get_ref(), self.nodes);
+            let links = sentence::pairs(except.links.get_ref(), self.nodes);
             let links = links.map_err(|mistake| self.inside(&except.links.span(), mistake))?;
             setup.links.extend(links.into_iter().map(|pair| (pair, profile)));
         }
@@ -294,7 +297,7 @@ impl Reader<'_> {
         let at = setup.nodes.iter().position(|node| node.id == id).expect("it is one of them");
         let mut node = setup.nodes[at].clone();
         if let Some(members) = &raw.membership {
-            let membership = fault::membership(members.get_ref(), self.nodes);
+            let membership = sentence::membership(members.get_ref(), self.nodes);
             let membership = membership.map_err(|mistake| self.inside(&members.span(), mistake));
             node.membership = Some(membership?);
         }
@@ -338,8 +341,8 @@ impl Reader<'_> {
         let set = raw.delay.is_some() || raw.loss_ppm.is_some() || raw.duplicate_ppm.is_some();
         let profile = set.then(|| self.link(raw.delay, raw.loss_ppm, raw.duplicate_ppm));
         let latency = raw.latency.map(|latency| self.disk(format::Disk { latency: Some(latency) }));
-        let beside = fault::Beside { link: profile.transpose()?, disk: latency.transpose()? };
-        let faults = fault::read(raw.sentence.get_ref(), self.nodes, beside);
+        let beside = Beside { link: profile.transpose()?, disk: latency.transpose()? };
+        let faults = Act::read(raw.sentence.get_ref(), self.nodes, beside);
         let faults = faults.map_err(|mistake| self.inside(&raw.sentence.span(), mistake))?;
         for at in self.moments(at, raw.every, raw.until, setup.duration)? {
             setup.timeline.extend(faults.iter().map(|fault| (instant(at), fault.clone())));

@@ -1,5 +1,6 @@
 //! The small words of a scenario file: durations, ranges, nodes, positions.
 
+use crate::plan::text::{digits, read_duration};
 use raft_core::{LogIndex, LogPosition, NodeId, Protection, RoleKind, Term};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use std::fmt;
@@ -48,28 +49,7 @@ impl Word for Duration {
     const EXPECTED: &'static str = "a duration such as \"150 ms\" (units: ns, us, ms, s)";
 
     fn read(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let unit = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, unit) = text.split_at(unit);
-        let nanos: u64 = match unit.trim() {
-            "ns" => 1,
-            "us" | "µs" => 1_000,
-            "ms" => 1_000_000,
-            "s" => 1_000_000_000,
-            _ => return None,
-        };
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        let mut sum = digits(whole)?.checked_mul(nanos)?;
-        let mut unit = nanos;
-        for digit in fraction.chars() {
-            if !unit.is_multiple_of(10) {
-                return None;
-            }
-            unit /= 10;
-            sum = sum.checked_add(u64::from(digit.to_digit(10)?) * unit)?;
-        }
-        // A century is longer than any run, and far from the end of the clocks.
-        (sum < 100 * 365 * 86_400 * 1_000_000_000).then(|| Self::from_nanos(sum))
+        read_duration(text)
     }
 }
 
@@ -206,11 +186,6 @@ pub const fn level_name(level: Protection) -> &'static str {
         Protection::PreVote => "pre-vote",
         Protection::Full => "full",
     }
-}
-
-fn digits(text: &str) -> Option<u64> {
-    let all_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    all_digits.then(|| text.parse().ok()).flatten()
 }
 
 /// Reads a duration as a scenario file spells it.

@@ -1,16 +1,14 @@
 //! From a [`Setup`] to the text of a scenario file, which is read back as the same setup.
 
-use crate::plan::change::Change;
+use crate::plan::act::any::Act;
 use crate::plan::choice::{Answers, Question};
-use crate::plan::fault::Fault;
 use crate::plan::limits::Limits;
 use crate::plan::profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};
 use crate::plan::setup::{NodeSetup, Setup};
-use crate::plan::text::instant;
-use crate::plan::topology::{Shape, Whom};
+use crate::plan::text::{escaped, group, instant, moment, quoted, span, time};
 use crate::scenario::model::Script;
 use crate::scenario::text::level_name;
-use raft_core::{Consistency, HardState, Instant, Membership, NodeId, Run};
+use raft_core::{HardState, Instant, Membership, NodeId, Run};
 use std::fmt::{Arguments, Display, Write as _};
 use std::time::Duration;
 
@@ -215,7 +213,7 @@ impl File {
             return;
         }
         self.table("link");
-        for (name, value) in profile(link) {
+        for (name, value) in link.keys() {
             self.key(name, value);
         }
         if links.is_empty() {
@@ -224,7 +222,10 @@ impl File {
         self.line(format_args!("except = ["));
         for ((from, to), link) in links {
             let links = quoted(format!("{from:?} -> {to:?}"));
-            self.line(format_args!("    {{ links = {links}{} }},", inline(profile(link))));
+            let keys: Vec<_> =
+                link.keys().iter().map(|(key, value)| format!(", {key} = {value}")).collect();
+            let keys = keys.concat();
+            self.line(format_args!("    {{ links = {links}{keys} }},"));
         }
         self.line(format_args!("]"));
     }
@@ -352,14 +353,14 @@ impl File {
         self.line(format_args!("]"));
     }
 
-    fn timeline(&mut self, timeline: &[(Instant, Fault)]) {
+    fn timeline(&mut self, timeline: &[(Instant, Act)]) {
         if timeline.is_empty() {
             return;
         }
         self.line(format_args!("timeline = ["));
-        for (at, fault) in timeline {
+        for (at, act) in timeline {
             let at = quoted(moment(*at));
-            self.line(format_args!("    {{ at = {at}, {} }},", done(fault)));
+            self.line(format_args!("    {{ at = {at}, {} }},", act.written()));
         }
         self.line(format_args!("]"));
     }
@@ -367,131 +368,6 @@ impl File {
 
 /// No duration that is drawn comes near.
 const LONG: Instant = Instant::from_nanos(1_000_000_000_000_000);
-
-fn profile(link: &LinkProfile) -> Vec<(&'static str, String)> {
-    let LinkProfile { min_delay, max_delay, loss_ppm, duplicate_ppm } = *link;
-    let mut keys = vec![("delay", quoted(span(min_delay, max_delay)))];
-    for (name, ppm) in [("loss_ppm", loss_ppm), ("duplicate_ppm", duplicate_ppm)] {
-        if ppm > 0 {
-            keys.push((name, ppm.to_string()));
-        }
-    }
-    keys
-}
-
-fn inline(keys: Vec<(&'static str, String)>) -> String {
-    let mut text = String::new();
-    for (name, value) in keys {
-        let _ = write!(text, ", {name} = {value}");
-    }
-    text
-}
-
-/// What is done, as an entry of the timeline spells it.
-pub(crate) fn done(fault: &Fault) -> String {
-    let sentence = quoted(sentence(fault));
-    let beside = match fault {
-        Fault::SetLink { profile, .. } => inline(self::profile(profile)),
-        Fault::SetDisk { profile: DiskProfile { min_latency, max_latency }, .. } => {
-            inline(vec![("latency", quoted(span(*min_latency, *max_latency)))])
-        }
-        _ => String::new(),
-    };
-    format!("do = {sentence}{beside}")
-}
-
-/// A fault in the words of the timeline.
-fn sentence(fault: &Fault) -> String {
-    let at = |node: &Option<NodeId>| node.map_or(String::new(), |node| format!(" at {node:?}"));
-    match fault {
-        Fault::Cut { from, to } => format!("cut {from:?} -> {to:?}"),
-        Fault::Heal { from, to } => format!("heal {from:?} -> {to:?}"),
-        Fault::HealAll => "heal all".to_owned(),
-        Fault::Reach { shape } => shape_of(shape),
-        Fault::Flap { from, to, period } => {
-            format!("flap {} {from:?} -> {to:?}", time(*period).replace(' ', ""))
-        }
-        Fault::Isolate { node } => format!("isolate {node:?}"),
-        Fault::Crash { node } => format!("crash {node:?}"),
-        Fault::CrashInStep { node } => format!("crash-in-step {node:?}"),
-        Fault::Restart { node } => format!("restart {node:?}"),
-        Fault::Pause { node } => format!("pause {node:?}"),
-        Fault::Resume { node } => format!("resume {node:?}"),
-        Fault::HangDisk { node } => format!("hang-disk {node:?}"),
-        Fault::ReleaseDisk { node } => format!("release-disk {node:?}"),
-        Fault::FillDisk { node, room } => format!("fill-disk {room} {node:?}"),
-        Fault::FreeDisk { node } => format!("free-disk {node:?}"),
-        Fault::SetDisk { node, .. } => format!("set-disk {node:?}"),
-        Fault::Damage { node, part } => format!("damage {} {node:?}", part.name()),
-        Fault::Destroy { node } => format!("destroy {node:?}"),
-        Fault::Hostile { node, what } => format!("hostile {} {node:?}", what.name()),
-        Fault::Campaign { node } => format!("campaign {node:?}"),
-        Fault::Propose { node, count } => format!("propose {count} {node:?}"),
-        Fault::Read { node, consistency: Consistency::ReadIndex } => format!("read {node:?}"),
-        Fault::Read { node, consistency: Consistency::Lease } => format!("lease-read {node:?}"),
-        Fault::ChangeMembership { node, change } => format!("{}{}", wish(change), at(node)),
-        Fault::Transfer { node, to } => {
-            let to = to.map_or(String::new(), |to| format!(" to {to:?}"));
-            format!("transfer{to}{}", at(node))
-        }
-        Fault::TakeSnapshot { node } => format!("snapshot {node:?}"),
-        Fault::Unreachable { node, peer } => format!("unreachable {peer:?} at {node:?}"),
-        Fault::SetClock { node, ppm } => format!("clock {ppm} {node:?}"),
-        Fault::JumpClock { node, millis } => format!("jump {millis} {node:?}"),
-        Fault::Wipe { node } => format!("wipe {node:?}"),
-        Fault::SetLink { from, to, .. } => format!("set {from:?} -> {to:?}"),
-        Fault::DropKind { from, to, kind } => format!("drop {} {from:?} -> {to:?}", kind.name()),
-        Fault::PassKind { from, to, kind } => format!("pass {} {from:?} -> {to:?}", kind.name()),
-    }
-}
-
-fn shape_of(shape: &Shape) -> String {
-    let whom = |whom: &Whom| match whom {
-        Whom::Node(node) => format!("{node:?}"),
-        Whom::Leader => "leader".to_owned(),
-    };
-    match shape {
-        Shape::Only(links) => {
-            let links: Vec<_> =
-                links.iter().map(|(from, to)| format!("{from:?} -> {to:?}")).collect();
-            format!("only {}", if links.is_empty() { "-".to_owned() } else { links.join(" and ") })
-        }
-        Shape::Isolated(node) => format!("isolate {}", whom(node)),
-        Shape::Deaf(node) => format!("deafen {}", whom(node)),
-        Shape::Mute(node) => format!("mute {}", whom(node)),
-        Shape::Split(groups) => {
-            let groups: Vec<_> = groups.iter().map(|nodes| part(nodes)).collect();
-            format!("split {}", groups.join(" "))
-        }
-        Shape::Bridge { over, halves: [one, other] } => {
-            format!("bridge {over:?} {} {}", part(one), part(other))
-        }
-        Shape::Ring(order) => format!("ring {}", group(order)),
-        Shape::Chain(order) => format!("chain {}", group(order)),
-    }
-}
-
-/// A group that may be empty.
-fn part(nodes: &[NodeId]) -> String {
-    if nodes.is_empty() { "-".to_owned() } else { group(nodes) }
-}
-
-fn group(nodes: &[NodeId]) -> String {
-    let names: Vec<_> = nodes.iter().map(|node| format!("{node:?}")).collect();
-    names.join(",")
-}
-
-fn wish(change: &Change) -> String {
-    match change {
-        // One without voters cannot be asked for.
-        Change::To(target) => format!("reach {}", membership(target).unwrap_or_default()),
-        Change::AddLearner(node) => format!("add {node:?}"),
-        Change::Promote(node) => format!("promote {node:?}"),
-        Change::Demote(node) => format!("demote {node:?}"),
-        Change::Remove(node) => format!("remove {node:?}"),
-        Change::Replace { old, new } => format!("replace {old:?} {new:?}"),
-    }
-}
 
 fn membership(membership: &Membership) -> Result<String, Unwritable> {
     if membership.is_joint() {
@@ -507,52 +383,17 @@ fn membership(membership: &Membership) -> Result<String, Unwritable> {
     })
 }
 
-/// In the greatest unit in which it is a whole number.
-fn time(duration: Duration) -> String {
-    let nanos = duration.as_nanos();
-    let units = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")];
-    let unit = units.into_iter().find(|(unit, _)| nanos.is_multiple_of(*unit));
-    let (unit, name) = unit.unwrap_or((1, "ns"));
-    format!("{} {name}", nanos / unit)
-}
-
-fn moment(at: Instant) -> String {
-    time(at.saturating_since(Instant::ZERO))
-}
-
-fn span(least: Duration, greatest: Duration) -> String {
-    if least == greatest { time(least) } else { format!("{} .. {}", time(least), time(greatest)) }
-}
-
 /// TOML has no numbers above those of `i64`: such a one is written as a text.
 fn number(number: u64) -> String {
     if i64::try_from(number).is_ok() { number.to_string() } else { quoted(number) }
 }
 
-fn quoted(text: impl Display) -> String {
-    format!("\"{}\"", escaped(&text.to_string()))
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04X}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Unwritable, Words, write};
+    use crate::plan::act::{Act, DiskAct, RequestAct};
     use crate::plan::change::Change;
     use crate::plan::choice::{Answers, Choices, Question};
-    use crate::plan::fault::Fault;
     use crate::plan::profile::LinkProfile;
     use crate::plan::setup::Setup;
     use crate::run::swarm;
@@ -608,9 +449,12 @@ mod tests {
             promised: Duration::from_nanos(1_000_001),
         };
         let target = Membership::new([b], [], [a]).expect("valid");
-        let fault = Fault::ChangeMembership { node: Some(c), change: Change::To(target) };
+        let fault = Act::Request(RequestAct::ChangeMembership {
+            node: Some(c),
+            change: Change::To(target),
+        });
         setup.timeline.push((Instant::from_nanos(17), fault));
-        setup.timeline.push((Instant::from_nanos(18), Fault::Wipe { node: c }));
+        setup.timeline.push((Instant::from_nanos(18), Act::Disk(DiskAct::Wipe { node: c })));
         assert_eq!(there_and_back(&setup), setup);
     }
 

@@ -7,7 +7,6 @@ pub(crate) mod style;
 pub(crate) mod sweep;
 pub(crate) mod timeline;
 pub(crate) mod trace;
-pub(crate) mod trace_fault;
 pub(crate) mod words;
 
 pub use picture::{Picture, svg};

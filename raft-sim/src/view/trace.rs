@@ -5,7 +5,6 @@ use crate::plan::record::{
     DropReason, EntryKind, Event, Lost, NodeState, Operation, Phase, Record, Sink,
 };
 use crate::view::json::{joined, nanos};
-use crate::view::trace_fault as fault;
 use raft_core::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, Config, Consistency, Echo, Entries,
     Envelope, HardState, Instant, LogPosition, Membership, Message, NodeId, Probe, Run, Snapshot,
@@ -207,7 +206,7 @@ fn event(event: &Event) -> (&'static str, Map<String, Value>) {
         Event::Client { client, serial, operation, phase } => {
             ("client", operated(*client, *serial, *operation, *phase))
         }
-        Event::Fault { fault } => ("fault", json!({ "fault": fault::done(fault) })),
+        Event::Fault { fault } => ("fault", json!({ "fault": fault.recorded() })),
         Event::Service { leader } => ("service", json!({ "leader": leader })),
     };
     match value {

@@ -1,14 +1,12 @@
 //! What an event is in a few words.
 
-use crate::plan::damage::DamageTarget;
-use crate::plan::fault::Fault;
 use crate::plan::record::{
     DropReason, EntryKind, Event, Lost, NodeState, Operation, Phase, Record,
 };
 use crate::view::style;
 use anstyle::Style;
 use raft_core::{
-    AppendEntries, AppendOutcome, Consistency, Envelope, Fate, LogIndex, Message, NodeId, Outcome,
+    AppendEntries, AppendOutcome, Consistency, Envelope, Fate, LogIndex, Message, Outcome,
     TransferOutcome, Verdict, Write,
 };
 
@@ -91,7 +89,7 @@ pub(crate) fn of(record: &Record) -> (String, Style) {
         Event::Rejected { reason, .. } => format!("refuses: {reason}"),
         Event::Fate { position, fate } => format!("{position} is {}", fate_of(*fate)),
         Event::Client { client, operation, phase, .. } => operated(*client, *operation, *phase),
-        Event::Fault { fault } => fault_of(fault),
+        Event::Fault { fault } => fault.said(),
         Event::Service { leader: Some(leader) } => format!("{leader:?} can commit"),
         Event::Service { leader: None } => "nobody can commit".to_owned(),
     };
@@ -238,64 +236,6 @@ fn operated(client: u64, operation: Operation, phase: Phase) -> String {
 /// A value by its writer and the number of its operation, which is how clients make them.
 fn named(value: u64) -> String {
     format!("{}.{}", value >> 32, value & 0xffff_ffff)
-}
-
-fn fault_of(fault: &Fault) -> String {
-    let link = |from: &NodeId, to: &NodeId| format!("{from:?} → {to:?}");
-    match fault {
-        Fault::Read { node, consistency } => format!("read at {node:?} by {}", by(*consistency)),
-        Fault::ChangeMembership { node: Some(node), change } => format!("ask {node:?} to {change}"),
-        Fault::ChangeMembership { node: None, change } => format!("ask the leader to {change}"),
-        Fault::Transfer { node, to } => {
-            let whom = |id: &Option<NodeId>, else_| id.map_or(else_, |id| format!("{id:?}"));
-            let from = whom(node, "the leader".to_owned());
-            format!("ask {from} to hand over to {}", whom(to, "the best".to_owned()))
-        }
-        Fault::TakeSnapshot { node } => format!("take a snapshot at {node:?}"),
-        Fault::Unreachable { node, peer } => format!("tell {node:?} that {peer:?} is unreachable"),
-        Fault::SetClock { node, ppm } => format!("the clock of {node:?} is off by {ppm} ppm"),
-        Fault::JumpClock { node, millis } => format!("the clock of {node:?} jumps by {millis} ms"),
-        Fault::Wipe { node } => format!("wipe the disk of {node:?}"),
-        Fault::Cut { from, to } => format!("cut {}", link(from, to)),
-        Fault::Heal { from, to } => format!("heal {}", link(from, to)),
-        Fault::HealAll => "heal every link".to_owned(),
-        Fault::Reach { shape } => format!("{shape}"),
-        Fault::Flap { from, to, period } => {
-            format!("flap {}, {} ms each", link(from, to), period.as_millis())
-        }
-        Fault::Isolate { node } => format!("isolate {node:?}"),
-        Fault::Crash { node } => format!("crash {node:?}"),
-        Fault::CrashInStep { node } => format!("crash {node:?} in its next step"),
-        Fault::Restart { node } => format!("restart {node:?}"),
-        Fault::Pause { node } => format!("pause {node:?}"),
-        Fault::Resume { node } => format!("resume {node:?}"),
-        Fault::HangDisk { node } => format!("hang the disk of {node:?}"),
-        Fault::ReleaseDisk { node } => format!("release the disk of {node:?}"),
-        Fault::FillDisk { node, room } => {
-            format!("the disk of {node:?} has room for {room} records more")
-        }
-        Fault::FreeDisk { node } => format!("the disk of {node:?} has room"),
-        Fault::SetDisk { node, profile } => {
-            format!("the disk of {node:?} takes up to {} ms", profile.max_latency.as_millis())
-        }
-        Fault::Damage { node, part } => format!("damage the disk of {node:?}: {}", part_of(*part)),
-        Fault::Destroy { node } => format!("destroy {node:?}"),
-        Fault::Hostile { node, what } => format!("a {} message for {node:?}", what.name()),
-        Fault::Campaign { node } => format!("ask {node:?} to campaign"),
-        Fault::Propose { node, count } => format!("propose {} to {node:?}", commands(*count)),
-        Fault::SetLink { from, to, .. } => format!("change {}", link(from, to)),
-        Fault::DropKind { from, to, kind } => format!("lose {} on {}", kind.name(), link(from, to)),
-        Fault::PassKind { from, to, kind } => format!("pass {} on {}", kind.name(), link(from, to)),
-    }
-}
-
-const fn part_of(part: DamageTarget) -> &'static str {
-    match part {
-        DamageTarget::HardState => "the hard state",
-        DamageTarget::Snapshot => "the snapshot",
-        DamageTarget::Entry => "an entry",
-        DamageTarget::Everything => "all of it",
-    }
 }
 
 const fn by(consistency: Consistency) -> &'static str {

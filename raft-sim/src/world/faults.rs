@@ -1,12 +1,11 @@
-//! The fault timeline.
+//! What is done to the cluster, family by family.
 
 use crate::host::client::{Request, token};
 use crate::host::log::Command;
 use crate::host::packet::Arrival;
+use crate::plan::act::{Act, ClockAct, DiskAct, MessageAct, ProcessAct, RequestAct};
 use crate::plan::change::Change;
-use crate::plan::fault::Fault;
 use crate::plan::record::{Event, Operation, Phase, Violation};
-use crate::scenario::write::done;
 use crate::world::excuse::Cause;
 use crate::world::host::Host;
 use crate::world::{Pending, World};
@@ -14,105 +13,107 @@ use raft_core::{Input, NodeId, Token};
 
 impl World {
     pub(super) fn fault(&mut self, nth: usize) -> Result<(), Violation> {
-        let fault = self.setup.timeline[nth].1.clone();
+        let act = self.setup.timeline[nth].1.clone();
         // As it is spelt, so that the hash does not depend on how an enum is laid out.
-        self.take_into_hash(&done(&fault));
-        self.tell(None, Event::Fault { fault: fault.clone() });
-        match fault {
-            Fault::Crash { node } => self.crash(node, 0),
-            Fault::Restart { node } => self.start(node),
-            Fault::Resume { node } => self.resume(node),
-            Fault::Destroy { node } => {
+        self.take_into_hash(&act.written());
+        self.tell(None, Event::Fault { fault: act.clone() });
+        match act {
+            Act::Link(act) => {
+                let leader = self.find_service();
+                self.exercised.link_act(&act);
+                self.network.act(&act, leader, self.now);
+                Ok(())
+            }
+            Act::Message(MessageAct::Hostile { node, message }) => self.hostile(node, message),
+            Act::Disk(act) => self.disk_act(&act),
+            Act::Process(act) => self.process_act(&act),
+            Act::Clock(act) => {
+                self.clock_act(&act);
+                Ok(())
+            }
+            Act::Request(act) => self.request_act(act),
+        }
+    }
+
+    fn disk_act(&mut self, act: &DiskAct) -> Result<(), Violation> {
+        match *act {
+            DiskAct::HangDisk { node } => self.host_mut(node).disk.hang(),
+            DiskAct::ReleaseDisk { node } => self.release(node),
+            DiskAct::SetDisk { node, profile } => self.host_mut(node).disk.set_profile(profile),
+            DiskAct::FillDisk { node, room } => self.host_mut(node).disk.set_room(Some(room)),
+            DiskAct::FreeDisk { node } => self.host_mut(node).disk.set_room(None),
+            DiskAct::Damage { node, part } => {
+                let host = self.hosts.get_mut(&node).expect("the setup names nodes that exist");
+                let damaged = host.disk.damage(part, &mut self.choices);
+                self.exercised.damages += u64::from(damaged);
+                self.look_for_loss(node);
+            }
+            DiskAct::Destroy { node } => {
                 self.host_mut(node).disk.destroy();
                 self.look_for_loss(node);
-                self.crash(node, 0)
+                return self.crash(node, 0);
             }
-            Fault::Hostile { node, what } => self.hostile(node, what),
-            Fault::Campaign { node } => self.arrive(node, Arrival::Told(Input::Campaign)),
-            Fault::Unreachable { node, peer } => {
-                self.arrive(node, Arrival::Told(Input::PeerUnreachable { peer }))
+            DiskAct::Wipe { node } => {
+                if self.hosts[&node].process.is_none() {
+                    self.lose(node, Cause::Wiped);
+                    self.host_mut(node).wipe();
+                }
             }
-            Fault::Propose { node, count } => self.propose(node, count),
-            Fault::Read { node, consistency } => {
+        }
+        Ok(())
+    }
+
+    fn process_act(&mut self, act: &ProcessAct) -> Result<(), Violation> {
+        match *act {
+            ProcessAct::Crash { node } => return self.crash(node, 0),
+            ProcessAct::CrashInStep { node } => self.host_mut(node).crash_in_step = true,
+            ProcessAct::Restart { node } => return self.start(node),
+            ProcessAct::Pause { node } => self.host_mut(node).paused = true,
+            ProcessAct::Resume { node } => return self.resume(node),
+        }
+        Ok(())
+    }
+
+    fn clock_act(&mut self, act: &ClockAct) {
+        let now = self.now;
+        match *act {
+            ClockAct::SetClock { node, ppm } => {
+                self.host_mut(node).clock.set_rate(now, ppm);
+                self.clocks_hold &= ppm.unsigned_abs() <= self.drift_bound(node);
+                self.schedule_wake(node);
+            }
+            ClockAct::JumpClock { node, millis } => {
+                self.host_mut(node).clock.jump(now, millis);
+                self.clocks_hold = false;
+                self.schedule_wake(node);
+            }
+        }
+    }
+
+    fn request_act(&mut self, act: RequestAct) -> Result<(), Violation> {
+        match act {
+            RequestAct::Campaign { node } => self.arrive(node, Arrival::Told(Input::Campaign)),
+            RequestAct::Propose { node, count } => self.propose(node, count),
+            RequestAct::Read { node, consistency } => {
                 let token = self.operator_token();
                 let (serial, what) = (self.operator, Operation::Query { key: 0, consistency });
                 self.operator_asked.insert(serial, what);
                 self.tell_client(Some(node), 0, serial, what, Phase::Invoked)?;
                 self.arrive(node, Arrival::Query(token, what))
             }
-            Fault::ChangeMembership { node, change } => self.change(node, &change),
-            Fault::Transfer { node, to } => {
+            RequestAct::TakeSnapshot { node } => {
+                self.take_snapshot(node);
+                Ok(())
+            }
+            RequestAct::Unreachable { node, peer } => {
+                self.arrive(node, Arrival::Told(Input::PeerUnreachable { peer }))
+            }
+            RequestAct::Transfer { node, to } => {
                 let Some(node) = node.or_else(|| self.find_service()) else { return Ok(()) };
                 let token = self.operator_token();
                 self.arrive(node, Arrival::Told(Input::TransferLeadership { token, to }))
             }
-            other => {
-                self.quiet_fault(&other);
-                Ok(())
-            }
-        }
-    }
-
-    /// What gives no node anything to do at once.
-    fn quiet_fault(&mut self, fault: &Fault) {
-        let now = self.now;
-        match *fault {
-            Fault::Cut { from, to } => self.network.cut(from, to),
-            Fault::Heal { from, to } => self.network.heal(from, to, now),
-            Fault::HealAll => self.network.heal_all(now),
-            Fault::Reach { ref shape } => {
-                self.exercised.shapes += 1;
-                self.network.reach(shape, self.find_service(), now);
-            }
-            Fault::Flap { from, to, period } => {
-                self.exercised.flaps += 1;
-                self.network.flap(from, to, period, now);
-            }
-            Fault::Isolate { node } => self.network.isolate(node),
-            Fault::SetLink { from, to, profile } => self.network.set_profile(from, to, profile),
-            Fault::DropKind { from, to, kind } => self.network.set_lost(from, to, kind, true),
-            Fault::PassKind { from, to, kind } => self.network.set_lost(from, to, kind, false),
-            Fault::CrashInStep { node } => self.host_mut(node).crash_in_step = true,
-            Fault::Pause { node } => self.host_mut(node).paused = true,
-            Fault::HangDisk { node } => self.host_mut(node).disk.hang(),
-            Fault::ReleaseDisk { node } => self.release(node),
-            Fault::FillDisk { node, room } => self.host_mut(node).disk.set_room(Some(room)),
-            Fault::FreeDisk { node } => self.host_mut(node).disk.set_room(None),
-            Fault::SetDisk { node, profile } => self.host_mut(node).disk.set_profile(profile),
-            Fault::Damage { node, part } => {
-                let host = self.hosts.get_mut(&node).expect("the setup names nodes that exist");
-                let damaged = host.disk.damage(part, &mut self.choices);
-                self.exercised.damages += u64::from(damaged);
-                self.look_for_loss(node);
-            }
-            Fault::TakeSnapshot { node } => self.take_snapshot(node),
-            Fault::SetClock { node, ppm } => {
-                self.host_mut(node).clock.set_rate(now, ppm);
-                self.clocks_hold &= ppm.unsigned_abs() <= self.drift_bound(node);
-                self.schedule_wake(node);
-            }
-            Fault::JumpClock { node, millis } => {
-                self.host_mut(node).clock.jump(now, millis);
-                self.clocks_hold = false;
-                self.schedule_wake(node);
-            }
-            Fault::Wipe { node } => {
-                if self.hosts[&node].process.is_none() {
-                    self.lose(node, Cause::Wiped);
-                    self.host_mut(node).wipe();
-                }
-            }
-            Fault::Crash { .. }
-            | Fault::Restart { .. }
-            | Fault::Resume { .. }
-            | Fault::Destroy { .. }
-            | Fault::Hostile { .. }
-            | Fault::Campaign { .. }
-            | Fault::Unreachable { .. }
-            | Fault::Propose { .. }
-            | Fault::Read { .. }
-            | Fault::ChangeMembership { .. }
-            | Fault::Transfer { .. } => unreachable!("these give a node something to do"),
+            RequestAct::ChangeMembership { node, change } => self.change(node, &change),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The world: hosts, links, clients and what is still to happen, as one value.
 
+use crate::plan::act::MessageAct;
+use crate::plan::act::any::Act;
 mod agenda;
 mod clients;
 mod excuse;
@@ -30,7 +32,6 @@ use crate::host::log::Log;
 use crate::host::machine::Machine;
 use crate::host::packet::{Arrival, Packet, Payload};
 use crate::plan::choice::{Choice, Choices, RollingHash};
-use crate::plan::fault::Fault;
 use crate::plan::record::{DropReason, Event, Operation, Phase, Sink, Violation};
 use crate::plan::setup::{Setup, SetupError};
 use crate::world::agenda::{Agenda, Pending};
@@ -122,8 +123,10 @@ impl World {
     ) -> Result<Self, SetupError> {
         setup.check()?;
         let clients = (1..).zip(&setup.clients);
-        let hostile =
-            setup.timeline.iter().any(|(_, fault)| matches!(fault, Fault::Hostile { .. }));
+        let hostile = setup
+            .timeline
+            .iter()
+            .any(|(_, fault)| matches!(fault, Act::Message(MessageAct::Hostile { .. })));
         let logs = setup.nodes.iter().map(|node| Log::invented(&node.entries));
         let given = logs.flat_map(|log| log.values().collect::<Vec<_>>()).collect();
         let host = |node| Host::new(setup, node, machine);

@@ -1,6 +1,7 @@
 //! Directed links that delay, lose, duplicate and reorder messages, and that can be cut.
 
 use crate::host::packet::{Packet, Payload};
+use crate::plan::act::LinkAct;
 use crate::plan::choice::{Choices, Question, nanos};
 use crate::plan::kinds::MessageKind;
 use crate::plan::profile::LinkProfile;
@@ -30,6 +31,8 @@ struct Link {
     /// Since when it flaps, and how long it is cut or works at a time.
     flaps: Option<(Instant, Duration)>,
     lost_kinds: BTreeSet<MessageKind>,
+    /// Whether it was set to another profile than that of the start.
+    is_set: bool,
 }
 
 /// Every link of a world.
@@ -102,26 +105,51 @@ impl Network {
         self.links.values().all(|link| !link.is_cut(now) && link.lost_kinds.is_empty())
     }
 
-    /// Cuts one direction.
-    pub fn cut(&mut self, from: NodeId, to: NodeId) {
-        self.change(from, to, Link::cut);
+    /// Does something to links; `leader` is who can commit.
+    pub fn act(&mut self, act: &LinkAct, leader: Option<NodeId>, now: Instant) {
+        match *act {
+            LinkAct::Cut { from, to } => self.change(from, to, Link::cut),
+            LinkAct::Heal { from, to } => self.change(from, to, |link| link.heal(now)),
+            LinkAct::HealAll => {
+                for link in self.links.values_mut() {
+                    link.heal(now);
+                    link.lost_kinds.clear();
+                }
+            }
+            LinkAct::Isolate { node } => {
+                for ((from, to), link) in &mut self.links {
+                    if *from == node || *to == node {
+                        link.cut();
+                    }
+                }
+            }
+            LinkAct::Reach { ref shape } => self.reach(shape, leader, now),
+            LinkAct::Flap { from, to, period } => self.change(from, to, |link| {
+                link.heal(now);
+                link.flaps = Some((now, period));
+            }),
+            LinkAct::SetLink { from, to, profile } => self.change(from, to, |link| {
+                link.profile = profile;
+                link.is_set = true;
+            }),
+            LinkAct::DropKind { from, to, kind } => self.change(from, to, |link| {
+                link.lost_kinds.insert(kind);
+            }),
+            LinkAct::PassKind { from, to, kind } => self.change(from, to, |link| {
+                link.lost_kinds.remove(&kind);
+            }),
+        }
     }
 
-    /// Makes one direction whole again.
-    pub fn heal(&mut self, from: NodeId, to: NodeId, now: Instant) {
-        self.change(from, to, |link| link.heal(now));
-    }
-
-    /// Cuts one direction for a period, heals it for a period, and so on.
-    pub fn flap(&mut self, from: NodeId, to: NodeId, period: Duration, now: Instant) {
-        self.change(from, to, |link| {
-            link.heal(now);
-            link.flaps = Some((now, period));
-        });
+    /// What is wrong with each link, in the words of a picture.
+    pub(crate) fn troubles(&self) -> impl Iterator<Item = (NodeId, NodeId, &'static str)> {
+        self.links.iter().flat_map(|((from, to), link)| {
+            link.troubles().map(|trouble| (*from, *to, trouble)).collect::<Vec<_>>()
+        })
     }
 
     /// Makes links whole, and cuts others, as a shape says.
-    pub fn reach(&mut self, shape: &Shape, leader: Option<NodeId>, now: Instant) {
+    fn reach(&mut self, shape: &Shape, leader: Option<NodeId>, now: Instant) {
         for ((from, to), link) in &mut self.links {
             match shape.joins(*from, *to, leader) {
                 Some(true) => link.heal(now),
@@ -129,36 +157,6 @@ impl Network {
                 None => {}
             }
         }
-    }
-
-    /// Makes every link whole, for every kind of message.
-    pub fn heal_all(&mut self, now: Instant) {
-        for link in self.links.values_mut() {
-            link.heal(now);
-            link.lost_kinds.clear();
-        }
-    }
-
-    /// Cuts every link from and to a node.
-    pub fn isolate(&mut self, node: NodeId) {
-        let touching = self.links.iter_mut().filter(|((from, to), _)| *from == node || *to == node);
-        touching.for_each(|(_, link)| link.cut());
-    }
-
-    /// Gives one direction other properties.
-    pub fn set_profile(&mut self, from: NodeId, to: NodeId, profile: LinkProfile) {
-        self.change(from, to, |link| link.profile = profile);
-    }
-
-    /// Loses one kind of message in one direction, or lets it through again.
-    pub fn set_lost(&mut self, from: NodeId, to: NodeId, kind: MessageKind, lost: bool) {
-        self.change(from, to, |link| {
-            if lost {
-                link.lost_kinds.insert(kind);
-            } else {
-                link.lost_kinds.remove(&kind);
-            }
-        });
     }
 
     fn change(&mut self, from: NodeId, to: NodeId, change: impl FnOnce(&mut Link)) {
@@ -169,6 +167,16 @@ impl Network {
 }
 
 impl Link {
+    /// What is wrong with it, in the words of a picture.
+    fn troubles(&self) -> impl Iterator<Item = &'static str> {
+        let cut = self.cut.then_some("cut");
+        let flaps = self.flaps.is_some().then_some("flaps");
+        // Nothing says how it was before.
+        let set = self.is_set.then_some("slow or lossy");
+        let lost = self.lost_kinds.iter().map(|kind| kind.name());
+        cut.into_iter().chain(flaps).chain(set).chain(lost)
+    }
+
     fn cut(&mut self) {
         self.cut = true;
         self.cuts += 1;
@@ -199,6 +207,7 @@ impl Link {
 mod tests {
     use super::{Network, Passage};
     use crate::host::packet::Payload;
+    use crate::plan::act::LinkAct;
     use crate::plan::choice::Choices;
     use crate::plan::kinds::MessageKind;
     use crate::plan::profile::LinkProfile;
@@ -222,6 +231,10 @@ mod tests {
         envelope(Message::RequestVote(RequestVote { last: LogPosition::ZERO, permit: None }))
     }
 
+    fn act(network: &mut Network, act: &LinkAct) {
+        network.act(act, None, NOW);
+    }
+
     fn passage(network: &Network, envelope: &Envelope) -> Passage {
         network.send(envelope, Instant::ZERO, &mut Choices::seeded(1))
     }
@@ -229,12 +242,12 @@ mod tests {
     #[test]
     fn links_are_directed() {
         let mut network = Network::new(&Setup::of_voters(3));
-        network.cut(A, B);
+        act(&mut network, &LinkAct::Cut { from: A, to: B });
         assert_eq!(passage(&network, &vote()), Passage::Lost(DropReason::Cut));
         let back = Envelope { from: B, to: A, ..vote() };
         assert!(matches!(passage(&network, &back), Passage::Arrives(..)));
         assert!(!network.joins(A, B, NOW) && network.joins(A, NodeId(3), NOW));
-        network.heal(A, B, NOW);
+        act(&mut network, &LinkAct::Heal { from: A, to: B });
         assert!(network.joins(A, B, NOW));
     }
 
@@ -243,9 +256,9 @@ mod tests {
         let mut network = Network::new(&Setup::of_voters(2));
         let packet = network.packet(vote(), Payload::default(), NOW);
         assert!(network.arrives(&packet, NOW));
-        network.isolate(B);
+        act(&mut network, &LinkAct::Isolate { node: B });
         assert!(!network.arrives(&packet, NOW));
-        network.heal_all(NOW);
+        act(&mut network, &LinkAct::HealAll);
         assert!(!network.arrives(&packet, NOW));
         assert!(network.arrives(&network.packet(vote(), Payload::default(), NOW), NOW));
     }
@@ -254,37 +267,40 @@ mod tests {
     fn a_flapping_link_is_cut_first_and_takes_what_is_on_its_way_each_time() {
         let mut network = Network::new(&Setup::of_voters(2));
         let at = |millis: u64| Instant::from_nanos(millis * 1_000_000);
-        network.flap(A, B, Duration::from_millis(10), at(100));
+        let period = Duration::from_millis(10);
+        network.act(&LinkAct::Flap { from: A, to: B, period }, None, at(100));
         let joined = [100, 109, 110, 119, 120, 130].map(|millis| network.joins(A, B, at(millis)));
         assert_eq!(joined, [false, false, true, true, false, true]);
         let packet = network.packet(vote(), Payload::default(), at(112));
         assert!(network.arrives(&packet, at(119)));
         assert!(!network.arrives(&packet, at(120)) && !network.arrives(&packet, at(135)));
         let packet = network.packet(vote(), Payload::default(), at(132));
-        network.heal(A, B, at(136));
+        network.act(&LinkAct::Heal { from: A, to: B }, None, at(136));
         assert!(network.arrives(&packet, at(500)), "it was not cut since");
     }
 
     #[test]
     fn a_shape_cuts_and_heals() {
         let mut network = Network::new(&Setup::of_voters(4));
-        network.isolate(A);
+        act(&mut network, &LinkAct::Isolate { node: A });
         let order = [1, 2, 3, 4].map(NodeId).to_vec();
-        network.reach(&Shape::Chain(order), None, NOW);
+        act(&mut network, &LinkAct::Reach { shape: Shape::Chain(order) });
         assert!(network.joins(A, B, NOW) && !network.joins(A, NodeId(3), NOW));
-        network.reach(&Shape::Deaf(Whom::Leader), Some(A), NOW);
+        let shape = Shape::Deaf(Whom::Leader);
+        network.act(&LinkAct::Reach { shape }, Some(A), NOW);
         assert!(!network.joins(A, B, NOW) && network.joins(B, NodeId(3), NOW));
     }
 
     #[test]
     fn one_kind_can_be_lost() {
         let mut network = Network::new(&Setup::of_voters(2));
-        network.set_lost(A, B, MessageKind::RequestVote, true);
+        let kind = MessageKind::RequestVote;
+        act(&mut network, &LinkAct::DropKind { from: A, to: B, kind });
         let question =
             envelope(Message::PreVote(PreVote { round: Round(1), last: LogPosition::ZERO }));
         assert!(matches!(passage(&network, &question), Passage::Arrives(..)));
         assert_eq!(passage(&network, &vote()), Passage::Lost(DropReason::Kind));
-        network.set_lost(A, B, MessageKind::RequestVote, false);
+        act(&mut network, &LinkAct::PassKind { from: A, to: B, kind });
         assert!(matches!(passage(&network, &vote()), Passage::Arrives(..)));
     }
 
@@ -301,7 +317,8 @@ mod tests {
         let range =
             Instant::ZERO.saturating_add(min_delay)..=Instant::ZERO.saturating_add(max_delay);
         assert!(range.contains(&first) && range.contains(&again));
-        network.set_profile(A, B, LinkProfile { loss_ppm: 1_000_000, ..profile });
+        let profile = LinkProfile { loss_ppm: 1_000_000, ..profile };
+        act(&mut network, &LinkAct::SetLink { from: A, to: B, profile });
         assert_eq!(passage(&network, &vote()), Passage::Lost(DropReason::Loss));
     }
 }

@@ -197,8 +197,8 @@ fn works(host: &Host) -> bool {
 #[cfg(test)]
 mod tests {
     use super::Service;
+    use crate::plan::act::{Act, LinkAct, ProcessAct, RequestAct};
     use crate::plan::choice::Choices;
-    use crate::plan::fault::Fault;
     use crate::plan::profile::ClientSetup;
     use crate::plan::record::Nobody;
     use crate::plan::setup::Setup;
@@ -234,7 +234,7 @@ mod tests {
         for (a, b) in (1..=nodes).flat_map(|a| (1..=nodes).map(move |b| (a, b))) {
             if a != b && !whole.contains(&(a, b)) {
                 let (from_node, to) = (NodeId(a), NodeId(b));
-                setup.timeline.push((from, Fault::Cut { from: from_node, to }));
+                setup.timeline.push((from, Act::Link(LinkAct::Cut { from: from_node, to })));
             }
         }
         if busy {
@@ -286,7 +286,10 @@ mod tests {
         assert_eq!(wrong_after(&settled(3, &[], false), 60), None, "nobody can win");
         let mut stopped = settled(3, &[(1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2)], false);
         for node in [1, 2].map(NodeId) {
-            stopped.timeline.push((Instant::from_nanos(2_000_000_000), Fault::Pause { node }));
+            stopped.timeline.push((
+                Instant::from_nanos(2_000_000_000),
+                Act::Process(ProcessAct::Pause { node }),
+            ));
         }
         let wrong = wrong_after(&stopped, 60).expect("with every link whole somebody must lead");
         assert!(wrong.contains("no node can win an election any more"), "{wrong}");
@@ -295,7 +298,7 @@ mod tests {
     #[test]
     fn a_term_that_has_just_risen_does_not_stand_still() {
         let mut setup = settled(3, &[(1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2)], false);
-        let transfer = Fault::Transfer { node: None, to: None };
+        let transfer = Act::Request(RequestAct::Transfer { node: None, to: None });
         setup.timeline.push((Instant::from_nanos(9_800_000_000), transfer));
         let wrong = wrong_after(&setup, 50).expect("a transfer raises the term");
         assert!(wrong.starts_with("the term rose"), "{wrong}");
@@ -307,7 +310,7 @@ mod tests {
         let cut = [(1, 1)];
         for seed in 0..10 {
             let mut setup = settled(5, &cut, false);
-            setup.timeline.push((Instant::from_nanos(5_000_000_000), Fault::HealAll));
+            setup.timeline.push((Instant::from_nanos(5_000_000_000), Act::Link(LinkAct::HealAll)));
             let mut world = World::new(&setup, Choices::seeded(seed)).expect("sense");
             let dark = Instant::from_nanos(4_900_000_000);
             assert_eq!(world.run_until(dark, &mut Nobody), Ok(()));

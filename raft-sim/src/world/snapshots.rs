@@ -183,8 +183,8 @@ impl World {
 
 #[cfg(test)]
 mod tests {
+    use crate::plan::act::{Act, ProcessAct};
     use crate::plan::choice::Choices;
-    use crate::plan::fault::Fault;
     use crate::plan::profile::ClientSetup;
     use crate::plan::record::Nobody;
     use crate::plan::setup::Setup;
@@ -203,7 +203,10 @@ mod tests {
         });
         let at = |millis: u64, fault| (Instant::from_nanos(millis * 1_000_000), fault);
         let node = NodeId(3);
-        setup.timeline = vec![at(2_000, Fault::Crash { node }), at(6_000, Fault::Restart { node })];
+        setup.timeline = vec![
+            at(2_000, Act::Process(ProcessAct::Crash { node })),
+            at(6_000, Act::Process(ProcessAct::Restart { node })),
+        ];
         for seed in 0..10 {
             let mut world = World::new(&setup, Choices::seeded(seed)).expect("makes sense");
             let outcome = world.run(&mut Nobody);

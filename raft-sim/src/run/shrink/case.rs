@@ -1,12 +1,12 @@
 //! A run as something from which parts can be left out.
 
-use crate::plan::change::Change;
+use crate::plan::act::any::Act;
+use crate::plan::act::{DiskAct, LinkAct};
+use crate::plan::change::renamed;
 use crate::plan::choice::Answers;
-use crate::plan::fault::Fault;
 use crate::plan::record::Violation;
 use crate::plan::setup::{Setup, SetupError};
-use crate::plan::topology::{Shape, Whom};
-use raft_core::{Instant, Membership, NodeId};
+use raft_core::{Instant, NodeId};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ impl Case {
         let timeline = &self.setup.timeline;
         let last = timeline.last().map_or(Instant::ZERO, |(at, _)| *at);
         let storm = timeline.partition_point(|(at, _)| *at < last);
-        let stays = |(at, fault): &(Instant, Fault)| {
+        let stays = |(at, fault): &(Instant, Act)| {
             self.converges && *at == last && ends_something(fault, &self.setup, storm)
         };
         (0..timeline.len()).filter(|nth| !stays(&timeline[*nth])).collect()
@@ -169,152 +169,33 @@ impl Case {
             links.filter_map(|((from, to), link)| Some(((name(from)?, name(to)?), link))).collect();
         let timeline = std::mem::take(&mut setup.timeline).into_iter();
         setup.timeline =
-            timeline.filter_map(|(at, fault)| Some((at, renamed_fault(fault, &name)?))).collect();
+            timeline.filter_map(|(at, fault)| Some((at, fault.renamed(&name)?))).collect();
         Some(case)
     }
 }
 
-/// Whether a repair undoes one of the first `storm` faults, or what is bad from the start.
-fn ends_something(repair: &Fault, setup: &Setup, storm: usize) -> bool {
+/// Whether a repair undoes one of the first `storm` acts, or what is bad from the start.
+fn ends_something(repair: &Act, setup: &Setup, storm: usize) -> bool {
     let (link, disk, longest) = (setup.link, setup.disk, setup.election_timeout / 10);
-    let mut faults = setup.timeline[..storm].iter().map(|(_, fault)| fault);
-    match repair {
-        Fault::HealAll => faults.any(|fault| {
-            matches!(
-                fault,
-                Fault::Cut { .. }
-                    | Fault::Isolate { .. }
-                    | Fault::Reach { .. }
-                    | Fault::Flap { .. }
-                    | Fault::DropKind { .. }
-            )
-        }),
-        Fault::SetLink { .. } => {
+    let bad_from_the_start = match repair {
+        Act::Link(LinkAct::SetLink { .. }) => {
             link.loss_ppm > 0
                 || link.duplicate_ppm > 0
                 || link.max_delay > longest
                 || !setup.links.is_empty()
-                || faults.any(|fault| matches!(fault, Fault::SetLink { .. }))
         }
-        Fault::SetDisk { node, .. } => {
-            disk.max_latency > longest
-                || faults.any(|fault| matches!(fault, Fault::SetDisk { node: n, .. } if n == node))
-        }
-        // A node may be down for many reasons, of which some name it.
-        Fault::ReleaseDisk { node }
-        | Fault::FreeDisk { node }
-        | Fault::Resume { node }
-        | Fault::Restart { node } => faults.any(|fault| fault.nodes().contains(node)),
+        Act::Disk(DiskAct::SetDisk { .. }) => disk.max_latency > longest,
         _ => false,
-    }
-}
-
-fn renamed(
-    membership: &Membership,
-    name: &impl Fn(NodeId) -> Option<NodeId>,
-) -> Option<Membership> {
-    let names = |ids: &[NodeId]| ids.iter().filter_map(|id| name(*id)).collect::<Vec<_>>();
-    let outgoing = names(membership.outgoing());
-    Membership::new(names(membership.voters()), outgoing, names(membership.learners())).ok()
-}
-
-/// A fault with other names; `None` if it names somebody who is gone.
-fn renamed_fault(fault: Fault, name: &impl Fn(NodeId) -> Option<NodeId>) -> Option<Fault> {
-    let asked = |node: Option<NodeId>| match node {
-        None => Some(None),
-        Some(node) => name(node).map(Some),
     };
-    Some(match fault {
-        Fault::Cut { from, to } => Fault::Cut { from: name(from)?, to: name(to)? },
-        Fault::Heal { from, to } => Fault::Heal { from: name(from)?, to: name(to)? },
-        Fault::HealAll => Fault::HealAll,
-        Fault::Isolate { node } => Fault::Isolate { node: name(node)? },
-        Fault::Reach { shape } => Fault::Reach { shape: renamed_shape(shape, name)? },
-        Fault::Flap { from, to, period } => {
-            Fault::Flap { from: name(from)?, to: name(to)?, period }
-        }
-        Fault::Crash { node } => Fault::Crash { node: name(node)? },
-        Fault::CrashInStep { node } => Fault::CrashInStep { node: name(node)? },
-        Fault::Restart { node } => Fault::Restart { node: name(node)? },
-        Fault::Pause { node } => Fault::Pause { node: name(node)? },
-        Fault::Resume { node } => Fault::Resume { node: name(node)? },
-        Fault::HangDisk { node } => Fault::HangDisk { node: name(node)? },
-        Fault::ReleaseDisk { node } => Fault::ReleaseDisk { node: name(node)? },
-        Fault::FillDisk { node, room } => Fault::FillDisk { node: name(node)?, room },
-        Fault::FreeDisk { node } => Fault::FreeDisk { node: name(node)? },
-        Fault::SetDisk { node, profile } => Fault::SetDisk { node: name(node)?, profile },
-        Fault::Damage { node, part } => Fault::Damage { node: name(node)?, part },
-        Fault::Destroy { node } => Fault::Destroy { node: name(node)? },
-        Fault::Hostile { node, what } => Fault::Hostile { node: name(node)?, what },
-        Fault::Campaign { node } => Fault::Campaign { node: name(node)? },
-        Fault::Propose { node, count } => Fault::Propose { node: name(node)?, count },
-        Fault::Read { node, consistency } => Fault::Read { node: name(node)?, consistency },
-        Fault::ChangeMembership { node, change } => {
-            let change = match change {
-                Change::To(target) => Change::To(renamed(&target, name)?),
-                Change::AddLearner(node) => Change::AddLearner(name(node)?),
-                Change::Promote(node) => Change::Promote(name(node)?),
-                Change::Demote(node) => Change::Demote(name(node)?),
-                Change::Remove(node) => Change::Remove(name(node)?),
-                Change::Replace { old, new } => {
-                    Change::Replace { old: name(old)?, new: name(new)? }
-                }
-            };
-            Fault::ChangeMembership { node: asked(node)?, change }
-        }
-        Fault::Transfer { node, to } => Fault::Transfer { node: asked(node)?, to: asked(to)? },
-        Fault::TakeSnapshot { node } => Fault::TakeSnapshot { node: name(node)? },
-        Fault::Unreachable { node, peer } => {
-            Fault::Unreachable { node: name(node)?, peer: name(peer)? }
-        }
-        Fault::SetClock { node, ppm } => Fault::SetClock { node: name(node)?, ppm },
-        Fault::JumpClock { node, millis } => Fault::JumpClock { node: name(node)?, millis },
-        Fault::Wipe { node } => Fault::Wipe { node: name(node)? },
-        Fault::SetLink { from, to, profile } => {
-            Fault::SetLink { from: name(from)?, to: name(to)?, profile }
-        }
-        Fault::DropKind { from, to, kind } => {
-            Fault::DropKind { from: name(from)?, to: name(to)?, kind }
-        }
-        Fault::PassKind { from, to, kind } => {
-            Fault::PassKind { from: name(from)?, to: name(to)?, kind }
-        }
-    })
-}
-
-/// A shape without those who are gone; `None` if it was about one of them alone.
-fn renamed_shape(shape: Shape, name: &impl Fn(NodeId) -> Option<NodeId>) -> Option<Shape> {
-    let group = |nodes: Vec<NodeId>| nodes.into_iter().filter_map(name).collect::<Vec<_>>();
-    let whom = |whom: Whom| match whom {
-        Whom::Node(node) => name(node).map(Whom::Node),
-        Whom::Leader => Some(Whom::Leader),
-    };
-    Some(match shape {
-        Shape::Only(links) => {
-            let links = links.into_iter();
-            Shape::Only(links.filter_map(|(a, b)| Some((name(a)?, name(b)?))).collect())
-        }
-        Shape::Isolated(node) => Shape::Isolated(whom(node)?),
-        Shape::Deaf(node) => Shape::Deaf(whom(node)?),
-        Shape::Mute(node) => Shape::Mute(whom(node)?),
-        Shape::Split(groups) => {
-            let groups = groups.into_iter().map(group).filter(|group| !group.is_empty());
-            Shape::Split(Some(groups.collect::<Vec<_>>()).filter(|groups| groups.len() > 1)?)
-        }
-        Shape::Bridge { over, halves } => {
-            Shape::Bridge { over: name(over)?, halves: halves.map(group) }
-        }
-        Shape::Ring(order) => Shape::Ring(Some(group(order)).filter(|order| order.len() > 1)?),
-        Shape::Chain(order) => Shape::Chain(Some(group(order)).filter(|order| order.len() > 1)?),
-    })
+    bad_from_the_start || setup.timeline[..storm].iter().any(|(_, act)| repair.undoes(act))
 }
 
 #[cfg(test)]
 mod tests {
     use super::Case;
+    use crate::plan::act::{Act, ProcessAct, RequestAct};
     use crate::plan::change::Change;
     use crate::plan::choice::{Answers, Choices};
-    use crate::plan::fault::Fault;
     use crate::plan::setup::Setup;
     use crate::run::swarm;
     use crate::scenario::model::{Scenario, Script};
@@ -349,7 +230,7 @@ mod tests {
                 assert_eq!(less.setup.check(), Ok(()), "seed {seed} without {id:?}");
                 let ids: Vec<_> = less.setup.nodes.iter().map(|node| node.id.get()).collect();
                 assert!((1..).zip(&ids).all(|(id, name)| id == *name), "{ids:?}");
-                let named = |(_, fault): &&(_, Fault)| fault.nodes().contains(&id);
+                let named = |(_, fault): &&(_, Act)| fault.nodes().contains(&id);
                 let named = case.setup.timeline.iter().filter(named).count();
                 let left = case.setup.timeline.len() - named;
                 assert!((left..left + named).contains(&less.setup.timeline.len()));
@@ -363,12 +244,18 @@ mod tests {
         let mut case = case(0);
         case.setup = Setup::of_voters(4);
         let target = Membership::new([2, 4].map(NodeId), [], [NodeId(3)]).expect("valid");
-        let change = Fault::ChangeMembership { node: Some(NodeId(4)), change: Change::To(target) };
-        let lost = Fault::Transfer { node: None, to: Some(NodeId(3)) };
+        let change = Act::Request(RequestAct::ChangeMembership {
+            node: Some(NodeId(4)),
+            change: Change::To(target),
+        });
+        let lost = Act::Request(RequestAct::Transfer { node: None, to: Some(NodeId(3)) });
         case.setup.timeline = vec![(Instant::ZERO, change), (Instant::ZERO, lost)];
         let less = case.without_nodes(2..3).expect("three are left");
         let target = Membership::new([2, 3].map(NodeId), [], []).expect("valid");
-        let change = Fault::ChangeMembership { node: Some(NodeId(3)), change: Change::To(target) };
+        let change = Act::Request(RequestAct::ChangeMembership {
+            node: Some(NodeId(3)),
+            change: Change::To(target),
+        });
         assert_eq!(less.setup.timeline, [(Instant::ZERO, change)]);
     }
 
@@ -385,7 +272,7 @@ mod tests {
             case.setup.timeline[..storm].iter().any(|(_, fault)| fault.nodes().contains(&node))
         };
         let restarts = |nth: &usize| match case.setup.timeline[*nth].1 {
-            Fault::Restart { node } => *nth >= storm && named(node),
+            Act::Process(ProcessAct::Restart { node }) => *nth >= storm && named(node),
             _ => false,
         };
         assert!((storm..all).filter(restarts).count() > 1);

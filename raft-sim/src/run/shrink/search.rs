@@ -335,8 +335,8 @@ impl Search<'_> {
 #[cfg(test)]
 mod tests {
     use super::{shrink, steady};
+    use crate::plan::act::{Act, ClockAct, LinkAct, ProcessAct, RequestAct};
     use crate::plan::choice::{Answers, Choices, Question};
-    use crate::plan::fault::Fault;
     use crate::plan::profile::ClientSetup;
     use crate::plan::record::Nobody;
     use crate::plan::setup::Setup;
@@ -374,17 +374,17 @@ mod tests {
                 ..client
             })
             .to_vec();
-        let clock = |node, ppm| Fault::SetClock { node, ppm };
+        let clock = |node, ppm| Act::Clock(ClockAct::SetClock { node, ppm });
         setup.timeline = [
-            (0, Fault::Campaign { node: a }),
-            (290, Fault::TakeSnapshot { node: c }),
+            (0, Act::Request(RequestAct::Campaign { node: a })),
+            (290, Act::Request(RequestAct::TakeSnapshot { node: c })),
             (300, clock(a, -500_000)),
             (300, clock(b, 1_000_000)),
             (300, clock(c, 1_000_000)),
             (300, clock(d, 1_000_000)),
-            (320, Fault::Propose { node: a, count: 3 }),
-            (350, Fault::Isolate { node: a }),
-            (600, Fault::HealAll),
+            (320, Act::Request(RequestAct::Propose { node: a, count: 3 })),
+            (350, Act::Link(LinkAct::Isolate { node: a })),
+            (600, Act::Link(LinkAct::HealAll)),
         ]
         .map(|(millis, fault)| (Instant::from_nanos(millis * 1_000_000), fault))
         .to_vec();
@@ -425,12 +425,12 @@ mod tests {
         setup.clients = vec![ClientSetup { stop, ..ClientSetup::default() }; 2];
         let [a, b] = [1, 2].map(NodeId);
         setup.timeline = [
-            (700, Fault::Propose { node: a, count: 3 }),
-            (1_234, Fault::Pause { node: a }),
-            (1_300, Fault::Isolate { node: b }),
-            (1_400, Fault::Pause { node: b }),
-            (1_500, Fault::HealAll),
-            (2_000, Fault::Transfer { node: None, to: None }),
+            (700, Act::Request(RequestAct::Propose { node: a, count: 3 })),
+            (1_234, Act::Process(ProcessAct::Pause { node: a })),
+            (1_300, Act::Link(LinkAct::Isolate { node: b })),
+            (1_400, Act::Process(ProcessAct::Pause { node: b })),
+            (1_500, Act::Link(LinkAct::HealAll)),
+            (2_000, Act::Request(RequestAct::Transfer { node: None, to: None })),
         ]
         .map(|(millis, fault)| (Instant::from_nanos(millis * 1_000_000), fault))
         .to_vec();

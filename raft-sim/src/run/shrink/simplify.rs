@@ -1,10 +1,9 @@
 //! Plainer values: what a run has beyond its parts, and round numbers.
 
+use crate::plan::act::any::Act;
 use crate::plan::choice::{Answers, Question};
-use crate::plan::fault::Fault;
 use crate::plan::profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};
 use crate::plan::setup::Setup;
-use crate::plan::topology::{Shape, Whom};
 use raft_core::Instant;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -146,18 +145,8 @@ pub(super) fn fault(setup: &Setup, nth: usize) -> Vec<Setup> {
             moments.push(sooner);
         }
     }
-    let plainer = match fault {
-        Fault::Reach { shape: Shape::Isolated(Whom::Node(node)) } => {
-            Some(Fault::Isolate { node: *node })
-        }
-        Fault::Propose { node, count: 2.. } => Some(Fault::Propose { node: *node, count: 1 }),
-        Fault::CrashInStep { node } => Some(Fault::Crash { node: *node }),
-        Fault::SetLink { from, to, profile } if *profile != LinkProfile::default() => {
-            Some(Fault::SetLink { from: *from, to: *to, profile: LinkProfile::default() })
-        }
-        _ => None,
-    };
-    let with = |entry: (Instant, Fault)| {
+    let plainer = fault.plainer();
+    let with = |entry: (Instant, Act)| {
         let mut setup = setup.clone();
         setup.timeline[nth] = entry;
         setup

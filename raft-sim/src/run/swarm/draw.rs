@@ -1,9 +1,10 @@
 //! What is drawn for a setup: properties, and faults at random moments.
 
+use crate::plan::act::any::Act;
+use crate::plan::act::{ClockAct, DiskAct, MessageAct, ProcessAct, RequestAct};
 use crate::plan::change::Change;
 use crate::plan::choice::{Choices, Question, nanos};
 use crate::plan::damage::DamageTarget;
-use crate::plan::fault::Fault;
 use crate::plan::kinds::Hostile;
 use crate::plan::limits::Limits;
 use crate::plan::profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};
@@ -12,7 +13,7 @@ use raft_core::{Consistency, Instant, NodeId};
 use std::time::Duration;
 
 /// Faults, and what ends them.
-pub(super) type Outage = (Vec<Fault>, Vec<Fault>);
+pub(super) type Outage = (Vec<Act>, Vec<Act>);
 
 /// Which faults a run may have besides the common ones.
 #[derive(Clone, Copy)]
@@ -127,32 +128,43 @@ impl Draw<'_> {
     }
 
     /// What operators and clocks do.
-    fn operation(&mut self, ids: &[NodeId], kinds: Kinds) -> Fault {
+    fn operation(&mut self, ids: &[NodeId], kinds: Kinds) -> Act {
         let (node, other) = (self.one_of(ids), self.one_of(ids));
         match self.below(10) {
-            0 => Fault::TakeSnapshot { node },
-            1 => Fault::Unreachable { node, peer: other },
-            2 => Fault::Read { node, consistency: Consistency::ReadIndex },
-            3 if !kinds.jumps => Fault::Read { node, consistency: Consistency::Lease },
+            0 => Act::Request(RequestAct::TakeSnapshot { node }),
+            1 => Act::Request(RequestAct::Unreachable { node, peer: other }),
+            2 => Act::Request(RequestAct::Read { node, consistency: Consistency::ReadIndex }),
+            3 if !kinds.jumps => {
+                Act::Request(RequestAct::Read { node, consistency: Consistency::Lease })
+            }
             4 | 5 => {
                 let to = (!self.one_in(3)).then_some(other);
-                Fault::Transfer { node: self.one_in(4).then_some(node), to }
+                Act::Request(RequestAct::Transfer { node: self.one_in(4).then_some(node), to })
             }
             6 if kinds.jumps && self.one_in(3) => {
                 // A fifth too fast or too slow is far beyond every bound.
                 let ppm = i32::try_from(self.below(400_001)).expect("a small number");
-                Fault::SetClock { node, ppm: ppm - 200_000 }
+                Act::Clock(ClockAct::SetClock { node, ppm: ppm - 200_000 })
             }
             6 if kinds.jumps => {
                 let millis = i64::try_from(self.below(1000)).expect("a second");
-                Fault::JumpClock { node, millis: if self.one_in(2) { -millis } else { millis } }
+                Act::Clock(ClockAct::JumpClock {
+                    node,
+                    millis: if self.one_in(2) { -millis } else { millis },
+                })
             }
             6 => {
                 let bound = i64::from(kinds.drift_ppm);
                 let ppm = self.below(2 * u64::from(kinds.drift_ppm) + 1).cast_signed() - bound;
-                Fault::SetClock { node, ppm: i32::try_from(ppm).expect("at most the bound") }
+                Act::Clock(ClockAct::SetClock {
+                    node,
+                    ppm: i32::try_from(ppm).expect("at most the bound"),
+                })
             }
-            _ => Fault::ChangeMembership { node: None, change: self.change(node, other, kinds) },
+            _ => Act::Request(RequestAct::ChangeMembership {
+                node: None,
+                change: self.change(node, other, kinds),
+            }),
         }
     }
 
@@ -202,22 +214,40 @@ impl Draw<'_> {
     fn fault(&mut self, ids: &[NodeId]) -> Outage {
         let node = self.one_of(ids);
         let (fault, repair) = match self.below(13) {
-            0 | 1 => (Fault::Crash { node }, Some(Fault::Restart { node })),
-            2 | 3 => (Fault::CrashInStep { node }, Some(Fault::Restart { node })),
-            4 => (Fault::Pause { node }, Some(Fault::Resume { node })),
-            5 => (Fault::HangDisk { node }, Some(Fault::ReleaseDisk { node })),
-            6 => (Fault::Campaign { node }, None),
+            0 | 1 => (
+                Act::Process(ProcessAct::Crash { node }),
+                Some(Act::Process(ProcessAct::Restart { node })),
+            ),
+            2 | 3 => (
+                Act::Process(ProcessAct::CrashInStep { node }),
+                Some(Act::Process(ProcessAct::Restart { node })),
+            ),
+            4 => (
+                Act::Process(ProcessAct::Pause { node }),
+                Some(Act::Process(ProcessAct::Resume { node })),
+            ),
+            5 => (
+                Act::Disk(DiskAct::HangDisk { node }),
+                Some(Act::Disk(DiskAct::ReleaseDisk { node })),
+            ),
+            6 => (Act::Request(RequestAct::Campaign { node }), None),
             7 | 8 => {
                 // A full disk ends the process that writes to it.
-                let fault = Fault::FillDisk { node, room: self.below(4) };
-                return (vec![fault], vec![Fault::FreeDisk { node }, Fault::Restart { node }]);
+                let fault = Act::Disk(DiskAct::FillDisk { node, room: self.below(4) });
+                return (
+                    vec![fault],
+                    vec![
+                        Act::Disk(DiskAct::FreeDisk { node }),
+                        Act::Process(ProcessAct::Restart { node }),
+                    ],
+                );
             }
             9 => {
                 let profile =
                     DiskProfile { min_latency: Duration::ZERO, max_latency: self.millis(0, 300) };
-                (Fault::SetDisk { node, profile }, None)
+                (Act::Disk(DiskAct::SetDisk { node, profile }), None)
             }
-            _ => (Fault::Propose { node, count: 1 + self.below(20) }, None),
+            _ => (Act::Request(RequestAct::Propose { node, count: 1 + self.below(20) }), None),
         };
         (vec![fault], repair.into_iter().collect())
     }
@@ -231,7 +261,7 @@ impl Draw<'_> {
         for node in nodes {
             for _ in 0..=self.below(4) {
                 let what = [Hostile::Replayed, self.one_of(&Hostile::ALL).0][self.index(2)];
-                faults.push(Fault::Hostile { node, what });
+                faults.push(Act::Message(MessageAct::Hostile { node, message: what }));
             }
         }
         (faults, Vec::new())
@@ -239,7 +269,7 @@ impl Draw<'_> {
 
     /// A disk loses what was durable, and its host finds that when it starts again: that node never
     /// comes back. Where the operator has a spare machine, it takes its place, under its own id.
-    fn lose_a_disk(&mut self, ids: &[NodeId], kinds: Kinds, timeline: &mut Vec<(Instant, Fault)>) {
+    fn lose_a_disk(&mut self, ids: &[NodeId], kinds: Kinds, timeline: &mut Vec<(Instant, Act)>) {
         let (new, others) = ids.split_last().expect("at least three nodes");
         let node = self.one_of(others);
         let part = self.one_of(&[
@@ -249,18 +279,18 @@ impl Draw<'_> {
             DamageTarget::Snapshot,
         ]);
         let mut at = self.below(nanos(self.storm));
-        let mut then = |draw: &mut Self, longest: u64, fault: Fault| {
+        let mut then = |draw: &mut Self, longest: u64, fault: Act| {
             if at < nanos(draw.storm) {
                 timeline.push((Instant::from_nanos(at), fault));
             }
             at += 1_000_000 * (1 + draw.below(longest));
         };
         if self.one_in(3) {
-            then(self, 500, Fault::Destroy { node });
+            then(self, 500, Act::Disk(DiskAct::Destroy { node }));
         } else {
-            then(self, 100, Fault::Damage { node, part });
-            then(self, 300, Fault::Crash { node });
-            then(self, 500, Fault::Restart { node });
+            then(self, 100, Act::Disk(DiskAct::Damage { node, part }));
+            then(self, 300, Act::Process(ProcessAct::Crash { node }));
+            then(self, 500, Act::Process(ProcessAct::Restart { node }));
             if !kinds.removals {
                 // There may have been nothing to damage.
                 return;
@@ -268,9 +298,9 @@ impl Draw<'_> {
         }
         for _ in 0..3 {
             let change = Change::AddLearner(*new);
-            then(self, 700, Fault::ChangeMembership { node: None, change });
+            then(self, 700, Act::Request(RequestAct::ChangeMembership { node: None, change }));
             let change = Change::Replace { old: node, new: *new };
-            then(self, 700, Fault::ChangeMembership { node: None, change });
+            then(self, 700, Act::Request(RequestAct::ChangeMembership { node: None, change }));
         }
     }
 }

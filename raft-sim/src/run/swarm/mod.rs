@@ -6,12 +6,13 @@
 //! and no client may wait any more. In some runs with full protection links stay cut, in a pattern that
 //! does not change: then there must be a leader if any node can win.
 
+use crate::plan::act::any::Act;
+use crate::plan::act::{DiskAct, LinkAct, ProcessAct};
 mod draw;
 mod network;
 
 use crate::host::machine::Machine;
 use crate::plan::choice::Choices;
-use crate::plan::fault::Fault;
 use crate::plan::profile::{DiskProfile, LinkProfile};
 use crate::plan::record::Sink;
 use crate::plan::setup::{NodeSetup, Setup};
@@ -158,15 +159,15 @@ fn calm(setup: &mut Setup, at: Instant) {
     let disk =
         DiskProfile { min_latency: Duration::ZERO, max_latency: setup.election_timeout / 20 };
     let mut add = |fault| setup.timeline.push((at, fault));
-    add(Fault::HealAll);
+    add(Act::Link(LinkAct::HealAll));
     for node in ids.iter().copied() {
-        add(Fault::ReleaseDisk { node });
-        add(Fault::FreeDisk { node });
-        add(Fault::SetDisk { node, profile: disk });
-        add(Fault::Resume { node });
-        add(Fault::Restart { node });
+        add(Act::Disk(DiskAct::ReleaseDisk { node }));
+        add(Act::Disk(DiskAct::FreeDisk { node }));
+        add(Act::Disk(DiskAct::SetDisk { node, profile: disk }));
+        add(Act::Process(ProcessAct::Resume { node }));
+        add(Act::Process(ProcessAct::Restart { node }));
         for to in ids.iter().copied().filter(|to| *to != node) {
-            add(Fault::SetLink { from: node, to, profile });
+            add(Act::Link(LinkAct::SetLink { from: node, to, profile }));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is done to links: cuts, shapes of the whole network, flapping, losses by kind.
-
-use crate::plan::fault::Fault;
+use crate::plan::act::LinkAct;
+use crate::plan::act::any::Act;
 use crate::plan::kinds::MessageKind;
 use crate::plan::topology::{Shape, Whom};
 use crate::run::swarm::draw::{Draw, Outage};
@@ -12,15 +12,21 @@ impl Draw<'_> {
     pub(super) fn network(&mut self, ids: &[NodeId], timeout: Duration) -> Outage {
         let (from, to) = (self.one_of(ids), self.one_of(ids));
         if from == to {
-            return (vec![self.reach(ids)], vec![Fault::HealAll]);
+            return (vec![self.reach(ids)], vec![Act::Link(LinkAct::HealAll)]);
         }
         match self.below(8) {
-            0 | 1 => (vec![Fault::Cut { from, to }], vec![Fault::Heal { from, to }]),
-            2 => (vec![Fault::Isolate { node: from }], vec![Fault::HealAll]),
-            3 | 4 => (vec![self.reach(ids)], vec![Fault::HealAll]),
+            0 | 1 => (
+                vec![Act::Link(LinkAct::Cut { from, to })],
+                vec![Act::Link(LinkAct::Heal { from, to })],
+            ),
+            2 => (
+                vec![Act::Link(LinkAct::Isolate { node: from })],
+                vec![Act::Link(LinkAct::HealAll)],
+            ),
+            3 | 4 => (vec![self.reach(ids)], vec![Act::Link(LinkAct::HealAll)]),
             5 => self.flap(from, to, timeout),
             6 => self.lose_kind(ids, from, to),
-            _ => (vec![Fault::SetLink { from, to, profile: self.link() }], Vec::new()),
+            _ => (vec![Act::Link(LinkAct::SetLink { from, to, profile: self.link() })], Vec::new()),
         }
     }
 
@@ -33,8 +39,8 @@ impl Draw<'_> {
         if self.one_in(2) {
             links.push((to, from));
         }
-        let flap = |(from, to)| Fault::Flap { from, to, period };
-        let heal = |(from, to)| Fault::Heal { from, to };
+        let flap = |(from, to)| Act::Link(LinkAct::Flap { from, to, period });
+        let heal = |(from, to)| Act::Link(LinkAct::Heal { from, to });
         (links.iter().copied().map(flap).collect(), links.iter().copied().map(heal).collect())
     }
 
@@ -50,19 +56,19 @@ impl Draw<'_> {
         };
         let pairs = ids.iter().flat_map(|from| ids.iter().map(move |to| (*from, *to)));
         let links: Vec<_> = pairs.filter(|(a, b)| a != b && is_meant(*a, *b)).collect();
-        let lose = |(from, to)| Fault::DropKind { from, to, kind };
-        let pass = |(from, to)| Fault::PassKind { from, to, kind };
+        let lose = |(from, to)| Act::Link(LinkAct::DropKind { from, to, kind });
+        let pass = |(from, to)| Act::Link(LinkAct::PassKind { from, to, kind });
         (links.iter().copied().map(lose).collect(), links.iter().copied().map(pass).collect())
     }
 
     /// Who reaches whom.
-    pub(super) fn reach(&mut self, ids: &[NodeId]) -> Fault {
+    pub(super) fn reach(&mut self, ids: &[NodeId]) -> Act {
         let order = self.shuffled(ids);
         let whom = if self.one_in(2) { Whom::Leader } else { Whom::Node(order[0]) };
         let middle = order.len() / 2;
         let shape = match self.below(9) {
             0 => match whom {
-                Whom::Node(node) => return Fault::Isolate { node },
+                Whom::Node(node) => return Act::Link(LinkAct::Isolate { node }),
                 Whom::Leader => Shape::Isolated(whom),
             },
             1 | 2 => Shape::Deaf(whom),
@@ -87,7 +93,7 @@ impl Draw<'_> {
                 Shape::Only(links)
             }
         };
-        Fault::Reach { shape }
+        Act::Link(LinkAct::Reach { shape })
     }
 
     fn shuffled(&mut self, ids: &[NodeId]) -> Vec<NodeId> {

@@ -1,18 +1,13 @@
 //! What lasts: faults of links and hosts, leases and promises, writes on their way, who can commit.
-
-use crate::plan::fault::Fault;
+use crate::plan::act::any::Act;
+use crate::plan::act::{DiskAct, ProcessAct};
+use crate::plan::kinds::MessageKind;
 use crate::plan::record::{Event, Record};
 use crate::plan::setup::Setup;
 use crate::view::picture::rows::{Band, BandKind};
+use crate::world::Network;
 use raft_core::{Instant, Message, NodeId, Round, Ticket};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// A link that loses everything.
-const CUT: &str = "cut";
-/// A link that is cut and heals again and again.
-const FLAPS: &str = "flaps";
-/// A link with other delays or losses than at the start; nothing says how it was before.
-const CHANGED: &str = "slow or lossy";
 
 /// A directed link.
 type Link = (NodeId, NodeId);
@@ -23,6 +18,8 @@ type Wrong = (NodeId, NodeId, &'static str);
 /// Collects bands in the order of the records.
 pub(super) struct Bands {
     nodes: Vec<NodeId>,
+    /// The links, as what is done to them leaves them.
+    network: Network,
     done: Vec<Band>,
     /// Bands of nodes that have begun; until when they last if nothing prolongs or ends them.
     open: BTreeMap<(usize, BandKind), (Instant, Instant)>,
@@ -41,6 +38,7 @@ impl Bands {
     pub(super) fn new(setup: &Setup) -> Self {
         let mut bands = Self {
             nodes: setup.nodes.iter().map(|node| node.id).collect(),
+            network: Network::new(setup),
             done: Vec::new(),
             open: BTreeMap::new(),
             wrong: BTreeMap::new(),
@@ -58,7 +56,7 @@ impl Bands {
     pub(super) fn see(&mut self, record: &Record) {
         let now = record.time;
         match &record.event {
-            Event::Fault { fault } => self.fault(fault, now),
+            Event::Fault { fault } => self.act(fault, now),
             Event::Service { leader } => self.service(*leader, now),
             _ => {}
         }
@@ -80,9 +78,9 @@ impl Bands {
             self.right(wrong, end);
         }
         for ((from, until, what), links) in std::mem::take(&mut self.were_wrong) {
-            let what = match what {
-                CUT | FLAPS | CHANGED => what.to_owned(),
-                kind => format!("loses {kind}"),
+            let what = match MessageKind::named(what) {
+                Some(kind) => format!("loses {}", kind.name()),
+                None => what.to_owned(),
             };
             let text = format!("{what} {}", self.name(&links));
             self.push(None, BandKind::Link, from, until, text);
@@ -141,48 +139,21 @@ impl Bands {
         }
     }
 
-    fn fault(&mut self, fault: &Fault, now: Instant) {
-        let of_node = |node: &NodeId| self.lane(*node).unwrap_or_default();
-        match fault {
-            Fault::Pause { node } => self.begin(of_node(node), BandKind::Paused, now),
-            Fault::Resume { node } => self.end(of_node(node), BandKind::Paused, now),
-            Fault::HangDisk { node } => self.begin(of_node(node), BandKind::HungDisk, now),
-            Fault::ReleaseDisk { node } => self.end(of_node(node), BandKind::HungDisk, now),
-            Fault::Cut { from, to } => self.goes_wrong((*from, *to, CUT), now),
-            Fault::Heal { from, to } => self.joins(*from, *to, now),
-            Fault::Flap { from, to, .. } => {
-                self.joins(*from, *to, now);
-                self.goes_wrong((*from, *to, FLAPS), now);
+    fn act(&mut self, act: &Act, now: Instant) {
+        if let Act::Link(act) = act {
+            self.network.act(act, self.service.0, now);
+            let troubles: BTreeSet<Wrong> = self.network.troubles().collect();
+            let over = |wrong: &&Wrong| !troubles.contains(wrong);
+            for wrong in self.wrong.keys().filter(over).copied().collect::<Vec<_>>() {
+                self.right(wrong, now);
             }
-            Fault::Reach { shape } => {
-                let nodes = self.nodes.iter();
-                let links = nodes.flat_map(|from| self.nodes.iter().map(move |to| (*from, *to)));
-                let links: Vec<_> = links.filter(|(from, to)| from != to).collect();
-                for (from, to) in links {
-                    match shape.joins(from, to, self.service.0) {
-                        Some(true) => self.joins(from, to, now),
-                        Some(false) => self.goes_wrong((from, to, CUT), now),
-                        None => {}
-                    }
-                }
+            for wrong in troubles {
+                self.wrong.entry(wrong).or_insert(now);
             }
-            Fault::Isolate { node } => {
-                for other in self.nodes.clone().into_iter().filter(|other| other != node) {
-                    self.goes_wrong((*node, other, CUT), now);
-                    self.goes_wrong((other, *node, CUT), now);
-                }
-            }
-            Fault::DropKind { from, to, kind } => self.goes_wrong((*from, *to, kind.name()), now),
-            Fault::PassKind { from, to, kind } => self.right((*from, *to, kind.name()), now),
-            Fault::HealAll => {
-                let healed = |wrong: &&Wrong| wrong.2 != CHANGED;
-                for wrong in self.wrong.keys().filter(healed).copied().collect::<Vec<_>>() {
-                    self.right(wrong, now);
-                }
-            }
-            Fault::SetLink { from, to, .. } => self.goes_wrong((*from, *to, CHANGED), now),
-            _ => {}
         }
+        let Some((node, begins, lasts)) = lasts(act) else { return };
+        let lane = self.lane(node).unwrap_or_default();
+        if begins { self.begin(lane, lasts, now) } else { self.end(lane, lasts, now) }
     }
 
     fn service(&mut self, leader: Option<NodeId>, now: Instant) {
@@ -192,15 +163,6 @@ impl Bands {
             None => (BandKind::Silence, "nobody can commit".to_owned()),
         };
         self.push(before.and_then(|leader| self.lane(leader)), kind, since, now, text);
-    }
-
-    fn joins(&mut self, from: NodeId, to: NodeId, now: Instant) {
-        self.right((from, to, CUT), now);
-        self.right((from, to, FLAPS), now);
-    }
-
-    fn goes_wrong(&mut self, wrong: Wrong, now: Instant) {
-        self.wrong.entry(wrong).or_insert(now);
     }
 
     fn right(&mut self, wrong: Wrong, now: Instant) {
@@ -267,4 +229,15 @@ impl Bands {
             self.done.push(Band { lane, kind, from, until, text });
         }
     }
+}
+
+/// The node whose trouble an act begins, or ends, and what lasts then.
+const fn lasts(act: &Act) -> Option<(NodeId, bool, BandKind)> {
+    Some(match act {
+        Act::Process(ProcessAct::Pause { node }) => (*node, true, BandKind::Paused),
+        Act::Process(ProcessAct::Resume { node }) => (*node, false, BandKind::Paused),
+        Act::Disk(DiskAct::HangDisk { node }) => (*node, true, BandKind::HungDisk),
+        Act::Disk(DiskAct::ReleaseDisk { node }) => (*node, false, BandKind::HungDisk),
+        _ => return None,
+    })
 }

@@ -1,7 +1,7 @@
 //! The model of a picture against its records, by slower ways to the same.
 
+use crate::plan::act::{Act, MessageAct};
 use crate::plan::choice::Choices;
-use crate::plan::fault::Fault;
 use crate::plan::record::{DropReason, Event, Phase, Record, Violation};
 use crate::plan::setup::Setup;
 use crate::run::play::play;
@@ -46,7 +46,7 @@ impl Run {
     /// Whether nodes are given messages that nobody meant to send.
     fn is_hostile(&self) -> bool {
         self.records.iter().any(|record| match &record.event {
-            Event::Fault { fault } => matches!(fault, Fault::Hostile { .. }),
+            Event::Fault { fault } => matches!(fault, Act::Message(MessageAct::Hostile { .. })),
             _ => false,
         })
     }

@@ -1,0 +1,343 @@
+//! An act of any family: read, written, recorded, said and renamed by the tables of the families.
+
+use crate::plan::act::clock::ClockAct;
+use crate::plan::act::disk::DiskAct;
+use crate::plan::act::link::LinkAct;
+use crate::plan::act::message::MessageAct;
+use crate::plan::act::part::{Beside, Described, Naming, Reading, Written};
+use crate::plan::act::process::ProcessAct;
+use crate::plan::act::request::RequestAct;
+use crate::plan::sentence::{Mistake, Sentence};
+use crate::plan::text::quoted;
+use crate::plan::topology::{Shape, Whom};
+use raft_core::NodeId;
+use serde_json::{Map, Value, json};
+use std::cell::RefCell;
+
+/// Something that is done to a cluster at a moment of a run.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Act {
+    /// To links.
+    Link(LinkAct),
+    /// With a message that nobody meant to send.
+    Message(MessageAct),
+    /// To a disk.
+    Disk(DiskAct),
+    /// To a process.
+    Process(ProcessAct),
+    /// To a clock.
+    Clock(ClockAct),
+    /// By the operator, or by the runtime of a node.
+    Request(RequestAct),
+}
+
+impl Act {
+    /// The nodes that it names.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        let named = RefCell::new(Vec::new());
+        // Whether something is left is another question: a ring of one node is none.
+        let _ = self.renamed(&|node| {
+            named.borrow_mut().push(node);
+            Some(node)
+        });
+        named.into_inner()
+    }
+
+    /// What a sentence of a scenario file does: one act, or several where it names a group.
+    pub(crate) fn read(
+        sentence: &str,
+        nodes: &[NodeId],
+        beside: Beside,
+    ) -> Result<Vec<Self>, Mistake> {
+        let mut from = Sentence::new(sentence, nodes);
+        let (verb, verb_span) = from.next(&verbs())?;
+        if beside.link.is_some() && verb != "set" {
+            let message = "`delay`, `loss_ppm` and `duplicate_ppm` go with `set` only".to_owned();
+            return Err(Mistake { span: verb_span, message });
+        }
+        if beside.disk.is_some() && verb != "set-disk" {
+            let message = "`latency` goes with `set-disk` only".to_owned();
+            return Err(Mistake { span: verb_span, message });
+        }
+        if verb == "isolate" && from.take("leader") {
+            let shape = Shape::Isolated(Whom::Leader);
+            return from.end().map(|()| vec![Self::Link(LinkAct::Reach { shape })]);
+        }
+        let named = |with: &str| {
+            Self::blanks().find(|act| act.described().row().verbs.split('|').any(|v| v == with))
+        };
+        // A verb of two words comes before one of its first word alone.
+        let two = format!("{verb} {}", from.rest());
+        let mut act = match named(&two) {
+            Some(act) => {
+                from.next(&two)?;
+                act
+            }
+            None => {
+                named(verb).ok_or_else(|| Mistake::expected(&verbs(), verb, verb_span.clone()))?
+            }
+        };
+        let mut reading = Reading { sentence: from, verb, verb_span, beside, each: Vec::new() };
+        for (field, part) in act.described_mut().parts_mut().into_iter().rev() {
+            part.read(field, &mut reading)?;
+        }
+        reading.sentence.end()?;
+        if reading.each.is_empty() {
+            return Ok(vec![act]);
+        }
+        let each = reading.each.iter().map(|one| {
+            let mut act = act.clone();
+            for (field, part) in act.described_mut().parts_mut() {
+                part.put(field, one);
+            }
+            act
+        });
+        Ok(each.collect())
+    }
+
+    /// The sentence of a scenario file, with what stands beside it: `do = "cut S1 -> S2"`.
+    pub(crate) fn written(&self) -> String {
+        let verb = self.described().row().verbs.split('|').next().unwrap_or_default();
+        let mut to = Written::of(verb);
+        for (field, part) in self.described().parts().into_iter().rev() {
+            part.write(field, &mut to);
+        }
+        let sentence = format!("{}{}", to.verb, to.words);
+        format!("do = {}{}", quoted(sentence.trim_start()), to.beside)
+    }
+
+    /// As the trace has it.
+    pub(crate) fn recorded(&self) -> Value {
+        let mut line = Map::new();
+        line.insert("what".to_owned(), json!(self.described().row().key));
+        for (field, part) in self.described().parts() {
+            part.record(field, &mut line);
+        }
+        Value::Object(line)
+    }
+
+    /// As the timeline says it.
+    pub(crate) fn said(&self) -> String {
+        let mut text = self.described().row().says.to_owned();
+        for (field, part) in self.described().parts() {
+            text = text.replace(&format!("{{{field}}}"), &part.say(field));
+        }
+        text
+    }
+
+    /// With other names for nodes; `None` if it is about one that is gone.
+    pub(crate) fn renamed(&self, name: &Naming<'_>) -> Option<Self> {
+        let mut act = self.clone();
+        for (_, part) in act.described_mut().parts_mut() {
+            part.rename(name)?;
+        }
+        Some(act)
+    }
+
+    /// Whether it undoes another that came before. A node may be down for many reasons, of which some
+    /// name it.
+    pub(crate) fn undoes(&self, before: &Self) -> bool {
+        let repairs = |node: Option<NodeId>| node.is_some_and(|id| before.nodes().contains(&id));
+        match (self, before) {
+            (Self::Link(act), Self::Link(before)) => act.undoes(before),
+            (Self::Process(act), _) => repairs(act.repairs()),
+            (Self::Disk(act), Self::Disk(before)) if act.undoes(before) => true,
+            (Self::Disk(act), _) => repairs(act.repairs()),
+            (Self::Link(_) | Self::Message(_) | Self::Clock(_) | Self::Request(_), _) => false,
+        }
+    }
+
+    /// A plainer one to try in its place.
+    pub(crate) fn plainer(&self) -> Option<Self> {
+        match self {
+            Self::Link(act) => act.plainer().map(Self::Link),
+            Self::Process(act) => act.plainer().map(Self::Process),
+            Self::Request(act) => act.plainer().map(Self::Request),
+            Self::Message(_) | Self::Disk(_) | Self::Clock(_) => None,
+        }
+    }
+
+    /// One of each, before anything is said of it.
+    pub(crate) fn blanks() -> impl Iterator<Item = Self> {
+        let link = LinkAct::blanks().into_iter().map(Self::Link);
+        let process = ProcessAct::blanks().into_iter().map(Self::Process);
+        let disk = DiskAct::blanks().into_iter().map(Self::Disk);
+        let message = MessageAct::blanks().into_iter().map(Self::Message);
+        let clock = ClockAct::blanks().into_iter().map(Self::Clock);
+        let request = RequestAct::blanks().into_iter().map(Self::Request);
+        link.chain(process).chain(disk).chain(message).chain(clock).chain(request)
+    }
+
+    fn described(&self) -> &dyn Described {
+        match self {
+            Self::Link(act) => act,
+            Self::Message(act) => act,
+            Self::Disk(act) => act,
+            Self::Process(act) => act,
+            Self::Clock(act) => act,
+            Self::Request(act) => act,
+        }
+    }
+
+    fn described_mut(&mut self) -> &mut dyn Described {
+        match self {
+            Self::Link(act) => act,
+            Self::Message(act) => act,
+            Self::Disk(act) => act,
+            Self::Process(act) => act,
+            Self::Clock(act) => act,
+            Self::Request(act) => act,
+        }
+    }
+}
+
+/// What the first word of a sentence may be.
+fn verbs() -> String {
+    let rows = Act::blanks().map(|act| act.described().row().verbs);
+    let mut verbs: Vec<&str> = rows.flat_map(|verbs| verbs.split('|')).collect();
+    verbs.retain(|verb| !verb.contains(' '));
+    format!("one of {}", verbs.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Act;
+    use crate::plan::act::part::Beside;
+    use crate::plan::act::{ClockAct, DiskAct, LinkAct, MessageAct, ProcessAct, RequestAct};
+    use crate::plan::change::Change;
+    use crate::plan::damage::DamageTarget;
+    use crate::plan::kinds::{Hostile, MessageKind};
+    use crate::plan::sentence::Mistake;
+    use raft_core::{Membership, NodeId};
+
+    const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
+
+    fn read(sentence: &str, nodes: &[NodeId]) -> Result<Vec<Act>, Mistake> {
+        Act::read(sentence, nodes, Beside::default())
+    }
+
+    fn cuts(sentence: &str) -> Vec<(u64, u64)> {
+        let faults = read(sentence, &NODES).expect("a sentence");
+        let link = |fault: &Act| match fault {
+            Act::Link(LinkAct::Cut { from, to }) => (from.get(), to.get()),
+            other => panic!("not a cut: {other:?}"),
+        };
+        faults.iter().map(link).collect()
+    }
+
+    #[test]
+    fn patterns_of_links_are_directed() {
+        assert_eq!(cuts("cut S1 -> S2"), [(1, 2)]);
+        assert_eq!(cuts("cut S1 <-> S2"), [(1, 2), (2, 1)]);
+        assert_eq!(cuts("cut * -> S1"), [(2, 1), (3, 1)]);
+        assert_eq!(cuts("cut S1,S2 <-> S3"), [(1, 3), (2, 3), (3, 1), (3, 2)]);
+        assert_eq!(cuts("cut * <-> *").len(), 6);
+    }
+
+    #[test]
+    fn verbs_of_nodes_take_groups() {
+        let faults = read("crash S1,S3", &NODES).expect("a sentence");
+        assert_eq!(faults, [1, 3].map(|n| Act::Process(ProcessAct::Crash { node: NodeId(n) })));
+        let faults = read("propose 2 S1", &NODES).expect("a sentence");
+        assert_eq!(faults, [Act::Request(RequestAct::Propose { node: NodeId(1), count: 2 })]);
+        let faults = read("drop append_entries S1 -> S2", &NODES).expect("a sentence");
+        let (from, to, kind) = (NodeId(1), NodeId(2), MessageKind::AppendEntries);
+        assert_eq!(faults, [Act::Link(LinkAct::DropKind { from, to, kind })]);
+        assert_eq!(read("heal all", &NODES).expect("a sentence"), [Act::Link(LinkAct::HealAll)]);
+    }
+
+    #[test]
+    fn an_operator_asks_a_node_or_whoever_leads() {
+        let one = |sentence| match &read(sentence, &NODES).expect("a sentence")[..] {
+            [fault] => fault.clone(),
+            other => panic!("not one fault: {other:?}"),
+        };
+        let [a, b, c] = NODES;
+        let change = |node, change| Act::Request(RequestAct::ChangeMembership { node, change });
+        let voters = Membership::new([a, b], [], [c]).expect("valid");
+        assert_eq!(one("reach S1,S2 with S3"), change(None, Change::To(voters)));
+        assert_eq!(one("add S3 at S1"), change(Some(a), Change::AddLearner(c)));
+        assert_eq!(one("replace S1 S3"), change(None, Change::Replace { old: a, new: c }));
+        assert_eq!(one("transfer"), Act::Request(RequestAct::Transfer { node: None, to: None }));
+        assert_eq!(
+            one("transfer to S2 at S1"),
+            Act::Request(RequestAct::Transfer { node: Some(a), to: Some(b) })
+        );
+        assert_eq!(
+            one("unreachable S2 at S1"),
+            Act::Request(RequestAct::Unreachable { node: a, peer: b })
+        );
+        assert_eq!(one("clock -500 S2"), Act::Clock(ClockAct::SetClock { node: b, ppm: -500 }));
+        assert_eq!(one("fill-disk 3 S2"), Act::Disk(DiskAct::FillDisk { node: b, room: 3 }));
+        assert_eq!(
+            one("damage entry S2"),
+            Act::Disk(DiskAct::Damage { node: b, part: DamageTarget::Entry })
+        );
+        let what = Hostile::Replayed;
+        assert_eq!(
+            one("hostile replayed S2"),
+            Act::Message(MessageAct::Hostile { node: b, message: what })
+        );
+        assert_eq!(one("jump 700 S2"), Act::Clock(ClockAct::JumpClock { node: b, millis: 700 }));
+    }
+
+    #[test]
+    fn who_reaches_whom_has_names() {
+        let said = |sentence| match &read(sentence, &NODES).expect("a sentence")[..] {
+            [Act::Link(LinkAct::Reach { shape })] => shape.to_string(),
+            other => panic!("not one shape: {other:?}"),
+        };
+        for sentence in [
+            "isolate leader",
+            "deafen leader",
+            "deafen S2",
+            "mute S3",
+            "split S1 S2,S3",
+            "bridge S2 S1 S3",
+            "ring S3,S1,S2",
+            "chain S3,S1,S2",
+            "only S1 -> S2 and S2 -> S3",
+        ] {
+            assert_eq!(said(sentence), sentence);
+        }
+        assert_eq!(
+            said("only S1 <-> S2,S3"),
+            "only S1 -> S2 and S1 -> S3 and S2 -> S1 and S3 -> S1"
+        );
+        let flap = read("flap 300ms S1 -> S2", &NODES).expect("a sentence");
+        let period = std::time::Duration::from_millis(300);
+        assert_eq!(flap, [Act::Link(LinkAct::Flap { from: NodeId(1), to: NodeId(2), period })]);
+    }
+
+    #[test]
+    fn a_mistake_names_the_word_and_what_was_expected() {
+        let cases = [
+            ("", 0..0, "expected one of isolate, deafen"),
+            ("sever S1", 0..5, "expected one of isolate, deafen"),
+            ("flap 3 S1 -> S2", 5..6, "expected how long the links are cut"),
+            ("split S1,S2", 11..11, "expected nodes of the cluster"),
+            ("isolate S7", 8..10, "expected nodes of the cluster (S1, S2, S3)"),
+            ("isolate S1,S9", 11..13, "found `S9`"),
+            ("cut S1", 6..6, "expected an arrow"),
+            ("cut S1 - S2", 7..8, "expected an arrow"),
+            ("cut S1 -> S1", 3..12, "a link between two nodes"),
+            ("cut S1 -> S2 S3", 13..15, "expected the end"),
+            ("drop votes S1 -> S2", 5..10, "expected a kind of message: pre_vote,"),
+            ("propose S1", 8..10, "expected the number of commands"),
+            ("set S1 -> S2", 0..3, "expected `delay"),
+            ("set-disk S1", 0..8, "expected `latency"),
+            ("fill-disk S1", 10..12, "expected for how many records"),
+            ("damage all S1", 7..10, "expected what is damaged"),
+            ("hostile nice S1", 8..12, "expected what message: replayed,"),
+            ("clock fast S1", 6..10, "expected millionths"),
+            ("unreachable S2", 14..14, "expected `at S1`"),
+            ("reach S1 with S1", 5..16, "expected a membership that makes sense"),
+            ("transfer to S1,S2", 11..17, "expected one node"),
+        ];
+        for (sentence, at, part) in cases {
+            let Mistake { span, message } = read(sentence, &NODES).expect_err(sentence);
+            assert_eq!(span, at, "{sentence}: {message}");
+            assert!(message.contains(part), "{sentence}: {message}");
+        }
+    }
+}

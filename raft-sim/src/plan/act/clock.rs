@@ -1,0 +1,26 @@
+//! What is done to clocks.
+
+use crate::plan::act::part::acts;
+use raft_core::NodeId;
+
+acts! {
+    /// What is done to clocks.
+    ClockAct {
+        /// From now on the node's clock runs fast, or slow, by so many millionths.
+        SetClock {
+            /// The node.
+            node: NodeId,
+            /// Millionths; negative for a slow clock.
+            ppm: i32,
+        }
+            = "clock", "set_clock", "the clock of {node} is off by {ppm} ppm";
+        /// The node's clock jumps.
+        JumpClock {
+            /// The node.
+            node: NodeId,
+            /// By so many milliseconds; negative for back.
+            millis: i64,
+        }
+            = "jump", "jump_clock", "the clock of {node} jumps by {millis} ms";
+    }
+}

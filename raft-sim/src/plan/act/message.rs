@@ -1,0 +1,19 @@
+//! Messages that nobody meant to send.
+
+use crate::plan::act::part::acts;
+use crate::plan::kinds::Hostile;
+use raft_core::NodeId;
+
+acts! {
+    /// Messages that nobody meant to send.
+    MessageAct {
+        /// The node is given a message that nobody meant to send.
+        Hostile {
+            /// The node.
+            node: NodeId,
+            /// What message.
+            message: Hostile,
+        }
+            = "hostile", "hostile", "a {message} message for {node}";
+    }
+}
