@@ -46,8 +46,8 @@ fn drawn() {
     tell("500 drawn runs", events, simulated, thread_nanos() - start);
 }
 
-/// One run without an end: three voters and three clients, and every ten seconds a crash, a cut or a
-/// pause.
+/// One run without an end: three voters and three clients, and every ten seconds a crash, a cut or
+/// a pause.
 fn long(name: &str, snapshots: u64) {
     for events in LENGTHS {
         // Short runs are repeated, so that each figure takes about as long to obtain.

@@ -1,9 +1,9 @@
 //! A deterministic discrete-event simulator around real `raft-core` nodes.
 //!
-//! Every run is a function of a [`Setup`] and of the answers of [`Choices`], a seed for one: hosts that
-//! carry out every action, disks that complete writes later and lose in a crash what was not durable,
-//! directed links, clients, a timeline of faults, and checkers that look from outside after every
-//! event.
+//! Every run is a function of a [`Setup`] and of the answers of [`Choices`], a seed for one: hosts
+//! that carry out every action, disks that complete writes later and lose in a crash what was not
+//! durable, directed links, clients, a timeline of faults, and checkers that look from outside
+//! after every event.
 //!
 //! ```
 //! use raft_sim::{Choices, Nobody, Setup, World};

@@ -1,5 +1,6 @@
-//! The scenario files in `raft-sim/liveness/`: what once left a cluster without a leader, or made an
-//! obvious remedy wrong. And those in `raft-sim/failover/`, by which `docs/LIVENESS.md` measures.
+//! The scenario files in `raft-sim/liveness/`: what once left a cluster without a leader, or made
+//! an obvious remedy wrong. And those in `raft-sim/failover/`, by which `docs/LIVENESS.md`
+//! measures.
 
 use raft_sim::plan::Nobody;
 use raft_sim::run::play;

@@ -133,10 +133,20 @@ const BROKEN: &str = r#"
 title = "clocks run apart"
 story = "S1 leads, and its clock runs slow."
 cluster = { voters = 3, election_timeout = "100 ms" }
-client = [
-    { think = "2 ms .. 6 ms", write_percent = 100, keys = 1, patience = "20 ms" },
-    { think = "2 ms .. 6 ms", write_percent = 0, query_percent = 100, leases = true, keys = 1, patience = "20 ms" },
-]
+
+[[client]]
+think = "2 ms .. 6 ms"
+write_percent = 100
+keys = 1
+patience = "20 ms"
+
+[[client]]
+think = "2 ms .. 6 ms"
+write_percent = 0
+query_percent = 100
+leases = true
+keys = 1
+patience = "20 ms"
 
 [run]
 duration = "1 s"

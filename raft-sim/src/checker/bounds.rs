@@ -67,8 +67,8 @@ fn on_the_way(node: &dyn Open, to: NodeId) -> Result<(), String> {
 }
 
 impl Bounds {
-    /// What the leader took in its term, and is not committed. Its own entries, by which it begins its
-    /// term and changes the membership, are not refused to anybody.
+    /// What the leader took in its term, and is not committed. Its own entries, by which it begins
+    /// its term and changes the membership, are not refused to anybody.
     fn uncommitted(
         &mut self,
         before: &Status,

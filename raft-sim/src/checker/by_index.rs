@@ -3,8 +3,8 @@
 use raft_core::LogIndex;
 use std::collections::VecDeque;
 
-/// A value for each index of some stretch of the log, with holes. As a log has few holes, whatever its
-/// length, a value is found in one step.
+/// A value for each index of some stretch of the log, with holes. As a log has few holes, whatever
+/// its length, a value is found in one step.
 #[derive(Clone, Debug)]
 pub(super) struct ByIndex<T> {
     /// The index of the first slot.

@@ -1,5 +1,6 @@
-//! A leader commits only an entry of its own term by counting (Raft paper, 5.4.2; figure 8), and only
-//! when it is durable on a quorum; nobody else commits what no leader has. No commit index goes back.
+//! A leader commits only an entry of its own term by counting (Raft paper, 5.4.2; figure 8), and
+//! only when it is durable on a quorum; nobody else commits what no leader has. No commit index
+//! goes back.
 
 use crate::checker::by_index::ByIndex;
 use crate::checker::sight::Checker;

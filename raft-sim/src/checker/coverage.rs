@@ -1,4 +1,5 @@
-//! What a run has seen of what can happen. A sweep that never exercised what it claims to test, fails.
+//! What a run has seen of what can happen. A sweep that never exercised what it claims to test,
+//! fails.
 
 use crate::plan::act::LinkAct;
 use crate::plan::record::DropReason;

@@ -1,9 +1,9 @@
-//! A command takes effect once, however often its client asked for it and however often it stands in
-//! the log; also in a state machine that was restored from a snapshot (Raft thesis, 6.3).
+//! A command takes effect once, however often its client asked for it and however often it stands
+//! in the log; also in a state machine that was restored from a snapshot (Raft thesis, 6.3).
 //!
 //! What the registers must hold at an index follows from the log and from the rule that a client's
-//! command counts if no later one of that client, nor itself, stands before it. The state machine and
-//! its sessions are not asked.
+//! command counts if no later one of that client, nor itself, stands before it. The state machine
+//! and its sessions are not asked.
 
 use crate::checker::by_index::up_to;
 use crate::checker::sight::Checker;
@@ -48,8 +48,8 @@ impl Checker for ExactlyOnce {
             let held = machine.read(Operation::Read { key: *key });
             if held != expected {
                 return Err(format!(
-                    "the state machine of {:?} at {applied:?} holds {held:?} for key {key}; with each \
-                     command once it would be {expected:?}",
+                    "the state machine of {:?} at {applied:?} holds {held:?} for key {key}; with \
+                     each command once it would be {expected:?}",
                     node.id
                 ));
             }
@@ -147,7 +147,8 @@ mod tests {
         node.log = log(&REPEATED);
         node.machine = blind(&REPEATED);
         let step = cluster.stepped(&mut checker, 1, &[apply(1, position(1, 3))]);
-        refused(step, "at i3 holds Some(10) for key 7; with each command once it would be Some(20)");
+        let wrong = "at i3 holds Some(10) for key 7; with each command once it would be Some(20)";
+        refused(step, wrong);
     }
 
     #[test]

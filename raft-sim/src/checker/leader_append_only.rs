@@ -1,5 +1,5 @@
-//! A leader never overwrites or deletes entries in its log; it only appends new entries (Raft paper,
-//! figure 3).
+//! A leader never overwrites or deletes entries in its log; it only appends new entries (Raft
+//! paper, figure 3).
 
 use crate::checker::sight::Checker;
 use crate::checker::sight::Sight;

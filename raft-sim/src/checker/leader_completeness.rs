@@ -2,8 +2,8 @@
 //! higher-numbered terms (Raft paper, figure 3).
 //!
 //! Checked from both ends: a new leader against what is committed already, and a position that is
-//! committed late, by a leader who does not know yet that its term is over, against the leaders that
-//! came after it.
+//! committed late, by a leader who does not know yet that its term is over, against the leaders
+//! that came after it.
 
 use crate::checker::sight::Checker;
 use crate::checker::sight::Sight;
@@ -15,8 +15,8 @@ use std::ops::Bound;
 #[derive(Clone, Default, Debug)]
 pub(super) struct LeaderCompleteness {
     judged: u64,
-    /// The last position that a node of each term knew to be committed. As logs match, it stands for
-    /// all before it.
+    /// The last position that a node of each term knew to be committed. As logs match, it stands
+    /// for all before it.
     committed: BTreeMap<Term, LogPosition>,
     /// Every leader with its log at its election, as the last position of each term in it.
     leaders: BTreeMap<Term, (NodeId, Spans)>,
@@ -67,7 +67,8 @@ impl LeaderCompleteness {
 
 fn missing_in(leader: NodeId, term: Term, missing: LogPosition, known: Term) -> String {
     format!(
-        "{leader:?} was elected in term {term} without {missing}, which is committed in term {known}"
+        "{leader:?} was elected in term {term} without {missing}, which is committed in \
+         term {known}"
     )
 }
 

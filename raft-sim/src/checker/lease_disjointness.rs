@@ -1,5 +1,6 @@
-//! While a node holds a lease, nobody leads a later term (thesis, 6.4.1): at no moment may two nodes
-//! serve lease reads of different terms. It holds as long as all clocks keep within the drift bound.
+//! While a node holds a lease, nobody leads a later term (thesis, 6.4.1): at no moment may two
+//! nodes serve lease reads of different terms. It holds as long as all clocks keep within the drift
+//! bound.
 
 use crate::checker::sight::Checker;
 use crate::checker::sight::Sight;

@@ -1,8 +1,9 @@
-//! Clients' operations take effect once each, however often their commands stand in the log, at one moment between their call and their return, in
-//! one order: the order of the log, whose indices are the witnesses.
+//! Clients' operations take effect once each, however often their commands stand in the log, at one
+//! moment between their call and their return, in one order: the order of the log, whose indices
+//! are the witnesses.
 //!
-//! An operation whose outcome its client never learnt may take effect at any time, or never; one that
-//! is said to have failed, never.
+//! An operation whose outcome its client never learnt may take effect at any time, or never; one
+//! that is said to have failed, never.
 
 use crate::checker::by_index::up_to;
 use crate::checker::sight::Checker;
@@ -145,8 +146,8 @@ impl Linearizability {
         }
         let (client, serial) = operation;
         Err(format!(
-            "operation {serial} of client {client} at {position} returns {value:?}, and {expected:?} \
-             stands in the log"
+            "operation {serial} of client {client} at {position} returns {value:?}, and \
+             {expected:?} stands in the log"
         ))
     }
 

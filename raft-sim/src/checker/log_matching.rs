@@ -2,8 +2,8 @@
 //! entries up through the given index (Raft paper, figure 3).
 //!
 //! Every entry that was ever written is known by its position, with its content and with the term
-//! before it. Two entries of one position must agree in both; that is the property, by induction. So
-//! the cost is that of what was written, whatever the length of the logs.
+//! before it. Two entries of one position must agree in both; that is the property, by induction.
+//! So the cost is that of what was written, whatever the length of the logs.
 
 use crate::checker::by_index::ByIndex;
 use crate::checker::sight::Checker;

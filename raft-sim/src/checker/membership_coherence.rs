@@ -1,7 +1,7 @@
-//! Memberships change one step at a time, and by joint consensus: each one in a log either repeats the
-//! one before it, or is the joint one on the way to another, or is what a joint one leads to. So any
-//! two memberships that can be in force at one time share a quorum (Raft paper, 6; thesis, 4.3). A
-//! change begins only when the one before it is committed.
+//! Memberships change one step at a time, and by joint consensus: each one in a log either repeats
+//! the one before it, or is the joint one on the way to another, or is what a joint one leads to.
+//! So any two memberships that can be in force at one time share a quorum (Raft paper, 6; thesis,
+//! 4.3). A change begins only when the one before it is committed.
 
 use crate::checker::sight::Checker;
 use crate::checker::sight::Happening;

@@ -1,7 +1,8 @@
 //! The properties that every run must have, one file each, named as in the Raft paper.
 //!
-//! The checkers look from outside, after every event: at what the node handed out, at what lies on the
-//! host's disk, and at [`Status`](raft_core::Status). None of them asks the core whether the core is right.
+//! The checkers look from outside, after every event: at what the node handed out, at what lies on
+//! the host's disk, and at [`Status`](raft_core::Status). None of them asks the core whether the
+//! core is right.
 
 pub(crate) mod coverage;
 pub(crate) mod history;

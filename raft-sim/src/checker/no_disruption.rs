@@ -1,10 +1,10 @@
 //! A node that cannot win does not make the others change their term (Raft thesis, 4.2.3 and 9.6).
 //!
 //! Two rules make that up, and a third is [`promise`](super::promise)'s: a new term begins with a
-//! candidate that votes for itself; a node that asks before it stands does so only when a quorum has
-//! said yes in this very round; and whoever has promised a leader not to vote says no. A quorum that
-//! is bound to a leader and a quorum that says yes would share a node, so a leader that holds its
-//! quorum keeps it.
+//! candidate that votes for itself; a node that asks before it stands does so only when a quorum
+//! has said yes in this very round; and whoever has promised a leader not to vote says no. A quorum
+//! that is bound to a leader and a quorum that says yes would share a node, so a leader that holds
+//! its quorum keeps it.
 
 use crate::checker::sight::Checker;
 use crate::checker::sight::Happening;
@@ -97,8 +97,8 @@ impl NoDisruption {
             return Ok(());
         }
         Err(format!(
-            "{:?} stands in term {} of {:?}, and only {yes:?} said in this round that they would vote \
-             for it",
+            "{:?} stands in term {} of {:?}, and only {yes:?} said in this round that they would \
+             vote for it",
             after.id, after.term, sight.node.membership
         ))
     }

@@ -1,8 +1,8 @@
-//! A node that promised a lease to a leader votes for nobody else until it is over, its own candidacy
-//! included, whatever happens to it meanwhile.
+//! A node that promised a lease to a leader votes for nobody else until it is over, its own
+//! candidacy included, whatever happens to it meanwhile.
 //!
-//! The promise is `promised` after the leader sent the probe, by the clock of the node that gave it:
-//! what that clock showed at the moment of the sending is seen from outside.
+//! The promise is `promised` after the leader sent the probe, by the clock of the node that gave
+//! it: what that clock showed at the moment of the sending is seen from outside.
 
 use crate::checker::sight::Checker;
 use crate::checker::sight::Sight;

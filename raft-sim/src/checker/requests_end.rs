@@ -1,6 +1,6 @@
-//! Every request ends, once: a read at the latest after 2T, a transfer after T, both by the clock of
-//! the node that was asked. What a node has promised to have done by its deadline may be late by as
-//! long as the node was not woken.
+//! Every request ends, once: a read at the latest after 2T, a transfer after T, both by the clock
+//! of the node that was asked. What a node has promised to have done by its deadline may be late by
+//! as long as the node was not woken.
 
 use crate::checker::sight::Checker;
 use crate::checker::sight::Happening;

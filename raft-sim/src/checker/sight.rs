@@ -143,8 +143,8 @@ impl<'a> Sight<'a> {
         })
     }
 
-    /// Whether its disk may hold another hard state than it did at the last event: only what the disk
-    /// completes, loses or is started with changes that.
+    /// Whether its disk may hold another hard state than it did at the last event: only what the
+    /// disk completes, loses or is started with changes that.
     pub(super) const fn shows_disk(&self) -> bool {
         matches!(self.happening, Happening::Synced | Happening::Crashed | Happening::Started)
     }
@@ -196,7 +196,8 @@ pub(super) trait Checker {
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String>;
 }
 
-/// How often a checker that remembers much looks for what it may forget: once in so many judgements.
+/// How often a checker that remembers much looks for what it may forget: once in so many
+/// judgements.
 pub(super) const FORGET_EACH: u64 = 1024;
 
 /// Whether `yes` is a majority of each half of a membership: written anew here, so that the core is

@@ -1,5 +1,5 @@
-//! A state machine that was restored from a snapshot is the one that applied the log, and a snapshot
-//! carries the membership that was in force at its position.
+//! A state machine that was restored from a snapshot is the one that applied the log, and a
+//! snapshot carries the membership that was in force at its position.
 
 use crate::checker::by_index::ByIndex;
 use crate::checker::sight::Checker;

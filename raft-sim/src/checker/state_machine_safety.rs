@@ -1,6 +1,6 @@
 //! If a node has applied an entry at a given index to its state machine, no other node will ever
-//! apply a different entry for the same index (Raft paper, figure 3). And each node applies in order,
-//! without a gap, what is committed and durable where it is applied.
+//! apply a different entry for the same index (Raft paper, figure 3). And each node applies in
+//! order, without a gap, what is committed and durable where it is applied.
 
 use crate::checker::by_index::ByIndex;
 use crate::checker::sight::Checker;

@@ -1,5 +1,5 @@
-//! How far something is: a bar on a terminal, a line now and then elsewhere. Both go to the standard
-//! error output.
+//! How far something is: a bar on a terminal, a line now and then elsewhere. Both go to the
+//! standard error output.
 
 use crate::plan::text::thousands;
 use crate::run::sweep::report::Seeds;

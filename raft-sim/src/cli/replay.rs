@@ -19,7 +19,8 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Runs a tape or a script once more and says whether a property is broken: then the exit code is 1.
+/// Runs a tape or a script once more and says whether a property is broken: then the exit code is
+/// 1.
 #[derive(clap::Args, Debug)]
 pub(super) struct ReplayArguments {
     /// A tape of `sweep`, or a script of `shrink` (any scenario file)

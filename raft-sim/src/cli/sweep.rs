@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Runs many seeds: each draws a cluster, a load and a storm of faults, and must come right after it.
+/// Runs many seeds: each draws a cluster, a load and a storm of faults, and must come right after
+/// it.
 #[derive(clap::Args, Debug)]
 pub(super) struct SweepArguments {
     /// The seeds, from A on and below B; `A..` only together with --minutes [default: 0..1000, with

@@ -1,10 +1,10 @@
 //! Clients: each does one operation at a time and asks the node that it takes for the leader.
 //!
 //! Between clients and nodes nothing is lost; a node that is down is known to be, and one that dies
-//! with a command says nothing. A client that [asks again](ClientSetup::ask_again) does not wait for
-//! it: it gives the same command to another node, so that it may stand in the log several times, and
-//! rests on its session in the [state machine](crate::host::machine::Machine). Any other client asks again
-//! only when it is certain that the last node did not take its command.
+//! with a command says nothing. A client that [asks again](ClientSetup::ask_again) does not wait
+//! for it: it gives the same command to another node, so that it may stand in the log several
+//! times, and rests on its session in the [state machine](crate::host::machine::Machine). Any other
+//! client asks again only when it is certain that the last node did not take its command.
 
 use crate::host::log::Command;
 use crate::plan::choice::{Choices, Question};
@@ -53,7 +53,8 @@ pub enum Wish {
     Finish(Operation, Phase),
 }
 
-/// The name of an operation's request: the client above, its serial below. Client 0 is the operator.
+/// The name of an operation's request: the client above, its serial below. Client 0 is the
+/// operator.
 pub const fn token(client: u64, serial: u64) -> Token {
     Token(client << 32 | serial)
 }
@@ -148,8 +149,8 @@ impl Client {
         Some(Wish::Ask(target, request, attempt))
     }
 
-    /// Has waited for the answer to an attempt for as long as it [does](ClientSetup::ask_again). `true`
-    /// if it is to ask again.
+    /// Has waited for the answer to an attempt for as long as it [does](ClientSetup::ask_again).
+    /// `true` if it is to ask again.
     pub fn is_tired_of(&mut self, serial: u64, attempt: u64) -> bool {
         let waits = |now: &&mut Current| now.asked && now.attempts == attempt;
         let Some(current) = self.current.as_mut().filter(|_| self.serial == serial).filter(waits)

@@ -130,7 +130,8 @@ impl Disk {
             if !self.has_room_for(steps) {
                 match job {
                     Job::Write(_) => {
-                        // What follows cannot be written either, and the crash decides what is left.
+                        // What follows cannot be written either, and the crash decides what is
+                        // left.
                         self.in_flight.push_front((due, job));
                         return (reported, true);
                     }
@@ -225,8 +226,8 @@ impl Disk {
         self.records.read(&self.stored).err()
     }
 
-    /// Reads every record, as a host does when it starts, and cuts off one that a crash has torn. Says
-    /// whether there was one.
+    /// Reads every record, as a host does when it starts, and cuts off one that a crash has torn.
+    /// Says whether there was one.
     ///
     /// # Errors
     ///
@@ -257,8 +258,8 @@ impl Disk {
         self.records = Records::of(&self.stored);
     }
 
-    /// Loses what is in flight: any number of writes from the first on survive whole, as far as there
-    /// is room, the next one in part, and the hard state of a later one may.
+    /// Loses what is in flight: any number of writes from the first on survive whole, as far as
+    /// there is room, the next one in part, and the hard state of a later one may.
     pub fn crash(&mut self, choices: &mut Choices) -> Lost {
         let jobs: Vec<Job> = self.in_flight.drain(..).map(|(_, job)| job).collect();
         let fitting = self.fitting(&jobs);

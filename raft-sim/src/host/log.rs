@@ -75,8 +75,8 @@ impl Log {
         self.entries.last().map_or(self.start, |e| LogPosition::new(e.term, index))
     }
 
-    /// Drops everything up to a position that a snapshot covers; all of it, if the log does not hold
-    /// that position.
+    /// Drops everything up to a position that a snapshot covers; all of it, if the log does not
+    /// hold that position.
     pub fn compact(&mut self, position: LogPosition) {
         if position.index <= self.start.index {
             return;

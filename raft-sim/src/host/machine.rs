@@ -14,11 +14,11 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
 
-/// A deterministic state machine: what it answers, and what it is afterwards, depends on nothing but
-/// the commands so far.
+/// A deterministic state machine: what it answers, and what it is afterwards, depends on nothing
+/// but the commands so far.
 ///
-/// The simulator holds it to that. Its hash has to be the same at the same index on every node, also
-/// after a snapshot or a crash, so everything that matters has to go into [`Hash`].
+/// The simulator holds it to that. Its hash has to be the same at the same index on every node,
+/// also after a snapshot or a crash, so everything that matters has to go into [`Hash`].
 ///
 /// Commands, questions and answers are numbers. What they mean is for the state machine to say: a
 /// number can be the seed from which a command of any size is made, and an answer can be a hash.
@@ -72,9 +72,9 @@ pub struct Effect {
     pub position: LogPosition,
 }
 
-/// The state of a host: the last value of each key, an embedder's state machine if there is one, and
-/// a session for each client, so that a command that comes again is answered as it was the first
-/// time and takes no effect (Raft thesis, section 6.3).
+/// The state of a host: the last value of each key, an embedder's state machine if there is one,
+/// and a session for each client, so that a command that comes again is answered as it was the
+/// first time and takes no effect (Raft thesis, section 6.3).
 #[derive(Default, Debug)]
 pub struct Machine {
     registers: BTreeMap<u64, u64>,

@@ -1,15 +1,15 @@
 //! The checksums beside what a disk holds, and what a host makes of them when it starts.
 //!
 //! Hard state, snapshot, and each entry of the log are records with a checksum over their place and
-//! their content. A record whose checksum does not fit is either *torn*, which a crash can do to the
-//! record that was being written, or *damaged*, which it cannot. The two must not be confused: to cut
-//! off a torn record loses nothing that was ever reported durable; to cut off a damaged one takes back
-//! an acknowledgement. What tells them apart is what stands behind: nothing is written behind a torn
-//! record, so a record with a good one behind it, of any kind, is [*sealed*](Records::sealed), and if
-//! its checksum does not fit, it is damaged.
+//! their content. A record whose checksum does not fit is either *torn*, which a crash can do to
+//! the record that was being written, or *damaged*, which it cannot. The two must not be confused:
+//! to cut off a torn record loses nothing that was ever reported durable; to cut off a damaged one
+//! takes back an acknowledgement. What tells them apart is what stands behind: nothing is written
+//! behind a torn record, so a record with a good one behind it, of any kind, is
+//! [*sealed*](Records::sealed), and if its checksum does not fit, it is damaged.
 //!
-//! So damage of the very last record is beyond this host: it looks as if it were torn. A real one that
-//! must find that too writes a seal behind each fsync.
+//! So damage of the very last record is beyond this host: it looks as if it were torn. A real one
+//! that must find that too writes a seal behind each fsync.
 
 use crate::host::log::Log;
 use crate::host::stored::Stored;
@@ -88,8 +88,8 @@ impl Records {
         self.entries.push_back(0);
     }
 
-    /// Flips a bit of a record. Whether it is one of the content or of the checksum, they do not fit
-    /// any more. Says whether there was something to damage.
+    /// Flips a bit of a record. Whether it is one of the content or of the checksum, they do not
+    /// fit any more. Says whether there was something to damage.
     pub(super) fn damage(
         &mut self,
         part: DamageTarget,

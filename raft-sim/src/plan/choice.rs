@@ -174,8 +174,8 @@ impl Choices {
         Self { source: Source::Seeded(Generator::new(seed)), tape: None }
     }
 
-    /// A recorded list answers, and 0 after its end. An answer that a question does not allow counts
-    /// as the greatest that it does, so that every tape is a run.
+    /// A recorded list answers, and 0 after its end. An answer that a question does not allow
+    /// counts as the greatest that it does, so that every tape is a run.
     pub const fn replayed(choices: Vec<Choice>) -> Self {
         Self { source: Source::Tape { choices, next: 0 }, tape: None }
     }
@@ -305,8 +305,8 @@ const fn scramble(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// A hash that depends on everything that was put in and on its order, and that is the same on every
-/// platform, in every build and in every process.
+/// A hash that depends on everything that was put in and on its order, and that is the same on
+/// every platform, in every build and in every process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct RollingHash(u64);
 

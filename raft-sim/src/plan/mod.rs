@@ -1,5 +1,5 @@
-//! What is to be done, as data: a setup with its profiles, what is done to the cluster and when, what
-//! chance decides, and what is recorded of it.
+//! What is to be done, as data: a setup with its profiles, what is done to the cluster and when,
+//! what chance decides, and what is recorded of it.
 
 pub(crate) mod act;
 pub(crate) mod change;

@@ -65,8 +65,8 @@ pub struct SnapshotProfile {
     pub every: u64,
     /// How long one is on its way at least, besides the delay of its link.
     pub delay: Duration,
-    /// How many of a million installations fail. If not 0, what became of a snapshot that was sent is
-    /// sometimes reported late, or never.
+    /// How many of a million installations fail. If not 0, what became of a snapshot that was sent
+    /// is sometimes reported late, or never.
     pub failure_ppm: u32,
     /// From then on none fails, and each report comes.
     pub failures_until: Instant,

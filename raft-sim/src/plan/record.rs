@@ -310,10 +310,10 @@ pub enum Event {
         /// What.
         fault: Act,
     },
-    /// The cluster came to have, or no longer has, a leader that can commit: a node that leads, runs,
-    /// has a disk that works, and is joined both ways, by links that are not cut, with a quorum of
-    /// running voters whose term is not later than its own. Where several can, the one with the
-    /// greatest term.
+    /// The cluster came to have, or no longer has, a leader that can commit: a node that leads,
+    /// runs, has a disk that works, and is joined both ways, by links that are not cut, with a
+    /// quorum of running voters whose term is not later than its own. Where several can, the one
+    /// with the greatest term.
     Service {
         /// The leader; `None` while there is none.
         leader: Option<NodeId>,

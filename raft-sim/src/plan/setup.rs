@@ -28,11 +28,11 @@ pub struct Setup {
     /// The greatest offset of a node's clock. Each life of a node draws its own, from zero on, so
     /// that instants of two clocks, or of two lives, mean nothing to one another.
     pub clock_offset: Duration,
-    /// How long a host may let inputs gather before it steps them as one; zero: each by itself, which
-    /// is what a trace wants to show.
+    /// How long a host may let inputs gather before it steps them as one; zero: each by itself,
+    /// which is what a trace wants to show.
     pub gathering: Duration,
-    /// How long a host may take from the moment that it is told to send a message to the moment that
-    /// it reads the commands that the message names.
+    /// How long a host may take from the moment that it is told to send a message to the moment
+    /// that it reads the commands that the message names.
     pub build_delay: Duration,
     /// Every directed link that is not named in [`links`](Self::links).
     pub link: LinkProfile,
@@ -188,7 +188,8 @@ pub struct NodeSetup {
     /// What its log holds at the start, after [`LogPosition::ZERO`]. The simulator invents the
     /// commands: the same position has the same command on every node.
     pub entries: Entries,
-    /// Whether it starts with the run, or only with a [`ProcessAct::Restart`](crate::plan::ProcessAct::Restart).
+    /// Whether it starts with the run, or only with a
+    /// [`ProcessAct::Restart`](crate::plan::ProcessAct::Restart).
     pub starts: bool,
 }
 

@@ -11,8 +11,8 @@ use std::fmt;
 pub enum Whom {
     /// This node.
     Node(NodeId),
-    /// Who can commit at that moment, see [`Event::Service`](crate::plan::record::Event::Service); nobody if there
-    /// is no such leader.
+    /// Who can commit at that moment, see [`Event::Service`](crate::plan::record::Event::Service);
+    /// nobody if there is no such leader.
     Leader,
 }
 

@@ -1,5 +1,5 @@
-//! Runs of a world, for whoever wants them: drawn by a seed, played from a scenario, replayed from a
-//! tape, swept over many seeds, made smaller, fuzzed.
+//! Runs of a world, for whoever wants them: drawn by a seed, played from a scenario, replayed from
+//! a tape, swept over many seeds, made smaller, fuzzed.
 
 pub(crate) mod fuzz;
 pub(crate) mod measure;

@@ -11,8 +11,8 @@ thread_local! {
 
 /// Runs `body`; if it panics, its message and the place, as one line.
 ///
-/// The first call puts a hook before that of the process. A panic of which nobody waits here is told
-/// as it was told before.
+/// The first call puts a hook before that of the process. A panic of which nobody waits here is
+/// told as it was told before.
 pub(crate) fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -79,8 +79,8 @@ impl Scenario {
     }
 }
 
-/// Whether two violations are one and the same bug, as far as their words tell: the same checker, for
-/// a panic the same place, and for liveness the same thing that has not come right.
+/// Whether two violations are one and the same bug, as far as their words tell: the same checker,
+/// for a panic the same place, and for liveness the same thing that has not come right.
 pub fn same_failure(a: &Violation, b: &Violation) -> bool {
     let of = |violation: &Violation| match violation.checker {
         "panic" => violation.sentence.rsplit('(').next().map(str::to_owned),

@@ -42,7 +42,8 @@ pub enum Condition {
     FirstCandidate(Range<Duration>),
     /// How many operations of clients were answered.
     Answered(Range<u64>),
-    /// How many losses of a disk excuse the run, see [`World::excuses`](crate::world::World::excuses).
+    /// How many losses of a disk excuse the run, see
+    /// [`World::excuses`](crate::world::World::excuses).
     Excused(Range<u64>),
     /// Whether the leader of the start of the observation leads in the same term.
     LeaderKept(bool),

@@ -198,7 +198,8 @@ elections = "1.."
         assert_eq!(scenario.expectations[0].at.as_nanos(), 5_000_000_000);
     }
 
-    /// Each line replaces the first text by the second and names the line and the words of the error.
+    /// Each line replaces the first text by the second and names the line and the words of the
+    /// error.
     const BAD: [(&str, &str, usize, &str); 23] = [
         ("voters = 3", "voters = ", 7, "expected"),
         ("voters = 3", "voters = 0", 7, "expected 1 to 128 voters, found 0"),

@@ -60,25 +60,12 @@ impl Reader<'_> {
         let observe_from = within(raw.run.observe_from)?.unwrap_or(Instant::ZERO);
         let settled_by = within(raw.run.settled_by)?;
         let mut setup = self.cluster(&raw.cluster)?;
-        setup.link = self.link(raw.link.delay, raw.link.loss_ppm, raw.link.duplicate_ppm)?;
-        for except in raw.link.except {
-            let profile = self.link(except.delay, except.loss_ppm, except.duplicate_ppm)?;
-            let links = sentence::pairs(except.links.get_ref(), self.nodes);
-            let links = links.map_err(|mistake| self.inside(&except.links.span(), mistake))?;
-            setup.links.extend(links.into_iter().map(|pair| (pair, profile)));
-        }
+        self.links(&mut setup, raw.link)?;
         setup.disk = self.disk(raw.disk)?;
         setup.snapshots = self.snapshots(raw.snapshots)?;
         setup.duration = duration;
         self.limits(&mut setup, &raw.limits)?;
-        for (nth, node) in raw.node.iter().enumerate() {
-            let id = node.id.get_ref();
-            if raw.node[..nth].iter().any(|earlier| earlier.id.get_ref() == id) {
-                let message = format!("expected each node once, {:?} stands above", id.0);
-                return Err(self.error(node.id.span(), message));
-            }
-            self.node(&mut setup, node)?;
-        }
+        self.nodes(&mut setup, &raw.node)?;
         for client in raw.client {
             setup.clients.push(self.client(client.into_inner())?);
         }
@@ -118,6 +105,29 @@ impl Reader<'_> {
             broke: raw.run.broke,
             setup,
         })
+    }
+
+    fn links(&self, setup: &mut Setup, raw: format::Link) -> Result<(), ScenarioError> {
+        setup.link = self.link(raw.delay, raw.loss_ppm, raw.duplicate_ppm)?;
+        for except in raw.except {
+            let profile = self.link(except.delay, except.loss_ppm, except.duplicate_ppm)?;
+            let links = sentence::pairs(except.links.get_ref(), self.nodes);
+            let links = links.map_err(|mistake| self.inside(&except.links.span(), mistake))?;
+            setup.links.extend(links.into_iter().map(|pair| (pair, profile)));
+        }
+        Ok(())
+    }
+
+    fn nodes(&self, setup: &mut Setup, raw: &[format::Node]) -> Result<(), ScenarioError> {
+        for (nth, node) in raw.iter().enumerate() {
+            let id = node.id.get_ref();
+            if raw[..nth].iter().any(|earlier| earlier.id.get_ref() == id) {
+                let message = format!("expected each node once, {:?} stands above", id.0);
+                return Err(self.error(node.id.span(), message));
+            }
+            self.node(setup, node)?;
+        }
+        Ok(())
     }
 
     /// Who decides, if the file says so.

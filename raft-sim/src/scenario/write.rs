@@ -34,7 +34,8 @@ pub struct Unwritable(&'static str);
 ///
 /// # Errors
 ///
-/// A setup for which the format has no words. Those that are [drawn](crate::run::draw_setup) can all be written.
+/// A setup for which the format has no words. Those that are [drawn](crate::run::draw_setup) can
+/// all be written.
 pub fn write(
     words: Words<'_>,
     setup: &Setup,

@@ -32,18 +32,18 @@ const ROWS: [Row; 5] = [
 pub(crate) fn introduction(seed: u64) -> String {
     let text = format!(
         "Three ways to protect a working leader from elections that nobody needs, side by side: \
-         plain, the Raft paper and no more; pre-vote, where a node asks whether it would win before \
-         it raises its term; and full, which is pre-vote, voters who refuse while they hear a \
-         leader, and a leader who steps down when it hears no quorum. N1 to N16 are the rules of the \
-         notes. Seed {seed}."
+         plain, the Raft paper and no more; pre-vote, where a node asks whether it would win \
+         before it raises its term; and full, which is pre-vote, voters who refuse while they hear a \
+         leader, and a leader who steps down when it hears no quorum. N1 to N16 are the rules of \
+         the notes. Seed {seed}."
     );
     indented(&text, "") + "\n"
 }
 
 /// What stands above the lines of the other scenarios.
 pub(crate) fn the_others() -> String {
-    let text = "The other cases, each in every protection level that it is made for, and in as many \
-                rotations of which node plays which part as its line says. An *alarm* is to be \
+    let text = "The other cases, each in every protection level that it is made for, and in as \
+                many rotations of which node plays which part as its line says. An *alarm* is to be \
                 raised where the scenario shows what must not be done; *beyond* asks for more than \
                 plain Raft can do.";
     indented(text, "") + "\n"
@@ -158,8 +158,8 @@ pub(crate) fn measured_heading(seeds: u64, level: Protection) -> String {
     let level = level_name(level);
     let text = format!(
         "From the fault to a leader that commits, in multiples of the election timeout T: {seeds} \
-         seeds, all rotations, protection {level}. *First*: until any leader commits. *Last*: until \
-         the leader does that keeps the office. *Kept*: runs in which these are one."
+         seeds, all rotations, protection {level}. *First*: until any leader commits. *Last*: \
+         until the leader does that keeps the office. *Kept*: runs in which these are one."
     );
     let columns = ["first median", "worst", "last median", "worst", "kept", "failed"];
     let columns = columns.map(|column| format!("{column:>13}")).concat();
@@ -288,7 +288,8 @@ fn failures(scenario: &Scenario, plays: &[Played]) -> String {
     text
 }
 
-/// The text in lines that fit, each after `indent`; whatever it is, it sends the terminal no orders.
+/// The text in lines that fit, each after `indent`; whatever it is, it sends the terminal no
+/// orders.
 fn indented(text: &str, indent: &str) -> String {
     let lines = wrapped(text, columns() - indent.len());
     lines.iter().map(|line| format!("{indent}{}", visible(line))).collect::<Vec<_>>().join("\n")

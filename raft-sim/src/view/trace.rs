@@ -119,6 +119,7 @@ impl State {
 }
 
 /// The name of an event, and what it says.
+// Long because it is one table: a row an event.
 fn event(event: &Event) -> (&'static str, Map<String, Value>) {
     let (name, value) = match event {
         Event::Init { config, membership } => {

@@ -11,6 +11,7 @@ use raft_core::{
 };
 
 /// The words, and how they look.
+// Long because it is one table: a row an event.
 pub(crate) fn of(record: &Record) -> (String, Style) {
     let style = style_of(&record.event);
     let text = match &record.event {

@@ -1,7 +1,7 @@
 //! What one client saw of one operation on a register.
 
-/// What one client saw of one operation. Moments are numbers of which no two are equal, above 0: the
-/// key was not written before 1.
+/// What one client saw of one operation. Moments are numbers of which no two are equal, above 0:
+/// the key was not written before 1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Call {
     /// When the client asked.

@@ -3,8 +3,8 @@
 use crate::checker::history::call::{Call, Judgement};
 use crate::checker::history::search::judge_search;
 use crate::checker::history::zones::judge_zones;
-/// Judges the operations on one key: by zones where that is possible, else by a search that looks at
-/// so many configurations at most.
+/// Judges the operations on one key: by zones where that is possible, else by a search that looks
+/// at so many configurations at most.
 pub fn judge(operations: &[Call], budget: usize) -> Judgement {
     match judge_zones(operations) {
         Judgement::Unknown => judge_search(operations, budget),
@@ -18,8 +18,8 @@ mod tests {
     use crate::checker::history::{search, zones};
     use crate::plan::choice::{Choices, Question};
 
-    /// The definition: some order of all that returned, and of some of the others, keeps the order of
-    /// what did not overlap, and each read in it is told what was written last.
+    /// The definition: some order of all that returned, and of some of the others, keeps the order
+    /// of what did not overlap, and each read in it is told what was written last.
     fn brute_force(rest: &[Call], value: Option<u64>) -> bool {
         if rest.iter().all(|operation| operation.returned.is_none()) {
             return true;

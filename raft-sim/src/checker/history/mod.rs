@@ -1,5 +1,5 @@
-//! Whether what clients saw of a set of registers can have happened one operation after another, each
-//! at one moment between its call and its return (Herlihy and Wing, 1990).
+//! Whether what clients saw of a set of registers can have happened one operation after another,
+//! each at one moment between its call and its return (Herlihy and Wing, 1990).
 //!
 //! There are three ways to find out, and they check one another:
 //!
@@ -7,8 +7,8 @@
 //!   [`checker`](crate::checker);
 //! - [`zones`]: from what the clients saw alone, where no key is given one value twice; n log n,
 //!   however many clients there are;
-//! - [`search`]: any history, with a budget; it answers [`Unknown`](Judgement::Unknown) when that is
-//!   used up, never [`Linearizable`](Judgement::Linearizable).
+//! - [`search`]: any history, with a budget; it answers [`Unknown`](Judgement::Unknown) when that
+//!   is used up, never [`Linearizable`](Judgement::Linearizable).
 //!
 //! Keys are independent of one another, so each is judged alone.
 

@@ -1,9 +1,10 @@
 //! Any history: the search of Wing and Gong, with the memory of Lowe: a configuration that was seen
 //! once is not searched again.
 //!
-//! A configuration is what has taken effect and what the register holds. Few operations overlap, so it
-//! is small: everything before some operation has taken effect, and a few after it have. A read that
-//! is told what the register holds can go first at no loss; only writes make the search branch.
+//! A configuration is what has taken effect and what the register holds. Few operations overlap, so
+//! it is small: everything before some operation has taken effect, and a few after it have. A read
+//! that is told what the register holds can go first at no loss; only writes make the search
+//! branch.
 
 use crate::checker::history::call::{Call, CallKind, Judgement};
 use std::collections::BTreeSet;

@@ -1,10 +1,11 @@
-//! Histories in which no value is written twice: Gibbons and Korach, *Testing Shared Memories* (1997).
+//! Histories in which no value is written twice: Gibbons and Korach, *Testing Shared Memories*
+//! (1997).
 //!
-//! The write of a value and the reads that were told it belong together: from the first return among
-//! them to the last call, the register must hold that value, if the first comes before the second (a
-//! *forward zone*); otherwise all of them can take effect together at one moment in between (a
-//! *backward zone*). There is an order exactly if no two forward zones overlap and none covers a
-//! backward zone.
+//! The write of a value and the reads that were told it belong together: from the first return
+//! among them to the last call, the register must hold that value, if the first comes before the
+//! second (a *forward zone*); otherwise all of them can take effect together at one moment in
+//! between (a *backward zone*). There is an order exactly if no two forward zones overlap and none
+//! covers a backward zone.
 
 use crate::checker::history::call::{Call, CallKind, Judgement};
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
-//! Every checker that remembers anything, against the property word by word: over runs as they were,
-//! and over runs in which something was changed, both must object to the same event first.
+//! Every checker that remembers anything, against the property word by word: over runs as they
+//! were, and over runs in which something was changed, both must object to the same event first.
 
 mod definitions;
 mod history;

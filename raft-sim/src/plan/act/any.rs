@@ -134,8 +134,8 @@ impl Act {
         Some(act)
     }
 
-    /// Whether it undoes another that came before. A node may be down for many reasons, of which some
-    /// name it.
+    /// Whether it undoes another that came before. A node may be down for many reasons, of which
+    /// some name it.
     pub(crate) fn undoes(&self, before: &Self) -> bool {
         let repairs = |node: Option<NodeId>| node.is_some_and(|id| before.nodes().contains(&id));
         match (self, before) {

@@ -1,6 +1,6 @@
 //! What is done to clocks.
 
-use crate::plan::act::part::acts;
+use crate::plan::act::part::{Described, Part, Row, acts};
 use raft_core::NodeId;
 
 acts! {

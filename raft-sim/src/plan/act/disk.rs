@@ -1,6 +1,6 @@
 //! What is done to disks.
 
-use crate::plan::act::part::acts;
+use crate::plan::act::part::{Described, Part, Row, acts};
 use crate::plan::damage::DamageTarget;
 use crate::plan::profile::DiskProfile;
 use raft_core::NodeId;
@@ -28,8 +28,8 @@ acts! {
             profile: DiskProfile,
         }
             = "set-disk", "set_disk", "the disk of {node} takes up to {profile}";
-        /// The node's disk takes so many records more, then every write fails: the host must end the
-        /// process then, see [`Input::Persisted`](raft_core::Input::Persisted).
+        /// The node's disk takes so many records more, then every write fails: the host must end
+        /// the process then, see [`Input::Persisted`](raft_core::Input::Persisted).
         FillDisk {
             /// The node.
             node: NodeId,
@@ -43,8 +43,8 @@ acts! {
             node: NodeId,
         }
             = "free-disk", "free_disk", "the disk of {node} has room";
-        /// A record on the node's disk is damaged. Its host finds it when it starts again, and then does
-        /// not start the node.
+        /// A record on the node's disk is damaged. Its host finds it when it starts again, and then
+        /// does not start the node.
         Damage {
             /// The node.
             node: NodeId,
@@ -58,8 +58,8 @@ acts! {
             node: NodeId,
         }
             = "destroy", "destroy", "destroy {node}";
-        /// The node's disk is emptied, if the node is down: it forgets what it promised. A node must not
-        /// come back so under its old id.
+        /// The node's disk is emptied, if the node is down: it forgets what it promised. A node
+        /// must not come back so under its old id.
         Wipe {
             /// The node.
             node: NodeId,

@@ -1,6 +1,6 @@
 //! What is done to links. Links are directed: *both ways* is two acts.
 
-use crate::plan::act::part::acts;
+use crate::plan::act::part::{Described, Part, Row, acts};
 use crate::plan::kinds::MessageKind;
 use crate::plan::profile::LinkProfile;
 use crate::plan::topology::{Shape, Whom};

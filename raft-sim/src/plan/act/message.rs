@@ -1,6 +1,6 @@
 //! Messages that nobody meant to send.
 
-use crate::plan::act::part::acts;
+use crate::plan::act::part::{Described, Part, Row, acts};
 use crate::plan::kinds::Hostile;
 use raft_core::NodeId;
 

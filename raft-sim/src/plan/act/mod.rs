@@ -1,7 +1,8 @@
 //! What is done to a cluster, by families: a file each, with its enum and one table of verbs.
 //!
-//! The reader and the writer of scenario files, the trace, the timeline and the search for a smaller
-//! run all use the table. What an act does to a world stands where that part of the world is.
+//! The reader and the writer of scenario files, the trace, the timeline and the search for a
+//! smaller run all use the table. What an act does to a world stands where that part of the world
+//! is.
 
 pub(crate) mod any;
 pub(crate) mod clock;
@@ -9,6 +10,7 @@ pub(crate) mod disk;
 pub(crate) mod link;
 pub(crate) mod message;
 pub(crate) mod part;
+pub(crate) mod parts;
 pub(crate) mod process;
 pub(crate) mod request;
 

@@ -1,6 +1,6 @@
 //! What is done to processes.
 
-use crate::plan::act::part::acts;
+use crate::plan::act::part::{Described, Part, Row, acts};
 use raft_core::NodeId;
 
 acts! {
@@ -12,15 +12,15 @@ acts! {
             node: NodeId,
         }
             = "crash", "crash", "crash {node}";
-        /// As [`Crash`](Self::Crash), but in the middle of the next step that has actions: only some of
-        /// them are carried out.
+        /// As [`Crash`](Self::Crash), but in the middle of the next step that has actions: only
+        /// some of them are carried out.
         CrashInStep {
             /// The node.
             node: NodeId,
         }
             = "crash-in-step", "crash_in_step", "crash {node} in its next step";
-        /// The node's process starts from what its disk holds. One that runs goes on, and is spared a
-        /// [`CrashInStep`](Self::CrashInStep) that has not come yet.
+        /// The node's process starts from what its disk holds. One that runs goes on, and is spared
+        /// a [`CrashInStep`](Self::CrashInStep) that has not come yet.
         Restart {
             /// The node.
             node: NodeId,

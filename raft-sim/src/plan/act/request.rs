@@ -1,6 +1,6 @@
 //! What the operator asks a node for, and what its runtime tells it.
 
-use crate::plan::act::part::acts;
+use crate::plan::act::part::{Described, Part, Row, acts};
 use crate::plan::change::Change;
 use raft_core::{Consistency, NodeId};
 
@@ -58,7 +58,8 @@ acts! {
             /// What is to change.
             change: Change,
         }
-            = "reach|add|promote|demote|remove|replace", "change_membership", "ask {node} to {change}";
+            = "reach|add|promote|demote|remove|replace", "change_membership",
+            "ask {node} to {change}";
     }
 }
 

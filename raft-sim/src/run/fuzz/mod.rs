@@ -38,8 +38,8 @@ pub fn fuzz_one_node(bytes: &[u8]) {
     fuzz_reached(bytes);
 }
 
-/// As [`fuzz_one_node`]; says which kinds of inputs the node took, and which kinds of actions it handed
-/// out, by their names.
+/// As [`fuzz_one_node`]; says which kinds of inputs the node took, and which kinds of actions it
+/// handed out, by their names.
 ///
 /// # Panics
 ///

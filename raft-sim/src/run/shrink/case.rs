@@ -51,8 +51,8 @@ pub struct Shrunk {
     pub after: Size,
     /// How many runs it took.
     pub runs: u64,
-    /// Whether it was tried for each fault, client, node and decision that is left, alone, to leave it
-    /// out; if not, the budget had ended before.
+    /// Whether it was tried for each fault, client, node and decision that is left, alone, to leave
+    /// it out; if not, the budget had ended before.
     pub minimal: bool,
 }
 

@@ -14,13 +14,13 @@ use std::time::Duration;
 /// How many times decisions are drawn anew for an attempt of the first round.
 const FRESH: u64 = 4;
 
-/// How many times decisions are drawn anew when nothing else is left to try, and how many of the runs
-/// that fail then are made small.
+/// How many times decisions are drawn anew when nothing else is left to try, and how many of the
+/// runs that fail then are made small.
 const REDRAWS: u64 = 30;
 const REDRAWN: u64 = 3;
 
-/// Shrinks a run with a budget of so many runs. `tell` hears how many it took so far, and how big the
-/// smallest one is.
+/// Shrinks a run with a budget of so many runs. `tell` hears how many it took so far, and how big
+/// the smallest one is.
 ///
 /// The result depends on nothing but the run and the budget.
 ///
@@ -58,8 +58,8 @@ fn kept(choices: Choices) -> Choices {
     if choices.is_recorded() { choices } else { choices.recorded() }
 }
 
-/// The same with hosts that do everything at once, with links, or links and disks, that always take as
-/// long, and nothing decided.
+/// The same with hosts that do everything at once, with links, or links and disks, that always take
+/// as long, and nothing decided.
 fn steady(case: &Case) -> Vec<Case> {
     let Case { setup, answers, converges } = case;
     let at_once = Setup { gathering: Duration::ZERO, build_delay: Duration::ZERO, ..setup.clone() };
@@ -111,8 +111,8 @@ impl Found {
 }
 
 impl Search<'_> {
-    /// Finds a run from which nothing can go; then, while the budget lasts, a smaller one of another
-    /// shape, by drawing decisions anew.
+    /// Finds a run from which nothing can go; then, while the budget lasts, a smaller one of
+    /// another shape, by drawing decisions anew.
     fn run(&mut self) {
         self.parts(true);
         self.steady();
@@ -143,15 +143,16 @@ impl Search<'_> {
         self.simplify();
     }
 
-    /// Has less decided, before it is tried to leave decisions out, which is long where they are many.
+    /// Has less decided, before it is tried to leave decisions out, which is long where they are
+    /// many.
     fn steady(&mut self) {
         let cases = steady(&self.found.case);
         let mut seeds = cases.iter().flat_map(|case| (0..2 * FRESH).map(move |seed| (case, seed)));
         seeds.any(|(case, seed)| self.attempt_with(&case.longer(), Choices::seeded(seed)));
     }
 
-    /// Draws the decisions anew, first for worlds in which less is to be decided. Stops at a run that
-    /// is smaller, once nothing can go from it, and says whether there was one.
+    /// Draws the decisions anew, first for worlds in which less is to be decided. Stops at a run
+    /// that is smaller, once nothing can go from it, and says whether there was one.
     fn redraw(&mut self) -> bool {
         let best = self.found.clone();
         let mut cases = steady(&best.case);
@@ -177,8 +178,8 @@ impl Search<'_> {
         self.runs >= self.budget
     }
 
-    /// Leaves out parts of a list: halves, quarters and so on if `whole`, and each alone, from the end
-    /// to the start, until nothing can go any more.
+    /// Leaves out parts of a list: halves, quarters and so on if `whole`, and each alone, from the
+    /// end to the start, until nothing can go any more.
     fn leave_out(
         &mut self,
         whole: bool,
@@ -257,8 +258,8 @@ impl Search<'_> {
         }
     }
 
-    /// A setup that is plainer, which is one whose script is shorter; or whose run is smaller, once its
-    /// decisions are as few as can be. So no two edits undo one another.
+    /// A setup that is plainer, which is one whose script is shorter; or whose run is smaller, once
+    /// its decisions are as few as can be. So no two edits undo one another.
     fn attempt_setup(&mut self, setup: Setup) -> bool {
         let (length, before) = (script::length(&setup, self.found.case.converges), &self.found);
         if setup == before.case.setup || length >= before.length() {
@@ -347,8 +348,8 @@ mod tests {
     use raft_core::{Instant, NodeId};
     use std::time::Duration;
 
-    /// A run in which clocks run apart beyond the bound, so that a lease read is stale: what the core
-    /// cannot help. Of a few seeds the first with such a read.
+    /// A run in which clocks run apart beyond the bound, so that a lease read is stale: what the
+    /// core cannot help. Of a few seeds the first with such a read.
     fn stale_read() -> Trial {
         let mut trials = (0..20).map(|seed| clocks_apart(Choices::seeded(seed)));
         let is_broken = |trial: &Trial| {

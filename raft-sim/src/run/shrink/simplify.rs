@@ -66,8 +66,8 @@ pub(super) fn edits(setup: &Setup, converges: bool) -> Vec<Edit> {
     edits
 }
 
-/// Every message takes as long as another: as most of them did, or a round time. Then nothing needs to
-/// be decided about that.
+/// Every message takes as long as another: as most of them did, or a round time. Then nothing needs
+/// to be decided about that.
 pub(super) fn steady_links(setup: &Setup, answers: &Answers) -> Vec<Setup> {
     let LinkProfile { min_delay: min, max_delay: max, .. } = setup.link;
     let with = |time| {

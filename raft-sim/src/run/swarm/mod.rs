@@ -1,10 +1,10 @@
-//! Runs whose setup is drawn, too: another mix of sizes, speeds and faults each time, and a quiet end
-//! in which everything must come right.
+//! Runs whose setup is drawn, too: another mix of sizes, speeds and faults each time, and a quiet
+//! end in which everything must come right.
 //!
 //! Faults happen during [`STORM`]; then every node runs, every link and every disk works, and after
-//! [`CALM_TIMEOUTS`] election timeouts there must be a leader, everybody must have applied the same,
-//! and no client may wait any more. In some runs with full protection links stay cut, in a pattern that
-//! does not change: then there must be a leader if any node can win.
+//! [`CALM_TIMEOUTS`] election timeouts there must be a leader, everybody must have applied the
+//! same, and no client may wait any more. In some runs with full protection links stay cut, in a
+//! pattern that does not change: then there must be a leader if any node can win.
 
 use crate::plan::act::any::Act;
 use crate::plan::act::{DiskAct, LinkAct, ProcessAct};

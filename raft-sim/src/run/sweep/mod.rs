@@ -1,8 +1,8 @@
 //! Sweeps: the drawn runs of many seeds, on several threads, as one report.
 //!
-//! What a report says of a range of seeds does not depend on how many threads there were, nor on which
-//! was faster: results are taken in the order of the seeds, and what lies behind the failure at which
-//! a sweep stops is dropped.
+//! What a report says of a range of seeds does not depend on how many threads there were, nor on
+//! which was faster: results are taken in the order of the seeds, and what lies behind the failure
+//! at which a sweep stops is dropped.
 
 pub(crate) mod report;
 
@@ -36,7 +36,8 @@ pub struct SweepPlan {
 /// How often a sweep that waits for its threads asks whether it is to stop.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Runs a plan. `ask` sees the report as it grows, at least each twenty times a second, and says if it is to stop.
+/// Runs a plan. `ask` sees the report as it grows, at least each twenty times a second, and says if
+/// it is to stop.
 ///
 /// The tape of a failure is not kept: [`Choices::recorded`] makes it again.
 pub fn sweep(plan: SweepPlan, ask: impl FnMut(&SweepReport) -> Option<Stopped>) -> SweepReport {

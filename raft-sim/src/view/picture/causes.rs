@@ -2,8 +2,8 @@
 //!
 //! An event rests on everything that happened before at the same node or client, and on at most one
 //! thing that happened elsewhere: the sending of what it received, the request that it carries out,
-//! the answer that it hears. Of each node and each client it therefore rests on all events up to some
-//! last one.
+//! the answer that it hears. Of each node and each client it therefore rests on all events up to
+//! some last one.
 
 use crate::host::client::operation_of;
 use crate::plan::record::{Event, Phase, Record};

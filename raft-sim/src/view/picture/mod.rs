@@ -1,7 +1,7 @@
 //! A picture of a run for people: a page that opens anywhere, and a drawing for a document.
 //!
-//! [`Picture::html`] is one file that needs no network and nothing to build: the nodes as lanes, time
-//! to the right, messages as arrows, and what could have caused what. [`svg`] draws the same
+//! [`Picture::html`] is one file that needs no network and nothing to build: the nodes as lanes,
+//! time to the right, messages as arrows, and what could have caused what. [`svg`] draws the same
 //! without anything that moves. Both are functions of the records: the same run is the same bytes.
 //! What they show stands in `docs/PICTURE.md`.
 //!

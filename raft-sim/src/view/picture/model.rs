@@ -1,4 +1,5 @@
-//! What a picture shows, as plain data: made of the records of a run, drawn by the page and the SVG.
+//! What a picture shows, as plain data: made of the records of a run, drawn by the page and the
+//! SVG.
 
 use crate::plan::record::{Event, NodeState, Phase, Record};
 use crate::plan::setup::Setup;
@@ -25,8 +26,8 @@ pub(super) struct Model {
     /// The states of all nodes, each where it changes.
     pub(super) states: Vec<State>,
     pub(super) bands: Vec<Band>,
-    /// The first index of each term, and the term of the entry before it. As one position is the same
-    /// entry in every log, and so is everything before it, a last position names a whole log.
+    /// The first index of each term, and the term of the entry before it. As one position is the
+    /// same entry in every log, and so is everything before it, a last position names a whole log.
     pub(super) terms: BTreeMap<Term, (u64, Term)>,
     /// The last event before the violation that happened at a node or a client.
     pub(super) violation: Option<usize>,

@@ -157,7 +157,8 @@ pub(super) enum BandKind {
     HungDisk,
     /// A leader may serve reads by its lease.
     Lease,
-    /// A node has promised not to vote: counted by the simulated time, from the sending of the probe.
+    /// A node has promised not to vote: counted by the simulated time, from the sending of the
+    /// probe.
     Promise,
     /// Some write is not durable yet.
     Writing,

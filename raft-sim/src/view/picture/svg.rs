@@ -194,7 +194,8 @@ impl Drawing {
         self.put(format_args!("<path class=\"m cross\" d=\"{lost}\"/>"));
     }
 
-    /// From bar to bar; what was lost as it left is a stub, what was lost on arrival is nearly there.
+    /// From bar to bar; what was lost as it left is a stub, what was lost on arrival is nearly
+    /// there.
     fn arrow(&self, model: &Model, message: &Message, lanes: &[u64]) -> Option<Arrow> {
         let time = |event: Option<usize>| event.map(|nth| model.events[nth].time);
         let (sent, ended) = (time(message.sent), time(message.ended));
