@@ -5,7 +5,8 @@ use crate::host::client::{Answer, Client, Request, Wish, operation_of};
 use crate::host::packet::Arrival;
 use crate::plan::choice::Question;
 use crate::plan::record::{Event, Operation, Phase, Violation};
-use crate::world::{Pending, World};
+use crate::world::World;
+use crate::world::pending::Pending;
 use raft_core::{Instant, NodeId, Token};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ const BACKOFF: Duration = Duration::from_millis(10);
 
 impl World {
     pub(super) fn turn(&mut self, number: u64) -> Result<(), Violation> {
-        let now = self.now;
+        let now = self.agenda.now();
         let (client, choices) = client_of(&mut self.clients, &mut self.choices, number);
         let Some((serial, operation)) = client.begin(now, choices) else { return Ok(()) };
         let give_up_at = now.saturating_add(client.setup().patience);
@@ -30,7 +31,7 @@ impl World {
         let tired_after = client.setup().ask_again;
         if let Some(Wish::Ask(node, request, attempt)) = client.attempt(serial, &nodes, choices) {
             if let Some(pause) = tired_after.filter(|_| request.query.is_none()) {
-                let at = self.now.saturating_add(pause);
+                let at = self.agenda.now().saturating_add(pause);
                 self.schedule(at, Pending::AskAgain { client: number, serial, attempt });
             }
             let at = self.on_the_way();
@@ -84,7 +85,7 @@ impl World {
         let (client, _) = client_of(&mut self.clients, &mut self.choices, number);
         match client.answer(serial, answer) {
             Some(Wish::Retry) => {
-                let at = self.now.saturating_add(BACKOFF);
+                let at = self.agenda.now().saturating_add(BACKOFF);
                 self.schedule(at, Pending::Retry { client: number, serial });
                 Ok(())
             }
@@ -118,7 +119,7 @@ impl World {
         let (client, choices) = client_of(&mut self.clients, &mut self.choices, number);
         let (min, max) = (client.setup().min_think, client.setup().max_think);
         let pause = choices.duration(Question::Think, min, max);
-        let at = self.now.saturating_add(pause);
+        let at = self.agenda.now().saturating_add(pause);
         self.schedule(at, Pending::Turn { client: number });
         Ok(())
     }
@@ -149,7 +150,7 @@ impl World {
     fn on_the_way(&mut self) -> Instant {
         let link = self.setup.link;
         let delay = self.choices.duration(Question::Delay, link.min_delay, link.max_delay);
-        self.now.saturating_add(delay)
+        self.agenda.now().saturating_add(delay)
     }
 }
 

@@ -102,7 +102,7 @@ impl World {
         if !before.contains(&id) {
             return;
         }
-        self.losses.last = Some((id, self.now));
+        self.losses.last = Some((id, self.agenda.now()));
         let left = self.left();
         // What was in force only on disks that were lost before, nobody holds any more.
         let hosts = self.hosts.values().filter(|host| before.contains(&host.id()));
@@ -119,7 +119,7 @@ impl World {
         let Some((node, then)) = self.losses.last else { return };
         let own = self.setup.nodes.iter().filter_map(|node| node.election_timeout);
         let longest = own.fold(self.setup.election_timeout, Duration::max);
-        if self.now > then.saturating_add(longest + longest / 4) {
+        if self.agenda.now() > then.saturating_add(longest + longest / 4) {
             self.losses.last = None;
             return;
         }

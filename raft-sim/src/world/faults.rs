@@ -7,9 +7,10 @@ use crate::plan::change::Change;
 use crate::plan::fault::Fault;
 use crate::plan::record::{Event, Operation, Phase, Violation};
 use crate::scenario::write::done;
+use crate::world::World;
 use crate::world::excuse::Cause;
 use crate::world::host::Host;
-use crate::world::{Pending, World};
+use crate::world::pending::Pending;
 use raft_core::{Input, NodeId, Token};
 
 impl World {
@@ -55,7 +56,7 @@ impl World {
 
     /// What gives no node anything to do at once.
     fn quiet_fault(&mut self, fault: &Fault) {
-        let now = self.now;
+        let now = self.agenda.now();
         match *fault {
             Fault::Cut { from, to } => self.network.cut(from, to),
             Fault::Heal { from, to } => self.network.heal(from, to, now),
@@ -153,7 +154,7 @@ impl World {
         let host = self.host_mut(node);
         host.disk.release();
         let life = host.life;
-        self.schedule(self.now, Pending::Disk { node, life });
+        self.schedule(self.agenda.now(), Pending::Disk { node, life });
     }
 
     /// Commands that nobody waits for, each with a value of its own.

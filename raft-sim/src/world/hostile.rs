@@ -10,7 +10,7 @@
 //! refusal that changes something.
 
 use crate::host::packet::{Arrival, Packet, Payload};
-use crate::plan::choice::{Question, RollingHash};
+use crate::plan::choice::Question;
 use crate::plan::kinds::Hostile;
 use crate::plan::record::Violation;
 use crate::world::World;
@@ -23,30 +23,6 @@ use raft_core::{
 
 /// A node that does not exist.
 const STRANGER: NodeId = NodeId(1 << 40);
-
-/// Some of all that was ever sent, each message as likely as any other.
-#[derive(Clone, Default, Debug)]
-pub(super) struct Past {
-    kept: Vec<Packet>,
-    seen: u64,
-}
-
-impl Past {
-    const MOST: usize = 64;
-
-    pub(super) fn keep(&mut self, packet: &Packet) {
-        self.seen += 1;
-        if self.kept.len() < Self::MOST {
-            return self.kept.push(packet.clone());
-        }
-        let mut hash = RollingHash::new();
-        hash.take(&self.seen);
-        let place = usize::try_from(hash.value() % self.seen).unwrap_or(usize::MAX);
-        if let Some(kept) = self.kept.get_mut(place) {
-            *kept = packet.clone();
-        }
-    }
-}
 
 impl World {
     /// Gives a node a message of this kind, if there is one to give.
@@ -68,11 +44,11 @@ impl World {
             }
             Hostile::Malformed => {
                 let envelope = self.nonsense(&status);
-                Some(self.network.packet(envelope, Payload::default(), self.now))
+                Some(self.network.packet(envelope, Payload::default(), self.agenda.now()))
             }
         };
         let Some(packet) = packet else { return Ok(()) };
-        let local = self.hosts[&id].local(self.now);
+        let local = self.hosts[&id].local(self.agenda.now());
         let process = self.hosts[&id].process.as_ref().expect("it runs");
         let input = Input::Message(packet.envelope.clone());
         let verdict = match what {
@@ -96,7 +72,7 @@ impl World {
     }
 
     fn one_of_the_past(&mut self, is_meant: impl Fn(&Envelope) -> bool) -> Option<Packet> {
-        let kept = self.past.as_ref()?.kept.iter();
+        let kept = self.network.past()?;
         let meant: Vec<&Packet> = kept.filter(|packet| is_meant(&packet.envelope)).collect();
         let count = u64::try_from(meant.len()).expect("a few messages");
         let nth = self.choices.below(Question::Hostile, count.max(1));

@@ -3,7 +3,8 @@
 use crate::host::packet::Arrival;
 use crate::plan::choice::Question;
 use crate::plan::record::Violation;
-use crate::world::{Pending, World};
+use crate::world::World;
+use crate::world::pending::Pending;
 use raft_core::{Instant, NodeId};
 
 impl World {
@@ -19,7 +20,7 @@ impl World {
         if !host.paused && process.poll_at.is_none() {
             let pause =
                 self.choices.duration(Question::Gathering, std::time::Duration::ZERO, gathering);
-            let at = self.now.saturating_add(pause);
+            let at = self.agenda.now().saturating_add(pause);
             process.poll_at = Some(at);
             let life = host.life;
             self.schedule(at, Pending::Poll { node: id, life });
@@ -59,11 +60,11 @@ impl World {
         }
         let process = self.hosts.get_mut(&id).and_then(|host| host.process.as_mut());
         let process = process.expect("it lives");
-        if process.wake_at == Some(self.now) {
+        if process.wake_at == Some(self.agenda.now()) {
             process.wake_at = None;
         }
         match self.hosts[&id].deadline() {
-            Some(deadline) if deadline <= self.now => self.arrive(id, Arrival::Wake),
+            Some(deadline) if deadline <= self.agenda.now() => self.arrive(id, Arrival::Wake),
             _ => {
                 self.schedule_wake(id);
                 Ok(())
@@ -75,7 +76,7 @@ impl World {
     /// earlier will look again.
     pub(super) fn schedule_wake(&mut self, id: NodeId) {
         let Some(host) = self.hosts.get_mut(&id) else { return };
-        let (life, now) = (host.life, self.now);
+        let (life, now) = (host.life, self.agenda.now());
         let Some(deadline) = host.deadline() else { return };
         let Some(process) = &mut host.process else { return };
         // A deadline that stays in the past is a bug of the node: it must not stop the world.

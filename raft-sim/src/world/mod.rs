@@ -9,12 +9,13 @@ mod hostile;
 mod inbox;
 mod narrate;
 mod network;
+mod past;
+mod pending;
 mod scribe;
 mod service;
 mod snapshots;
 mod step;
 mod witness;
-mod words;
 
 pub use excuse::{Cause, Excuse};
 pub use host::{Host, Process, Unstartable};
@@ -30,11 +31,10 @@ use crate::host::log::Log;
 use crate::host::machine::Machine;
 use crate::host::packet::{Arrival, Packet, Payload};
 use crate::plan::choice::{Choice, Choices, RollingHash};
-use crate::plan::fault::Fault;
 use crate::plan::record::{DropReason, Event, Operation, Phase, Sink, Violation};
 use crate::plan::setup::{Setup, SetupError};
-use crate::world::agenda::{Agenda, Pending};
-use crate::world::hostile::Past;
+use crate::world::agenda::Agenda;
+use crate::world::pending::Pending;
 use crate::world::scribe::Scribe;
 use raft_core::payload::attach;
 use raft_core::{Envelope, Instant, LogPosition, Message, NodeId, Outcome as Ended};
@@ -63,7 +63,6 @@ pub struct Outcome {
 pub struct World {
     setup: Setup,
     choices: Choices,
-    now: Instant,
     agenda: Agenda,
     hosts: BTreeMap<NodeId, Host>,
     network: Network,
@@ -72,8 +71,6 @@ pub struct World {
     /// What the clients saw.
     history: History,
     scribe: Scribe,
-    /// What was sent, if it is to be sent again.
-    past: Option<Past>,
     lists: step::Lists,
     /// What a disk has just reported; kept for its memory.
     arrivals: Vec<Arrival>,
@@ -91,9 +88,6 @@ pub struct World {
     /// When some node last came to a term that nobody had before.
     term_rose: Instant,
     hash: RollingHash,
-    events: u64,
-    /// How many things have happened at this moment.
-    at_once: u64,
     exercised: Exercised,
     losses: excuse::Losses,
     excused: Option<Cause>,
@@ -122,14 +116,11 @@ impl World {
     ) -> Result<Self, SetupError> {
         setup.check()?;
         let clients = (1..).zip(&setup.clients);
-        let hostile =
-            setup.timeline.iter().any(|(_, fault)| matches!(fault, Fault::Hostile { .. }));
         let logs = setup.nodes.iter().map(|node| Log::invented(&node.entries));
         let given = logs.flat_map(|log| log.values().collect::<Vec<_>>()).collect();
         let host = |node| Host::new(setup, node, machine);
         let mut world = Self {
             choices,
-            now: Instant::ZERO,
             agenda: Agenda::default(),
             hosts: setup.nodes.iter().map(|node| (node.id, host(node))).collect(),
             network: Network::new(setup),
@@ -137,7 +128,6 @@ impl World {
             checkers: Checkers::of(machine),
             history: History::after(given),
             scribe: Scribe::default(),
-            past: hostile.then(Past::default),
             lists: step::Lists::default(),
             arrivals: Vec::new(),
             accepted: BTreeMap::new(),
@@ -148,8 +138,6 @@ impl World {
             service: None,
             term_rose: Instant::ZERO,
             hash: RollingHash::new(),
-            events: 0,
-            at_once: 0,
             exercised: Exercised::default(),
             losses: excuse::Losses::default(),
             excused: None,
@@ -178,8 +166,28 @@ impl World {
     pub fn outcome(&self, verdict: Result<(), Violation>) -> Outcome {
         let (hash, mut exercised) = (self.hash.value(), self.exercised);
         self.checkers.count(&mut exercised);
-        let (events, time, excused) = (self.events, self.now, self.excused);
+        let (events, time, excused) = (self.agenda.events(), self.agenda.now(), self.excused);
         Outcome { verdict, hash, events, time, exercised, excused }
+    }
+
+    /// When the next thing happens, and what it is, in a few words.
+    pub fn next(&self) -> Option<(Instant, String)> {
+        let (time, pending) = self.agenda.peek()?;
+        let words = match pending {
+            Pending::Fault(nth) => format!("fault {:?}", self.setup.timeline[*nth].1),
+            pending => pending.to_string(),
+        };
+        Some((time, words))
+    }
+
+    /// The hash of everything so far that went into the nodes and came out of them, with its time.
+    pub const fn hash(&self) -> u64 {
+        self.hash.value()
+    }
+
+    /// How many things have happened.
+    pub const fn events(&self) -> u64 {
+        self.agenda.events()
     }
 
     /// Lets everything happen up to and including a moment.
@@ -199,16 +207,10 @@ impl World {
     /// The first property that is broken.
     pub fn advance(&mut self, until: Instant, sink: &mut dyn Sink) -> Result<bool, Violation> {
         self.scribe.listens = sink.listens();
-        if self.events == 0 {
+        if self.agenda.events() == 0 {
             self.tell(None, Event::Service { leader: None });
         }
-        let Some((time, pending)) = self.agenda.pop(until) else {
-            self.now = until.max(self.now);
-            return Ok(false);
-        };
-        self.at_once = if time == self.now { self.at_once + 1 } else { 0 };
-        self.now = time;
-        self.events += 1;
+        let Some(pending) = self.agenda.next(until) else { return Ok(false) };
         let verdict = self.happen(pending).and_then(|()| self.hear_operator());
         self.look_for_unheard_loss();
         self.observe_service();
@@ -218,7 +220,7 @@ impl World {
 
     /// The simulated time.
     pub const fn now(&self) -> Instant {
-        self.now
+        self.agenda.now()
     }
 
     /// A host of this world.
@@ -248,12 +250,11 @@ impl World {
     }
 
     fn schedule(&mut self, time: Instant, pending: Pending) {
-        self.agenda.push(time, pending);
+        self.agenda.schedule(time, pending);
     }
 
     fn happen(&mut self, pending: Pending) -> Result<(), Violation> {
-        const TOO_MANY: u64 = 1_000_000;
-        if self.at_once > TOO_MANY {
+        if self.agenda.stands_still() {
             return Err(self.violation("progress", "time stands still".to_owned()));
         }
         match pending {
@@ -295,7 +296,7 @@ impl World {
             return Ok(());
         }
         let first = host.life == 0;
-        let config = match host.start(&self.setup, self.now, &mut self.choices) {
+        let config = match host.start(&self.setup, self.agenda.now(), &mut self.choices) {
             Ok((config, was_torn)) => {
                 self.exercised.torn_records += u64::from(was_torn);
                 config
@@ -350,7 +351,7 @@ impl World {
             return Ok(());
         }
         let host = self.hosts.get_mut(&id).expect("it lives");
-        let (reports, failed) = host.disk.complete(self.now, &mut self.choices);
+        let (reports, failed) = host.disk.complete(self.agenda.now(), &mut self.choices);
         let mut arrivals = std::mem::take(&mut self.arrivals);
         arrivals.extend(reports.into_iter().filter_map(|report| self.reported(id, report)));
         self.show(id, Happening::Synced)?;
@@ -382,18 +383,18 @@ impl World {
         let Ok(commands) = commands else {
             return self.drop_message(envelope, DropReason::PayloadGone);
         };
-        let (first, again) = match self.network.send(&envelope, self.now, &mut self.choices) {
-            Passage::Arrives(first, again) => (first, again),
-            Passage::Lost(reason) => return self.drop_message(envelope, reason),
-        };
+        let (first, again) =
+            match self.network.send(&envelope, self.agenda.now(), &mut self.choices) {
+                Passage::Arrives(first, again) => (first, again),
+                Passage::Lost(reason) => return self.drop_message(envelope, reason),
+            };
         if again.is_some() {
             self.exercised.duplicates += 1;
             self.tell(None, Event::Duplicate { message: envelope.clone() });
         }
-        let packet = self.network.packet(envelope, Payload { commands, machine }, self.now);
-        if let Some(past) = &mut self.past {
-            past.keep(&packet);
-        }
+        let packet =
+            self.network.packet(envelope, Payload { commands, machine }, self.agenda.now());
+        self.network.leaves(&packet);
         match again {
             None => self.schedule(first, Pending::Deliver(packet)),
             Some(again) => {
@@ -406,7 +407,7 @@ impl World {
     fn deliver(&mut self, packet: Packet) -> Result<(), Violation> {
         let to = packet.envelope.to;
         let receives = self.hosts.get(&to).is_some_and(|host| host.process.is_some());
-        if !self.network.arrives(&packet, self.now) {
+        if !self.network.arrives(&packet, self.agenda.now()) {
             self.drop_message(packet.envelope, DropReason::Cut);
             return Ok(());
         }
@@ -427,12 +428,12 @@ impl World {
     fn tell(&mut self, node: Option<NodeId>, event: Event) {
         if self.scribe.listens {
             let state = node.and_then(|id| self.hosts[&id].state());
-            self.scribe.write(self.now, node, event, state);
+            self.scribe.write(self.agenda.now(), node, event, state);
         }
     }
 
     fn take_into_hash(&mut self, what: &impl Hash) {
-        self.hash.take(&self.now);
+        self.hash.take(&self.agenda.now());
         self.hash.take(what);
     }
 }

@@ -40,7 +40,7 @@ impl World {
         let last = |host: &Host| host.process.as_ref().map(|process| process.status.last);
         let yes = self.hosts.values().filter(|other| {
             works(other)
-                && self.network.joins(host.id(), other.id(), self.now)
+                && self.network.joins(host.id(), other.id(), self.agenda.now())
                 && last(other) <= last(host)
         });
         works(host)
@@ -81,12 +81,12 @@ impl World {
             Service::DidNot(id) => {
                 return fails(format!("there is no leader that can commit, and {id:?} could win"));
             }
-            Service::CouldNot if self.network.is_whole(self.now) => {
+            Service::CouldNot if self.network.is_whole(self.agenda.now()) => {
                 return fails("no node can win an election any more".to_owned());
             }
             Service::CouldNot => return self.nobody_waits(),
         };
-        let still = self.now.saturating_since(self.term_rose);
+        let still = self.agenda.now().saturating_since(self.term_rose);
         if still < self.setup.election_timeout * STILL {
             let millis = still.as_millis();
             return fails(format!("the term rose {millis} ms ago, with nothing to make it rise"));
@@ -95,7 +95,7 @@ impl World {
         let reference = process(&self.hosts[&leader]).expect("it leads");
         for host in self.hosts.values() {
             let Some(process) = &host.process else { continue };
-            let reached = self.network.joins(leader, host.id(), self.now);
+            let reached = self.network.joins(leader, host.id(), self.agenda.now());
             if !reached || !self.hosts[&leader].membership().contains(host.id()) {
                 continue;
             }
@@ -130,7 +130,7 @@ impl World {
             if self.is_beyond_repair() || self.converged().is_ok() {
                 break;
             }
-            let end = self.now.saturating_add(self.setup.election_timeout);
+            let end = self.agenda.now().saturating_add(self.setup.election_timeout);
             while self.advance(end, sink)? {
                 look(self);
             }
@@ -163,7 +163,7 @@ impl World {
         if cause.is_some() {
             return Ok(());
         }
-        if !self.network.is_whole(self.now) {
+        if !self.network.is_whole(self.agenda.now()) {
             let serves = matches!(self.service(), Service::Serves(_));
             let seen = &mut self.exercised;
             *(if serves { &mut seen.settled_serving } else { &mut seen.settled_without }) += 1;
@@ -179,7 +179,7 @@ impl World {
         let serving = leaders.filter(|(term, leader)| {
             let follows = |host: &&Host| {
                 works(host)
-                    && self.network.joins(leader.id(), host.id(), self.now)
+                    && self.network.joins(leader.id(), host.id(), self.agenda.now())
                     && host.process.as_ref().is_some_and(|process| process.status.term <= *term)
             };
             let reached = self.hosts.values().filter(follows).map(Host::id).collect();

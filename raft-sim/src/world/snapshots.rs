@@ -6,7 +6,8 @@ use crate::host::machine::Image;
 use crate::host::packet::{Arrival, Payload};
 use crate::plan::choice::Question;
 use crate::plan::record::{Event, Violation};
-use crate::world::{Pending, World};
+use crate::world::World;
+use crate::world::pending::Pending;
 use raft_core::{
     Envelope, Input, InstallSnapshot, LogPosition, Message, NodeId, Outcome, Snapshot, Term,
 };
@@ -103,7 +104,7 @@ impl World {
         let life = host.life;
         let message = Message::InstallSnapshot(InstallSnapshot { snapshot: image.snapshot });
         let envelope = Envelope { from: id, to, term, message };
-        let at = self.now.saturating_add(self.setup.snapshots.delay);
+        let at = self.agenda.now().saturating_add(self.setup.snapshots.delay);
         let machine = Some(Box::new(image.machine));
         self.schedule(at, Pending::Build { life, envelope, machine });
         Ok(())
@@ -119,7 +120,7 @@ impl World {
         let Message::InstallSnapshot(message) = &envelope.message else { return };
         let position = message.snapshot.position;
         let mut pause = self.setup.link.min_delay;
-        if self.setup.snapshots.failing(self.now) > 0 {
+        if self.setup.snapshots.failing(self.agenda.now()) > 0 {
             match self.choices.below(Question::Snapshot, 8) {
                 6 => pause += self.setup.election_timeout * 2,
                 7 => return,
@@ -129,7 +130,10 @@ impl World {
         let (node, to) = (envelope.from, envelope.to);
         let life = self.hosts[&node].life;
         let input = Input::SnapshotSent { to, position, outcome };
-        self.schedule(self.now.saturating_add(pause), Pending::Report { node, life, input });
+        self.schedule(
+            self.agenda.now().saturating_add(pause),
+            Pending::Report { node, life, input },
+        );
     }
 
     /// Replaces state machine and log, after all earlier writes: or fails to.
@@ -148,7 +152,7 @@ impl World {
             let sentence = format!("{id:?} installs {snapshot:?}, which did not come");
             return Err(self.violation("snapshots", sentence));
         };
-        let ppm = self.setup.snapshots.failing(self.now);
+        let ppm = self.setup.snapshots.failing(self.agenda.now());
         let fails = self.choices.chance(Question::Snapshot, ppm);
         let outcome = if fails { Outcome::Failed } else { Outcome::Done };
         self.exercised.installs_failed += u64::from(fails);
@@ -160,7 +164,7 @@ impl World {
     /// Gives the disk something to do.
     pub(super) fn submit(&mut self, id: NodeId, job: Job) {
         let host = self.hosts.get_mut(&id).expect("it runs");
-        let due = host.disk.submit(job, self.now, &mut self.choices);
+        let due = host.disk.submit(job, self.agenda.now(), &mut self.choices);
         let life = host.life;
         self.schedule(due, Pending::Disk { node: id, life });
     }

@@ -7,9 +7,10 @@ use crate::host::log::{Entry, Log};
 use crate::host::packet::{Arrival, Payload};
 use crate::plan::choice::Question;
 use crate::plan::record::{Event, Violation};
+use crate::world::World;
 use crate::world::host::Process;
 use crate::world::narrate::Step;
-use crate::world::{Pending, World};
+use crate::world::pending::Pending;
 use raft_core::payload::bind;
 use raft_core::{
     Action, Envelope, Fate, Input, LogIndex, LogPosition, LogWrite, NodeId, PayloadError,
@@ -66,7 +67,7 @@ impl World {
         }
         self.take_into_hash(&(id, &*inputs));
         self.show_requests(id, inputs)?;
-        let now = self.now;
+        let now = self.agenda.now();
         let local = self.hosts[&id].local(now);
         let process = self.running(id);
         let before = process.status;
@@ -263,7 +264,7 @@ impl World {
         if later.is_zero() {
             return self.build(life, envelope.clone(), None);
         }
-        let at = self.now.saturating_add(later);
+        let at = self.agenda.now().saturating_add(later);
         self.schedule(at, Pending::Build { life, envelope: envelope.clone(), machine: None });
     }
 
@@ -340,7 +341,7 @@ impl World {
         }
         if after.term.get() > seen.highest_term {
             seen.highest_term = after.term.get();
-            self.term_rose = self.now;
+            self.term_rose = self.agenda.now();
         }
         seen.highest_commit = seen.highest_commit.max(after.commit_index.get());
     }

@@ -28,9 +28,9 @@ impl Cluster for Hosts<'_> {
 impl World {
     /// Shows an event to the checkers.
     pub(super) fn show(&mut self, id: NodeId, happening: Happening<'_>) -> Result<(), Violation> {
-        let cluster = Hosts { hosts: &self.hosts, now: self.now };
-        let node = self.hosts[&id].view(self.now);
-        let (now, clocks_hold) = (self.now.as_nanos(), self.clocks_hold);
+        let cluster = Hosts { hosts: &self.hosts, now: self.agenda.now() };
+        let node = self.hosts[&id].view(self.agenda.now());
+        let (now, clocks_hold) = (self.agenda.now().as_nanos(), self.clocks_hold);
         let sight = Sight { now, happening, node, cluster: &cluster, clocks_hold };
         match self.checkers.see(&sight) {
             Ok(()) => Ok(()),
@@ -39,7 +39,13 @@ impl World {
     }
 
     pub(crate) fn violation(&self, checker: &'static str, sentence: String) -> Violation {
-        Violation { checker, sentence, time: self.now, event: self.events, seq: self.scribe.last() }
+        Violation {
+            checker,
+            sentence,
+            time: self.agenda.now(),
+            event: self.agenda.events(),
+            seq: self.scribe.last(),
+        }
     }
 
     /// Whether what the clients saw so far can have happened one after another. That nobody knows is a
