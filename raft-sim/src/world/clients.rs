@@ -83,7 +83,8 @@ pub(super) fn on_ask_again(
     env: &mut Env,
     hosts: &Hosts,
     clients: &mut Clients,
-    (client, serial): (u64, u64),
+    client: u64,
+    serial: u64,
     nth: u64,
 ) -> Result<(), Violation> {
     if clients.numbered(client).is_tired_of(serial, nth) {
@@ -98,7 +99,8 @@ pub(super) fn on_answer(
     env: &mut Env,
     hosts: &Hosts,
     clients: &mut Clients,
-    (client, serial): (u64, u64),
+    client: u64,
+    serial: u64,
     answer: Answer,
 ) -> Result<(), Violation> {
     let who = clients.numbered(client);
@@ -107,7 +109,7 @@ pub(super) fn on_answer(
             env.schedule_in(BACKOFF, Pending::Retry { client, serial });
             Ok(())
         }
-        Some(Wish::Finish(what, phase)) => finish(env, hosts, who, (client, serial), what, phase),
+        Some(Wish::Finish(what, phase)) => finish(env, hosts, who, client, serial, what, phase),
         Some(Wish::Ask(..)) | None => Ok(()),
     }
 }
@@ -122,7 +124,7 @@ pub(super) fn on_give_up(
 ) -> Result<(), Violation> {
     let who = clients.numbered(client);
     match who.give_up(serial) {
-        Some(Wish::Finish(what, phase)) => finish(env, hosts, who, (client, serial), what, phase),
+        Some(Wish::Finish(what, phase)) => finish(env, hosts, who, client, serial, what, phase),
         _ => Ok(()),
     }
 }
@@ -131,7 +133,8 @@ fn finish(
     env: &mut Env,
     hosts: &Hosts,
     who: &Client,
-    (client, serial): (u64, u64),
+    client: u64,
+    serial: u64,
     operation: Operation,
     phase: Phase,
 ) -> Result<(), Violation> {

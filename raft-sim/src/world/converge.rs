@@ -21,7 +21,7 @@ pub(super) fn converged(
 ) -> Result<(), Violation> {
     let now = env.now();
     let fails = |sentence| Err(env.violation("liveness", sentence));
-    let Some((leader, leading)) = service::leader(hosts, network, now) else {
+    let Some((leader, leading)) = service::serving(hosts, network, now) else {
         return match Service::of(hosts, network, now) {
             Service::DidNot(id) => {
                 fails(format!("there is no leader that can commit, and {id:?} could win"))

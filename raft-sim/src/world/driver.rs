@@ -197,7 +197,7 @@ impl World {
 
     /// The leader that can commit, see [`Event::Service`](crate::plan::record::Event::Service).
     pub fn leader_that_can_commit(&self) -> Option<NodeId> {
-        leader(&self.hosts, &self.network, self.now()).map(|(host, _)| host.id())
+        leader(&self.hosts, &self.network, self.now())
     }
 
     /// The highest term of any node that runs.
@@ -267,10 +267,10 @@ impl World {
             Pending::Fault(nth) => on_fault(env, hosts, network, operator, nth),
             Pending::Disk { node, life } => inbox::on_disk(env, hosts, network, node, life),
             Pending::Report { node, life, input } => {
-                inbox::on_report(env, hosts, network, (node, life), input)
+                inbox::on_report(env, hosts, network, node, life, input)
             }
             Pending::Build { life, envelope, machine } => {
-                send::on_build(env, hosts, network, life, (envelope, machine))
+                send::on_build(env, hosts, network, life, envelope, machine)
             }
             Pending::Deliver(packet) => inbox::on_deliver(env, hosts, network, packet),
             Pending::Poll { node, life } => inbox::on_poll(env, hosts, network, node, life),
@@ -279,7 +279,7 @@ impl World {
                 inbox::on_request(env, hosts, network, node, request)
             }
             Pending::Answer { client, serial, answer } => {
-                clients::on_answer(env, hosts, clients, (client, serial), answer)
+                clients::on_answer(env, hosts, clients, client, serial, answer)
             }
             Pending::Turn { client } => clients::on_turn(env, hosts, clients, client),
             Pending::Retry { client, serial } => {
@@ -287,7 +287,7 @@ impl World {
                 Ok(())
             }
             Pending::AskAgain { client, serial, attempt } => {
-                clients::on_ask_again(env, hosts, clients, (client, serial), attempt)
+                clients::on_ask_again(env, hosts, clients, client, serial, attempt)
             }
             Pending::GiveUp { client, serial } => {
                 clients::on_give_up(env, hosts, clients, client, serial)

@@ -50,7 +50,9 @@ pub(super) fn on_fault(
             change_membership(env, hosts, network, operator, node, &change)
         }
         Fault::Transfer { node, to } => {
-            let Some(node) = node.or_else(|| leading(env, hosts, network)) else { return Ok(()) };
+            let Some(node) = node.or_else(|| leader(hosts, network, env.now())) else {
+                return Ok(());
+            };
             let (_, token) = operator.request();
             let input = Input::TransferLeadership { token, to };
             arrive(env, network, hosts.running(node), Arrival::Told(input))
@@ -72,7 +74,7 @@ fn quiet_fault(
         Fault::Heal { from, to } => network.heal(from, to, now),
         Fault::HealAll => network.heal_all(now),
         Fault::Reach { ref shape } => {
-            let leader = leading(env, hosts, network);
+            let leader = leader(hosts, network, now);
             network.reach(shape, leader, now);
         }
         Fault::Flap { from, to, period } => network.flap(from, to, period, now),
@@ -122,11 +124,6 @@ fn quiet_fault(
         | Fault::Transfer { .. } => unreachable!("these give a node something to do"),
     }
     Ok(())
-}
-
-/// The leader that can commit.
-fn leading(env: &Env, hosts: &Hosts, network: &Network) -> Option<NodeId> {
-    leader(hosts, network, env.now()).map(|(host, _)| host.id())
 }
 
 /// Ends a process, if it runs.
@@ -203,7 +200,7 @@ fn change_membership(
     node: Option<NodeId>,
     change: &Change,
 ) -> Result<(), Violation> {
-    let Some(node) = node.or_else(|| leading(env, hosts, network)) else { return Ok(()) };
+    let Some(node) = node.or_else(|| leader(hosts, network, env.now())) else { return Ok(()) };
     let Ok(target) = change.target(hosts.named(node).membership()) else { return Ok(()) };
     let (_, token) = operator.request();
     let input = Input::ChangeMembership { token, target };

@@ -23,7 +23,9 @@ impl Hosts {
 
     /// A host that the setup names.
     pub(super) fn named(&mut self, id: NodeId) -> &mut Host {
-        self.hosts.get_mut(&id).expect("`Setup::check` refuses names of nodes that do not exist")
+        self.hosts
+            .get_mut(&id)
+            .expect("no host ever leaves, and `Setup::check` refuses the names of others")
     }
 
     /// Each host, in the order of the ids.
@@ -99,5 +101,52 @@ impl<'a> Running<'a> {
     pub(super) fn stop(self) -> &'a mut Hosts {
         self.hosts.named(self.id).stop();
         self.hosts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Hosts;
+    use crate::host::machine::Machine;
+    use crate::plan::choice::Choices;
+    use crate::plan::setup::Setup;
+    use crate::world::host::Host;
+    use raft_core::{Instant, NodeId};
+
+    const A: NodeId = NodeId(1);
+
+    /// Two hosts, the first of which runs.
+    fn hosts() -> Hosts {
+        let setup = Setup::of_voters(2);
+        let machine = Machine::default();
+        let mut hosts =
+            Hosts::new(setup.nodes.iter().map(|node| Host::new(&setup, node, &machine)));
+        start(&mut hosts);
+        hosts
+    }
+
+    fn start(hosts: &mut Hosts) {
+        let setup = Setup::of_voters(2);
+        let started = hosts.named(A).start(&setup, Instant::ZERO, &mut Choices::seeded(1));
+        started.expect("its disk is whole");
+    }
+
+    #[test]
+    fn only_a_process_that_runs_has_a_handle_and_giving_it_up_ends_it() {
+        let mut hosts = hosts();
+        assert!(hosts.running(NodeId(2)).is_none() && hosts.running(NodeId(3)).is_none());
+        let at = hosts.running(A).expect("it was started");
+        assert_eq!((at.id(), at.life(), at.process().status.id), (A, 1, A));
+        assert!(at.stop().running(A).is_none());
+    }
+
+    #[test]
+    fn what_was_scheduled_in_a_life_finds_nobody_in_the_next() {
+        let mut hosts = hosts();
+        assert!(hosts.of_life(A, 1).is_some() && hosts.of_life(A, 2).is_none());
+        hosts.running(A).expect("it was started").stop();
+        assert!(hosts.of_life(A, 1).is_none());
+        start(&mut hosts);
+        assert!(hosts.of_life(A, 1).is_none() && hosts.of_life(A, 2).is_some());
     }
 }

@@ -134,7 +134,8 @@ pub(super) fn on_report(
     env: &mut Env,
     hosts: &mut Hosts,
     network: &mut Network,
-    (node, life): (NodeId, u64),
+    node: NodeId,
+    life: u64,
     input: Input,
 ) -> Result<(), Violation> {
     arrive(env, network, hosts.of_life(node, life), Arrival::Told(input))

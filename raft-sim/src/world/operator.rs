@@ -33,3 +33,19 @@ impl Operator {
         (first, Request { token: token(0, first), commands, query: None })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Operator;
+    use crate::host::client::token;
+
+    #[test]
+    fn every_request_and_every_command_has_a_number_of_its_own() {
+        let mut operator = Operator::default();
+        assert_eq!(operator.request(), (1, token(0, 1)));
+        let (first, request) = operator.commands(3);
+        let serials: Vec<u64> = request.commands.iter().map(|command| command.serial).collect();
+        assert_eq!((first, request.token, &serials[..]), (2, token(0, 2), &[2, 3, 4][..]));
+        assert_eq!(operator.request(), (5, token(0, 5)));
+    }
+}

@@ -35,7 +35,8 @@ pub(super) fn on_build(
     hosts: &mut Hosts,
     network: &mut Network,
     life: u64,
-    (envelope, machine): (Envelope, Option<Box<Machine>>),
+    envelope: Envelope,
+    machine: Option<Box<Machine>>,
 ) -> Result<(), Violation> {
     match hosts.of_life(envelope.from, life) {
         Some(at) => build(env, network, &at, envelope, machine),

@@ -23,14 +23,19 @@ impl Service {
     pub(super) fn of(hosts: &Hosts, network: &Network, now: Instant) -> Self {
         let could = || hosts.iter().find(|host| can_win(host, hosts, network, now)).map(Host::id);
         match leader(hosts, network, now) {
-            Some((leader, _)) => Self::Serves(leader.id()),
+            Some(leader) => Self::Serves(leader),
             None => could().map_or(Self::CouldNot, Self::DidNot),
         }
     }
 }
 
 /// The leader that can commit, see [`Event::Service`](crate::plan::record::Event::Service).
-pub(super) fn leader<'a>(
+pub(super) fn leader(hosts: &Hosts, network: &Network, now: Instant) -> Option<NodeId> {
+    serving(hosts, network, now).map(|(host, _)| host.id())
+}
+
+/// The same, with its process.
+pub(super) fn serving<'a>(
     hosts: &'a Hosts,
     network: &Network,
     now: Instant,

@@ -1,5 +1,9 @@
 //! What the parts of the world tell the watch: a step of a node, or any other fact. They tell what
 //! happened and nothing else; what is counted, hashed, recorded and shown is derived from it there.
+//!
+//! A step is told in five moments, for the records of what its actions bring about stand between:
+//! [`Fact::Given`], [`Stepped`], [`Fact::CarriesOut`] for each action, [`Fact::CarriedOut`], and
+//! [`Fact::Ended`] unless the host has crashed.
 
 use crate::host::client::Answer;
 use crate::plan::damage::Damage;
@@ -24,7 +28,7 @@ pub(crate) struct Stepped<'a> {
     pub(crate) actions: &'a [Action],
 }
 
-/// Anything else that happened. Unless it says otherwise, it is told once it has happened.
+/// Anything else that happened. What is about to happen says so; the rest has happened.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fact<'a> {
     /// A node started from what its disk holds.
@@ -47,9 +51,10 @@ pub(crate) enum Fact<'a> {
     },
     /// The node is about to be given these.
     Given { node: NodeId, inputs: &'a [Input] },
-    /// The host is about to carry out an action; of those to be applied it tells [`Applied`](Self::Applied).
+    /// The host is about to carry out an action.
     CarriesOut { node: NodeId, action: &'a Action },
-    /// Committed entries were given to the state machine.
+    /// Committed entries were given to the state machine: an action that is told twice, for a record
+    /// tells what is applied after it.
     Applied {
         node: NodeId,
         first: LogIndex,

@@ -156,7 +156,7 @@ impl Watch {
         if !self.recorder.listens {
             return Ok(());
         }
-        let leader = service::leader(scene.hosts, network, scene.now).map(|(host, _)| host.id());
+        let leader = service::leader(scene.hosts, network, scene.now);
         if leader == self.service {
             return Ok(());
         }

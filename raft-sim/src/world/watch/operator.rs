@@ -33,3 +33,34 @@ impl Requests {
         std::mem::take(&mut self.heard)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Requests;
+    use crate::host::client::{Answer, token};
+    use crate::plan::record::{Operation, Phase};
+    use raft_core::LogPosition;
+
+    #[test]
+    fn the_operator_hears_once_what_was_asked_and_applied() {
+        let (value, position) = (Some(7), LogPosition::ZERO);
+        let (applied, operation) =
+            (Answer::Applied { value, position }, Operation::Read { key: 0 });
+        let mut requests = Requests::default();
+        for serial in 1..=2 {
+            requests.ask(serial, operation);
+        }
+        for (name, answer) in [
+            (token(0, 1), applied),
+            (token(0, 1), applied),
+            (token(0, 2), Answer::Refused { leader: None }),
+            (token(0, 2), applied),
+            (token(0, 3), applied),
+            (token(4, 1), applied),
+        ] {
+            requests.answered(name, &answer);
+        }
+        assert_eq!(requests.heard(), [(1, operation, Phase::Returned { value, position })]);
+        assert_eq!(requests.heard(), []);
+    }
+}
