@@ -1,7 +1,6 @@
 //! What a run has seen of what can happen. A sweep that never exercised what it claims to test,
 //! fails.
 
-use crate::plan::act::LinkAct;
 use crate::plan::record::DropReason;
 use raft_core::{AppendOutcome, Message, Verdict};
 
@@ -223,13 +222,5 @@ impl Exercised {
             Verdict::DiskHangs => self.refused_for_disk += 1,
             Verdict::Granted | Verdict::StaleTerm => {}
         }
-    }
-}
-
-impl Exercised {
-    /// Something was done to links.
-    pub(crate) fn link_act(&mut self, act: &LinkAct) {
-        self.shapes += u64::from(matches!(act, LinkAct::Reach { .. }));
-        self.flaps += u64::from(matches!(act, LinkAct::Flap { .. }));
     }
 }

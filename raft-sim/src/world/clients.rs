@@ -1,163 +1,146 @@
-//! What clients and nodes say to one another.
+//! The clients, and what they and the nodes say to one another.
 
-use crate::checker::sight::Happening;
-use crate::host::client::{Answer, Client, Request, Wish, operation_of};
-use crate::host::packet::Arrival;
+use crate::host::client::{Answer, Client, Wish};
 use crate::plan::choice::Question;
-use crate::plan::record::{Event, Operation, Phase, Violation};
-use crate::world::{Pending, World};
-use raft_core::{Instant, NodeId, Token};
+use crate::plan::profile::ClientSetup;
+use crate::plan::record::{Operation, Phase, Violation};
+use crate::world::env::Env;
+use crate::world::hosts::Hosts;
+use crate::world::pending::Pending;
+use crate::world::reply::on_the_way;
+use crate::world::watch::Fact;
+use raft_core::NodeId;
 use std::time::Duration;
 
 /// How long a client waits before it asks again.
 const BACKOFF: Duration = Duration::from_millis(10);
 
-impl World {
-    pub(super) fn turn(&mut self, number: u64) -> Result<(), Violation> {
-        let now = self.now;
-        let (client, choices) = client_of(&mut self.clients, &mut self.choices, number);
-        let Some((serial, operation)) = client.begin(now, choices) else { return Ok(()) };
-        let give_up_at = now.saturating_add(client.setup().patience);
-        self.tell_client(None, number, serial, operation, Phase::Invoked)?;
-        self.schedule(give_up_at, Pending::GiveUp { client: number, serial });
-        self.attempt(number, serial);
-        Ok(())
+/// Every client of the setup.
+#[derive(Clone, Debug)]
+pub(super) struct Clients {
+    /// The first has number 1.
+    clients: Vec<Client>,
+}
+
+impl Clients {
+    pub(super) fn new(setups: &[ClientSetup]) -> Self {
+        let numbered = (1..).zip(setups);
+        Self { clients: numbered.map(|(number, setup)| Client::new(number, *setup)).collect() }
     }
 
-    pub(super) fn attempt(&mut self, number: u64, serial: u64) {
-        let nodes: Vec<NodeId> = self.hosts.keys().copied().collect();
-        let (client, choices) = client_of(&mut self.clients, &mut self.choices, number);
-        let tired_after = client.setup().ask_again;
-        if let Some(Wish::Ask(node, request, attempt)) = client.attempt(serial, &nodes, choices) {
-            if let Some(pause) = tired_after.filter(|_| request.query.is_none()) {
-                let at = self.now.saturating_add(pause);
-                self.schedule(at, Pending::AskAgain { client: number, serial, attempt });
-            }
-            let at = self.on_the_way();
-            self.schedule(at, Pending::Request { node, request });
-        }
+    /// The number of the first client that waits for an answer.
+    pub(super) fn waiting(&self) -> Option<usize> {
+        self.clients.iter().position(Client::is_busy).map(|nth| nth + 1)
     }
 
-    /// No answer has come in time.
-    pub(super) fn ask_again(&mut self, number: u64, serial: u64, attempt: u64) {
-        let (client, _) = client_of(&mut self.clients, &mut self.choices, number);
-        if client.is_tired_of(serial, attempt) {
-            self.exercised.asked_again += 1;
-            self.attempt(number, serial);
-        }
-    }
-
-    /// A request arrives at a node. One that is down refuses the connection.
-    pub(super) fn request(&mut self, node: NodeId, request: Request) -> Result<(), Violation> {
-        if self.hosts[&node].process.is_some() {
-            return self.arrive(
-                node,
-                match request.query {
-                    Some(question) => Arrival::Query(request.token, question),
-                    None => Arrival::Request(request),
-                },
-            );
-        }
-        self.reply(request.token, Answer::Refused { leader: None });
-        Ok(())
-    }
-
-    /// A node answers. The operator hears it at once.
-    pub(super) fn reply(&mut self, token: Token, answer: Answer) {
-        let (client, serial) = operation_of(token);
-        if client != 0 {
-            let at = self.on_the_way();
-            self.schedule(at, Pending::Answer { client, serial, answer });
-        } else if let Some(operation) = self.operator_asked.remove(&serial)
-            && let Answer::Applied { value, position } = answer
-        {
-            self.operator_heard.push((serial, operation, Phase::Returned { value, position }));
-        }
-    }
-
-    pub(super) fn answer(
-        &mut self,
-        number: u64,
-        serial: u64,
-        answer: Answer,
-    ) -> Result<(), Violation> {
-        let (client, _) = client_of(&mut self.clients, &mut self.choices, number);
-        match client.answer(serial, answer) {
-            Some(Wish::Retry) => {
-                let at = self.now.saturating_add(BACKOFF);
-                self.schedule(at, Pending::Retry { client: number, serial });
-                Ok(())
-            }
-            Some(Wish::Finish(operation, phase)) => self.finish(number, serial, operation, phase),
-            Some(Wish::Ask(..)) | None => Ok(()),
-        }
-    }
-
-    pub(super) fn give_up(&mut self, number: u64, serial: u64) -> Result<(), Violation> {
-        let (client, _) = client_of(&mut self.clients, &mut self.choices, number);
-        match client.give_up(serial) {
-            Some(Wish::Finish(operation, phase)) => self.finish(number, serial, operation, phase),
-            _ => Ok(()),
-        }
-    }
-
-    fn finish(
-        &mut self,
-        number: u64,
-        serial: u64,
-        operation: Operation,
-        phase: Phase,
-    ) -> Result<(), Violation> {
-        match phase {
-            Phase::Returned { .. } => self.exercised.operations_done += 1,
-            Phase::Unknown => self.exercised.operations_unknown += 1,
-            Phase::Failed => self.exercised.operations_failed += 1,
-            Phase::Invoked => {}
-        }
-        self.tell_client(None, number, serial, operation, phase)?;
-        let (client, choices) = client_of(&mut self.clients, &mut self.choices, number);
-        let (min, max) = (client.setup().min_think, client.setup().max_think);
-        let pause = choices.duration(Question::Think, min, max);
-        let at = self.now.saturating_add(pause);
-        self.schedule(at, Pending::Turn { client: number });
-        Ok(())
-    }
-
-    /// Shows the answers that the operator heard.
-    pub(super) fn hear_operator(&mut self) -> Result<(), Violation> {
-        for (serial, operation, phase) in std::mem::take(&mut self.operator_heard) {
-            self.tell_client(None, 0, serial, operation, phase)?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn tell_client(
-        &mut self,
-        node: Option<NodeId>,
-        client: u64,
-        serial: u64,
-        operation: Operation,
-        phase: Phase,
-    ) -> Result<(), Violation> {
-        self.history.take(client, serial, operation, phase);
-        self.tell(node, Event::Client { client, serial, operation, phase });
-        let first = *self.hosts.keys().next().expect("a setup has nodes");
-        let what = Happening::Client { operation: (client, serial), what: operation, phase };
-        self.show(first, what)
-    }
-
-    fn on_the_way(&mut self) -> Instant {
-        let link = self.setup.link;
-        let delay = self.choices.duration(Question::Delay, link.min_delay, link.max_delay);
-        self.now.saturating_add(delay)
+    fn numbered(&mut self, number: u64) -> &mut Client {
+        let nth = usize::try_from(number - 1).expect("a few clients");
+        self.clients.get_mut(nth).expect("what is scheduled for a client names one of the setup")
     }
 }
 
-fn client_of<'a>(
-    clients: &'a mut [Client],
-    choices: &'a mut crate::plan::choice::Choices,
-    number: u64,
-) -> (&'a mut Client, &'a mut crate::plan::choice::Choices) {
-    let nth = usize::try_from(number - 1).expect("a few clients");
-    (&mut clients[nth], choices)
+/// A client begins its next operation.
+pub(super) fn on_turn(
+    env: &mut Env,
+    hosts: &Hosts,
+    clients: &mut Clients,
+    client: u64,
+) -> Result<(), Violation> {
+    let who = clients.numbered(client);
+    let Some((serial, operation)) = who.begin(env.agenda.now(), &mut env.choices) else {
+        return Ok(());
+    };
+    let patience = who.setup().patience;
+    let phase = Phase::Invoked;
+    env.tell(hosts, Fact::Client { node: None, client, serial, operation, phase })?;
+    env.schedule_in(patience, Pending::GiveUp { client, serial });
+    attempt(env, hosts, clients, client, serial);
+    Ok(())
+}
+
+/// A client asks a node for what is under way.
+pub(super) fn attempt(
+    env: &mut Env,
+    hosts: &Hosts,
+    clients: &mut Clients,
+    client: u64,
+    serial: u64,
+) {
+    let nodes: Vec<NodeId> = hosts.ids().collect();
+    let who = clients.numbered(client);
+    let tired_after = who.setup().ask_again;
+    let wish = who.attempt(serial, &nodes, &mut env.choices);
+    let Some(Wish::Ask(node, request, attempt)) = wish else { return };
+    if let Some(pause) = tired_after.filter(|_| request.query.is_none()) {
+        env.schedule_in(pause, Pending::AskAgain { client, serial, attempt });
+    }
+    let time = on_the_way(env);
+    env.agenda.schedule(time, Pending::Request { node, request });
+}
+
+/// No answer has come in time.
+pub(super) fn on_ask_again(
+    env: &mut Env,
+    hosts: &Hosts,
+    clients: &mut Clients,
+    client: u64,
+    serial: u64,
+    nth: u64,
+) -> Result<(), Violation> {
+    if clients.numbered(client).is_tired_of(serial, nth) {
+        env.tell(hosts, Fact::AsksAgain)?;
+        attempt(env, hosts, clients, client, serial);
+    }
+    Ok(())
+}
+
+/// A node's answer arrives.
+pub(super) fn on_answer(
+    env: &mut Env,
+    hosts: &Hosts,
+    clients: &mut Clients,
+    client: u64,
+    serial: u64,
+    answer: Answer,
+) -> Result<(), Violation> {
+    let who = clients.numbered(client);
+    match who.answer(serial, answer) {
+        Some(Wish::Retry) => {
+            env.schedule_in(BACKOFF, Pending::Retry { client, serial });
+            Ok(())
+        }
+        Some(Wish::Finish(what, phase)) => finish(env, hosts, who, client, serial, what, phase),
+        Some(Wish::Ask(..)) | None => Ok(()),
+    }
+}
+
+/// A client loses patience.
+pub(super) fn on_give_up(
+    env: &mut Env,
+    hosts: &Hosts,
+    clients: &mut Clients,
+    client: u64,
+    serial: u64,
+) -> Result<(), Violation> {
+    let who = clients.numbered(client);
+    match who.give_up(serial) {
+        Some(Wish::Finish(what, phase)) => finish(env, hosts, who, client, serial, what, phase),
+        _ => Ok(()),
+    }
+}
+
+fn finish(
+    env: &mut Env,
+    hosts: &Hosts,
+    who: &Client,
+    client: u64,
+    serial: u64,
+    operation: Operation,
+    phase: Phase,
+) -> Result<(), Violation> {
+    env.tell(hosts, Fact::Client { node: None, client, serial, operation, phase })?;
+    let ClientSetup { min_think, max_think, .. } = *who.setup();
+    let pause = env.choices.duration(Question::Think, min_think, max_think);
+    env.schedule_in(pause, Pending::Turn { client });
+    Ok(())
 }

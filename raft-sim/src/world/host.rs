@@ -13,7 +13,7 @@ use crate::plan::damage::Damage;
 use crate::plan::record::{NodeState, Operation};
 use crate::plan::setup::{NodeSetup, Setup};
 use raft_core::{
-    Config, Instant, LogIndex, LogPosition, Membership, Node, NodeId, Recovered, Round, Snapshot,
+    Config, Instant, LogIndex, LogPosition, Membership, Node, NodeId, Recovered, Snapshot,
     StartError, Status, Token,
 };
 use std::collections::BTreeMap;
@@ -38,8 +38,6 @@ pub struct Process {
     pub waiting: BTreeMap<LogIndex, (LogPosition, Token)>,
     /// What the reads under way want to know.
     pub queries: BTreeMap<Token, Operation>,
-    /// The newest round of pre-votes that was told: the same one may be sent again.
-    pub told_round: Option<Round>,
     /// Reads that wait until an index is applied.
     pub ready: Vec<(LogIndex, Token)>,
     /// Whether a snapshot of its own is on its way to the disk.
@@ -136,8 +134,8 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// If the disk is damaged; or if the node refuses, which it must not: what a disk holds that is not
-    /// damaged can come from a crash.
+    /// If the disk is damaged; or if the node refuses, which it must not: what a disk holds that is
+    /// not damaged can come from a crash.
     pub fn start(
         &mut self,
         setup: &Setup,
@@ -172,7 +170,6 @@ impl Host {
             machine,
             ledger: Ledger::new(hard_state),
             waiting: BTreeMap::new(),
-            told_round: None,
             queries: BTreeMap::new(),
             ready: Vec::new(),
             takes_snapshot: false,

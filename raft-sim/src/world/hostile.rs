@@ -1,19 +1,23 @@
 //! Messages that nobody meant to send: old ones again, those of others, and nonsense.
 //!
 //! Raft stands messages that are late, repeated and reordered without bound, so a node may be given
-//! anything that was ever said to it, at any time: every property must hold all the same. It does not
-//! stand lies: a well-formed acknowledgement that nobody gave commits what is not durable, in any
-//! implementation. So what is invented here is only what a node can know for invented: it must be
-//! refused, and change nothing but the clock. A message whose bits were flipped on the way is found by
-//! the checksum of the transport, and is as good as lost. Lies of every other kind are for
-//! [`fuzz_one_node`](crate::run::fuzz_one_node), which asks for less: no panic, no broken invariant, no
-//! refusal that changes something.
+//! anything that was ever said to it, at any time: every property must hold all the same. It does
+//! not stand lies: a well-formed acknowledgement that nobody gave commits what is not durable, in
+//! any implementation. So what is invented here is only what a node can know for invented: it must
+//! be refused, and change nothing but the clock. A message whose bits were flipped on the way is
+//! found by the checksum of the transport, and is as good as lost. Lies of every other kind are for
+//! [`fuzz_one_node`](crate::run::fuzz_one_node), which asks for less: no panic, no broken
+//! invariant, no refusal that changes something.
 
 use crate::host::packet::{Arrival, Packet, Payload};
-use crate::plan::choice::{Question, RollingHash};
+use crate::plan::choice::{Choices, Question};
 use crate::plan::kinds::Hostile;
 use crate::plan::record::Violation;
-use crate::world::World;
+use crate::world::env::Env;
+use crate::world::hosts::Hosts;
+use crate::world::inbox::arrive;
+use crate::world::network::Network;
+use crate::world::watch::Fact;
 use raft_core::types::LIMIT;
 use raft_core::{
     Action, AppendEntries, AppendEntriesResponse, AppendOutcome, Entries, Envelope, Input,
@@ -24,114 +28,90 @@ use raft_core::{
 /// A node that does not exist.
 const STRANGER: NodeId = NodeId(1 << 40);
 
-/// Some of all that was ever sent, each message as likely as any other.
-#[derive(Clone, Default, Debug)]
-pub(super) struct Past {
-    kept: Vec<Packet>,
-    seen: u64,
+/// Gives a node a message of this kind, if it runs and there is one to give.
+pub(super) fn hostile(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    network: &mut Network,
+    node: NodeId,
+    what: Hostile,
+) -> Result<(), Violation> {
+    let Some(at) = hosts.running(node) else { return Ok(()) };
+    let Some(packet) = invent(env, network, &at.process().status, what) else { return Ok(()) };
+    let local = at.host().local(env.now());
+    let input = Input::Message(packet.envelope.clone());
+    let verdict = match what {
+        Hostile::Replayed => Ok(()),
+        Hostile::Misrouted | Hostile::Malformed => refused(&at.process().node, input, local),
+        Hostile::Stranger => without_effect(&at.process().node, input, local),
+    };
+    if let Err(sentence) = verdict {
+        let sentence = format!("{node:?} is given {packet:?}: {sentence}");
+        return Err(env.violation("hostile", sentence));
+    }
+    env.tell(at.hosts(), Fact::Hostile { what })?;
+    arrive(env, network, Some(at), Arrival::Message(packet))
 }
 
-impl Past {
-    const MOST: usize = 64;
-
-    pub(super) fn keep(&mut self, packet: &Packet) {
-        self.seen += 1;
-        if self.kept.len() < Self::MOST {
-            return self.kept.push(packet.clone());
+/// A message of this kind for a node of this status.
+fn invent(env: &mut Env, network: &Network, status: &Status, what: Hostile) -> Option<Packet> {
+    let (now, choices, id) = (env.agenda.now(), &mut env.choices, status.id);
+    match what {
+        Hostile::Replayed => one_of_the_past(choices, network, |message| message.to == id),
+        Hostile::Misrouted => one_of_the_past(choices, network, |message| message.to != id),
+        Hostile::Stranger => {
+            let answers = |message: &Envelope| {
+                message.to == id && message.term <= status.term && is_answer(&message.message)
+            };
+            let mut packet = one_of_the_past(choices, network, answers)?;
+            packet.envelope.from = STRANGER;
+            Some(packet)
         }
-        let mut hash = RollingHash::new();
-        hash.take(&self.seen);
-        let place = usize::try_from(hash.value() % self.seen).unwrap_or(usize::MAX);
-        if let Some(kept) = self.kept.get_mut(place) {
-            *kept = packet.clone();
+        Hostile::Malformed => {
+            Some(network.packet(nonsense(choices, status), Payload::default(), now))
         }
     }
 }
 
-impl World {
-    /// Gives a node a message of this kind, if there is one to give.
-    pub(super) fn hostile(&mut self, id: NodeId, what: Hostile) -> Result<(), Violation> {
-        let Some(process) = &self.hosts[&id].process else { return Ok(()) };
-        let status = process.status;
-        let packet = match what {
-            Hostile::Replayed => self.one_of_the_past(|message| message.to == id),
-            Hostile::Misrouted => self.one_of_the_past(|message| message.to != id),
-            Hostile::Stranger => {
-                let answers = |message: &Envelope| {
-                    message.to == id && message.term <= status.term && is_answer(&message.message)
-                };
-                let answer = self.one_of_the_past(answers);
-                answer.map(|mut packet| {
-                    packet.envelope.from = STRANGER;
-                    packet
-                })
-            }
-            Hostile::Malformed => {
-                let envelope = self.nonsense(&status);
-                Some(self.network.packet(envelope, Payload::default(), self.now))
-            }
-        };
-        let Some(packet) = packet else { return Ok(()) };
-        let local = self.hosts[&id].local(self.now);
-        let process = self.hosts[&id].process.as_ref().expect("it runs");
-        let input = Input::Message(packet.envelope.clone());
-        let verdict = match what {
-            Hostile::Replayed => Ok(()),
-            Hostile::Misrouted | Hostile::Malformed => refused(&process.node, input, local),
-            Hostile::Stranger => without_effect(&process.node, input, local),
-        };
-        if let Err(sentence) = verdict {
-            return Err(
-                self.violation("hostile", format!("{id:?} is given {packet:?}: {sentence}"))
-            );
+fn one_of_the_past(
+    choices: &mut Choices,
+    network: &Network,
+    is_meant: impl Fn(&Envelope) -> bool,
+) -> Option<Packet> {
+    let meant: Vec<&Packet> = network.past()?.filter(|packet| is_meant(&packet.envelope)).collect();
+    let count = u64::try_from(meant.len()).expect("a few messages");
+    let nth = choices.below(Question::Hostile, count.max(1));
+    meant.get(usize::try_from(nth).expect("a few messages")).copied().cloned()
+}
+
+/// A message that cannot be, whoever gets it in whatever state.
+fn nonsense(choices: &mut Choices, status: &Status) -> Envelope {
+    let to = status.id;
+    let term = Term(status.term.get().max(1));
+    let peer = STRANGER;
+    let of = |message| Envelope { from: peer, to, term, message };
+    let append = |entries: Entries| {
+        let (prev, commit) = (LogPosition::ZERO, LogIndex::ZERO);
+        Message::AppendEntries(AppendEntries { prev, entries, commit, probe: None })
+    };
+    let run = |term: u64, count| Run::Commands { term: Term(term), count };
+    let beyond = LogPosition::new(Term(term.get() + 1), LogIndex(1));
+    match choices.below(Question::Hostile, 8) {
+        0 => Envelope { term: Term(u64::MAX), ..of(Message::TimeoutNow) },
+        1 => Envelope { from: to, ..of(Message::TimeoutNow) },
+        2 => Envelope { term: Term::ZERO, ..of(Message::TimeoutNow) },
+        3 => of(append([run(term.get() + 1, 1)].into_iter().collect())),
+        4 => of(append([run(term.get(), LIMIT), run(term.get(), LIMIT)].into_iter().collect())),
+        5 => {
+            let position = LogPosition::new(term, LogIndex(1));
+            let snapshot = Snapshot { position, membership: Membership::empty() };
+            of(Message::InstallSnapshot(InstallSnapshot { snapshot }))
         }
-        let seen = &mut self.exercised;
-        *match what {
-            Hostile::Replayed => &mut seen.replayed,
-            Hostile::Misrouted => &mut seen.misrouted,
-            Hostile::Stranger => &mut seen.strangers,
-            Hostile::Malformed => &mut seen.malformed,
-        } += 1;
-        self.arrive(id, Arrival::Message(packet))
-    }
-
-    fn one_of_the_past(&mut self, is_meant: impl Fn(&Envelope) -> bool) -> Option<Packet> {
-        let kept = self.past.as_ref()?.kept.iter();
-        let meant: Vec<&Packet> = kept.filter(|packet| is_meant(&packet.envelope)).collect();
-        let count = u64::try_from(meant.len()).expect("a few messages");
-        let nth = self.choices.below(Question::Hostile, count.max(1));
-        meant.get(usize::try_from(nth).expect("a few messages")).copied().cloned()
-    }
-
-    /// A message that cannot be, whoever gets it in whatever state.
-    fn nonsense(&mut self, status: &Status) -> Envelope {
-        let to = status.id;
-        let term = Term(status.term.get().max(1));
-        let peer = STRANGER;
-        let of = |message| Envelope { from: peer, to, term, message };
-        let append = |entries: Entries| {
-            let (prev, commit) = (LogPosition::ZERO, LogIndex::ZERO);
-            Message::AppendEntries(AppendEntries { prev, entries, commit, probe: None })
-        };
-        let run = |term: u64, count| Run::Commands { term: Term(term), count };
-        let beyond = LogPosition::new(Term(term.get() + 1), LogIndex(1));
-        match self.choices.below(Question::Hostile, 8) {
-            0 => Envelope { term: Term(u64::MAX), ..of(Message::TimeoutNow) },
-            1 => Envelope { from: to, ..of(Message::TimeoutNow) },
-            2 => Envelope { term: Term::ZERO, ..of(Message::TimeoutNow) },
-            3 => of(append([run(term.get() + 1, 1)].into_iter().collect())),
-            4 => of(append([run(term.get(), LIMIT), run(term.get(), LIMIT)].into_iter().collect())),
-            5 => {
-                let position = LogPosition::new(term, LogIndex(1));
-                let snapshot = Snapshot { position, membership: Membership::empty() };
-                of(Message::InstallSnapshot(InstallSnapshot { snapshot }))
-            }
-            6 => of(Message::PreVote(PreVote { round: Round(1), last: beyond })),
-            _ => {
-                let outcome = AppendOutcome::Matched { match_index: LogIndex(u64::MAX) };
-                let answer = AppendEntriesResponse { outcome, echo: None, seen: Some(Round(1)) };
-                of(Message::AppendEntriesResponse(answer))
-            }
+        6 => of(Message::PreVote(PreVote { round: Round(1), last: beyond })),
+        _ => {
+            let outcome = AppendOutcome::Matched { match_index: LogIndex(u64::MAX) };
+            let answer = AppendEntriesResponse { outcome, echo: None, seen: Some(Round(1)) };
+            of(Message::AppendEntriesResponse(answer))
         }
     }
 }

@@ -1,88 +1,169 @@
 //! What comes to a node: it is stepped at once, or lies in the host's inbox.
 
-use crate::host::packet::Arrival;
+use crate::host::client::{Answer, Request};
+use crate::host::packet::{Arrival, Packet};
 use crate::plan::choice::Question;
-use crate::plan::record::Violation;
-use crate::world::{Pending, World};
-use raft_core::{Instant, NodeId};
+use crate::plan::record::{DropReason, Violation};
+use crate::world::disk::take_report;
+use crate::world::env::Env;
+use crate::world::hosts::{Hosts, Running};
+use crate::world::life::{crash, schedule_wake};
+use crate::world::network::Network;
+use crate::world::pending::Pending;
+use crate::world::reply::reply;
+use crate::world::send::{lose, report_snapshot};
+use crate::world::step::step;
+use crate::world::watch::Fact;
+use raft_core::{Input, NodeId, Outcome};
+use std::time::Duration;
 
-impl World {
-    /// Something comes to a running node: it is stepped at once, or lies in the inbox.
-    pub(super) fn arrive(&mut self, id: NodeId, arrival: Arrival) -> Result<(), Violation> {
-        let Some(host) = self.hosts.get_mut(&id) else { return Ok(()) };
-        let Some(process) = &mut host.process else { return Ok(()) };
-        let gathering = self.setup.gathering;
-        if !host.paused && gathering.is_zero() {
-            return self.step(id, [arrival]);
-        }
-        process.inbox.push(arrival);
-        if !host.paused && process.poll_at.is_none() {
-            let pause =
-                self.choices.duration(Question::Gathering, std::time::Duration::ZERO, gathering);
-            let at = self.now.saturating_add(pause);
-            process.poll_at = Some(at);
-            let life = host.life;
-            self.schedule(at, Pending::Poll { node: id, life });
-        }
-        Ok(())
+/// Something comes to a node: it is stepped at once, or lies in the inbox. One that does not run
+/// hears nothing.
+pub(super) fn arrive(
+    env: &mut Env,
+    network: &mut Network,
+    at: Option<Running<'_>>,
+    arrival: Arrival,
+) -> Result<(), Violation> {
+    let Some(mut at) = at else { return Ok(()) };
+    let (paused, gathering) = (at.host().paused, env.setup.gathering);
+    if !paused && gathering.is_zero() {
+        return step(env, network, at, [arrival]);
     }
+    let (node, life) = (at.id(), at.life());
+    let process = at.process_mut();
+    process.inbox.push(arrival);
+    if !paused && process.poll_at.is_none() {
+        let pause = env.choices.duration(Question::Gathering, Duration::ZERO, gathering);
+        let time = env.now().saturating_add(pause);
+        process.poll_at = Some(time);
+        env.agenda.schedule(time, Pending::Poll { node, life });
+    }
+    Ok(())
+}
 
-    /// Steps what has gathered: all as one where the setup lets inputs gather, else one by one.
-    pub(super) fn poll(&mut self, id: NodeId, life: u64) -> Result<(), Violation> {
-        if !self.lives(id, life) || self.hosts[&id].paused {
-            return Ok(());
-        }
-        let host = self.hosts.get_mut(&id).expect("it lives");
-        let process = host.process.as_mut().expect("it lives");
-        process.poll_at = None;
-        let mut gathered = std::mem::take(&mut process.inbox);
-        // Waiting messages first: a heartbeat in the inbox must not lose to the timer it puts off.
-        gathered.sort_by_key(|arrival| *arrival == Arrival::Wake);
-        if gathered.is_empty() {
-            return Ok(());
-        }
-        if !self.setup.gathering.is_zero() {
-            self.exercised.batches += u64::from(gathered.len() > 1);
-            return self.step(id, gathered);
-        }
-        for arrival in gathered {
-            if self.lives(id, life) {
-                self.step(id, [arrival])?;
-            }
-        }
-        Ok(())
+/// A copy of a message comes to the end of its way.
+pub(super) fn on_deliver(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    network: &mut Network,
+    packet: Packet,
+) -> Result<(), Violation> {
+    let to = packet.envelope.to;
+    if !network.arrives(&packet, env.now()) {
+        return lose(env, hosts, &packet.envelope, DropReason::Cut);
     }
+    let Some(at) = hosts.running(to) else {
+        return lose(env, hosts, &packet.envelope, DropReason::Down);
+    };
+    report_snapshot(env, at.hosts(), &packet.envelope, Outcome::Done);
+    arrive(env, network, Some(at), Arrival::Message(packet))
+}
 
-    pub(super) fn wake(&mut self, id: NodeId, life: u64) -> Result<(), Violation> {
-        if !self.lives(id, life) {
-            return Ok(());
-        }
-        let process = self.hosts.get_mut(&id).and_then(|host| host.process.as_mut());
-        let process = process.expect("it lives");
-        if process.wake_at == Some(self.now) {
-            process.wake_at = None;
-        }
-        match self.hosts[&id].deadline() {
-            Some(deadline) if deadline <= self.now => self.arrive(id, Arrival::Wake),
-            _ => {
-                self.schedule_wake(id);
-                Ok(())
-            }
-        }
-    }
+/// A request arrives at a node. One that is down refuses the connection.
+pub(super) fn on_request(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    network: &mut Network,
+    node: NodeId,
+    request: Request,
+) -> Result<(), Violation> {
+    let Some(at) = hosts.running(node) else {
+        return reply(env, hosts, request.token, Answer::Refused { leader: None });
+    };
+    let arrival = match request.query {
+        Some(question) => Arrival::Query(request.token, question),
+        None => Arrival::Request(request),
+    };
+    arrive(env, network, Some(at), arrival)
+}
 
-    /// Sees to it that the node is woken at its deadline. A wake-up that is on its way and comes
-    /// earlier will look again.
-    pub(super) fn schedule_wake(&mut self, id: NodeId) {
-        let Some(host) = self.hosts.get_mut(&id) else { return };
-        let (life, now) = (host.life, self.now);
-        let Some(deadline) = host.deadline() else { return };
-        let Some(process) = &mut host.process else { return };
-        // A deadline that stays in the past is a bug of the node: it must not stop the world.
-        let at = if deadline > now { deadline } else { Instant::from_nanos(now.as_nanos() + 1) };
-        if process.wake_at.is_none_or(|other| at < other) {
-            process.wake_at = Some(at);
-            self.schedule(at, Pending::Wake { node: id, life });
+/// Steps what has gathered: all as one where the setup lets inputs gather, else one by one.
+pub(super) fn on_poll(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    network: &mut Network,
+    node: NodeId,
+    life: u64,
+) -> Result<(), Violation> {
+    let going_on = hosts.of_life(node, life).filter(|at| !at.host().paused);
+    let Some(mut at) = going_on else { return Ok(()) };
+    let process = at.process_mut();
+    process.poll_at = None;
+    let mut gathered = std::mem::take(&mut process.inbox);
+    // Waiting messages first: a heartbeat in the inbox must not lose to the timer it puts off.
+    gathered.sort_by_key(|arrival| *arrival == Arrival::Wake);
+    if gathered.is_empty() {
+        return Ok(());
+    }
+    if !env.setup.gathering.is_zero() {
+        return step(env, network, at, gathered);
+    }
+    for arrival in gathered {
+        let Some(at) = hosts.of_life(node, life) else { break };
+        step(env, network, at, [arrival])?;
+    }
+    Ok(())
+}
+
+/// A node's deadline may have passed.
+pub(super) fn on_wake(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    network: &mut Network,
+    node: NodeId,
+    life: u64,
+) -> Result<(), Violation> {
+    let Some(mut at) = hosts.of_life(node, life) else { return Ok(()) };
+    let now = env.now();
+    let process = at.process_mut();
+    if process.wake_at == Some(now) {
+        process.wake_at = None;
+    }
+    match at.host().deadline() {
+        Some(deadline) if deadline <= now => arrive(env, network, Some(at), Arrival::Wake),
+        _ => {
+            schedule_wake(env, &mut at);
+            Ok(())
         }
     }
+}
+
+/// What the host has to say to its node, if that still lives.
+pub(super) fn on_report(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    network: &mut Network,
+    node: NodeId,
+    life: u64,
+    input: Input,
+) -> Result<(), Violation> {
+    arrive(env, network, hosts.of_life(node, life), Arrival::Told(input))
+}
+
+/// Something that the disk was given is due.
+pub(super) fn on_disk(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    network: &mut Network,
+    node: NodeId,
+    life: u64,
+) -> Result<(), Violation> {
+    let Some(mut at) = hosts.of_life(node, life) else { return Ok(()) };
+    let (reports, failed) = at.disk_mut().complete(env.agenda.now(), &mut env.choices);
+    let mut arrivals = std::mem::take(&mut env.arrivals);
+    for report in reports {
+        arrivals.extend(take_report(env, &mut at, report)?);
+    }
+    env.tell(at.hosts(), Fact::Synced { node })?;
+    for arrival in arrivals.drain(..) {
+        arrive(env, network, hosts.of_life(node, life), arrival)?;
+    }
+    env.arrivals = arrivals;
+    if failed && let Some(at) = hosts.of_life(node, life) {
+        // To go on would be to promise what cannot be kept.
+        env.tell(at.hosts(), Fact::WriteFailed { node })?;
+        return crash(env, at, None);
+    }
+    Ok(())
 }

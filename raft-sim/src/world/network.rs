@@ -1,13 +1,14 @@
 //! Directed links that delay, lose, duplicate and reorder messages, and that can be cut.
 
 use crate::host::packet::{Packet, Payload};
-use crate::plan::act::LinkAct;
+use crate::plan::act::{Act, LinkAct, MessageAct};
 use crate::plan::choice::{Choices, Question, nanos};
 use crate::plan::kinds::MessageKind;
 use crate::plan::profile::LinkProfile;
 use crate::plan::record::DropReason;
 use crate::plan::setup::Setup;
 use crate::plan::topology::Shape;
+use crate::world::past::Past;
 use raft_core::{Envelope, Instant, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -39,6 +40,8 @@ struct Link {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Network {
     links: BTreeMap<(NodeId, NodeId), Link>,
+    /// What was sent, if it is to be given to somebody again.
+    past: Option<Past>,
 }
 
 impl Network {
@@ -50,7 +53,10 @@ impl Network {
             let profile = setup.links.get(&pair).copied().unwrap_or(setup.link);
             (pair, Link { profile, ..Link::default() })
         };
-        Self { links: pairs.filter(|(from, to)| from != to).map(link).collect() }
+        let links = pairs.filter(|(from, to)| from != to).map(link).collect();
+        let hostile = |(_, fault): &_| matches!(fault, Act::Message(MessageAct::Hostile { .. }));
+        let past = setup.timeline.iter().any(hostile).then(Past::default);
+        Self { links, past }
     }
 
     /// Sends a message: says what becomes of it, and when it is to arrive.
@@ -80,6 +86,19 @@ impl Network {
         let link = self.links.get(&(envelope.from, envelope.to));
         let cuts = link.map_or(0, |link| link.cuts(now));
         Packet { envelope, payload, cuts }
+    }
+
+    /// What was sent so far, or some of it; `None` unless the setup has somebody who sends it
+    /// again.
+    pub(super) fn past(&self) -> Option<impl Iterator<Item = &Packet>> {
+        self.past.as_ref().map(Past::kept)
+    }
+
+    /// A packet leaves: it may be sent again by somebody else.
+    pub(super) fn leaves(&mut self, packet: &Packet) {
+        if let Some(past) = &mut self.past {
+            past.keep(packet);
+        }
     }
 
     /// Whether a packet really arrives: not if the link was cut meanwhile.

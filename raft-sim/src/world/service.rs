@@ -1,11 +1,10 @@
 //! Whether the cluster serves: whether there is a leader that can commit.
 
 use crate::checker::sight::is_quorum;
-use crate::host::client::Client;
-use crate::plan::record::{Event, Sink, Violation};
-use crate::world::World;
-use crate::world::host::Host;
-use raft_core::{NodeId, RoleKind, Term};
+use crate::world::host::{Host, Process};
+use crate::world::hosts::Hosts;
+use crate::world::network::Network;
+use raft_core::{Instant, NodeId, RoleKind};
 
 /// Whether somebody serves, and if nobody does, whether anybody could.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,174 +18,54 @@ pub enum Service {
     CouldNot,
 }
 
-/// For how many T a run may go on at its end until everything comes right.
-const PATIENCE: u32 = 30;
-
-/// For how many T the term must have stood still at the end of a run in which everything comes right.
-const STILL: u32 = 4;
-
-impl World {
+impl Service {
     /// Who serves, or could.
-    pub fn service(&self) -> Service {
-        let could = || self.hosts.values().find(|host| self.can_win(host)).map(Host::id);
-        match self.find_service() {
-            Some(leader) => Service::Serves(leader),
-            None => could().map_or(Service::CouldNot, Service::DidNot),
+    pub(super) fn of(hosts: &Hosts, network: &Network, now: Instant) -> Self {
+        let could = || hosts.iter().find(|host| can_win(host, hosts, network, now)).map(Host::id);
+        match leader(hosts, network, now) {
+            Some(leader) => Self::Serves(leader),
+            None => could().map_or(Self::CouldNot, Self::DidNot),
         }
     }
+}
 
-    /// Whether a node could win an election as things stand.
-    fn can_win(&self, host: &Host) -> bool {
-        let last = |host: &Host| host.process.as_ref().map(|process| process.status.last);
-        let yes = self.hosts.values().filter(|other| {
-            works(other)
-                && self.network.joins(host.id(), other.id(), self.now)
-                && last(other) <= last(host)
-        });
-        works(host)
-            && host.membership().is_voter(host.id())
-            && is_quorum(host.membership(), &yes.map(Host::id).collect())
-    }
+/// The leader that can commit, see [`Event::Service`](crate::plan::record::Event::Service).
+pub(super) fn leader(hosts: &Hosts, network: &Network, now: Instant) -> Option<NodeId> {
+    serving(hosts, network, now).map(|(host, _)| host.id())
+}
 
-    /// The highest term of any node that runs.
-    pub fn highest_term(&self) -> Term {
-        let running = self.hosts.values().filter_map(|host| host.process.as_ref());
-        running.map(|process| process.status.term).max().unwrap_or_default()
-    }
-
-    /// Writes down a change; asked for after every event.
-    pub(super) fn observe_service(&mut self) {
-        if !self.scribe.listens {
-            return;
-        }
-        let leader = self.find_service();
-        if leader != self.service {
-            self.service = leader;
-            self.tell(None, Event::Service { leader });
-        }
-    }
-
-    /// Whether everything has come right: there is a leader, its term has stood still for a while,
-    /// everybody whom it reaches has committed and applied the same, and no client waits. To be asked
-    /// when nothing has changed for a long time. Where links are cut all that time there need not be a
-    /// leader, if no node can win.
-    ///
-    /// # Errors
-    ///
-    /// What has not.
-    pub fn converged(&self) -> Result<(), Violation> {
-        let fails = |sentence| Err(self.violation("liveness", sentence));
-        let leader = match self.service() {
-            Service::Serves(leader) => leader,
-            Service::DidNot(id) => {
-                return fails(format!("there is no leader that can commit, and {id:?} could win"));
-            }
-            Service::CouldNot if self.network.is_whole(self.now) => {
-                return fails("no node can win an election any more".to_owned());
-            }
-            Service::CouldNot => return self.nobody_waits(),
+/// The same, with its process.
+pub(super) fn serving<'a>(
+    hosts: &'a Hosts,
+    network: &Network,
+    now: Instant,
+) -> Option<(&'a Host, &'a Process)> {
+    let leaders = hosts.iter().filter_map(|host| {
+        let process = host.process.as_ref()?;
+        (process.status.role == RoleKind::Leader && works(host)).then_some((host, process))
+    });
+    let serving = leaders.filter(|(leader, leading)| {
+        let follows = |host: &&Host| {
+            let term = leading.status.term;
+            works(host)
+                && network.joins(leader.id(), host.id(), now)
+                && host.process.as_ref().is_some_and(|process| process.status.term <= term)
         };
-        let still = self.now.saturating_since(self.term_rose);
-        if still < self.setup.election_timeout * STILL {
-            let millis = still.as_millis();
-            return fails(format!("the term rose {millis} ms ago, with nothing to make it rise"));
-        }
-        let process = |host: &'_ Host| host.process.as_ref().map(|process| process.status);
-        let reference = process(&self.hosts[&leader]).expect("it leads");
-        for host in self.hosts.values() {
-            let Some(process) = &host.process else { continue };
-            let reached = self.network.joins(leader, host.id(), self.now);
-            if !reached || !self.hosts[&leader].membership().contains(host.id()) {
-                continue;
-            }
-            let status = process.status;
-            let mine = (status.term, status.last, status.commit_index);
-            let all = (reference.term, reference.last, reference.last.index);
-            if mine != all || process.machine.applied() != reference.last.index {
-                return fails(format!("{status:?} has not caught up with {reference:?}"));
-            }
-            if status.pending_reads > 0 || !process.ready.is_empty() {
-                return fails(format!("{:?} has reads that wait", host.id()));
-            }
-            if status.transfers_to.is_some() || status.membership_changes {
-                return fails(format!("{status:?} has not finished what it was asked for"));
-            }
-        }
-        self.nobody_waits()
-    }
+        let reached = hosts.iter().filter(follows).map(Host::id).collect();
+        is_quorum(leader.membership(), &reached)
+    });
+    serving.max_by_key(|(_, process)| process.status.term)
+}
 
-    /// Lets a run that has not [come right](Self::converged) at its end go on, T by T, for
-    /// 30 T at most: elections are random, so no fixed time is enough for each.
-    ///
-    /// # Errors
-    ///
-    /// The violation that ends the run.
-    pub fn wait_to_converge(
-        &mut self,
-        sink: &mut dyn Sink,
-        look: &mut dyn FnMut(&Self),
-    ) -> Result<(), Violation> {
-        for _ in 0..PATIENCE {
-            if self.is_beyond_repair() || self.converged().is_ok() {
-                break;
-            }
-            let end = self.now.saturating_add(self.setup.election_timeout);
-            while self.advance(end, sink)? {
-                look(self);
-            }
-        }
-        Ok(())
-    }
-
-    fn nobody_waits(&self) -> Result<(), Violation> {
-        match self.clients.iter().position(Client::is_busy) {
-            Some(nth) => Err(self.violation("liveness", format!("client {} still waits", nth + 1))),
-            None => Ok(()),
-        }
-    }
-
-    /// What is to be said of a run as a whole, once its time is over: whether what the clients saw can
-    /// have happened one after another, and, where the run `converges`, whether everything has
-    /// [come right](Self::converged). That is not asked of a run which [a loss excuses](Self::excuses),
-    /// for it could not.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong.
-    pub fn conclude(&mut self, converges: bool) -> Result<(), Violation> {
-        self.judge_history()?;
-        if !converges {
-            return Ok(());
-        }
-        let cause = self.excuses().next().map(|excuse| excuse.cause);
-        self.excused = cause;
-        if cause.is_some() {
-            return Ok(());
-        }
-        if !self.network.is_whole(self.now) {
-            let serves = matches!(self.service(), Service::Serves(_));
-            let seen = &mut self.exercised;
-            *(if serves { &mut seen.settled_serving } else { &mut seen.settled_without }) += 1;
-        }
-        self.converged()
-    }
-
-    pub(super) fn find_service(&self) -> Option<NodeId> {
-        let leaders = self.hosts.values().filter_map(|host| {
-            let status = host.process.as_ref()?.status;
-            (status.role == RoleKind::Leader && works(host)).then_some((status.term, host))
-        });
-        let serving = leaders.filter(|(term, leader)| {
-            let follows = |host: &&Host| {
-                works(host)
-                    && self.network.joins(leader.id(), host.id(), self.now)
-                    && host.process.as_ref().is_some_and(|process| process.status.term <= *term)
-            };
-            let reached = self.hosts.values().filter(follows).map(Host::id).collect();
-            is_quorum(leader.membership(), &reached)
-        });
-        serving.max_by_key(|(term, _)| *term).map(|(_, host)| host.id())
-    }
+/// Whether a node could win an election as things stand.
+fn can_win(host: &Host, hosts: &Hosts, network: &Network, now: Instant) -> bool {
+    let last = |host: &Host| host.process.as_ref().map(|process| process.status.last);
+    let yes = hosts.iter().filter(|other| {
+        works(other) && network.joins(host.id(), other.id(), now) && last(other) <= last(host)
+    });
+    works(host)
+        && host.membership().is_voter(host.id())
+        && is_quorum(host.membership(), &yes.map(Host::id).collect())
 }
 
 /// It runs, and its disk completes what it is given.

@@ -10,7 +10,8 @@ use raft_sim::run::play;
 use raft_sim::scenario::{LEVELS, Scenario, level_name};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::{fs, path::PathBuf};
+use std::fs;
+use std::path::PathBuf;
 
 /// The seed that `raft-sim run` takes if none is given.
 pub(crate) const SEED: u64 = 1;

@@ -1,5 +1,5 @@
-//! What happened inside one step, worked out from what is seen around it: the input, the actions, and
-//! the state before and after. The core has no hooks.
+//! What happened inside one step, worked out from what is seen around it: the input, the actions,
+//! and the state before and after. The core has no hooks.
 
 use crate::plan::record::{EntryKind, Event, NodeState};
 use raft_core::{Action, IgnoreReason, Input, LogPosition, LogWrite, Message, RoleKind, Source};
@@ -14,7 +14,8 @@ pub(crate) struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// What comes before the actions: what came, changes of role and term, of the log, of the commit.
+    /// What comes before the actions: what came, changes of role and term, of the log, of the
+    /// commit.
     pub(crate) fn prologue(&self) -> Vec<(Event, NodeState)> {
         let mut events = Vec::new();
         self.inputs(&mut events);

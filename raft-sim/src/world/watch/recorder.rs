@@ -3,14 +3,16 @@
 use crate::plan::record::{Event, NodeState, Record, Sink};
 use raft_core::{Instant, NodeId};
 
+/// The records that were not handed over yet.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Scribe {
+pub(super) struct Recorder {
+    /// Whether anybody listens: records are made only then.
     pub(super) listens: bool,
     next: u64,
     records: Vec<Record>,
 }
 
-impl Scribe {
+impl Recorder {
     pub(super) fn write(
         &mut self,
         time: Instant,

@@ -1,0 +1,176 @@
+//! The host carries out what its node has handed out, in its order.
+
+use crate::host::client::Answer;
+use crate::host::disk::{DiskWrite, Job};
+use crate::host::log::{Entry, Log};
+use crate::host::packet::Payload;
+use crate::plan::choice::Question;
+use crate::plan::record::Violation;
+use crate::world::disk::submit;
+use crate::world::env::Env;
+use crate::world::host::Process;
+use crate::world::hosts::Running;
+use crate::world::life::crash;
+use crate::world::network::Network;
+use crate::world::reply::{reply, serve};
+use crate::world::send::send;
+use crate::world::snapshots::{install, send_snapshot};
+use crate::world::watch::Fact;
+use raft_core::payload::bind;
+use raft_core::{
+    Action, Input, LogIndex, LogPosition, LogWrite, PayloadError, RejectReason, Status, Token,
+    Write,
+};
+
+/// The inputs of a step, and what came with each.
+pub(super) type Beside<'a> = (&'a [Input], &'a [Payload]);
+
+/// Carries out the actions; not all of them if the host crashes in between: then nobody is left.
+pub(super) fn carry_out<'a>(
+    env: &mut Env,
+    network: &mut Network,
+    mut at: Running<'a>,
+    before: &Status,
+    actions: &[Action],
+    beside: Beside<'_>,
+) -> Result<Option<Running<'a>>, Violation> {
+    let node = at.id();
+    let crashes = at.host().crash_in_step && !actions.is_empty();
+    let done = if crashes {
+        let count = u64::try_from(actions.len()).expect("a few actions");
+        let done = env.choices.within(Question::ActionsDone, 0..=count);
+        usize::try_from(done).expect("a few actions")
+    } else {
+        actions.len()
+    };
+    for action in &actions[..done] {
+        env.tell(at.hosts(), Fact::CarriesOut { node, action })?;
+        carry_out_one(env, network, &mut at, action, beside)?;
+    }
+    let (done, left) = actions.split_at(done);
+    let fact = Fact::CarriedOut { node, before, actions: done, whole: !crashes };
+    env.tell(at.hosts(), fact)?;
+    if crashes {
+        crash(env, at, Some(left.len()))?;
+        return Ok(None);
+    }
+    Ok(Some(at))
+}
+
+fn carry_out_one(
+    env: &mut Env,
+    network: &mut Network,
+    at: &mut Running<'_>,
+    action: &Action,
+    beside: Beside<'_>,
+) -> Result<(), Violation> {
+    match *action {
+        Action::Accepted { token, first, .. } => {
+            at.process_mut().waiting.insert(first.index, (first, token));
+        }
+        Action::Rejected { token, reason } => reject(env, at, token, reason)?,
+        Action::Persist(ref write) => persist(env, at, write, beside)?,
+        Action::Send(ref envelope) => send(env, network, at, envelope)?,
+        Action::Apply { first, through } => apply(env, at, first, through)?,
+        Action::ReadReady { token, index } => {
+            at.process_mut().ready.push((index, token));
+            serve(env, at)?;
+        }
+        Action::SendSnapshot { to, term, at_least } => {
+            send_snapshot(env, at, to, term, at_least)?;
+        }
+        Action::InstallSnapshot { ref snapshot } => install(env, at, snapshot, beside.1)?,
+        // These only tell.
+        Action::TransferEnded { .. }
+        | Action::PeerRegressed { .. }
+        | Action::RoleChanged { .. }
+        | Action::Ignored { .. } => {}
+    }
+    Ok(())
+}
+
+fn reject(
+    env: &mut Env,
+    at: &mut Running<'_>,
+    token: Token,
+    reason: RejectReason,
+) -> Result<(), Violation> {
+    at.process_mut().queries.remove(&token);
+    let leader = match reason {
+        RejectReason::NotLeader { leader } => leader,
+        _ => None,
+    };
+    reply(env, at.hosts(), token, Answer::Refused { leader })
+}
+
+fn persist(
+    env: &mut Env,
+    at: &mut Running<'_>,
+    write: &Write,
+    beside: Beside<'_>,
+) -> Result<(), Violation> {
+    let node = at.id();
+    let log = match &write.log {
+        None => None,
+        Some(log) => match bound(log, beside) {
+            Ok(entries) => Some((log.first, entries)),
+            Err(error) => return Err(env.violation("payloads", format!("{node:?}: {error}"))),
+        },
+    };
+    let restart_after = write.log.as_ref().and_then(|log| log.restart_after);
+    let process = at.process_mut();
+    process.ledger.take(write);
+    if let Some((first, entries)) = &log {
+        if let Some(start) = restart_after {
+            process.log = Log::starting(start);
+        }
+        let last = process.log.last();
+        if *first <= process.log.start().index || first.get() > last.index.get() + 1 {
+            let sentence = format!("{node:?} writes from {first:?} on after {last}");
+            return Err(env.violation("payloads", sentence));
+        }
+        process.log.write(*first, entries);
+    }
+    let Write { ticket, hard_state, .. } = *write;
+    submit(env, at, Job::Write(DiskWrite { ticket, hard_state, restart_after, log }));
+    Ok(())
+}
+
+/// Gives committed entries to the state machine, and their answers to those who wait for them.
+fn apply(
+    env: &mut Env,
+    at: &mut Running<'_>,
+    first: LogIndex,
+    through: LogPosition,
+) -> Result<(), Violation> {
+    let node = at.id();
+    let mut repeated = 0;
+    for index in (first.get()..=through.index.get()).map(LogIndex) {
+        let Process { log, machine, waiting, .. } = at.process_mut();
+        let Some(entry) = log.get(index) else {
+            let sentence = format!("{node:?} applies {index:?}, which it does not hold");
+            return Err(env.violation("state_machine_safety", sentence));
+        };
+        let effect = machine.apply(entry);
+        let waits = waiting.remove(&index);
+        repeated += u64::from(effect.is_some_and(|effect| effect.position.index < index));
+        let Some((position, token)) = waits else { continue };
+        let answer = if position.term == through.term {
+            let first = effect.map_or(position, |effect| effect.position);
+            Answer::Applied { value: effect.and_then(|effect| effect.value), position: first }
+        } else {
+            Answer::Lost
+        };
+        reply(env, at.hosts(), token, answer)?;
+    }
+    serve(env, at)?;
+    env.tell(at.hosts(), Fact::Applied { node, first, through, repeated })
+}
+
+/// The entries of a write, with the commands that came with the inputs of the same call.
+fn bound(log: &LogWrite, beside: Beside<'_>) -> Result<Vec<Entry>, PayloadError> {
+    let (inputs, payloads) = beside;
+    let of_input = |nth: usize| Some((inputs.get(nth)?, &payloads.get(nth)?.commands[..]));
+    let entry = |(position, content): (LogPosition, _)| Entry { term: position.term, content };
+    Ok(bind(log, of_input)?.into_iter().map(entry).collect())
+}

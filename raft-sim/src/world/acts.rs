@@ -1,0 +1,218 @@
+//! What is done to the cluster, family by family.
+
+use crate::host::packet::Arrival;
+use crate::plan::act::{Act, ClockAct, DiskAct, MessageAct, ProcessAct, RequestAct};
+use crate::plan::change::Change;
+use crate::plan::record::{Operation, Phase, Violation};
+use crate::world::env::Env;
+use crate::world::hostile::hostile;
+use crate::world::hosts::Hosts;
+use crate::world::inbox::{arrive, on_poll};
+use crate::world::life::{crash, schedule_wake, start};
+use crate::world::network::Network;
+use crate::world::operator::Operator;
+use crate::world::pending::Pending;
+use crate::world::service::leader;
+use crate::world::snapshots::take_snapshot;
+use crate::world::watch::Fact;
+use raft_core::{Consistency, Input, NodeId};
+
+/// Does to the world what stands in its timeline.
+pub(super) fn on_act(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    network: &mut Network,
+    operator: &mut Operator,
+    nth: usize,
+) -> Result<(), Violation> {
+    let act = env.setup.timeline[nth].1.clone();
+    env.tell(hosts, Fact::Act { act: &act })?;
+    match act {
+        Act::Link(act) => {
+            let leader = leader(hosts, network, env.now());
+            network.act(&act, leader, env.now());
+            Ok(())
+        }
+        Act::Message(MessageAct::Hostile { node, message }) => {
+            hostile(env, hosts, network, node, message)
+        }
+        Act::Disk(act) => on_disk_act(env, hosts, &act),
+        Act::Process(act) => on_process_act(env, hosts, network, &act),
+        Act::Clock(act) => {
+            on_clock_act(env, hosts, &act);
+            Ok(())
+        }
+        Act::Request(act) => on_request(env, hosts, network, operator, act),
+    }
+}
+
+fn on_disk_act(env: &mut Env, hosts: &mut Hosts, act: &DiskAct) -> Result<(), Violation> {
+    match *act {
+        DiskAct::HangDisk { node } => hosts.named(node).disk.hang(),
+        DiskAct::ReleaseDisk { node } => {
+            let host = hosts.named(node);
+            host.disk.release();
+            let pending = Pending::Disk { node, life: host.life };
+            env.agenda.schedule(env.now(), pending);
+        }
+        DiskAct::SetDisk { node, profile } => hosts.named(node).disk.set_profile(profile),
+        DiskAct::FillDisk { node, room } => hosts.named(node).disk.set_room(Some(room)),
+        DiskAct::FreeDisk { node } => hosts.named(node).disk.set_room(None),
+        DiskAct::Damage { node, part } => {
+            let record = hosts.named(node).disk.damage(part, &mut env.choices);
+            env.tell(hosts, Fact::DiskHarmed { node, record })?;
+        }
+        DiskAct::Destroy { node } => {
+            hosts.named(node).disk.destroy();
+            env.tell(hosts, Fact::DiskHarmed { node, record: false })?;
+            return end(env, hosts, node);
+        }
+        DiskAct::Wipe { node } => wipe(env, hosts, node)?,
+    }
+    Ok(())
+}
+
+fn on_process_act(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    network: &mut Network,
+    act: &ProcessAct,
+) -> Result<(), Violation> {
+    match *act {
+        ProcessAct::Crash { node } => return end(env, hosts, node),
+        ProcessAct::CrashInStep { node } => hosts.named(node).crash_in_step = true,
+        ProcessAct::Restart { node } => return start(env, hosts, node),
+        ProcessAct::Pause { node } => hosts.named(node).paused = true,
+        ProcessAct::Resume { node } => return resume(env, hosts, network, node),
+    }
+    Ok(())
+}
+
+/// Its clock is another then, and so is the moment of its deadline.
+fn on_clock_act(env: &mut Env, hosts: &mut Hosts, act: &ClockAct) {
+    let now = env.now();
+    let node = match *act {
+        ClockAct::SetClock { node, ppm } => {
+            hosts.named(node).clock.set_rate(now, ppm);
+            node
+        }
+        ClockAct::JumpClock { node, millis } => {
+            hosts.named(node).clock.jump(now, millis);
+            node
+        }
+    };
+    wake_in_time(env, hosts, node);
+}
+
+fn on_request(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    network: &mut Network,
+    operator: &mut Operator,
+    act: RequestAct,
+) -> Result<(), Violation> {
+    let (node, input) = match act {
+        RequestAct::Campaign { node } => (node, Input::Campaign),
+        RequestAct::Unreachable { node, peer } => (node, Input::PeerUnreachable { peer }),
+        RequestAct::Propose { node, count } => {
+            return propose(env, hosts, network, operator, (node, count));
+        }
+        RequestAct::Read { node, consistency } => {
+            return read(env, hosts, network, operator, (node, consistency));
+        }
+        RequestAct::TakeSnapshot { node } => {
+            if let Some(mut at) = hosts.running(node) {
+                take_snapshot(env, &mut at);
+            }
+            return Ok(());
+        }
+        RequestAct::Transfer { node, to } => {
+            let Some(node) = node.or_else(|| leader(hosts, network, env.now())) else {
+                return Ok(());
+            };
+            let (_, token) = operator.request();
+            (node, Input::TransferLeadership { token, to })
+        }
+        RequestAct::ChangeMembership { node, change } => {
+            return change_membership(env, hosts, network, operator, (node, &change));
+        }
+    };
+    arrive(env, network, hosts.running(node), Arrival::Told(input))
+}
+
+/// Ends a process, if it runs.
+fn end(env: &mut Env, hosts: &mut Hosts, node: NodeId) -> Result<(), Violation> {
+    hosts.running(node).map_or(Ok(()), |at| crash(env, at, None))
+}
+
+fn wake_in_time(env: &mut Env, hosts: &mut Hosts, node: NodeId) {
+    if let Some(mut at) = hosts.running(node) {
+        schedule_wake(env, &mut at);
+    }
+}
+
+fn wipe(env: &mut Env, hosts: &mut Hosts, node: NodeId) -> Result<(), Violation> {
+    if hosts.running(node).is_none() {
+        env.tell(hosts, Fact::Wiped { node })?;
+        hosts.named(node).wipe();
+    }
+    Ok(())
+}
+
+fn resume(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    network: &mut Network,
+    node: NodeId,
+) -> Result<(), Violation> {
+    let host = hosts.named(node);
+    host.paused = false;
+    let life = host.life;
+    on_poll(env, hosts, network, node, life)?;
+    wake_in_time(env, hosts, node);
+    Ok(())
+}
+
+/// Commands that nobody waits for.
+fn propose(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    network: &mut Network,
+    operator: &mut Operator,
+    (node, count): (NodeId, u64),
+) -> Result<(), Violation> {
+    let (serial, request) = operator.commands(count);
+    if let Some(command) = request.commands.first() {
+        env.tell(hosts, Fact::OperatorAsks { serial, operation: command.operation })?;
+    }
+    arrive(env, network, hosts.running(node), Arrival::Request(request))
+}
+
+fn read(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    network: &mut Network,
+    operator: &mut Operator,
+    (node, consistency): (NodeId, Consistency),
+) -> Result<(), Violation> {
+    let (serial, token) = operator.request();
+    let (phase, operation) = (Phase::Invoked, Operation::Query { key: 0, consistency });
+    env.tell(hosts, Fact::OperatorAsks { serial, operation })?;
+    env.tell(hosts, Fact::Client { node: Some(node), client: 0, serial, operation, phase })?;
+    arrive(env, network, hosts.running(node), Arrival::Query(token, operation))
+}
+
+/// Asks for a change of the membership; one that makes no sense is not asked for.
+fn change_membership(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    network: &mut Network,
+    operator: &mut Operator,
+    (node, change): (Option<NodeId>, &Change),
+) -> Result<(), Violation> {
+    let Some(node) = node.or_else(|| leader(hosts, network, env.now())) else { return Ok(()) };
+    let Ok(target) = change.target(hosts.named(node).membership()) else { return Ok(()) };
+    let (_, token) = operator.request();
+    let input = Input::ChangeMembership { token, target };
+    arrive(env, network, hosts.running(node), Arrival::Told(input))
+}

@@ -1,0 +1,56 @@
+//! What the host gives its disk to do, and what it makes of what the disk reports.
+
+use crate::host::disk::{Job, Report};
+use crate::host::log::Log;
+use crate::host::packet::Arrival;
+use crate::plan::record::Violation;
+use crate::world::env::Env;
+use crate::world::hosts::Running;
+use crate::world::pending::Pending;
+use crate::world::reply::serve;
+use crate::world::watch::Fact;
+use raft_core::{Input, Outcome};
+
+/// Gives the disk something to do.
+pub(super) fn submit(env: &mut Env, at: &mut Running<'_>, job: Job) {
+    let due = at.disk_mut().submit(job, env.agenda.now(), &mut env.choices);
+    env.agenda.schedule(due, Pending::Disk { node: at.id(), life: at.life() });
+}
+
+/// The disk has done something; what its node is to be told, if anything.
+pub(super) fn take_report(
+    env: &mut Env,
+    at: &mut Running<'_>,
+    report: Report,
+) -> Result<Option<Arrival>, Violation> {
+    let node = at.id();
+    Ok(match report {
+        Report::NotKept => {
+            at.process_mut().takes_snapshot = false;
+            env.tell(at.hosts(), Fact::SnapshotFailed)?;
+            None
+        }
+        Report::Written(ticket) => {
+            env.tell(at.hosts(), Fact::Written { node, ticket })?;
+            Some(Arrival::Persisted(ticket))
+        }
+        Report::Kept(position) => {
+            at.process_mut().takes_snapshot = false;
+            Some(Arrival::Told(Input::SnapshotTaken { position }))
+        }
+        Report::Installed(image, outcome) => {
+            let position = image.snapshot.position;
+            if outcome == Outcome::Done {
+                let process = at.process_mut();
+                process.log = Log::starting(position);
+                process.machine = image.machine;
+                process.ledger.installed();
+                // What became of these is unknown here.
+                process.waiting.retain(|index, _| *index > position.index);
+                serve(env, at)?;
+            }
+            env.tell(at.hosts(), Fact::Installed { node, position, outcome })?;
+            Some(Arrival::Told(Input::SnapshotInstalled { position, outcome }))
+        }
+    })
+}

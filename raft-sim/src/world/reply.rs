@@ -1,0 +1,49 @@
+//! What nodes answer to those who asked them.
+
+use crate::host::client::{Answer, operation_of};
+use crate::plan::choice::Question;
+use crate::plan::record::Violation;
+use crate::world::env::Env;
+use crate::world::hosts::{Hosts, Running};
+use crate::world::pending::Pending;
+use crate::world::watch::Fact;
+use raft_core::{Instant, Token};
+
+/// A node answers. The operator hears it at once, a client after a while.
+pub(super) fn reply(
+    env: &mut Env,
+    hosts: &Hosts,
+    token: Token,
+    answer: Answer,
+) -> Result<(), Violation> {
+    env.tell(hosts, Fact::Answered { token, answer: &answer })?;
+    let (client, serial) = operation_of(token);
+    if client != 0 {
+        let time = on_the_way(env);
+        env.agenda.schedule(time, Pending::Answer { client, serial, answer });
+    }
+    Ok(())
+}
+
+/// Serves the reads whose index is applied.
+pub(super) fn serve(env: &mut Env, at: &mut Running<'_>) -> Result<(), Violation> {
+    let process = at.process_mut();
+    let applied = process.machine.applied();
+    let ready: Vec<_> = process.ready.extract_if(.., |(index, _)| *index <= applied).collect();
+    for (_, token) in ready {
+        let process = at.process_mut();
+        let question = process.queries.remove(&token);
+        let value = question.and_then(|question| process.machine.read(question));
+        let position = process.log.position(applied).expect("what is applied is held");
+        env.tell(at.hosts(), Fact::ReadServed)?;
+        reply(env, at.hosts(), token, Answer::Applied { value, position })?;
+    }
+    Ok(())
+}
+
+/// When a request or an answer arrives that leaves now.
+pub(super) fn on_the_way(env: &mut Env) -> Instant {
+    let link = env.setup.link;
+    let delay = env.choices.duration(Question::Delay, link.min_delay, link.max_delay);
+    env.now().saturating_add(delay)
+}

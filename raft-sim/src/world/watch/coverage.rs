@@ -1,0 +1,158 @@
+//! What a run has had of what can happen, derived from its steps and facts.
+
+use crate::checker::coverage::Exercised;
+use crate::plan::act::{Act, LinkAct};
+use crate::plan::kinds::Hostile;
+use crate::plan::record::{Lost, Phase};
+use crate::world::watch::fact::{Fact, Stepped};
+use crate::world::watch::scene::Scene;
+use raft_core::{
+    Action, Fate, Input, NodeId, Outcome, RejectReason, RoleKind, Token, TransferOutcome, Write,
+};
+
+/// Counts what happened in a step.
+pub(super) fn of_step(seen: &mut Exercised, step: &Stepped<'_>) {
+    let (before, after) = (step.before, step.after);
+    let became = |role| after.role == role && (before.role != role || before.term < after.term);
+    seen.batches += u64::from(step.inputs.len() > 1);
+    seen.membership_changes += changes_taken(step.inputs, step.actions);
+    seen.pre_votes += u64::from(became(RoleKind::PreCandidate));
+    seen.elections += u64::from(became(RoleKind::Candidate));
+    seen.leaders += u64::from(became(RoleKind::Leader));
+    seen.abdications +=
+        u64::from(before.role == RoleKind::Leader && after.role != RoleKind::Leader);
+    for action in step.actions {
+        match action {
+            Action::Send(envelope) => seen.send(&envelope.message),
+            Action::Apply { first, through } => {
+                seen.applied += through.index.get() + 1 - first.get();
+            }
+            Action::Ignored { .. } => seen.ignored += 1,
+            _ => {}
+        }
+    }
+    seen.highest_term = seen.highest_term.max(after.term.get());
+    seen.highest_commit = seen.highest_commit.max(after.commit_index.get());
+}
+
+/// Counts any other fact.
+pub(super) fn of_fact(seen: &mut Exercised, scene: Scene<'_>, fact: &Fact<'_>) {
+    match *fact {
+        Fact::Started { first, was_torn, .. } => {
+            seen.torn_records += u64::from(was_torn);
+            seen.restarts += u64::from(!first);
+        }
+        Fact::Unstartable { .. } => seen.damaged_starts += 1,
+        Fact::Crashed { lost, in_step, .. } => of_crash(seen, lost, in_step),
+        Fact::CarriesOut { node, action } => of_action(seen, scene, node, action),
+        Fact::Applied { repeated, .. } => seen.repeated += repeated,
+        Fact::Compacted { .. } => seen.compactions += 1,
+        Fact::FateTold { fate, .. } => seen.fates_lost += u64::from(fate == Fate::Lost),
+        Fact::ReadServed => seen.reads_served += 1,
+        Fact::WriteFailed { .. } => seen.writes_failed += 1,
+        Fact::SnapshotFailed => seen.snapshots_failed += 1,
+        Fact::InstallFails => seen.installs_failed += 1,
+        Fact::Installed { outcome, .. } => seen.installs += u64::from(outcome == Outcome::Done),
+        Fact::Dropped { reason, .. } => seen.dropped(reason),
+        Fact::Doubled { .. } => seen.duplicates += 1,
+        Fact::Hostile { what } => of_hostile(seen, what),
+        Fact::Client { client, phase, .. } if client != 0 => of_operation(seen, phase),
+        Fact::AsksAgain => seen.asked_again += 1,
+        Fact::Act { act } => of_act(seen, act),
+        Fact::DiskHarmed { record, .. } => seen.damages += u64::from(record),
+        Fact::Concluded { settled, .. } => of_end(seen, settled),
+        Fact::Given { .. }
+        | Fact::CarriedOut { .. }
+        | Fact::Ended { .. }
+        | Fact::Synced { .. }
+        | Fact::Written { .. }
+        | Fact::Client { .. }
+        | Fact::OperatorAsks { .. }
+        | Fact::Answered { .. }
+        | Fact::Wiped { .. }
+        | Fact::Service { .. } => {}
+    }
+}
+
+fn of_crash(seen: &mut Exercised, lost: Lost, in_step: bool) {
+    seen.crashes += 1;
+    seen.crashes_in_step += u64::from(in_step);
+    seen.lost_writes += u64::from(lost.survived < lost.in_flight);
+    seen.surviving_writes += u64::from(lost.survived > 0);
+    seen.torn_writes += u64::from(lost.torn);
+}
+
+/// What counts only if the host comes to it.
+fn of_action(seen: &mut Exercised, scene: Scene<'_>, node: NodeId, action: &Action) {
+    let process = scene.process(node);
+    match action {
+        Action::Rejected { token, reason } => {
+            seen.rejections += 1;
+            match reason {
+                RejectReason::TooManyUncommitted { .. } => seen.too_many_uncommitted += 1,
+                RejectReason::TooManyReads => seen.too_many_reads += 1,
+                _ => {}
+            }
+            let reads = process.is_some_and(|process| process.queries.contains_key(token));
+            seen.reads_refused += u64::from(reads);
+        }
+        Action::Persist(Write { log: Some(log), .. }) if log.restart_after.is_none() => {
+            let truncates = process.is_some_and(|process| log.first <= process.log.last().index);
+            seen.truncations += u64::from(truncates);
+        }
+        Action::TransferEnded { outcome, .. } => {
+            let done = *outcome == TransferOutcome::SteppedDown;
+            *(if done { &mut seen.transfers_done } else { &mut seen.transfers_failed }) += 1;
+        }
+        Action::SendSnapshot { .. } => seen.snapshots_sent += 1,
+        _ => {}
+    }
+}
+
+const fn of_hostile(seen: &mut Exercised, what: Hostile) {
+    *match what {
+        Hostile::Replayed => &mut seen.replayed,
+        Hostile::Misrouted => &mut seen.misrouted,
+        Hostile::Stranger => &mut seen.strangers,
+        Hostile::Malformed => &mut seen.malformed,
+    } += 1;
+}
+
+const fn of_operation(seen: &mut Exercised, phase: Phase) {
+    match phase {
+        Phase::Returned { .. } => seen.operations_done += 1,
+        Phase::Unknown => seen.operations_unknown += 1,
+        Phase::Failed => seen.operations_failed += 1,
+        Phase::Invoked => {}
+    }
+}
+
+const fn of_act(seen: &mut Exercised, act: &Act) {
+    match act {
+        Act::Link(LinkAct::Reach { .. }) => seen.shapes += 1,
+        Act::Link(LinkAct::Flap { .. }) => seen.flaps += 1,
+        _ => {}
+    }
+}
+
+const fn of_end(seen: &mut Exercised, settled: Option<bool>) {
+    match settled {
+        Some(true) => seen.settled_serving += 1,
+        Some(false) => seen.settled_without += 1,
+        None => {}
+    }
+}
+
+/// How many changes of the membership were taken.
+fn changes_taken(inputs: &[Input], actions: &[Action]) -> u64 {
+    let taken = |name: Token| {
+        let is =
+            |action: &Action| matches!(action, Action::Accepted { token, .. } if *token == name);
+        actions.iter().any(is)
+    };
+    let changes = inputs.iter().filter(|input| match input {
+        Input::ChangeMembership { token, .. } => taken(*token),
+        _ => false,
+    });
+    u64::try_from(changes.count()).expect("a few inputs")
+}

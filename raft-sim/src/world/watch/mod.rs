@@ -1,0 +1,342 @@
+//! Everything that only looks. The parts of the world tell the [`Watch`] what happened, as a
+//! [`Stepped`] or as a [`Fact`]; the hash of the run, its coverage, its records, the history of its
+//! clients and what the checkers see are derived from that here, and nowhere else.
+
+use crate::plan::act::{Act, ClockAct};
+mod coverage;
+mod fact;
+mod fates;
+mod losses;
+mod narrate;
+mod operator;
+mod recorder;
+mod records;
+mod scene;
+mod sight;
+
+pub(crate) use fact::{Fact, Stepped};
+pub(crate) use scene::Scene;
+
+use crate::checker::Checkers;
+use crate::checker::coverage::Exercised;
+use crate::checker::history::seen::{Doubt, History};
+use crate::checker::sight::{Happening, Sight};
+use crate::host::machine::Machine;
+use crate::plan::choice::RollingHash;
+use crate::plan::record::{Event, Sink, Violation};
+use crate::plan::setup::Setup;
+use crate::world::excuse::Cause;
+use crate::world::network::Network;
+use crate::world::service;
+use crate::world::watch::fates::Fates;
+use crate::world::watch::losses::Losses;
+use crate::world::watch::narrate::Step;
+use crate::world::watch::operator::Requests;
+use crate::world::watch::recorder::Recorder;
+use raft_core::{Action, Input, Instant, NodeId, Round, Status};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Who looks at a run. No decision of the world rests on anything in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Watch {
+    checkers: Checkers,
+    /// What the clients saw.
+    history: History,
+    recorder: Recorder,
+    /// Of everything that went into the nodes and came out of them, with its time.
+    hash: RollingHash,
+    exercised: Exercised,
+    losses: Losses,
+    fates: Fates,
+    requests: Requests,
+    /// The newest round of pre-votes that each node was recorded with, in this life.
+    rounds: BTreeMap<NodeId, Round>,
+    /// Whether every clock has kept within the drift bound so far.
+    clocks_hold: bool,
+    /// Who could commit when somebody listened last.
+    service: Option<NodeId>,
+    /// When some node last came to a term that nobody had before.
+    term_rose: Instant,
+    excused: Option<Cause>,
+}
+
+impl Watch {
+    /// Nothing has happened; logs hold these values at the beginning, and state machines are this
+    /// one before their first command.
+    pub(crate) fn new(machine: &Machine, given: BTreeSet<u64>) -> Self {
+        Self {
+            checkers: Checkers::of(machine),
+            history: History::after(given),
+            recorder: Recorder::default(),
+            hash: RollingHash::new(),
+            exercised: Exercised::default(),
+            losses: Losses::default(),
+            fates: Fates::default(),
+            requests: Requests::default(),
+            rounds: BTreeMap::new(),
+            clocks_hold: true,
+            service: None,
+            term_rose: Instant::ZERO,
+            excused: None,
+        }
+    }
+
+    /// Takes in a step of a node.
+    pub(crate) fn stepped(&mut self, scene: Scene<'_>, step: &Stepped<'_>) {
+        self.hash.take(&scene.now);
+        self.hash.take(&step.actions);
+        if step.after.term.get() > self.exercised.highest_term {
+            self.term_rose = scene.now;
+        }
+        coverage::of_step(&mut self.exercised, step);
+        if self.recorder.listens {
+            self.narrate(scene, step);
+        }
+    }
+
+    /// Takes in any other fact.
+    ///
+    /// # Errors
+    ///
+    /// What a checker says.
+    pub(crate) fn take(&mut self, scene: Scene<'_>, fact: &Fact<'_>) -> Result<(), Violation> {
+        self.hash(scene.now, fact);
+        coverage::of_fact(&mut self.exercised, scene, fact);
+        self.losses.take(scene, fact);
+        self.remember(scene, fact);
+        self.record(scene, fact);
+        match *fact {
+            Fact::Given { node, inputs } => self.show_requests(scene, node, inputs),
+            Fact::Ended { node, before, after } => self.ask_fates(scene, node, before, after),
+            _ => match sight::of_fact(scene, fact) {
+                Some((node, happening)) => self.show(scene, node, happening),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Somebody listens from now on, or nobody.
+    pub(crate) const fn listen(&mut self, listens: bool) {
+        self.recorder.listens = listens;
+    }
+
+    /// The operator hears what it was answered in the event under way.
+    ///
+    /// # Errors
+    ///
+    /// What a checker says.
+    pub(crate) fn operator_hears(&mut self, scene: Scene<'_>) -> Result<(), Violation> {
+        for (serial, operation, phase) in self.requests.heard() {
+            self.take(scene, &Fact::Client { node: None, client: 0, serial, operation, phase })?;
+        }
+        Ok(())
+    }
+
+    /// The disks that are lost, and what they excuse.
+    pub(crate) const fn losses(&self) -> &Losses {
+        &self.losses
+    }
+
+    /// Looks, after every event, for what is let in before anybody could know of a loss.
+    pub(crate) fn look_for_unheard_loss(&mut self, scene: Scene<'_>) {
+        self.losses.look_for_unheard(scene);
+    }
+
+    /// Looks, after every event, who can commit, if anybody wants to know.
+    ///
+    /// # Errors
+    ///
+    /// What a checker says.
+    pub(crate) fn observe_service(
+        &mut self,
+        scene: Scene<'_>,
+        network: &Network,
+    ) -> Result<(), Violation> {
+        if !self.recorder.listens {
+            return Ok(());
+        }
+        let leader = service::leader(scene.hosts, network, scene.now);
+        if leader == self.service {
+            return Ok(());
+        }
+        self.service = leader;
+        self.take(scene, &Fact::Service { leader })
+    }
+
+    /// Gives away what was recorded.
+    pub(crate) fn hand_over(&mut self, sink: &mut dyn Sink) {
+        self.recorder.hand_over(sink);
+    }
+
+    /// What is wrong, and when it was seen.
+    pub(crate) fn violation(
+        &self,
+        checker: &'static str,
+        sentence: String,
+        (time, event): (Instant, u64),
+    ) -> Violation {
+        Violation { checker, sentence, time, event, seq: self.recorder.last() }
+    }
+
+    /// Whether what the clients saw so far can have happened one after another. That nobody knows
+    /// is a failure with a name of its own: no scenario that waits for an alarm may take it for
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// The checker that objects, and its sentence.
+    pub(crate) fn judge_history(&self) -> Result<(), (&'static str, String)> {
+        self.history.check(History::BUDGET).map_err(|doubt| match doubt {
+            Doubt::Broken(sentence) => ("linearizability", sentence),
+            Doubt::Unknown(sentence) => ("undecided", sentence),
+        })
+    }
+
+    /// The rolling hash.
+    pub(crate) const fn hash_value(&self) -> u64 {
+        self.hash.value()
+    }
+
+    /// What the run had of what can happen.
+    pub(crate) fn exercised(&self) -> Exercised {
+        let mut exercised = self.exercised;
+        self.checkers.count(&mut exercised);
+        exercised
+    }
+
+    /// When some node last came to a term that nobody had before.
+    pub(crate) const fn term_rose(&self) -> Instant {
+        self.term_rose
+    }
+
+    /// How the disk was lost without which the run could not come right, if that was to be judged.
+    pub(crate) const fn excused(&self) -> Option<Cause> {
+        self.excused
+    }
+
+    /// Everything that is shown to the checkers is kept, too.
+    #[cfg(test)]
+    pub(crate) const fn checkers(&mut self) -> &mut Checkers {
+        &mut self.checkers
+    }
+
+    fn hash(&mut self, now: Instant, fact: &Fact<'_>) {
+        let taken = &mut self.hash;
+        match *fact {
+            Fact::Given { node, inputs } => taken.take(&(now, (node, inputs))),
+            Fact::Started { node, config, .. } => taken.take(&(now, (node, "start", config.seed))),
+            Fact::Unstartable { node, damage } => taken.take(&(now, (node, damage))),
+            Fact::Crashed { node, lost, .. } => taken.take(&(now, (node, "crash", lost))),
+            // As it is spelt, so that the hash does not depend on how an enum is laid out.
+            Fact::Act { act } => taken.take(&(now, act.written())),
+            _ => {}
+        }
+    }
+
+    /// What is needed later of a fact.
+    fn remember(&mut self, scene: Scene<'_>, fact: &Fact<'_>) {
+        match *fact {
+            Fact::Started { node, .. } => {
+                self.rounds.remove(&node);
+            }
+            Fact::CarriesOut { action: &Action::Accepted { first, count, .. }, .. } => {
+                self.fates.accepted(scene.hosts.ids(), first, count);
+            }
+            Fact::OperatorAsks { serial, operation } => self.requests.ask(serial, operation),
+            Fact::Answered { token, answer } => self.requests.answered(token, answer),
+            Fact::Client { client, serial, operation, phase, .. } => {
+                self.history.take(client, serial, operation, phase);
+            }
+            Fact::Act { act } => self.clocks_hold &= keeps_clocks(scene.setup, act),
+            Fact::Concluded { excused, .. } => self.excused = excused,
+            _ => {}
+        }
+    }
+
+    fn record(&mut self, scene: Scene<'_>, fact: &Fact<'_>) {
+        if self.recorder.listens
+            && let Some((node, event)) = records::of_fact(scene, fact)
+        {
+            let state = node.and_then(|id| scene.host(id)?.state());
+            self.recorder.write(scene.now, node, event, state);
+        }
+    }
+
+    /// Records what comes before the actions of a step.
+    fn narrate(&mut self, scene: Scene<'_>, step: &Stepped<'_>) {
+        let Some(host) = scene.host(step.node) else { return };
+        let Stepped { node, inputs, actions, .. } = *step;
+        let (before, after) = (host.state_of(step.before), host.state_of(step.after));
+        for (event, state) in (Step { inputs, actions, before, after }).prologue() {
+            // The same round may be sent again.
+            if let Event::PreCandidate { round: Some(round) } = event
+                && self.rounds.insert(node, round) == Some(round)
+            {
+                continue;
+            }
+            self.recorder.write(scene.now, Some(node), event, Some(state));
+        }
+    }
+
+    /// What must end is asked for now.
+    fn show_requests(
+        &mut self,
+        scene: Scene<'_>,
+        node: NodeId,
+        inputs: &[Input],
+    ) -> Result<(), Violation> {
+        let Some(process) = scene.process(node) else { return Ok(()) };
+        let config = process.node.config();
+        for happening in inputs.iter().filter_map(|input| sight::of_input(config, input)) {
+            self.show(scene, node, happening)?;
+        }
+        Ok(())
+    }
+
+    /// Asks a node whose log or commit index has moved for the fates that it has not told yet.
+    fn ask_fates(
+        &mut self,
+        scene: Scene<'_>,
+        node: NodeId,
+        before: &Status,
+        after: &Status,
+    ) -> Result<(), Violation> {
+        let moved = |status: &Status| (status.commit_index, status.last);
+        let Some(process) = scene.process(node).filter(|_| moved(before) != moved(after)) else {
+            return Ok(());
+        };
+        for (position, fate) in self.fates.ask(node, process) {
+            self.take(scene, &Fact::FateTold { node, position, fate })?;
+        }
+        Ok(())
+    }
+
+    /// Shows something to the checkers.
+    fn show(
+        &mut self,
+        scene: Scene<'_>,
+        node: NodeId,
+        happening: Happening<'_>,
+    ) -> Result<(), Violation> {
+        let Some(host) = scene.host(node) else { return Ok(()) };
+        let (now, clocks_hold) = (scene.now.as_nanos(), self.clocks_hold);
+        let node = host.view(scene.now);
+        let sight = Sight { now, happening, node, cluster: &scene, clocks_hold };
+        self.checkers.see(&sight).map_err(|(checker, sentence)| {
+            self.violation(checker, sentence, (scene.now, scene.event))
+        })
+    }
+}
+
+/// Whether every clock still keeps within the drift bound of its node after this is done.
+fn keeps_clocks(setup: &Setup, act: &Act) -> bool {
+    match *act {
+        Act::Clock(ClockAct::SetClock { node, ppm }) => {
+            let node = setup.nodes.iter().find(|other| other.id == node);
+            let bound = node.map_or(0, |node| setup.config(node, 0).clock_drift_ppm);
+            ppm.unsigned_abs() <= bound
+        }
+        Act::Clock(ClockAct::JumpClock { .. }) => false,
+        _ => true,
+    }
+}
