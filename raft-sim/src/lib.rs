@@ -30,5 +30,5 @@ pub use world::{Outcome, World};
 
 /// The guide's state machine is compiled and run with the tests.
 #[cfg(doctest)]
-#[doc = include_str!("../../docs/SIMULATION.md")]
+#[doc = include_str!("../docs/SIMULATION.md")]
 struct Simulation;
