@@ -15,6 +15,7 @@
 //! ```
 
 pub mod checker;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod host;
 pub mod plan;

@@ -1,5 +1,7 @@
 //! The scenarios hold for many seeds, and the command says so as it should.
 
+#![cfg(feature = "cli")]
+
 use raft_core::Instant;
 use raft_sim::plan::Nobody;
 use raft_sim::run::play;
