@@ -27,8 +27,23 @@ pub enum Protection {
 ///
 /// Nodes of one cluster may differ in all of it, but for the time of a rolling upgrade only in
 /// `protection`: the liveness of the cluster is that of its weakest level.
+///
+/// It begins with [`Config::new`]; every field can be set then. A later version may have more of
+/// them, so that a literal of all of them is not possible outside of this crate:
+///
+/// ```
+/// # use raft_core::{Config, NodeId};
+/// let mut config = Config::new(NodeId(1), 42);
+/// config.max_uncommitted = 1000;
+/// ```
+///
+/// ```compile_fail,E0639
+/// # use raft_core::{Config, NodeId};
+/// let config = Config { max_uncommitted: 1000, ..Config::new(NodeId(1), 42) };
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Config {
     /// This node.
     pub id: NodeId,

@@ -1,4 +1,15 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # Where to begin
+//!
+//! - [`Node`] is the door: `new`, `step`, `step_all`, `deadline`.
+//! - [`Input`] is what the runtime tells it, [`Action`] what it tells the runtime. Each contract
+//!   stands at the variant that it binds.
+//! - [`Config`] are the tunables, [`Membership`] who belongs to the cluster, [`Recovered`] what a
+//!   node finds on its disk.
+//! - [`payload`] joins positions with the bytes of commands.
+//! - [`Node::check`] names an invariant that does not hold; there is none, or this crate has a bug.
+
 #![no_std]
 
 extern crate alloc;
@@ -57,10 +68,5 @@ pub use types::{Instant, LogIndex, LogPosition, NodeId, Round, Term, Ticket, Tok
 
 /// The guide's runtime is compiled and run with the tests.
 #[cfg(doctest)]
-#[doc = include_str!("../../docs/EMBEDDING.md")]
+#[doc = include_str!("../docs/EMBEDDING.md")]
 struct Embedding;
-
-/// And so is the example of the README.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;

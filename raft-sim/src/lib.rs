@@ -15,6 +15,7 @@
 //! ```
 
 pub mod checker;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod host;
 pub mod plan;
@@ -30,5 +31,5 @@ pub use world::{Outcome, World};
 
 /// The guide's state machine is compiled and run with the tests.
 #[cfg(doctest)]
-#[doc = include_str!("../../docs/SIMULATION.md")]
+#[doc = include_str!("../docs/SIMULATION.md")]
 struct Simulation;

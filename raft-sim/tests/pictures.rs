@@ -1,6 +1,8 @@
 //! The pictures in the documents are what the simulator draws today; `UPDATE_GOLDEN=1` draws them
 //! anew.
 
+#![cfg(feature = "cli")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};

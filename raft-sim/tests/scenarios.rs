@@ -1,5 +1,7 @@
 //! The scenarios hold for many seeds, and the command says so as it should.
 
+#![cfg(feature = "cli")]
+
 use raft_core::Instant;
 use raft_sim::plan::Nobody;
 use raft_sim::run::play;
@@ -156,7 +158,7 @@ fn a_failure_ends_with_the_command_that_replays_it() {
 /// What `docs/SCENARIOS.md` shows is a scenario, and its expectations hold.
 #[test]
 fn the_documented_scenario_can_be_played() {
-    let docs = include_str!("../../docs/SCENARIOS.md");
+    let docs = include_str!("../docs/SCENARIOS.md");
     let (_, rest) = docs.split_once("```toml\n").expect("an example");
     let (example, _) = rest.split_once("```").expect("its end");
     let scenario = Scenario::read("example", "docs/SCENARIOS.md", example).expect("a good file");
@@ -169,7 +171,7 @@ fn the_documented_scenario_can_be_played() {
 /// Every event and every key that a trace holds stands in `docs/TRACE.md`.
 #[test]
 fn the_trace_is_documented() {
-    let docs = include_str!("../../docs/TRACE.md");
+    let docs = include_str!("../docs/TRACE.md");
     let mut unknown = Vec::new();
     for scenario in Scenario::built_in() {
         let mut tell = |record| {

@@ -1,5 +1,7 @@
 //! `sweep`, `merge`, `replay` and `shrink` as they are called: what they say, write, and give back.
 
+#![cfg(feature = "cli")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -278,7 +278,8 @@ impl Solo {
 
     /// The process dies, with what is not durable, and starts again at the same moment.
     pub(crate) fn crash_and_restart(&mut self) {
-        let config = Config { seed: self.node.config().seed + 1, ..self.node.config().clone() };
+        let mut config = self.node.config().clone();
+        config.seed += 1;
         self.disk.lose_in_flight();
         let recovered = self.disk.durable().clone();
         self.node = Node::new(config, recovered, self.now).expect("a crash leaves a valid state");

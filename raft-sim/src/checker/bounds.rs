@@ -104,14 +104,12 @@ mod tests {
 
     /// S1 leads term 1, and keeps to small limits.
     fn small() -> Cluster {
-        let config = Config {
-            max_pending_reads: 2,
-            max_entries_per_message: 3,
-            max_messages_in_flight: 2,
-            max_entries_in_flight: 4,
-            max_uncommitted: 5,
-            ..Config::new(NodeId(1), 1)
-        };
+        let mut config = Config::new(NodeId(1), 1);
+        config.max_pending_reads = 2;
+        config.max_entries_per_message = 3;
+        config.max_messages_in_flight = 2;
+        config.max_entries_in_flight = 4;
+        config.max_uncommitted = 5;
         let mut cluster = Cluster::of(3);
         cluster.node(1).leads(1).node = Some(Opened { config, peers: Vec::new() });
         cluster

@@ -136,12 +136,11 @@ impl Setup {
     /// The configuration of one node, with the seed of one of its lives.
     pub fn config(&self, node: &NodeSetup, seed: u64) -> Config {
         let timeout = node.election_timeout.unwrap_or(self.election_timeout);
-        self.limits.within(Config {
-            heartbeat_interval: node.heartbeat_interval.unwrap_or(self.heartbeat_interval),
-            protection: node.protection.unwrap_or(self.protection),
-            snapshot_timeout: self.snapshots.timeout.unwrap_or(timeout * 60),
-            ..Config::new(node.id, seed).with_election_timeout(timeout)
-        })
+        let mut config = Config::new(node.id, seed).with_election_timeout(timeout);
+        config.heartbeat_interval = node.heartbeat_interval.unwrap_or(self.heartbeat_interval);
+        config.protection = node.protection.unwrap_or(self.protection);
+        config.snapshot_timeout = self.snapshots.timeout.unwrap_or(timeout * 60);
+        self.limits.within(config)
     }
 }
 

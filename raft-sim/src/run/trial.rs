@@ -138,7 +138,9 @@ mod tests {
         });
         let violation = ended.expect("it makes sense").outcome.verdict.expect_err("it panics");
         assert_eq!((violation.checker, violation.event), ("panic", 3));
-        assert!(violation.sentence.starts_with("three is too many (raft-sim/src/run/trial.rs:"));
+        assert!(violation.sentence.starts_with("three is too many ("));
+        // From the root of the workspace, or of the package where it stands alone.
+        assert!(violation.sentence.contains("src/run/trial.rs:"));
     }
 
     #[test]

@@ -189,6 +189,7 @@ pub const fn level_name(level: Protection) -> &'static str {
 }
 
 /// Reads a duration as a scenario file spells it.
+#[cfg(feature = "cli")]
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wanted = || format!("expected {}", <Duration as Word>::EXPECTED);
     <Duration as Word>::read(text).ok_or_else(wanted)

@@ -2,6 +2,7 @@
 
 pub(crate) mod json;
 pub(crate) mod picture;
+#[cfg(feature = "cli")]
 pub(crate) mod report;
 pub(crate) mod style;
 pub(crate) mod sweep;

@@ -20,8 +20,15 @@ pub(crate) const WIDTH: usize = 100;
 
 /// How many columns there are: those of the terminal, if the standard output is one, and never more
 /// than [`WIDTH`].
+#[cfg(feature = "cli")]
 pub(crate) fn columns() -> usize {
     fitting(terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0))
+}
+
+/// Without the command there is no terminal to ask.
+#[cfg(not(feature = "cli"))]
+pub(crate) fn columns() -> usize {
+    fitting(None)
 }
 
 /// Below 40 columns a terminal breaks the lines as well as we could.

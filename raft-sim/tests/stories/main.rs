@@ -107,7 +107,7 @@ fn what_a_story_shows_is_seen_at_other_seeds_too() {
 /// The page names each story beside each rule that it shows, and what it quotes stands in one.
 #[test]
 fn the_page_has_a_row_for_every_rule() {
-    let page = include_str!("../../../docs/STORIES.md");
+    let page = include_str!("../../docs/STORIES.md");
     let told: BTreeMap<String, String> =
         stories().map(|story| (format!("{}.txt", story.name()), story.text(CLAIMS))).collect();
     for row in page.lines().filter(|line| line.starts_with("| N")) {

@@ -321,15 +321,15 @@ impl Any {
         let timeout = Duration::from_millis(1 + self.below(300));
         let protections = [Protection::Full, Protection::PreVote, Protection::Plain];
         let level = usize::try_from(self.below(3)).expect("one of three");
-        Config {
-            protection: protections[level],
-            max_entries_per_message: 1 + self.below(4),
-            max_messages_in_flight: usize::try_from(1 + self.below(4)).expect("a few"),
-            max_entries_in_flight: 1 + self.below(8),
-            max_uncommitted: 1 + self.below(100),
-            max_pending_reads: usize::try_from(1 + self.below(4)).expect("a few"),
-            ..Config::new(NodeId(1), self.number()).with_election_timeout(timeout)
-        }
+        let mut config = Config::new(NodeId(1), 0).with_election_timeout(timeout);
+        config.protection = protections[level];
+        config.max_entries_per_message = 1 + self.below(4);
+        config.max_messages_in_flight = usize::try_from(1 + self.below(4)).expect("a few");
+        config.max_entries_in_flight = 1 + self.below(8);
+        config.max_uncommitted = 1 + self.below(100);
+        config.max_pending_reads = usize::try_from(1 + self.below(4)).expect("a few");
+        config.seed = self.number();
+        config
     }
 
     pub(super) fn recovered(&mut self) -> Recovered {
