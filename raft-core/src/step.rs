@@ -10,11 +10,41 @@ use crate::protocol::{
 };
 use crate::state::core::Core;
 use crate::state::role::Role;
-use crate::state::timers::Deadline;
+use crate::state::timers::{Deadline, LAST_MOMENT};
+use crate::types::Instant;
 use alloc::vec::Vec;
+use core::borrow::Borrow;
+
+/// Takes in all inputs of a call, one after the other, and draws the consequences once.
+pub(crate) fn step(
+    core: &mut Core,
+    role: &mut Role,
+    inputs: impl IntoIterator<Item = impl Borrow<Input>>,
+    now: Instant,
+    actions: &mut Vec<Action>,
+) {
+    let late = now > LAST_MOMENT;
+    if !late {
+        core.clock_is_behind = now < core.now;
+        core.now = core.now.max(now);
+    }
+    for (nth, input) in inputs.into_iter().enumerate() {
+        let input: &Input = input.borrow();
+        if let Err(refusal) = take(core, role, input, nth, late, actions) {
+            actions.extend(refusal.answer(input));
+        }
+        if core.disk.ends_before(nth) && input.carries_commands() {
+            core.disk.close_chunk();
+        }
+    }
+    settle(core, role, actions);
+    if core.clock_is_behind {
+        read::forget_leases(core, role);
+    }
+}
 
 /// One input. An `Err` has changed nothing.
-pub(crate) fn take(
+fn take(
     core: &mut Core,
     role: &mut Role,
     input: &Input,
@@ -182,7 +212,7 @@ fn wake(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
 
 /// Draws the consequences of all inputs, in one fixed order: votes, commit, the write that makes
 /// it all durable, what is to be sent, what is to be applied.
-pub(crate) fn settle(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
+fn settle(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
     election::settle_votes(core, role);
     let mut asks = false;
     if let Role::Leader(leader) = role {
@@ -226,14 +256,14 @@ pub(crate) fn settle(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>
 }
 
 /// Why an input was refused, by the rules for requests or for everything else.
-pub(crate) enum Refusal {
+enum Refusal {
     Ignored(IgnoreReason),
     Rejected(RejectReason),
 }
 
 impl Refusal {
     /// What the runtime hears of it.
-    pub(crate) fn answer(self, input: &Input) -> Option<Action> {
+    fn answer(self, input: &Input) -> Option<Action> {
         match (self, input) {
             (Self::Ignored(reason), Input::Message(envelope)) => {
                 Some(Action::Ignored { from: Some(envelope.from), reason })
