@@ -7,7 +7,8 @@ use std::fs;
 use std::path::Path;
 
 /// Every module, in the order in which they may know one another: a module imports only from those
-/// before it. It is the list of layers of `docs/ARCHITECTURE.md`, one module at a time.
+/// before it. It is the list of layers of `docs/ARCHITECTURE.md`, one module at a time, with the files
+/// that only list others.
 const ORDER: &[&str] = &[
     "work",
     "types",
@@ -52,6 +53,9 @@ const ORDER: &[&str] = &[
     "lib",
 ];
 
+/// What only lists other modules.
+const LISTS: &[&str] = &["state", "protocol", "lib"];
+
 const LONGEST_FILE: usize = 500;
 const LONGEST_FUNCTION: usize = 70;
 
@@ -76,6 +80,28 @@ fn files_and_functions_are_short_or_say_why_not() {
 #[test]
 fn only_tests_know_std() {
     assert_eq!(complaints(|_, source| uses_of_std(source)), "");
+}
+
+/// `docs/ARCHITECTURE.md` shows the modules in the order that the imports keep.
+#[test]
+fn the_layers_that_are_drawn_are_those_that_are_kept() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("../docs/ARCHITECTURE.md")).expect("the page");
+    let kept: Vec<_> = ORDER.iter().filter(|name| !LISTS.contains(name)).copied().collect();
+    assert_eq!(drawn_layers(&page), kept);
+}
+
+/// The modules of the first drawing of a page: `folder/ name · name   what they are`, line by line.
+fn drawn_layers(page: &str) -> Vec<String> {
+    let drawing = page.split("```text\n").nth(1).and_then(|rest| rest.split("```").next());
+    let mut all = Vec::new();
+    for line in drawing.expect("a drawing").lines().filter(|line| !line.contains('─')) {
+        let names = line.trim().split("  ").next().expect("the names come first");
+        let (folder, names) = names.split_once("/ ").unwrap_or(("", names));
+        let path = |name| if folder.is_empty() { name } else { format!("{folder}::{name}") };
+        all.extend(names.split(" · ").map(|name| path(name.to_string())));
+    }
+    all
 }
 
 /// `docs/RULES.md` and the tests whose names begin with a rule name each other.
@@ -317,6 +343,9 @@ fn the_checks_see_what_they_look_for() {
     assert_eq!(glob_imports("use crate::types::*;").len(), 1);
     assert_eq!(glob_imports("use proptest::prelude::*;").len(), 0);
     assert_eq!(uses_of_std("use std::vec;\n// std::vec\n").len(), 1);
+
+    let page = "```text\n types   newtypes\n ────\n state/ log · core   nouns\n```\n";
+    assert_eq!(drawn_layers(page), ["types", "state::log", "state::core"]);
 
     let body = "    let _ = 1;\n".repeat(LONGEST_FUNCTION);
     let long = format!("/// Does a lot.\npub(crate) fn f() {{\n{body}}}\n");
