@@ -64,7 +64,9 @@ fn take(
             actions.push(Action::Accepted { token, first, count });
         }
         Input::Persisted { ticket } => {
-            core.disk.completed(ticket, core.now).ok_or(IgnoreReason::UnknownTicket)?;
+            core.disk
+                .completed(ticket, core.log.last_index(), core.now)
+                .ok_or(IgnoreReason::UnknownTicket)?;
         }
         Input::Campaign => election::on_campaign(core, role)?,
         Input::Read { token, consistency } => read::on_read(core, role, token, consistency)?,
@@ -228,7 +230,11 @@ fn settle(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
         leader.heartbeat_due |= asks;
     }
     if core.disk.lacks(&core.hard_state) {
-        actions.push(Action::Persist(core.disk.issue(&core.hard_state, core.now)));
+        actions.push(Action::Persist(core.disk.issue(
+            &core.hard_state,
+            core.log.last_index(),
+            core.now,
+        )));
     }
     match role {
         Role::Leader(leader) => {

@@ -87,7 +87,11 @@ pub(crate) fn on_install(
     } else {
         // What was decided before must be carried out before.
         if core.disk.lacks(&core.hard_state) {
-            actions.push(Action::Persist(core.disk.issue(&core.hard_state, core.now)));
+            actions.push(Action::Persist(core.disk.issue(
+                &core.hard_state,
+                core.log.last_index(),
+                core.now,
+            )));
         }
         core.hand_out_applies(actions);
         core.installing = Some(m.snapshot.clone());
