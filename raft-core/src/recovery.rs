@@ -68,6 +68,7 @@ fn recover_core(config: Config, recovered: Recovered, now: Instant) -> Result<Co
         untimed: round,
         installing: None,
         installing_since: Instant::ZERO,
+        install_is_due: false,
         ended: Vec::new(),
         commit_index: start.index.max(applied),
         last_applied: start.index.max(applied),

@@ -43,25 +43,26 @@ pub(crate) fn step(
     }
 }
 
-/// One input. An `Err` has changed nothing.
+/// One input. An `Err` has changed nothing. What is answered here is about the input itself; all that
+/// follows from it is left to [`settle`].
 fn take(
     core: &mut Core,
     role: &mut Role,
     input: &Input,
     nth: usize,
     late: bool,
-    actions: &mut Vec<Action>,
+    answers: &mut Vec<Action>,
 ) -> Result<(), Refusal> {
     match *input {
         _ if late => return Err(Refusal::of_late(input)),
         Input::Message(ref envelope) => {
             admission::check(core, role, envelope)?;
-            receive(core, role, envelope, nth, actions)?;
+            receive(core, role, envelope, nth, answers)?;
         }
-        Input::Wake => wake(core, role, actions),
+        Input::Wake => wake(core, role),
         Input::Propose { token, count } => {
             let first = replication::on_propose(core, role, count, nth)?;
-            actions.push(Action::Accepted { token, first, count });
+            answers.push(Action::Accepted { token, first, count });
         }
         Input::Persisted { ticket } => {
             core.disk
@@ -72,7 +73,7 @@ fn take(
         Input::Read { token, consistency } => read::on_read(core, role, token, consistency)?,
         Input::ChangeMembership { token, ref target } => {
             let first = reconfiguration::on_change(core, role, target)?;
-            actions.push(Action::Accepted { token, first, count: 1 });
+            answers.push(Action::Accepted { token, first, count: 1 });
         }
         Input::TransferLeadership { token, to } => transfer::on_request(core, role, token, to)?,
         Input::SnapshotTaken { position } => snapshot::on_taken(core, position)?,
@@ -101,7 +102,7 @@ fn receive(
     role: &mut Role,
     envelope: &Envelope,
     nth: usize,
-    actions: &mut Vec<Action>,
+    answers: &mut Vec<Action>,
 ) -> Result<(), IgnoreReason> {
     let Envelope { from, term, message, .. } = envelope;
     let (lower, higher) = (*term < core.term(), *term > core.term());
@@ -130,7 +131,7 @@ fn receive(
             }
         }
     }
-    dispatch(core, role, envelope, nth, actions)
+    dispatch(core, role, envelope, nth, answers)
 }
 
 /// Who handles what: every role, every message.
@@ -139,7 +140,7 @@ fn dispatch(
     role: &mut Role,
     envelope: &Envelope,
     nth: usize,
-    actions: &mut Vec<Action>,
+    answers: &mut Vec<Action>,
 ) -> Result<(), IgnoreReason> {
     use Message as M;
     use Role::{Candidate, Follower, Leader, PreCandidate};
@@ -163,14 +164,14 @@ fn dispatch(
             replication::on_append_entries(core, follower, from, nth, m);
         }
         (Follower(follower), M::InstallSnapshot(m)) => {
-            snapshot::on_install(core, follower, from, m, actions);
+            snapshot::on_install(core, follower, from, m);
         }
         (
             PreCandidate(_) | Candidate(_) | Leader(_),
             M::AppendEntries(_) | M::InstallSnapshot(_),
         ) => unreachable!("whoever hears a leader of its own or a later term follows it first"),
         (Leader(leader), M::AppendEntriesResponse(m)) => {
-            replication::on_append_entries_response(core, leader, from, m, actions)?;
+            replication::on_append_entries_response(core, leader, from, m, answers)?;
         }
         (Follower(_) | PreCandidate(_) | Candidate(_), M::AppendEntriesResponse(_)) => {
             return Err(IgnoreReason::Stale);
@@ -178,7 +179,7 @@ fn dispatch(
         (role, M::TimeoutNow) => transfer::on_timeout_now(core, role, from)?,
         (role, M::ReadIndex(m)) => read::on_read_index(core, role, from, m)?,
         (Follower(follower), M::ReadIndexResponse(m)) => {
-            read::on_read_index_response(follower, from, m, actions)?;
+            read::on_read_index_response(follower, from, m, answers)?;
         }
         (PreCandidate(_) | Candidate(_) | Leader(_), M::ReadIndexResponse(_)) => {
             return Err(IgnoreReason::Stale);
@@ -188,7 +189,7 @@ fn dispatch(
 }
 
 /// Acts on every deadline that has passed.
-fn wake(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
+fn wake(core: &mut Core, role: &mut Role) {
     if core.timers.is_due(Deadline::Election, core.now) {
         election::on_election_timeout(core, role);
     }
@@ -199,7 +200,7 @@ fn wake(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
         election::on_check_quorum(core, role);
     }
     if core.timers.is_due(Deadline::Disk, core.now) {
-        transfer::on_disk_timeout(core, role, actions);
+        transfer::on_disk_timeout(core, role);
     }
     if core.timers.is_due(Deadline::Transfer, core.now) {
         transfer::on_timeout(core, role);
@@ -229,13 +230,8 @@ fn settle(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
         asks = read::settle_leader(core, leader, actions);
         leader.heartbeat_due |= asks;
     }
-    if core.disk.lacks(&core.hard_state) {
-        actions.push(Action::Persist(core.disk.issue(
-            &core.hard_state,
-            core.log.last_index(),
-            core.now,
-        )));
-    }
+    core.hand_out_write(actions);
+    core.hand_out_install(actions);
     match role {
         Role::Leader(leader) => {
             replication::settle_sends(core, leader, actions);

@@ -10,7 +10,6 @@ use crate::state::core::Core;
 use crate::state::progress::{Phase, Progress};
 use crate::state::role::{Follower, Leader, Role};
 use crate::types::{LogPosition, NodeId};
-use alloc::vec::Vec;
 
 /// The runtime has a snapshot: what it covers is forgotten here.
 pub(crate) fn on_taken(core: &mut Core, position: LogPosition) -> Result<(), IgnoreReason> {
@@ -74,7 +73,6 @@ pub(crate) fn on_install(
     follower: &mut Follower,
     from: NodeId,
     m: &InstallSnapshot,
-    actions: &mut Vec<Action>,
 ) {
     on_contact(core, follower, from, None);
     let position = m.snapshot.position;
@@ -85,18 +83,9 @@ pub(crate) fn on_install(
         core.advance_commit(position.index);
         follower.answer_now = true;
     } else {
-        // What was decided before must be carried out before.
-        if core.disk.lacks(&core.hard_state) {
-            actions.push(Action::Persist(core.disk.issue(
-                &core.hard_state,
-                core.log.last_index(),
-                core.now,
-            )));
-        }
-        core.hand_out_applies(actions);
         core.installing = Some(m.snapshot.clone());
         core.installing_since = core.now;
-        actions.push(Action::InstallSnapshot { snapshot: m.snapshot.clone() });
+        core.install_is_due = true;
     }
 }
 
@@ -107,7 +96,9 @@ pub(crate) fn on_installed(
     position: LogPosition,
     outcome: Outcome,
 ) -> Result<(), IgnoreReason> {
-    let expected = core.installing.take_if(|snapshot| snapshot.position == position);
+    // Nobody can have installed what this call is still to hand out.
+    let handed_out = !core.install_is_due;
+    let expected = core.installing.take_if(|found| handed_out && found.position == position);
     let snapshot = expected.ok_or(IgnoreReason::UnknownSnapshot)?;
     if outcome == Outcome::Done {
         core.replace_log(snapshot);
