@@ -59,7 +59,7 @@ pub(crate) fn on_read_index(
         return Ok(());
     }
     if reads.len() >= core.config.max_pending_reads {
-        return Err(IgnoreReason::Overloaded);
+        return Err(IgnoreReason::TooManyReads);
     }
     reads.add(Origin::Peer(from, m.id), Consistency::ReadIndex, core.now);
     Ok(())

@@ -7,7 +7,7 @@ use crate::membership::Membership;
 use crate::message::{AppendEntries, AppendEntriesResponse, AppendOutcome, Echo, Message, Probe};
 use crate::protocol::contact::{echo, on_contact, reject, respond, seen};
 use crate::protocol::snapshot;
-use crate::state::core::Core;
+use crate::state::core::{Core, MAX_COMMANDS};
 use crate::state::disk::Part;
 use crate::state::progress::{Phase, Progress};
 use crate::state::quorum;
@@ -34,8 +34,11 @@ pub(crate) fn on_propose(
     if transfer.is_some() {
         return Err(RejectReason::TransferInProgress);
     }
-    if count == 0 || count > core.room() {
+    if count == 0 || count > MAX_COMMANDS {
         return Err(RejectReason::BadCount { count });
+    }
+    if count > core.room() {
+        return Err(RejectReason::LogFull);
     }
     let waiting = core.log.last_index().since(core.commit_index);
     if count > core.config.max_uncommitted.saturating_sub(waiting) {
@@ -132,8 +135,11 @@ pub(crate) fn on_append_entries_response(
     let peer = leader.peer_mut(from).ok_or(IgnoreReason::UnknownPeer)?;
     // An answer counts only if this leadership issued the round that it names, at a time that can be,
     // after it knew the peer as it knows it now.
-    let seen = m.seen.filter(|seen| rounds.contains(seen) && *seen > peer.added);
-    let seen = seen.ok_or(IgnoreReason::Stale)?;
+    let seen = m.seen.filter(|seen| rounds.contains(seen)).ok_or(IgnoreReason::Stale)?;
+    if seen <= peer.added {
+        let lost = peer.has_regressed;
+        return Err(if lost { IgnoreReason::LostLog } else { IgnoreReason::Stale });
+    }
     let own = |echo: &Echo| rounds.contains(&echo.round) && times.contains(&echo.sent_at);
     if !m.echo.as_ref().is_none_or(own) {
         return Err(IgnoreReason::Stale);

@@ -13,7 +13,10 @@ use crate::types::{LogPosition, NodeId};
 
 /// The runtime has a snapshot: what it covers is forgotten here.
 pub(crate) fn on_taken(core: &mut Core, position: LogPosition) -> Result<(), IgnoreReason> {
-    let applied = position.index <= core.last_applied && core.installing.is_none();
+    if core.installing.is_some() {
+        return Err(IgnoreReason::Installing);
+    }
+    let applied = position.index <= core.last_applied;
     let held = core.log.position_at(position.index) == Some(position);
     if !applied || !held || position.index <= core.log.start().index {
         return Err(IgnoreReason::CannotCompact(position));

@@ -3,6 +3,7 @@
 use crate::action::{Action, TransferOutcome};
 use crate::error::{IgnoreReason, RejectReason};
 use crate::message::{Message, Permit};
+use crate::protocol::election::may_campaign;
 use crate::protocol::transition::{become_candidate, become_follower};
 use crate::state::core::Core;
 use crate::state::role::{Leader, Role, Transfer};
@@ -84,12 +85,7 @@ pub(crate) fn on_timeout_now(
     if role.leader() != Some(from) {
         return Err(IgnoreReason::Stale);
     }
-    if !core.may_campaign() {
-        return Err(IgnoreReason::NotAVoter);
-    }
-    if core.installing.is_some() || core.disk_hangs() {
-        return Err(IgnoreReason::Overloaded);
-    }
+    may_campaign(core)?;
     let permit = Permit { leader: from, term: core.term() };
     if !core.lease.is_over(core.now) && core.lease.holder() != Some(permit) {
         // A promise of an earlier life, in this very term; this leader cannot know of it.

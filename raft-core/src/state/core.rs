@@ -25,6 +25,9 @@ const MAX_APPLIES: usize = 1024;
 /// two of a membership change.
 const OWN_ENTRIES: u64 = 3;
 
+/// How many commands a log takes at most.
+pub(crate) const MAX_COMMANDS: u64 = LIMIT - OWN_ENTRIES;
+
 /// What a node knows in every role.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -90,15 +93,9 @@ impl Core {
             || self.log.membership_before(self.commit_index).is_some_and(votes_in)
     }
 
-    /// Whether this node may hold an election: it has a vote, and neither the terms nor the log have
-    /// come to their end.
-    pub(crate) fn may_campaign(&self) -> bool {
-        self.has_a_vote() && self.term() < Term::LAST && self.room() > 0
-    }
-
     /// How many more commands the log takes.
     pub(crate) fn room(&self) -> u64 {
-        (LIMIT - OWN_ENTRIES).saturating_sub(self.log.last_index().get())
+        MAX_COMMANDS.saturating_sub(self.log.last_index().get())
     }
 
     /// Whether the disk hangs: writes wait, and none has completed for `disk_timeout`.

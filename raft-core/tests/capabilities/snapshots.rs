@@ -286,7 +286,7 @@ fn a_node_that_installs_a_snapshot_does_not_campaign() {
         assert_eq!(solo.time_out().sent(), []);
     }
     let _ = solo.pass(T * 9);
-    assert_eq!(solo.step(Input::Campaign).ignored(), [IgnoreReason::Overloaded]);
+    assert_eq!(solo.step(Input::Campaign).ignored(), [IgnoreReason::Installing]);
     let _ = solo.step(installed(at(2, 9), Outcome::Done));
     assert!(solo.time_out().pre_vote_round().is_some(), "afterwards it does");
 }
