@@ -229,7 +229,7 @@ pub enum RoleKind {
 }
 
 impl RoleKind {
-    /// The name as the trace spells it.
+    /// The name of the role, in snake case: that of the variant.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Follower => "follower",

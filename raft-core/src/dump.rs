@@ -7,9 +7,10 @@
 use crate::config::{Config, DAY};
 use crate::invariants::{self, Broken, holds};
 use crate::membership::Membership;
-use crate::node::{LAST_MOMENT, Node};
+use crate::node::Node;
 use crate::state::core::Core;
 use crate::state::role::{Follower, Leader, NodeSet, Role};
+use crate::state::timers::LAST_MOMENT;
 use crate::status::Standing;
 use crate::types::{LIMIT, LogIndex, NodeId, Term};
 use serde::de::{Deserialize, Deserializer, Error};

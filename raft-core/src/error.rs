@@ -149,7 +149,7 @@ pub enum RejectReason {
         /// The leader of the current term, if this node knows it.
         leader: Option<NodeId>,
     },
-    /// A proposal of no commands, or of more than a log can hold.
+    /// A proposal of no commands, or of more than any log can hold.
     #[error("a proposal of {count} commands")]
     BadCount {
         /// The number of commands.
@@ -214,6 +214,9 @@ pub enum RejectReason {
     /// `now` lies in the last two days of the clock's range.
     #[error("the clock is at the end of its range")]
     ClockOutOfRange,
+    /// The log has no room for it: its indices end at [`LIMIT`](crate::types::LIMIT).
+    #[error("the log is full")]
+    LogFull,
 }
 
 /// Who leads, as the end of a sentence.
@@ -279,11 +282,12 @@ pub enum IgnoreReason {
     /// A `Persisted` whose ticket this life of the node did not issue.
     #[error("a ticket that was not issued")]
     UnknownTicket,
-    /// `Campaign` at a node that has no vote.
+    /// `Campaign` or `TimeoutNow` at a node that has no vote.
     #[error("this node is no voter")]
     NotAVoter,
-    /// `Campaign` at the leader, or at a node that hears one or promised one not to vote yet.
-    #[error("there is a leader")]
+    /// `Campaign` at the leader, or at a node that hears one or promised one not to vote yet; `TimeoutNow`
+    /// at a node that promised another leader so.
+    #[error("there is a leader, or one was promised no vote yet")]
     LeaderAlive,
     /// `Campaign` at a node that is holding an election.
     #[error("an election is under way")]
@@ -300,6 +304,32 @@ pub enum IgnoreReason {
         /// This node's own.
         current: Term,
     },
+    /// `Campaign` or `TimeoutNow` at a node whose disk hangs, see
+    /// [`Config::disk_timeout`](crate::Config::disk_timeout): its own vote would not become durable.
+    #[error("the disk hangs")]
+    DiskHangs,
+    /// `Campaign`, `TimeoutNow` or `SnapshotTaken` at a node that installs a snapshot: its log is about to
+    /// be replaced.
+    #[error("a snapshot is being installed")]
+    Installing,
+    /// `Campaign` or `TimeoutNow` at a node in the last term that there is.
+    #[error("there is no later term")]
+    LastTerm,
+    /// `Campaign` or `TimeoutNow` at a node whose log has no room for a leader's first entry: its indices
+    /// end at [`LIMIT`](crate::types::LIMIT).
+    #[error("the log is full")]
+    LogFull,
+    /// The question of a follower's read, while too many reads wait, see
+    /// [`Config::max_pending_reads`](crate::Config::max_pending_reads). The follower asks again.
+    #[error("too many reads wait")]
+    TooManyReads,
+    /// A vote, or the promise of one, from a node that is no voter as far as this one knows.
+    #[error("the vote of a node that is no voter")]
+    UnknownVoter,
+    /// The answer of a peer that has lost its log, to a question from before this leader knew: it may
+    /// acknowledge what is lost. See [`Action::PeerRegressed`](crate::Action::PeerRegressed).
+    #[error("of a log that the peer has lost")]
+    LostLog,
 }
 
 /// Why a join of positions and payloads fails, see [`payload`](crate::payload).

@@ -277,7 +277,7 @@ pub struct TermSpan {
 }
 
 impl Message {
-    /// The name of its kind, as the trace and the timeline spell it.
+    /// The name of its kind, in snake case: that of the variant, whatever it carries.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::PreVote(_) => "pre_vote",

@@ -1,24 +1,19 @@
-//! The node: `step` = admit → dispatch → settle → check. The first three stand in `step`.
+//! The face of a node: its public methods. How it starts stands in `recovery`; of `step` = admit →
+//! dispatch → settle → check the first three stand in `step`, the last in `invariants`.
 
 use crate::action::{Action, Fate};
 use crate::config::Config;
 use crate::entries::Snapshot;
-use crate::error::{ConfigError, RecoveryError, StartError};
+use crate::error::StartError;
 use crate::input::{Input, Recovered};
 use crate::invariants::{self, Broken};
 use crate::membership::Membership;
-use crate::protocol::transition::become_follower;
-use crate::protocol::{election, read};
-use crate::recovery::recover_log;
+use crate::recovery;
 use crate::state::core::Core;
-use crate::state::disk::Disk;
-use crate::state::lease::Lease;
-use crate::state::rng::Rng;
-use crate::state::role::{Follower, Role};
-use crate::state::timers::{Deadline, Timers};
+use crate::state::role::Role;
 use crate::status::{PeerStatus, Standing, Status};
 use crate::step;
-use crate::types::{Instant, LIMIT, LogIndex, LogPosition, Round, Ticket};
+use crate::types::{Instant, LogIndex, LogPosition};
 use alloc::vec::Vec;
 use core::borrow::Borrow;
 
@@ -78,55 +73,7 @@ impl Node {
     /// A configuration that cannot be used, or a state that no crash can have left behind. Neither
     /// panics; a node that is refused must not be started from something else under the same id.
     pub fn new(config: Config, recovered: Recovered, now: Instant) -> Result<Self, StartError> {
-        config.check()?;
-        if now > LAST_MOMENT {
-            return Err(ConfigError::ClockOutOfRange.into());
-        }
-        let found = recovered.entries.last_position(recovered.prev);
-        let Recovered { hard_state, applied, .. } = recovered;
-        let log = recover_log(recovered)?;
-        let durable_index = log.last_index();
-        let is_dropped = found != log.last_position();
-        let start = log.start().index;
-        if applied > log.last_index() {
-            return Err(RecoveryError::AppliedBeyondLog { applied, last: log.last_index() }.into());
-        }
-
-        let mut rng = Rng::new(config.seed, config.id);
-        let ticket = Ticket(1 + rng.below(LIMIT / 2));
-        let round = Round(1 + rng.below(LIMIT / 2));
-        let mut core = Core {
-            now,
-            rng,
-            timers: Timers::default(),
-            hard_state,
-            elected: None,
-            lease: Lease::recovered(now, hard_state.promised, hard_state.current_term),
-            clock_is_behind: false,
-            untimed: round,
-            installing: None,
-            installing_since: Instant::ZERO,
-            ended: Vec::new(),
-            commit_index: start.max(applied),
-            last_applied: start.max(applied),
-            disk: Disk::new(ticket, hard_state, durable_index),
-            log,
-            round,
-            outbox: Vec::new(),
-            vote_waits: false,
-            config,
-        };
-        if is_dropped {
-            core.disk.restart_after(core.log.start());
-        }
-        core.reset_election_timer();
-        if core.membership().is_lone_voter(core.id()) {
-            core.timers.set(Deadline::Election, Some(now));
-        }
-        let mut role = Role::Follower(Follower::default());
-        let term = core.term();
-        become_follower(&mut core, &mut role, term, None);
-        election::settle_timer(&mut core, &role);
+        let (core, role) = recovery::start(config, recovered, now)?;
         let told = Standing::of(&core, &role);
         Ok(Self { core, role, told })
     }
@@ -146,34 +93,15 @@ impl Node {
         self.step_all([input.into()], now, actions);
     }
 
-    /// Tells the node several things at one moment, owned or borrowed, and draws the consequences once: one write, one
-    /// answer to the leader, one announcement of a commit. Appends to `actions`.
+    /// Tells the node several things at one moment, owned or borrowed, and draws the consequences once:
+    /// one write, one answer to the leader, one announcement of a commit. Appends to `actions`.
     pub fn step_all(
         &mut self,
         inputs: impl IntoIterator<Item = impl Borrow<Input>>,
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        let late = now > LAST_MOMENT;
-        if !late {
-            self.core.clock_is_behind = now < self.core.now;
-            self.core.now = self.core.now.max(now);
-        }
-        for (nth, input) in inputs.into_iter().enumerate() {
-            let input: &Input = input.borrow();
-            if let Err(refusal) =
-                step::take(&mut self.core, &mut self.role, input, nth, late, actions)
-            {
-                actions.extend(refusal.answer(input));
-            }
-            if self.core.disk.ends_before(nth) && input.carries_commands() {
-                self.core.disk.close_chunk();
-            }
-        }
-        step::settle(&mut self.core, &mut self.role, actions);
-        if self.core.clock_is_behind {
-            read::forget_leases(&mut self.core, &mut self.role);
-        }
+        step::step(&mut self.core, &mut self.role, inputs, now, actions);
         let standing = Standing::of(&self.core, &self.role);
         if standing != self.told {
             self.told = standing;
@@ -253,8 +181,3 @@ impl Node {
         invariants::check(&self.core, &self.role)
     }
 }
-
-/// Deadlines must not run over the end of the clock: T is at most a day, and the last moment of an
-/// election lies less than 2T ahead.
-pub(crate) const LAST_MOMENT: Instant =
-    Instant::from_nanos(u64::MAX - 2 * 24 * 60 * 60 * 1_000_000_000);

@@ -10,37 +10,70 @@ use crate::protocol::{
 };
 use crate::state::core::Core;
 use crate::state::role::Role;
-use crate::state::timers::Deadline;
+use crate::state::timers::{Deadline, LAST_MOMENT};
+use crate::types::Instant;
 use alloc::vec::Vec;
+use core::borrow::Borrow;
 
-/// One input. An `Err` has changed nothing.
-pub(crate) fn take(
+/// Takes in all inputs of a call, one after the other, and draws the consequences once.
+pub(crate) fn step(
+    core: &mut Core,
+    role: &mut Role,
+    inputs: impl IntoIterator<Item = impl Borrow<Input>>,
+    now: Instant,
+    actions: &mut Vec<Action>,
+) {
+    let late = now > LAST_MOMENT;
+    if !late {
+        core.clock_is_behind = now < core.now;
+        core.now = core.now.max(now);
+    }
+    for (nth, input) in inputs.into_iter().enumerate() {
+        let input: &Input = input.borrow();
+        if let Err(refusal) = take(core, role, input, nth, late, actions) {
+            actions.extend(refusal.answer(input));
+        }
+        if core.disk.ends_before(nth) && input.carries_commands() {
+            core.disk.close_chunk();
+        }
+    }
+    settle(core, role, actions);
+    if core.clock_is_behind {
+        read::forget_leases(core, role);
+    }
+}
+
+/// One input. An `Err` has changed nothing. What is answered here is about the input itself; all that
+/// follows from it is left to [`settle`].
+fn take(
     core: &mut Core,
     role: &mut Role,
     input: &Input,
     nth: usize,
     late: bool,
-    actions: &mut Vec<Action>,
+    answers: &mut Vec<Action>,
 ) -> Result<(), Refusal> {
     match *input {
         _ if late => return Err(Refusal::of_late(input)),
         Input::Message(ref envelope) => {
             admission::check(core, role, envelope)?;
-            receive(core, role, envelope, nth, actions)?;
+            receive(core, role, envelope, nth, answers)?;
         }
-        Input::Wake => wake(core, role, actions),
+        Input::Wake => wake(core, role),
         Input::Propose { token, count } => {
             let first = replication::on_propose(core, role, count, nth)?;
-            actions.push(Action::Accepted { token, first, count });
+            answers.push(Action::Accepted { token, first, count });
         }
         Input::Persisted { ticket } => {
-            core.disk.completed(ticket, core.now).ok_or(IgnoreReason::UnknownTicket)?;
+            core.disk
+                .completed(ticket, core.log.last_index(), core.now)
+                .ok_or(IgnoreReason::UnknownTicket)?;
         }
         Input::Campaign => election::on_campaign(core, role)?,
         Input::Read { token, consistency } => read::on_read(core, role, token, consistency)?,
         Input::ChangeMembership { token, ref target } => {
             let first = reconfiguration::on_change(core, role, target)?;
-            actions.push(Action::Accepted { token, first, count: 1 });
+            answers.push(Action::Accepted { token, first, count: 1 });
         }
         Input::TransferLeadership { token, to } => transfer::on_request(core, role, token, to)?,
         Input::SnapshotTaken { position } => snapshot::on_taken(core, position)?,
@@ -69,7 +102,7 @@ fn receive(
     role: &mut Role,
     envelope: &Envelope,
     nth: usize,
-    actions: &mut Vec<Action>,
+    answers: &mut Vec<Action>,
 ) -> Result<(), IgnoreReason> {
     let Envelope { from, term, message, .. } = envelope;
     let (lower, higher) = (*term < core.term(), *term > core.term());
@@ -98,7 +131,7 @@ fn receive(
             }
         }
     }
-    dispatch(core, role, envelope, nth, actions)
+    dispatch(core, role, envelope, nth, answers)
 }
 
 /// Who handles what: every role, every message.
@@ -107,7 +140,7 @@ fn dispatch(
     role: &mut Role,
     envelope: &Envelope,
     nth: usize,
-    actions: &mut Vec<Action>,
+    answers: &mut Vec<Action>,
 ) -> Result<(), IgnoreReason> {
     use Message as M;
     use Role::{Candidate, Follower, Leader, PreCandidate};
@@ -131,14 +164,14 @@ fn dispatch(
             replication::on_append_entries(core, follower, from, nth, m);
         }
         (Follower(follower), M::InstallSnapshot(m)) => {
-            snapshot::on_install(core, follower, from, m, actions);
+            snapshot::on_install(core, follower, from, m);
         }
         (
             PreCandidate(_) | Candidate(_) | Leader(_),
             M::AppendEntries(_) | M::InstallSnapshot(_),
         ) => unreachable!("whoever hears a leader of its own or a later term follows it first"),
         (Leader(leader), M::AppendEntriesResponse(m)) => {
-            replication::on_append_entries_response(core, leader, from, m, actions)?;
+            replication::on_append_entries_response(core, leader, from, m, answers)?;
         }
         (Follower(_) | PreCandidate(_) | Candidate(_), M::AppendEntriesResponse(_)) => {
             return Err(IgnoreReason::Stale);
@@ -146,7 +179,7 @@ fn dispatch(
         (role, M::TimeoutNow) => transfer::on_timeout_now(core, role, from)?,
         (role, M::ReadIndex(m)) => read::on_read_index(core, role, from, m)?,
         (Follower(follower), M::ReadIndexResponse(m)) => {
-            read::on_read_index_response(follower, from, m, actions)?;
+            read::on_read_index_response(follower, from, m, answers)?;
         }
         (PreCandidate(_) | Candidate(_) | Leader(_), M::ReadIndexResponse(_)) => {
             return Err(IgnoreReason::Stale);
@@ -156,7 +189,7 @@ fn dispatch(
 }
 
 /// Acts on every deadline that has passed.
-fn wake(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
+fn wake(core: &mut Core, role: &mut Role) {
     if core.timers.is_due(Deadline::Election, core.now) {
         election::on_election_timeout(core, role);
     }
@@ -167,7 +200,7 @@ fn wake(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
         election::on_check_quorum(core, role);
     }
     if core.timers.is_due(Deadline::Disk, core.now) {
-        transfer::on_disk_timeout(core, role, actions);
+        transfer::on_disk_timeout(core, role);
     }
     if core.timers.is_due(Deadline::Transfer, core.now) {
         transfer::on_timeout(core, role);
@@ -182,7 +215,7 @@ fn wake(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
 
 /// Draws the consequences of all inputs, in one fixed order: votes, commit, the write that makes
 /// it all durable, what is to be sent, what is to be applied.
-pub(crate) fn settle(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
+fn settle(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
     election::settle_votes(core, role);
     let mut asks = false;
     if let Role::Leader(leader) = role {
@@ -197,9 +230,8 @@ pub(crate) fn settle(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>
         asks = read::settle_leader(core, leader, actions);
         leader.heartbeat_due |= asks;
     }
-    if core.disk.lacks(&core.hard_state) {
-        actions.push(Action::Persist(core.disk.issue(&core.hard_state, core.now)));
-    }
+    core.hand_out_write(actions);
+    core.hand_out_install(actions);
     match role {
         Role::Leader(leader) => {
             replication::settle_sends(core, leader, actions);
@@ -226,14 +258,14 @@ pub(crate) fn settle(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>
 }
 
 /// Why an input was refused, by the rules for requests or for everything else.
-pub(crate) enum Refusal {
+enum Refusal {
     Ignored(IgnoreReason),
     Rejected(RejectReason),
 }
 
 impl Refusal {
     /// What the runtime hears of it.
-    pub(crate) fn answer(self, input: &Input) -> Option<Action> {
+    fn answer(self, input: &Input) -> Option<Action> {
         match (self, input) {
             (Self::Ignored(reason), Input::Message(envelope)) => {
                 Some(Action::Ignored { from: Some(envelope.from), reason })

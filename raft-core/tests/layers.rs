@@ -2,12 +2,14 @@
 //! knows of an operating system, and what the table of rules names is there. What clippy cannot say
 //! is said here.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 /// Every module, in the order in which they may know one another: a module imports only from those
-/// before it. It is the list of layers of `docs/ARCHITECTURE.md`, one module at a time.
+/// before it. It is the list of layers of `docs/ARCHITECTURE.md`, one module at a time, with the files
+/// that only list others.
 const ORDER: &[&str] = &[
     "work",
     "types",
@@ -52,6 +54,53 @@ const ORDER: &[&str] = &[
     "lib",
 ];
 
+/// What only lists other modules.
+const LISTS: &[&str] = &["state", "protocol", "lib"];
+
+/// What makes each action, and what lets a message out: the module and function, and nothing else.
+/// `docs/ARCHITECTURE.md` says why.
+const MAKERS: &[(&str, &[&str])] = &[
+    ("Action::Persist", &["state::core::hand_out_write"]),
+    ("Action::Apply", &["state::core::hand_out_applies"]),
+    ("Action::InstallSnapshot", &["state::core::hand_out_install"]),
+    ("Action::Send", &["state::core::let_out"]),
+    ("Action::SendSnapshot", &["protocol::snapshot::ask_for"]),
+    ("Action::RoleChanged", &["node::step_all"]),
+    // Answers about an input.
+    ("Action::Accepted", &["step::take"]),
+    ("Action::Ignored", &["step::answer"]),
+    ("Action::PeerRegressed", &["protocol::replication::on_append_entries_response"]),
+    (
+        "Action::Rejected",
+        &[
+            "protocol::read::on_read_index_response",
+            "protocol::read::on_timeout",
+            "protocol::transition::retire",
+            "step::answer",
+        ],
+    ),
+    ("Action::ReadReady", &["protocol::read::answer", "protocol::read::on_read_index_response"]),
+    (
+        "Action::TransferEnded",
+        &["protocol::transfer::on_timeout", "protocol::transition::transfer_ended"],
+    ),
+    // Who asks these to make one: parts of `settle`.
+    (".hand_out_write", &["step::settle"]),
+    (".hand_out_install", &["step::settle"]),
+    (".hand_out_messages", &["step::settle"]),
+    (".hand_out_applies", &["state::core::hand_out_install", "step::settle"]),
+    (
+        ".let_out",
+        &[
+            "protocol::read::answer",
+            "protocol::replication::settle_answer",
+            "protocol::replication::settle_sends",
+            "protocol::transfer::settle",
+            "state::core::hand_out_messages",
+        ],
+    ),
+];
+
 const LONGEST_FILE: usize = 500;
 const LONGEST_FUNCTION: usize = 70;
 
@@ -76,6 +125,69 @@ fn files_and_functions_are_short_or_say_why_not() {
 #[test]
 fn only_tests_know_std() {
     assert_eq!(complaints(|_, source| uses_of_std(source)), "");
+}
+
+/// `docs/ARCHITECTURE.md` shows the modules in the order that the imports keep.
+#[test]
+fn the_layers_that_are_drawn_are_those_that_are_kept() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("../docs/ARCHITECTURE.md")).expect("the page");
+    let kept: Vec<_> = ORDER.iter().filter(|name| !LISTS.contains(name)).copied().collect();
+    assert_eq!(drawn_layers(&page), kept);
+}
+
+/// The modules of the first drawing of a page: `folder/ name · name   what they are`, line by line.
+fn drawn_layers(page: &str) -> Vec<String> {
+    let drawing = page.split("```text\n").nth(1).and_then(|rest| rest.split("```").next());
+    let mut all = Vec::new();
+    for line in drawing.expect("a drawing").lines().filter(|line| !line.contains('─')) {
+        let names = line.trim().split("  ").next().expect("the names come first");
+        let (folder, names) = names.split_once("/ ").unwrap_or(("", names));
+        let path = |name| if folder.is_empty() { name } else { format!("{folder}::{name}") };
+        all.extend(names.split(" · ").map(|name| path(name.to_string())));
+    }
+    all
+}
+
+/// Every action is made in one place, or is an answer about an input.
+#[test]
+fn only_the_named_functions_make_an_action() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut named = BTreeMap::<String, BTreeSet<String>>::new();
+    for (module, source) in sources(&root, "") {
+        for (what, function) in makes(&source) {
+            named.entry(what).or_default().insert(format!("{module}::{function}"));
+        }
+    }
+    for (what, makers) in MAKERS {
+        let found: Vec<_> = named.remove(*what).unwrap_or_default().into_iter().collect();
+        assert_eq!(found, *makers, "who makes {what}");
+    }
+    assert_eq!(named, BTreeMap::new(), "actions that the list does not know");
+}
+
+/// Every making of an action in a source, and the function around it.
+fn makes(source: &str) -> Vec<(String, String)> {
+    let (code, mut around, mut all) = (code(without_tests(source)), "", Vec::new());
+    for line in code.lines() {
+        if begins_function(line) {
+            let name = line.split("fn ").nth(1).expect("it begins a function");
+            around = name.split(['(', '<']).next().expect("a name");
+        }
+        for (start, ends) in
+            [("Action::", &['(', ' '][..]), (".hand_out_", &['(']), (".let_out", &['('])]
+        {
+            for (at, _) in line.match_indices(start) {
+                let rest = &line[at + start.len()..];
+                let end =
+                    rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+                if rest[end..].starts_with(ends) {
+                    all.push((format!("{start}{}", &rest[..end]), around.to_string()));
+                }
+            }
+        }
+    }
+    all
 }
 
 /// `docs/RULES.md` and the tests whose names begin with a rule name each other.
@@ -317,6 +429,14 @@ fn the_checks_see_what_they_look_for() {
     assert_eq!(glob_imports("use crate::types::*;").len(), 1);
     assert_eq!(glob_imports("use proptest::prelude::*;").len(), 0);
     assert_eq!(uses_of_std("use std::vec;\n// std::vec\n").len(), 1);
+
+    let source =
+        "fn a() {\n    v.push(Action::Send(e)); // Action::Apply {\n    core.let_out(to, m);\n}";
+    let made = |what: &str| (what.to_string(), "a".to_string());
+    assert_eq!(makes(source), [made("Action::Send"), made(".let_out")]);
+
+    let page = "```text\n types   newtypes\n ────\n state/ log · core   nouns\n```\n";
+    assert_eq!(drawn_layers(page), ["types", "state::log", "state::core"]);
 
     let body = "    let _ = 1;\n".repeat(LONGEST_FUNCTION);
     let long = format!("/// Does a lot.\npub(crate) fn f() {{\n{body}}}\n");

@@ -19,9 +19,7 @@ use core::time::Duration;
 
 /// The election timer has run out, or a round has taken too long: once more (N1, N10, N16).
 pub(crate) fn on_election_timeout(core: &mut Core, role: &mut Role) {
-    if !core.may_campaign() {
-        core.reset_election_timer();
-    } else if core.installing.is_some() || core.disk_hangs() || core.vote_waits {
+    if may_campaign(core).is_err() || core.vote_waits {
         // A slow disk must not make a node raise its term again and again.
         core.reset_election_timer();
     } else if !core.lease.is_over(core.now) {
@@ -36,17 +34,38 @@ pub(crate) fn on_election_timeout(core: &mut Core, role: &mut Role) {
 
 /// The operator asks for an election.
 pub(crate) fn on_campaign(core: &mut Core, role: &mut Role) -> Result<(), IgnoreReason> {
+    if matches!(role, Role::Leader(_)) {
+        return Err(IgnoreReason::LeaderAlive);
+    }
+    may_campaign(core)?;
     match role {
-        Role::Leader(_) => Err(IgnoreReason::LeaderAlive),
-        _ if !core.may_campaign() => Err(IgnoreReason::NotAVoter),
-        _ if core.installing.is_some() || core.disk_hangs() => Err(IgnoreReason::Overloaded),
         Role::PreCandidate(_) | Role::Candidate(_) => Err(IgnoreReason::AlreadyCampaigning),
-        Role::Follower(_) if !core.lease.is_over(core.now) => Err(IgnoreReason::LeaderAlive),
-        Role::Follower(_) => {
+        _ if !core.lease.is_over(core.now) => Err(IgnoreReason::LeaderAlive),
+        Role::Follower(_) | Role::Leader(_) => {
             campaign(core, role);
             Ok(())
         }
     }
+}
+
+/// Whether this node may hold an election, as far as leases allow it, or why not.
+pub(crate) fn may_campaign(core: &Core) -> Result<(), IgnoreReason> {
+    if !core.has_a_vote() {
+        return Err(IgnoreReason::NotAVoter);
+    }
+    if core.term() >= Term::LAST {
+        return Err(IgnoreReason::LastTerm);
+    }
+    if core.room() == 0 {
+        return Err(IgnoreReason::LogFull);
+    }
+    if core.installing.is_some() {
+        return Err(IgnoreReason::Installing);
+    }
+    if core.disk_hangs() {
+        return Err(IgnoreReason::DiskHangs);
+    }
+    Ok(())
 }
 
 /// Would this node vote for the sender? The question changes nothing (thesis, 9.6).
@@ -80,7 +99,7 @@ pub(crate) fn on_pre_vote_response(
         return Err(IgnoreReason::Stale);
     }
     if !core.membership().is_voter(from) {
-        return Err(IgnoreReason::UnknownPeer);
+        return Err(IgnoreReason::UnknownVoter);
     }
     if refused.contains(from) {
         // What it says after a refusal may have been said before it.
@@ -146,7 +165,7 @@ pub(crate) fn on_request_vote_response(
     m: &RequestVoteResponse,
 ) -> Result<(), IgnoreReason> {
     if !core.membership().is_voter(from) {
-        return Err(IgnoreReason::UnknownPeer);
+        return Err(IgnoreReason::UnknownVoter);
     }
     if m.verdict == Verdict::Granted {
         candidate.granted.insert(from);
@@ -168,7 +187,7 @@ pub(crate) fn on_late_vote(
         return Err(IgnoreReason::Stale);
     };
     if !core.membership().is_voter(from) {
-        return Err(IgnoreReason::UnknownPeer);
+        return Err(IgnoreReason::UnknownVoter);
     }
     votes.insert(from);
     Ok(())

@@ -3,7 +3,7 @@
 use crate::action::Action;
 use crate::error::{IgnoreReason, RejectReason};
 use crate::input::Consistency;
-use crate::message::{Envelope, Message, ReadIndex, ReadIndexResponse};
+use crate::message::{Message, ReadIndex, ReadIndexResponse};
 use crate::state::core::Core;
 use crate::state::quorum;
 use crate::state::reads::Origin;
@@ -59,7 +59,7 @@ pub(crate) fn on_read_index(
         return Ok(());
     }
     if reads.len() >= core.config.max_pending_reads {
-        return Err(IgnoreReason::Overloaded);
+        return Err(IgnoreReason::TooManyReads);
     }
     reads.add(Origin::Peer(from, m.id), Consistency::ReadIndex, core.now);
     Ok(())
@@ -70,13 +70,13 @@ pub(crate) fn on_read_index_response(
     follower: &mut Follower,
     from: NodeId,
     m: &ReadIndexResponse,
-    actions: &mut Vec<Action>,
+    answers: &mut Vec<Action>,
 ) -> Result<(), IgnoreReason> {
     if follower.leader != Some(from) || !follower.reads.has_question(m.id) {
         return Err(IgnoreReason::Stale);
     }
     while let Some(tokens) = follower.reads.pop_up_to(m.id) {
-        actions.extend(tokens.into_iter().map(|token| match m.index {
+        answers.extend(tokens.into_iter().map(|token| match m.index {
             Some(index) => Action::ReadReady { token, index },
             None => Action::Rejected { token, reason: RejectReason::LeaderChanged },
         }));
@@ -219,8 +219,8 @@ fn answer(core: &Core, origin: Origin, index: LogIndex) -> Action {
     match origin {
         Origin::Here(token) => Action::ReadReady { token, index },
         Origin::Peer(to, id) => {
-            let message = Message::ReadIndexResponse(ReadIndexResponse { id, index: Some(index) });
-            Action::Send(Envelope { from: core.id(), to, term: core.term(), message })
+            let response = ReadIndexResponse { id, index: Some(index) };
+            core.let_out(to, Message::ReadIndexResponse(response))
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn on_change(
         return Err(RejectReason::BadMembership);
     }
     if core.room() == 0 {
-        return Err(RejectReason::BadCount { count: 1 });
+        return Err(RejectReason::LogFull);
     }
     if leader.transfer.is_some() {
         return Err(RejectReason::TransferInProgress);

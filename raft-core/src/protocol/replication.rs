@@ -4,12 +4,10 @@ use crate::action::Action;
 use crate::entries::{Entries, Run};
 use crate::error::{IgnoreReason, RejectReason};
 use crate::membership::Membership;
-use crate::message::{
-    AppendEntries, AppendEntriesResponse, AppendOutcome, Echo, Envelope, Message, Probe,
-};
+use crate::message::{AppendEntries, AppendEntriesResponse, AppendOutcome, Echo, Message, Probe};
 use crate::protocol::contact::{echo, on_contact, reject, respond, seen};
 use crate::protocol::snapshot;
-use crate::state::core::Core;
+use crate::state::core::{Core, MAX_COMMANDS};
 use crate::state::disk::Part;
 use crate::state::progress::{Phase, Progress};
 use crate::state::quorum;
@@ -36,8 +34,11 @@ pub(crate) fn on_propose(
     if transfer.is_some() {
         return Err(RejectReason::TransferInProgress);
     }
-    if count == 0 || count > core.room() {
+    if count == 0 || count > MAX_COMMANDS {
         return Err(RejectReason::BadCount { count });
+    }
+    if count > core.room() {
+        return Err(RejectReason::LogFull);
     }
     let waiting = core.log.last_index().since(core.commit_index);
     if count > core.config.max_uncommitted.saturating_sub(waiting) {
@@ -115,9 +116,7 @@ pub(crate) fn settle_answer(core: &mut Core, follower: &mut Follower, actions: &
     let (outcome, seen) = (AppendOutcome::Matched { match_index }, seen(follower));
     let response = AppendEntriesResponse { outcome, echo, seen };
     if core.outbox.is_empty() {
-        let message = Message::AppendEntriesResponse(response);
-        let (from, term) = (core.id(), core.term());
-        actions.push(Action::Send(Envelope { from, to: leader, term, message }));
+        actions.push(core.let_out(leader, Message::AppendEntriesResponse(response)));
     } else {
         respond(core, leader, response);
     }
@@ -129,15 +128,18 @@ pub(crate) fn on_append_entries_response(
     leader: &mut Leader,
     from: NodeId,
     m: &AppendEntriesResponse,
-    actions: &mut Vec<Action>,
+    answers: &mut Vec<Action>,
 ) -> Result<(), IgnoreReason> {
     let rounds = leader.first_round..=core.round;
     let times = leader.elected_at..=core.now;
     let peer = leader.peer_mut(from).ok_or(IgnoreReason::UnknownPeer)?;
     // An answer counts only if this leadership issued the round that it names, at a time that can be,
     // after it knew the peer as it knows it now.
-    let seen = m.seen.filter(|seen| rounds.contains(seen) && *seen > peer.added);
-    let seen = seen.ok_or(IgnoreReason::Stale)?;
+    let seen = m.seen.filter(|seen| rounds.contains(seen)).ok_or(IgnoreReason::Stale)?;
+    if seen <= peer.added {
+        let lost = peer.has_regressed;
+        return Err(if lost { IgnoreReason::LostLog } else { IgnoreReason::Stale });
+    }
     let own = |echo: &Echo| rounds.contains(&echo.round) && times.contains(&echo.sent_at);
     if !m.echo.as_ref().is_none_or(own) {
         return Err(IgnoreReason::Stale);
@@ -152,7 +154,7 @@ pub(crate) fn on_append_entries_response(
             let agreed = core.log.agreement(hint).min(rejected.index.prev());
             let acknowledged = peer.regressed(agreed, core.round);
             let rejected = rejected.index;
-            actions.push(Action::PeerRegressed { peer: from, acknowledged, rejected });
+            answers.push(Action::PeerRegressed { peer: from, acknowledged, rejected });
             true
         }
         AppendOutcome::Mismatched { rejected, hint } if is_news(peer, seen, *rejected) => {
@@ -251,14 +253,14 @@ pub(crate) fn settle_sends(core: &mut Core, leader: &mut Leader, actions: &mut V
             let asked = if asks { Some(probe(core, &mut question)) } else { question.or(newest) };
             let m = compose(core, peer, entries, asked);
             peer.sent(m.last_position().index);
-            actions.push(envelope(core, *id, m));
+            actions.push(core.let_out(*id, Message::AppendEntries(m)));
             sent = true;
         }
         let announce = peer.phase == Phase::Replicate && peer.announced < core.commit_index;
         if !sent && (heartbeat || announce) {
             let asked = heartbeat.then(|| probe(core, &mut question));
             let m = compose(core, peer, Entries::new(), asked);
-            actions.push(envelope(core, *id, m));
+            actions.push(core.let_out(*id, Message::AppendEntries(m)));
         }
     }
     leader.newest_probe = question.or(newest);
@@ -334,9 +336,4 @@ fn probe(core: &mut Core, question: &mut Option<Probe>) -> Probe {
     let lease = if core.has_leases() { core.config.election_timeout } else { Duration::ZERO };
     let new = || Probe { round: core.next_round(), sent_at: core.now, lease };
     *question.get_or_insert_with(new)
-}
-
-fn envelope(core: &Core, to: NodeId, m: AppendEntries) -> Action {
-    let message = Message::AppendEntries(m);
-    Action::Send(Envelope { from: core.id(), to, term: core.term(), message })
 }

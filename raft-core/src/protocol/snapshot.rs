@@ -10,11 +10,13 @@ use crate::state::core::Core;
 use crate::state::progress::{Phase, Progress};
 use crate::state::role::{Follower, Leader, Role};
 use crate::types::{LogPosition, NodeId};
-use alloc::vec::Vec;
 
 /// The runtime has a snapshot: what it covers is forgotten here.
 pub(crate) fn on_taken(core: &mut Core, position: LogPosition) -> Result<(), IgnoreReason> {
-    let applied = position.index <= core.last_applied && core.installing.is_none();
+    if core.installing.is_some() {
+        return Err(IgnoreReason::Installing);
+    }
+    let applied = position.index <= core.last_applied;
     let held = core.log.position_at(position.index) == Some(position);
     if !applied || !held || position.index <= core.log.start().index {
         return Err(IgnoreReason::CannotCompact(position));
@@ -74,7 +76,6 @@ pub(crate) fn on_install(
     follower: &mut Follower,
     from: NodeId,
     m: &InstallSnapshot,
-    actions: &mut Vec<Action>,
 ) {
     on_contact(core, follower, from, None);
     let position = m.snapshot.position;
@@ -85,14 +86,9 @@ pub(crate) fn on_install(
         core.advance_commit(position.index);
         follower.answer_now = true;
     } else {
-        // What was decided before must be carried out before.
-        if core.disk.lacks(&core.hard_state) {
-            actions.push(Action::Persist(core.disk.issue(&core.hard_state, core.now)));
-        }
-        core.hand_out_applies(actions);
         core.installing = Some(m.snapshot.clone());
         core.installing_since = core.now;
-        actions.push(Action::InstallSnapshot { snapshot: m.snapshot.clone() });
+        core.install_is_due = true;
     }
 }
 
@@ -103,7 +99,9 @@ pub(crate) fn on_installed(
     position: LogPosition,
     outcome: Outcome,
 ) -> Result<(), IgnoreReason> {
-    let expected = core.installing.take_if(|snapshot| snapshot.position == position);
+    // Nobody can have installed what this call is still to hand out.
+    let handed_out = !core.install_is_due;
+    let expected = core.installing.take_if(|found| handed_out && found.position == position);
     let snapshot = expected.ok_or(IgnoreReason::UnknownSnapshot)?;
     if outcome == Outcome::Done {
         core.replace_log(snapshot);

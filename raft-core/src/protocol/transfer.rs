@@ -2,7 +2,8 @@
 
 use crate::action::{Action, TransferOutcome};
 use crate::error::{IgnoreReason, RejectReason};
-use crate::message::{Envelope, Message, Permit};
+use crate::message::{Message, Permit};
+use crate::protocol::election::may_campaign;
 use crate::protocol::transition::{become_candidate, become_follower};
 use crate::state::core::Core;
 use crate::state::role::{Leader, Role, Transfer};
@@ -55,7 +56,8 @@ pub(crate) fn settle(core: &Core, leader: &mut Leader, actions: &mut Vec<Action>
     let is_level = || leader.peer(to).is_some_and(|p| p.match_index == core.log.last_index());
     let is_due = if permitted { leader.heartbeat_due } else { is_level() };
     if is_due {
-        permit(core, leader, to, actions);
+        permit(leader);
+        actions.push(core.let_out(to, Message::TimeoutNow));
     }
 }
 
@@ -83,12 +85,7 @@ pub(crate) fn on_timeout_now(
     if role.leader() != Some(from) {
         return Err(IgnoreReason::Stale);
     }
-    if !core.may_campaign() {
-        return Err(IgnoreReason::NotAVoter);
-    }
-    if core.installing.is_some() || core.disk_hangs() {
-        return Err(IgnoreReason::Overloaded);
-    }
+    may_campaign(core)?;
     let permit = Permit { leader: from, term: core.term() };
     if !core.lease.is_over(core.now) && core.lease.holder() != Some(permit) {
         // A promise of an earlier life, in this very term; this leader cannot know of it.
@@ -107,7 +104,7 @@ pub(crate) fn disk_deadline(core: &Core, role: &Role) -> Option<Instant> {
 
 /// The disk hangs: a leader that can write nothing must not keep leading. It hands over to the best
 /// voter there is, without waiting for it to catch up, and steps down.
-pub(crate) fn on_disk_timeout(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
+pub(crate) fn on_disk_timeout(core: &mut Core, role: &mut Role) {
     let Role::Leader(leader) = role else { return };
     if !core.disk_hangs() {
         return;
@@ -115,18 +112,17 @@ pub(crate) fn on_disk_timeout(core: &mut Core, role: &mut Role, actions: &mut Ve
     // One permit at a time: two candidates would split the vote.
     let permitted = leader.transfer.as_ref().is_some_and(|transfer| transfer.permitted);
     if let Some(to) = best_voter(core, leader).filter(|_| !permitted) {
-        permit(core, leader, to, actions);
+        permit(leader);
+        core.send(to, Message::TimeoutNow);
     }
     become_follower(core, role, core.term(), None);
 }
 
-/// Tells `to` to hold an election. From now on another leader may be elected within any lease, so
+/// Another is told to hold an election. From now on another leader may be elected within any lease, so
 /// this one reads off none in this term any more.
-fn permit(core: &Core, leader: &mut Leader, to: NodeId, actions: &mut Vec<Action>) {
+const fn permit(leader: &mut Leader) {
     leader.lease_void = true;
     if let Some(transfer) = &mut leader.transfer {
         transfer.permitted = true;
     }
-    let (from, term) = (core.id(), core.term());
-    actions.push(Action::Send(Envelope { from, to, term, message: Message::TimeoutNow }));
 }

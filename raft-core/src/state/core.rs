@@ -25,6 +25,9 @@ const MAX_APPLIES: usize = 1024;
 /// two of a membership change.
 const OWN_ENTRIES: u64 = 3;
 
+/// How many commands a log takes at most.
+pub(crate) const MAX_COMMANDS: u64 = LIMIT - OWN_ENTRIES;
+
 /// What a node knows in every role.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -56,6 +59,8 @@ pub(crate) struct Core {
     pub(crate) installing: Option<Snapshot>,
     /// When it was told to; means nothing while it installs none.
     pub(crate) installing_since: Instant,
+    /// The runtime is still to be told, when this call is settled; never so between two calls.
+    pub(crate) install_is_due: bool,
     /// Requests that ended with the role that took them; empty between two calls.
     pub(crate) ended: Vec<Action>,
     /// What is to be sent as soon as the hard state is durable; all of it dies with the term.
@@ -88,15 +93,9 @@ impl Core {
             || self.log.membership_before(self.commit_index).is_some_and(votes_in)
     }
 
-    /// Whether this node may hold an election: it has a vote, and neither the terms nor the log have
-    /// come to their end.
-    pub(crate) fn may_campaign(&self) -> bool {
-        self.has_a_vote() && self.term() < Term::LAST && self.room() > 0
-    }
-
     /// How many more commands the log takes.
     pub(crate) fn room(&self) -> u64 {
-        (LIMIT - OWN_ENTRIES).saturating_sub(self.log.last_index().get())
+        MAX_COMMANDS.saturating_sub(self.log.last_index().get())
     }
 
     /// Whether the disk hangs: writes wait, and none has completed for `disk_timeout`.
@@ -185,6 +184,31 @@ impl Core {
         self.last_applied = index;
     }
 
+    /// The one way out for a message: what it rests on is durable.
+    pub(crate) fn let_out(&self, to: NodeId, message: Message) -> Action {
+        debug_assert!(self.is_open(), "no message leaves before term and vote are durable");
+        Action::Send(Envelope { from: self.id(), to, term: self.term(), message })
+    }
+
+    /// Hands out the write that makes durable what has changed.
+    pub(crate) fn hand_out_write(&mut self, actions: &mut Vec<Action>) {
+        if self.disk.lacks(&self.hard_state) {
+            let write = self.disk.issue(&self.hard_state, self.log.last_index(), self.now);
+            actions.push(Action::Persist(write));
+        }
+    }
+
+    /// Hands out the snapshot that is to be installed, after all that was decided before.
+    pub(crate) fn hand_out_install(&mut self, actions: &mut Vec<Action>) {
+        if !self.install_is_due {
+            return;
+        }
+        self.hand_out_applies(actions);
+        self.install_is_due = false;
+        let snapshot = self.installing.clone().expect("what is due is being installed");
+        actions.push(Action::InstallSnapshot { snapshot });
+    }
+
     /// Hands out what waits in the outbox, if its door is open.
     pub(crate) fn hand_out_messages(&mut self, actions: &mut Vec<Action>) {
         let nothing_waits = self.outbox.is_empty() && !self.vote_waits;
@@ -195,10 +219,9 @@ impl Core {
         if core::mem::take(&mut self.vote_waits) {
             self.reset_election_timer();
         }
-        let (from, term) = (self.id(), self.term());
-        let envelope = |(to, message)| Action::Send(Envelope { from, to, term, message });
         // Seldom does anything wait, and a group that is idle for years keeps no room for it.
-        actions.extend(core::mem::take(&mut self.outbox).into_iter().map(envelope));
+        let waiting = core::mem::take(&mut self.outbox).into_iter();
+        actions.extend(waiting.map(|(to, message)| self.let_out(to, message)));
     }
 
     /// Up to where the log is to be applied: it is committed, and durable here.
@@ -211,9 +234,11 @@ impl Core {
         if self.has_applies() { Some(self.now) } else { self.timers.next() }
     }
 
-    /// Whether there is something to apply that no call has handed out yet.
+    /// Whether there is something to apply that no call has handed out yet, and that no snapshot which
+    /// was handed out replaces.
     fn has_applies(&self) -> bool {
-        self.installing.is_none() && self.last_applied < self.applicable()
+        let replaces = self.installing.is_some() && !self.install_is_due;
+        !replaces && self.last_applied < self.applicable()
     }
 
     /// Hands out what is committed and durable here, one term at a time; what is too much for this

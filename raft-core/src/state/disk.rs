@@ -21,8 +21,17 @@ const MAX_IN_FLIGHT: usize = 1024;
 
 /// What is durable, on its way, and to be written next.
 ///
-/// Invariants: tickets ascend; `durable_index` and every `through` lie in the log; between two calls
-/// `next_write` is empty, but for the restart that a node may begin with.
+/// Invariants, asserted by every write at the ends that it moves, and by `is_sound` everywhere:
+///
+/// - the tickets in flight ascend, from `first` on and below `next`; there are at most
+///   [`MAX_IN_FLIGHT`] of them;
+/// - `durable_index` and every `through` lie in the log, and a later write does not end before an
+///   earlier one;
+/// - `issued_hard_state` is the newest in flight, or the durable one if none is;
+/// - what is to be written ends where the log does: asserted when it is issued.
+///
+/// And between two calls, so that only `is_sound` can tell: `next_write` is empty, but for the restart
+/// that a node may begin with, and so is `ends_with`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Disk {
@@ -106,18 +115,21 @@ impl Disk {
         for write in &mut self.in_flight {
             write.through = None;
         }
+        self.assert_ends(index);
     }
 
     /// The log that was found beside a snapshot is dropped; the first write says so.
     pub(crate) fn restart_after(&mut self, start: LogPosition) {
         let restart_after = Some(start);
         self.next_write = Some(LogWrite { restart_after, ..LogWrite::from(start.index.next()) });
+        self.assert_ends(start.index);
     }
 
     /// The log gets a membership after `last`, its last index so far.
     pub(crate) fn append_membership(&mut self, last: LogIndex, term: Term, entry: Membership) {
         self.push(last, Chunk::of_membership(term, entry));
         self.ends_with = None;
+        self.assert_ends(last);
     }
 
     /// The log gets `count` commands after `last`, its last index so far. All that several inputs
@@ -135,6 +147,7 @@ impl Disk {
             }
             _ => self.push(last, Chunk::of_input(term, count, nth, skip)),
         }
+        self.assert_ends(last);
     }
 
     /// Whether commands of inputs after `nth` may still join those of an input before it: if `nth`
@@ -182,6 +195,7 @@ impl Disk {
             }
             dropped -= chunk.count;
         }
+        self.assert_ends(last.min(kept));
     }
 
     /// Whether anything has changed since the last write was issued.
@@ -189,8 +203,8 @@ impl Disk {
         self.next_write.is_some() || self.issued_hard_state != *hard_state
     }
 
-    /// The write that makes durable what has changed since the last one.
-    pub(crate) fn issue(&mut self, hard_state: &HardState, now: Instant) -> Write {
+    /// The write that makes durable what has changed since the last one. The log ends at `last`.
+    pub(crate) fn issue(&mut self, hard_state: &HardState, last: LogIndex, now: Instant) -> Write {
         let log = self.next_write.take();
         self.ends_with = None;
         let hard_state = (self.issued_hard_state != *hard_state).then_some(*hard_state);
@@ -198,6 +212,10 @@ impl Disk {
         self.next = ticket.next();
         self.issued_hard_state = hard_state.unwrap_or(self.issued_hard_state);
         let through = log.as_ref().map(LogWrite::last_index);
+        debug_assert!(
+            through.is_none_or(|end| end == last),
+            "what is written ends where the log does"
+        );
         let mut write = InFlight { ticket, hard_state, through, issued_at: now };
         if self.in_flight.len() == MAX_IN_FLIGHT
             && let Some(newest) = self.in_flight.pop_back()
@@ -207,11 +225,13 @@ impl Disk {
             write.issued_at = newest.issued_at;
         }
         self.in_flight.push_back(write);
+        self.assert_ends(last);
         Write { ticket, hard_state, log }
     }
 
-    /// Every write up to `ticket` is durable. `None` if this life did not issue it.
-    pub(crate) fn completed(&mut self, ticket: Ticket, now: Instant) -> Option<()> {
+    /// Every write up to `ticket` is durable. `None` if this life did not issue it. The log ends at
+    /// `last`.
+    pub(crate) fn completed(&mut self, ticket: Ticket, last: LogIndex, now: Instant) -> Option<()> {
         if ticket < self.first || ticket >= self.next {
             return None;
         }
@@ -222,6 +242,7 @@ impl Disk {
             self.durable_hard_state = write.hard_state.unwrap_or(self.durable_hard_state);
             self.durable_index = self.durable_index.max(write.through.unwrap_or_default());
         }
+        self.assert_ends(last);
         Some(())
     }
 
@@ -236,14 +257,12 @@ impl Disk {
         let restarts =
             LogWrite { restart_after: Some(start), ..LogWrite::from(start.index.next()) };
         let states = self.in_flight.iter().filter_map(|write| write.hard_state);
-        let newest = states.clone().next_back().unwrap_or(self.durable_hard_state);
         let all = core::iter::once(self.durable_hard_state).chain(states);
         self.first.get() > 0
             && self.first <= self.next
             && self.next.get() <= LIMIT
             && self.in_flight.iter().all(|write| write.issued_at <= now)
             && self.issued_hard_state == *hard_state
-            && newest == *hard_state
             && all.clone().zip(all.skip(1)).all(|(a, b)| a.current_term <= b.current_term)
             && self.progress_at <= now
             && self.next_write.as_ref().is_none_or(|write| *write == restarts)
@@ -252,13 +271,50 @@ impl Disk {
     /// Whether the invariants of the type hold beside a log that ends at `last`.
     pub(crate) fn is_sound(&self, last: LogIndex) -> bool {
         let tickets = self.in_flight.iter().map(|write| write.ticket);
+        let mut ends = self.in_flight.iter().filter_map(|write| write.through);
         tickets.clone().zip(tickets.clone().skip(1)).all(|(a, b)| a < b)
             && tickets.clone().all(|ticket| ticket >= self.first && ticket < self.next)
             && self.in_flight.len() <= MAX_IN_FLIGHT
-            && self.in_flight.iter().all(|write| write.through.is_none_or(|index| index <= last))
+            && ends.clone().is_sorted()
+            && ends.all(|index| index <= last)
             && self.durable_index <= last
+            && self.newest_hard_state() == self.issued_hard_state
+            && self.next_write.as_ref().is_none_or(|write| write.last_index() == last)
             && self.next_write.as_ref().is_none_or(|write| write.restart_after.is_some())
             && self.ends_with.is_none()
+    }
+
+    /// What was handed out last of the hard state.
+    fn newest_hard_state(&self) -> HardState {
+        let newest = self.in_flight.iter().rev().find_map(|write| write.hard_state);
+        newest.unwrap_or(self.durable_hard_state)
+    }
+
+    /// The invariants of the type where a write may break them, beside a log that ends at `last`. What
+    /// lies between the ends was an end when it was written.
+    fn assert_ends(&self, last: LogIndex) {
+        let (oldest, newest) = (self.in_flight.front(), self.in_flight.back());
+        debug_assert!(
+            oldest.is_none_or(|write| write.ticket >= self.first),
+            "tickets of this life"
+        );
+        debug_assert!(newest.is_none_or(|write| write.ticket < self.next), "tickets ascend");
+        debug_assert!(self.in_flight.len() <= MAX_IN_FLIGHT, "few writes are remembered");
+        debug_assert!(self.durable_index <= last, "what is durable lies in the log");
+        if let Some(newest) = newest {
+            let within = newest.through.is_none_or(|index| index <= last);
+            debug_assert!(within, "what will be durable lies in the log");
+            let issued = newest.hard_state.is_none_or(|state| state == self.issued_hard_state);
+            debug_assert!(issued, "the newest hard state is on its way");
+            if let Some(before) = self.in_flight.iter().rev().nth(1) {
+                debug_assert!(before.ticket < newest.ticket, "tickets ascend");
+                let ends = before.through.zip(newest.through);
+                debug_assert!(ends.is_none_or(|(a, b)| a <= b), "later writes end no earlier");
+            }
+        } else {
+            let durable = self.durable_hard_state == self.issued_hard_state;
+            debug_assert!(durable, "what is not on its way is durable");
+        }
     }
 }
 
@@ -300,22 +356,27 @@ mod tests {
         disk.append_commands(LogIndex(after), Term(1), count, Part { nth: 0, skip: 0, of: count });
     }
 
-    fn issue(disk: &mut Disk) -> Write {
+    /// The log ends at `last`.
+    fn issue(disk: &mut Disk, last: u64) -> Write {
         assert!(disk.lacks(&HARD_STATE), "something has changed");
-        disk.issue(&HARD_STATE, Instant::ZERO)
+        disk.issue(&HARD_STATE, LogIndex(last), Instant::ZERO)
+    }
+
+    fn completed(disk: &mut Disk, ticket: Ticket, last: u64) -> Option<()> {
+        disk.completed(ticket, LogIndex(last), Instant::ZERO)
     }
 
     #[test]
     fn a_completion_never_counts_what_a_later_ticket_dropped() {
         let mut disk = disk();
         commands(&mut disk, 9, 2);
-        let first = issue(&mut disk);
+        let first = issue(&mut disk, 11);
         disk.truncate_from(LogIndex(11), LogIndex(10));
         commands(&mut disk, 9, 1);
-        let second = issue(&mut disk);
-        assert_eq!(disk.completed(first.ticket, Instant::ZERO), Some(()));
+        let second = issue(&mut disk, 10);
+        assert_eq!(completed(&mut disk, first.ticket, 10), Some(()));
         assert_eq!(disk.durable_index(), LogIndex(9));
-        assert_eq!(disk.completed(second.ticket, Instant::ZERO), Some(()));
+        assert_eq!(completed(&mut disk, second.ticket, 10), Some(()));
         assert_eq!(disk.durable_index(), LogIndex(10));
     }
 
@@ -325,7 +386,7 @@ mod tests {
         commands(&mut disk, 9, 5);
         disk.truncate_from(LogIndex(14), LogIndex(12));
         disk.append_commands(LogIndex(11), Term(2), 1, Part { nth: 1, skip: 0, of: 1 });
-        let log = issue(&mut disk).log.expect("a change of the log");
+        let log = issue(&mut disk, 12).log.expect("a change of the log");
         assert_eq!((log.first, log.last_index()), (LogIndex(10), LogIndex(12)));
         let counts: alloc::vec::Vec<_> = log.chunks.iter().map(|c| (c.term, c.count)).collect();
         assert_eq!(counts, [(Term(1), 2), (Term(2), 1)]);
@@ -336,20 +397,39 @@ mod tests {
         let mut disk = disk();
         commands(&mut disk, 9, 5);
         disk.truncate_from(LogIndex(14), LogIndex(8));
-        let log = issue(&mut disk).log.expect("a change of the log");
+        let log = issue(&mut disk, 7).log.expect("a change of the log");
         assert_eq!((log.first, log.last_index()), (LogIndex(8), LogIndex(7)));
         assert_eq!(disk.durable_index(), LogIndex(7));
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "what is written ends where the log does")]
+    fn a_write_that_ends_elsewhere_than_the_log_is_a_bug() {
+        let mut disk = disk();
+        commands(&mut disk, 9, 1);
+        let _ = issue(&mut disk, 11);
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "what is durable lies in the log")]
+    fn what_is_durable_beyond_the_log_is_a_bug() {
+        let mut disk = disk();
+        commands(&mut disk, 9, 1);
+        let ticket = issue(&mut disk, 10).ticket;
+        let _ = completed(&mut disk, ticket, 8);
     }
 
     #[test]
     fn tickets_of_another_life_are_refused() {
         let mut disk = disk();
         commands(&mut disk, 9, 1);
-        let issued = issue(&mut disk).ticket;
-        assert_eq!(disk.completed(Ticket(issued.get() + 1), Instant::ZERO), None);
-        assert_eq!(disk.completed(Ticket(4), Instant::ZERO), None);
-        assert_eq!(disk.completed(issued, Instant::ZERO), Some(()));
-        assert_eq!(disk.completed(issued, Instant::ZERO), Some(()), "twice is harmless");
+        let issued = issue(&mut disk, 10).ticket;
+        assert_eq!(completed(&mut disk, Ticket(issued.get() + 1), 10), None);
+        assert_eq!(completed(&mut disk, Ticket(4), 10), None);
+        assert_eq!(completed(&mut disk, issued, 10), Some(()));
+        assert_eq!(completed(&mut disk, issued, 10), Some(()), "twice is harmless");
     }
 
     #[test]
@@ -360,13 +440,13 @@ mod tests {
             .map(|_| {
                 commands(&mut disk, last, 1);
                 last += 1;
-                issue(&mut disk).ticket
+                issue(&mut disk, last).ticket
             })
             .collect();
         assert!(disk.is_sound(LogIndex(last)));
-        assert_eq!(disk.completed(tickets[2 * MAX_IN_FLIGHT], Instant::ZERO), Some(()));
+        assert_eq!(completed(&mut disk, tickets[2 * MAX_IN_FLIGHT], last), Some(()));
         assert_eq!(disk.durable_index(), LogIndex(9 + MAX_IN_FLIGHT as u64 - 1));
-        assert_eq!(disk.completed(*tickets.last().expect("not empty"), Instant::ZERO), Some(()));
+        assert_eq!(completed(&mut disk, *tickets.last().expect("not empty"), last), Some(()));
         assert_eq!(disk.durable_index(), LogIndex(last));
     }
 }

@@ -18,8 +18,12 @@ const ENOUGH_RUNS: usize = AppendEntries::MAX_RUNS - 1;
 
 /// What every index of the log holds, but for the bytes of commands.
 ///
-/// Invariants: `runs` ascend in `first` and in `term`, the first one starts right after the
-/// snapshot; `memberships` ascend in index and lie in the log; `last` is not below the snapshot.
+/// Invariants, asserted by every write at the ends that it moves, and by `is_sound` everywhere:
+///
+/// - `last` is not below the snapshot, and there are runs exactly if it is above;
+/// - `runs` ascend in `first` and in `term`; the first one starts right after the snapshot, in a term
+///   that is not earlier, and the last one starts in the log;
+/// - `memberships` ascend in index and lie in the log.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Log {
@@ -239,6 +243,7 @@ impl Log {
     pub(crate) fn append_commands(&mut self, term: Term, count: u64) {
         self.begin_term(term);
         self.last = self.last.plus(count);
+        self.assert_ends();
     }
 
     /// Appends a membership entry at the end; it is in force from now on.
@@ -246,6 +251,7 @@ impl Log {
         self.begin_term(term);
         self.last = self.last.next();
         self.memberships.push((self.last, Box::new(membership)));
+        self.assert_ends();
     }
 
     /// Appends a run at the end.
@@ -264,6 +270,7 @@ impl Log {
         self.runs.truncate(self.runs.partition_point(|run| run.first < index));
         self.memberships.truncate(self.memberships.partition_point(|(at, _)| *at < index));
         self.last = self.last.min(index.prev());
+        self.assert_ends();
     }
 
     /// Forgets everything up to and including `position`, which the log holds.
@@ -279,6 +286,7 @@ impl Log {
             _ => self.runs.clear(),
         }
         self.snapshot = Snapshot { position, membership };
+        self.assert_ends();
     }
 
     /// Whether the invariants of the type hold.
@@ -304,6 +312,30 @@ impl Log {
         let runs = self.runs.iter().all(|run| run.term > Term::ZERO && run.first > LogIndex::ZERO);
         let members = self.memberships.iter().all(|(_, membership)| !membership.is_empty());
         zero && runs && members && self.last.get() <= LIMIT && index <= self.last
+    }
+
+    /// The invariants of the type where a write may break them. What lies between the ends was an end
+    /// when it was written.
+    fn assert_ends(&self) {
+        let (start, last) = (self.start(), self.last);
+        debug_assert!(last >= start.index, "the log ends at or above its start");
+        match self.runs.first() {
+            None => debug_assert_eq!(last, start.index, "entries belong to a run"),
+            Some(run) => {
+                debug_assert_eq!(run.first, start.index.next(), "runs start right after the start");
+                debug_assert!(run.term >= start.term, "terms do not decrease");
+            }
+        }
+        debug_assert!(self.runs.last().is_none_or(|run| run.first <= last), "a run has entries");
+        if let [.., a, b] = &self.runs[..] {
+            debug_assert!(a.first < b.first && a.term < b.term, "runs ascend");
+        }
+        if let [.., (a, _), (b, _)] = &self.memberships[..] {
+            debug_assert!(a < b, "memberships ascend");
+        }
+        let lies_in_log = |(at, _): &(LogIndex, _)| *at > start.index && *at <= last;
+        let ends = [self.memberships.first(), self.memberships.last()];
+        debug_assert!(ends.into_iter().flatten().all(lies_in_log), "memberships lie in the log");
     }
 
     fn begin_term(&mut self, term: Term) {
@@ -341,6 +373,14 @@ mod tests {
     use alloc::vec;
     use alloc::vec::Vec;
     use proptest::prelude::*;
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "a run has entries")]
+    fn a_run_of_no_commands_is_a_bug() {
+        let snapshot = Snapshot::genesis(Membership::empty());
+        Log::new(snapshot).append_commands(Term(1), 0);
+    }
 
     /// The log as the paper draws it: one entry after the other. The first element is the position
     /// before the first entry.

@@ -6,8 +6,14 @@ use core::time::Duration;
 
 /// What a leader knows of one peer.
 ///
-/// Invariants: `match_index < next_index`; `in_flight` ascends, all of it above `match_index` and
-/// below `next_index`; it is empty but in `Replicate`.
+/// Invariants, asserted by every write at the ends that it moves, and by `is_sound` everywhere:
+///
+/// - `match_index < next_index`;
+/// - `in_flight` ascends, all of it above `match_index` and below `next_index`;
+/// - it is empty but in `Replicate`;
+/// - what a probe awaits is not below `next_index - 1`.
+///
+/// That `in_flight` keeps to the window is the sender's to see to; `is_sound` checks it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Progress {
@@ -148,6 +154,7 @@ impl Progress {
             let took = Some(now.saturating_since(self.catch_up.began_at));
             self.catch_up = CatchUp { target: last, began_at: now, took };
         }
+        self.assert_ends();
     }
 
     /// The peer does not hold what was sent: start again after `agreed`, but not below the match.
@@ -191,6 +198,7 @@ impl Progress {
                 self.next_index = last.next();
             }
         }
+        self.assert_ends();
     }
 
     /// A snapshot that ends at `index` was delivered: the next entries follow it, once the peer says
@@ -198,12 +206,14 @@ impl Progress {
     pub(crate) fn delivered(&mut self, index: LogIndex, since: Round) {
         self.probe_after(index, since);
         self.phase = Phase::Probe { awaiting: Some(self.next_index.prev()) };
+        self.assert_ends();
     }
 
     /// A snapshot is to be sent, and taken as lost at `until`.
     pub(crate) fn needs_snapshot(&mut self, until: Instant, since: Round) {
         self.probe_after(self.match_index, since);
         self.phase = Phase::Snapshot { until };
+        self.assert_ends();
     }
 
     /// Whether the peer is alive and has caught up with a log that ends at `last`: it holds all of
@@ -224,6 +234,7 @@ impl Progress {
             && self.in_flight.iter().zip(self.in_flight.iter().skip(1)).all(|(a, b)| a < b)
             && self.in_flight.len() <= window
             && (self.phase == Phase::Replicate || self.in_flight.is_empty())
+            && self.awaits_what_comes_next()
     }
 
     /// Whether every number of it can be: for what was written down. The log ends at `last`, `round` is
@@ -259,6 +270,35 @@ impl Progress {
         self.next_index = index.max(self.match_index).next();
         self.phase = Phase::Probe { awaiting: None };
         self.in_flight.clear();
+        self.assert_ends();
+    }
+
+    fn awaits_what_comes_next(&self) -> bool {
+        match self.phase {
+            Phase::Probe { awaiting: Some(sent) } => sent >= self.next_index.prev(),
+            Phase::Probe { awaiting: None } | Phase::Replicate | Phase::Snapshot { .. } => true,
+        }
+    }
+
+    /// The invariants of the type where a write may break them. What lies between the ends was an end
+    /// when it was written.
+    fn assert_ends(&self) {
+        let (window, newest) = (&self.in_flight, self.in_flight.back());
+        debug_assert!(self.match_index < self.next_index, "what matches is not sent again");
+        debug_assert!(
+            window.front().is_none_or(|last| *last > self.match_index),
+            "what matches is not on its way"
+        );
+        debug_assert!(
+            newest.is_none_or(|last| *last < self.next_index),
+            "what is on its way is not sent again"
+        );
+        debug_assert!(window.iter().rev().nth(1) < newest || newest.is_none(), "messages ascend");
+        debug_assert!(
+            self.phase == Phase::Replicate || window.is_empty(),
+            "only in `Replicate` several messages are on their way"
+        );
+        debug_assert!(self.awaits_what_comes_next(), "a probe carries what comes next");
     }
 }
 
@@ -326,6 +366,25 @@ mod tests {
         assert_eq!(peer.phase, Phase::Probe { awaiting: Some(LogIndex(20)) });
         matched(&mut peer, 20);
         assert_eq!(peer.phase, Phase::Replicate, "but what was asked for is there");
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "only in `Replicate`")]
+    fn entries_to_a_peer_that_waits_for_a_snapshot_are_a_bug() {
+        let mut peer = peer(4);
+        peer.needs_snapshot(NOW, Round(6));
+        peer.sent(LogIndex(9));
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "messages ascend")]
+    fn what_is_on_its_way_is_not_sent_again() {
+        let mut peer = peer(1);
+        matched(&mut peer, 0);
+        peer.sent(LogIndex(9));
+        peer.sent(LogIndex(7));
     }
 
     proptest! {

@@ -2,6 +2,11 @@
 
 use crate::types::Instant;
 
+/// The last moment at which a node does anything. Deadlines must not run over the end of the clock: T
+/// is at most a day, and the last moment of an election lies less than 2T ahead.
+pub(crate) const LAST_MOMENT: Instant =
+    Instant::from_nanos(u64::MAX - 2 * 24 * 60 * 60 * 1_000_000_000);
+
 /// Every moment at which a node may act by itself.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Deadline {

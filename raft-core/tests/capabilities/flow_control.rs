@@ -204,6 +204,13 @@ fn a_log_that_comes_to_its_end_takes_no_more_and_can_be_recovered() {
         let _ = solo.wake();
         let leads = solo.role() == RoleKind::Leader;
         assert_eq!(leads, left > 3, "{left} left");
+        if left <= 3 {
+            assert_eq!(solo.step(Input::Campaign).ignored(), [IgnoreReason::LogFull]);
+        } else if left == 4 {
+            let change = Input::ChangeMembership { token: Token(1), target: voters(&[1]) };
+            assert_eq!(solo.step(change).rejected(), [RejectReason::LogFull]);
+            assert_eq!(solo.propose(1).rejected(), [RejectReason::LogFull]);
+        }
         for target in [voters(&[1]), joint(&[1], &[], &[2])] {
             let _ = solo.step(Input::ChangeMembership { token: Token(1), target });
             let _ = solo.propose(1);

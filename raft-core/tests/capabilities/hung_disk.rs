@@ -87,7 +87,7 @@ fn a_node_whose_disk_hangs_takes_no_office_over() {
         let _ = solo.hears(S2, 1, says::hello(round));
     }
     let ignored = solo.hears(S2, 1, Message::TimeoutNow).ignored();
-    assert_eq!((ignored, solo.role()), (vec![IgnoreReason::Overloaded], RoleKind::Follower));
+    assert_eq!((ignored, solo.role()), (vec![IgnoreReason::DiskHangs], RoleKind::Follower));
     let _ = solo.persist();
     let _ = solo.hears(S2, 1, Message::TimeoutNow);
     assert_eq!(solo.role(), RoleKind::Candidate);

@@ -410,7 +410,7 @@ fn queues_of_reads_are_bounded() {
     let _ = leader.step_all([ask(1, READ_INDEX), ask(2, READ_INDEX)]);
     assert_eq!(leader.step(ask(3, READ_INDEX)).rejected(), [RejectReason::TooManyReads]);
     let ignored = leader.hears(S3, 1, asks(40)).ignored();
-    assert_eq!(ignored, [raft_core::IgnoreReason::Overloaded]);
+    assert_eq!(ignored, [raft_core::IgnoreReason::TooManyReads]);
     let mut solo = Setup::of(voters(&[1, 2, 3])).config(few).start();
     let _ = solo.hears(S2, 1, says::hello(1));
     let refused = solo.step_all((0..5).map(|n| ask(n, READ_INDEX))).rejected();

@@ -180,11 +180,11 @@ fn nothing_is_said_of_a_peer_that_a_snapshot_is_on_its_way_to() {
 }
 
 #[test]
-fn what_a_peer_said_in_the_very_round_of_its_loss_is_stale() {
+fn what_a_peer_said_in_the_very_round_of_its_loss_is_of_the_lost_log() {
     let mut solo = Solo::leader_of(3);
     let m = solo.time_out_heartbeat().appends_to(S2).remove(0);
     let lost = solo.hears(S2, 1, says::mismatched(m.prev, &[], says::echo(&m)));
     assert!(lost.0.iter().any(|a| matches!(a, Action::PeerRegressed { .. })), "{lost:?}");
     let old = says::having_seen(says::matched(1, None), m.probe.expect("it asks").round);
-    assert_eq!(solo.hears(S2, 1, old).ignored(), [IgnoreReason::Stale]);
+    assert_eq!(solo.hears(S2, 1, old).ignored(), [IgnoreReason::LostLog]);
 }

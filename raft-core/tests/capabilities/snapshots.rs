@@ -244,6 +244,40 @@ fn what_was_decided_before_a_snapshot_is_carried_out_before_it() {
     assert_eq!(late.filter(|a| matches!(a, Action::Apply { .. })).count(), 0);
 }
 
+/// A call writes once, whatever comes after the snapshot in it.
+#[test]
+fn what_comes_after_a_snapshot_in_its_call_joins_the_one_write_before_it() {
+    let mut solo = Setup::of(voters(&[1, 2, 3])).log(&[1, 1]).slow_disk().start();
+    let envelope = |from, term, message| {
+        let term = Term(term);
+        Input::from(raft_core::Envelope { from, to: S1, term, message })
+    };
+    let entries = Message::AppendEntries(says::append(1, at(1, 2), &[2]));
+    let later = Message::ReadIndex(raft_core::ReadIndex { id: raft_core::Round(1) });
+    let inputs =
+        [envelope(S2, 2, entries), envelope(S2, 2, install(at(2, 9))), envelope(S3, 3, later)];
+    let actions = solo.step_all(inputs);
+    let [write] = &actions.writes()[..] else { panic!("one write: {actions:?}") };
+    assert!(write.log.is_some(), "{write:?}");
+    assert_eq!(write.hard_state.map(|state| state.current_term), Some(Term(3)));
+    assert_eq!(installs(&actions), [at(2, 9)]);
+    assert!(matches!(actions.0[0], Action::Persist(_)), "{actions:?}");
+}
+
+#[test]
+fn a_snapshot_that_was_not_handed_out_yet_cannot_have_been_installed() {
+    let mut solo = follower();
+    let (from, to, term) = (S2, S1, Term(2));
+    let arrives = raft_core::Envelope { from, to, term, message: install(at(2, 9)) };
+    let inputs = [arrives.into(), installed(at(2, 9), Outcome::Done)];
+    let actions = solo.step_all(inputs);
+    assert_eq!(actions.ignored(), [IgnoreReason::UnknownSnapshot]);
+    assert_eq!(installs(&actions), [at(2, 9)]);
+    assert_eq!(solo.status().last, at(2, 4), "the log is as it was");
+    let _ = solo.step(installed(at(2, 9), Outcome::Done));
+    assert_eq!(solo.status().last, at(2, 9));
+}
+
 #[test]
 fn a_node_that_installs_a_snapshot_does_not_campaign() {
     let mut solo = follower();
@@ -252,7 +286,7 @@ fn a_node_that_installs_a_snapshot_does_not_campaign() {
         assert_eq!(solo.time_out().sent(), []);
     }
     let _ = solo.pass(T * 9);
-    assert_eq!(solo.step(Input::Campaign).ignored(), [IgnoreReason::Overloaded]);
+    assert_eq!(solo.step(Input::Campaign).ignored(), [IgnoreReason::Installing]);
     let _ = solo.step(installed(at(2, 9), Outcome::Done));
     assert!(solo.time_out().pre_vote_round().is_some(), "afterwards it does");
 }

@@ -374,6 +374,13 @@ fn a_pre_vote_of_a_voter_with_a_lower_term_counts() {
 }
 
 #[test]
+fn after_the_last_term_nobody_campaigns() {
+    let mut node = Setup::of(voters(&[1, 2, 3])).term(u64::MAX - 1).start();
+    assert_eq!(node.step(Input::Campaign).ignored(), [IgnoreReason::LastTerm]);
+    assert!(node.time_out().sent().is_empty());
+}
+
+#[test]
 fn one_voter_counts_once_and_strangers_and_learners_not_at_all() {
     let five = joint(&[1, 2, 3, 4, 5], &[], &[9]);
     let mut node = Setup::of(five).start();
@@ -383,7 +390,7 @@ fn one_voter_counts_once_and_strangers_and_learners_not_at_all() {
         let _ = node.hears(S2, 0, yes());
     }
     for nobody in [NodeId(9), NodeId(77)] {
-        assert_eq!(node.hears(nobody, 0, yes()).ignored(), [IgnoreReason::UnknownPeer]);
+        assert_eq!(node.hears(nobody, 0, yes()).ignored(), [IgnoreReason::UnknownVoter]);
     }
     assert_eq!(node.role(), RoleKind::PreCandidate);
     let _ = node.hears(S3, 0, yes());
@@ -393,7 +400,7 @@ fn one_voter_counts_once_and_strangers_and_learners_not_at_all() {
         let _ = node.hears(S2, 1, says::vote(Verdict::Granted));
     }
     let stranger = node.hears(NodeId(77), 1, says::vote(Verdict::Granted));
-    assert_eq!(stranger.ignored(), [IgnoreReason::UnknownPeer]);
+    assert_eq!(stranger.ignored(), [IgnoreReason::UnknownVoter]);
     assert_eq!(node.role(), RoleKind::Candidate);
 }
 

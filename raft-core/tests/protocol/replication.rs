@@ -216,9 +216,11 @@ fn a_proposal_of_nothing_or_of_too_much_is_refused() {
     let mut leader = led(|config| config.max_uncommitted = 1 << 62);
     // One entry is there, and three stay free for the leader's own.
     let most = (1 << 62) - 1 - 3;
-    for count in [0, most + 1, u64::MAX] {
+    for count in [0, most + 2, u64::MAX] {
         assert_eq!(leader.propose(count).rejected(), [RejectReason::BadCount { count }]);
     }
+    // As much as an empty log takes, but not this one.
+    assert_eq!(leader.propose(most + 1).rejected(), [RejectReason::LogFull]);
     assert_eq!(leader.propose(most).rejected(), [], "up to the end of the log");
 }
 
