@@ -21,8 +21,8 @@ use alloc::boxed::Box;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Action {
-    /// The commands of a proposal are in this leader's log at `count` positions from `first` on. Not
-    /// committed yet: see [`Apply`](Self::Apply) and [`Node::fate`](crate::Node::fate).
+    /// The commands of a proposal are in this leader's log at `count` positions from `first` on.
+    /// Not committed yet: see [`Apply`](Self::Apply) and [`Node::fate`](crate::Node::fate).
     ///
     /// Wait for the last position, at `first.index + count - 1`: a proposal of several commands is
     /// not atomic, and its first commands may be committed while the others are lost.
@@ -47,8 +47,8 @@ pub enum Action {
     /// durable already: the core has kept it back until then.
     ///
     /// For an [`AppendEntries`](crate::AppendEntries) read the commands of the named positions from
-    /// the runtime's own log, at any time later; if the log no longer holds exactly these positions,
-    /// drop the message.
+    /// the runtime's own log, at any time later; if the log no longer holds exactly these
+    /// positions, drop the message.
     Send(Envelope),
     /// The entries from `first` to `through.index` are committed, and durable here. All are of the
     /// term `through.term`. A proposal that was accepted at `(t, i)`, with `i` in this range, is
@@ -69,8 +69,8 @@ pub enum Action {
         /// The index.
         index: LogIndex,
     },
-    /// Send the peer a snapshot: the newest, or any that covers `at_least`. It travels as the runtime
-    /// likes; when it has arrived whole, the receiving runtime steps an
+    /// Send the peer a snapshot: the newest, or any that covers `at_least`. It travels as the
+    /// runtime likes; when it has arrived whole, the receiving runtime steps an
     /// [`InstallSnapshot`](crate::Message::InstallSnapshot) with this `term`. Then step
     /// [`SnapshotSent`](crate::Input::SnapshotSent).
     SendSnapshot {
@@ -81,10 +81,10 @@ pub enum Action {
         /// The position that it must cover.
         at_least: LogPosition,
     },
-    /// Replace state machine, membership and log by the snapshot that arrived with the input of this
-    /// call: atomically, after every earlier `Persist` and `Apply`. The log is empty then and starts
-    /// after the snapshot. Then step [`SnapshotInstalled`](crate::Input::SnapshotInstalled); until
-    /// that the core writes no log and applies nothing.
+    /// Replace state machine, membership and log by the snapshot that arrived with the input of
+    /// this call: atomically, after every earlier `Persist` and `Apply`. The log is empty then and
+    /// starts after the snapshot. Then step [`SnapshotInstalled`](crate::Input::SnapshotInstalled);
+    /// until that the core writes no log and applies nothing.
     InstallSnapshot {
         /// What the snapshot covers.
         snapshot: Snapshot,
@@ -105,11 +105,11 @@ pub enum Action {
         /// The leader of this term, if this node follows or is it.
         leader: Option<NodeId>,
     },
-    /// A peer has lost entries that it had acknowledged, which a disk must not do: it was wiped, rolled
-    /// back, or does not sync. Said once for each loss, by the leader. From now on its old
+    /// A peer has lost entries that it had acknowledged, which a disk must not do: it was wiped,
+    /// rolled back, or does not sync. Said once for each loss, by the leader. From now on its old
     /// acknowledgements count for no further commit, and in this term it confirms neither reads nor
-    /// leases, for it may have forgotten a vote. It is sent what it lacks; still, replace it by a new
-    /// node under a new id.
+    /// leases, for it may have forgotten a vote. It is sent what it lacks; still, replace it by a
+    /// new node under a new id.
     PeerRegressed {
         /// The peer.
         peer: NodeId,
@@ -185,8 +185,8 @@ pub struct Chunk {
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Source {
     /// They came with the inputs of this very call from `first` to `last`, counted from 0: all the
-    /// commands of all of these, one input after the other, but for the first `skip`. An input between
-    /// them that was refused, or is not needed, carries no commands.
+    /// commands of all of these, one input after the other, but for the first `skip`. An input
+    /// between them that was refused, or is not needed, carries no commands.
     Inputs {
         /// The first of the inputs.
         first: usize,
@@ -204,8 +204,8 @@ pub enum Source {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum TransferOutcome {
-    /// The other was told to hold an election, and this node leads no more. Who leads next is said by
-    /// a later [`RoleChanged`](Action::RoleChanged).
+    /// The other was told to hold an election, and this node leads no more. Who leads next is said
+    /// by a later [`RoleChanged`](Action::RoleChanged).
     SteppedDown,
     /// This node lost the office before it could hand it over.
     LeadershipLost,

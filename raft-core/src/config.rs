@@ -17,8 +17,8 @@ pub enum Protection {
     /// A node asks whether it would win before it raises its term (thesis, 9.6). It survives a node
     /// that is cut off, not one that is heard by some (N13, N14). Here to be compared with.
     PreVote,
-    /// Pre-vote; voters refuse while they hear a leader (thesis, 4.2.3 and 6.4.1); and a leader that
-    /// does not hear a quorum steps down (thesis, 6.2).
+    /// Pre-vote; voters refuse while they hear a leader (thesis, 4.2.3 and 6.4.1); and a leader
+    /// that does not hear a quorum steps down (thesis, 6.2).
     #[default]
     Full,
 }
@@ -52,18 +52,18 @@ pub struct Config {
     pub seed: u64,
     /// T. A node that hears no leader for T, and a random time in `[0, T)` more, asks for votes. It
     /// must be well above the time of a broadcast and below the time between failures (Raft paper,
-    /// 5.6). At least 1 µs, at most one day; by default 1 s. With [`Protection::Plain`] it should be
-    /// the same at every node: one that times out much earlier than the others, and cannot win, puts
-    /// their elections off each time (N2).
+    /// 5.6). At least 1 µs, at most one day; by default 1 s. With [`Protection::Plain`] it should
+    /// be the same at every node: one that times out much earlier than the others, and cannot win,
+    /// resets their election timers each time (N2).
     pub election_timeout: Duration,
-    /// How often a leader asks its followers for a sign of life. At most half of `election_timeout`;
-    /// by default a tenth of it.
+    /// How often a leader asks its followers for a sign of life. At most half of
+    /// `election_timeout`; by default a tenth of it.
     pub heartbeat_interval: Duration,
     /// See [`Protection`].
     pub protection: Protection,
     /// The greatest lease that this node promises to a leader, whose election timeout may be longer
-    /// than its own; it promises nothing to a leader who asks for more. At least `election_timeout`,
-    /// at most ten days; by default four times that.
+    /// than its own; it promises nothing to a leader who asks for more. At least
+    /// `election_timeout`, at most ten days; by default four times that.
     pub longest_promise: Duration,
     /// How many entries one `AppendEntries` carries at most. At least 1; by default 1024.
     pub max_entries_per_message: u64,
@@ -79,8 +79,8 @@ pub struct Config {
     /// How many reads wait at most; more are refused as
     /// [`TooManyReads`](crate::RejectReason::TooManyReads). At least 1; by default 65 536.
     pub max_pending_reads: usize,
-    /// By how much the rate of any clock of the cluster may be off, in parts per million: a lease is
-    /// shorter than what was promised by twice this. At most 100 000; by default 1000.
+    /// By how much the rate of any clock of the cluster may be off, in parts per million: a lease
+    /// is shorter than what was promised by twice this. At most 100 000; by default 1000.
     pub clock_drift_ppm: u32,
     /// A disk hangs if writes wait and none completes for so long. A leader whose disk hangs hands
     /// over or steps down, and a follower is silent to its leader until a write completes: who can
@@ -162,8 +162,8 @@ impl Config {
         }
     }
 
-    /// How much of a promise a leader may count on, by its own clock: the other's may run fast by the
-    /// drift bound, and its own slow.
+    /// How much of a promise a leader may count on, by its own clock: the other's may run fast by
+    /// the drift bound, and its own slow.
     pub(crate) fn safe_lease(&self, promised: Duration) -> Duration {
         let (drift, million) = (u128::from(self.clock_drift_ppm), 1_000_000_u128);
         let safe = u128::from(nanos(promised)) * (million - drift) / (million + drift);

@@ -454,7 +454,9 @@ mod tests {
         /// Not even those that `check` refuses: a run without entries, or counts that overflow.
         #[test]
         fn a_split_never_changes_the_order_of_runs(
-            runs in prop::collection::vec((1_u64..4, prop_oneof![Just(0), 0_u64..4, Just(u64::MAX)]), 0..8),
+            runs in prop::collection::vec(
+                (1_u64..4, prop_oneof![Just(0), 0_u64..4, Just(u64::MAX)]), 0..8,
+            ),
             at in prop_oneof![0_u64..30, Just(u64::MAX)],
         ) {
             let runs = runs.into_iter().map(|(term, count)| match count {

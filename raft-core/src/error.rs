@@ -176,10 +176,10 @@ pub enum RejectReason {
         /// The new voter.
         node: NodeId,
     },
-    /// The membership to reach, or the one in force, has no quorum of voters that this leader has heard
-    /// in this term within T and whose logs are level with its own, or nearly so. It could not be
-    /// committed, and would leave the cluster without a leader for good. Ask again when they are back,
-    /// or ask for a membership without those who are gone.
+    /// The membership to reach, or the one in force, has no quorum of voters that this leader has
+    /// heard in this term within T and whose logs are level with its own, or nearly so. It could
+    /// not be committed, and would leave the cluster without a leader for good. Ask again when they
+    /// are back, or ask for a membership without those who are gone.
     #[error("no quorum is alive and level: {node:?} is missing")]
     NoQuorum {
         /// A voter that is silent, or lags.
@@ -256,7 +256,8 @@ pub enum IgnoreReason {
         /// The first index at which they contradict.
         at: LogIndex,
     },
-    /// A second leader in one term, which cannot be. One of the nodes has lost or repeats its state.
+    /// A second leader in one term, which cannot be. One of the nodes has lost or repeats its
+    /// state.
     #[error("a second leader in this term; the first is {first:?}")]
     SecondLeader {
         /// Whom this node follows, or itself.
@@ -285,8 +286,8 @@ pub enum IgnoreReason {
     /// `Campaign` or `TimeoutNow` at a node that has no vote.
     #[error("this node is no voter")]
     NotAVoter,
-    /// `Campaign` at the leader, or at a node that hears one or promised one not to vote yet; `TimeoutNow`
-    /// at a node that promised another leader so.
+    /// `Campaign` at the leader, or at a node that hears one or promised one not to vote yet;
+    /// `TimeoutNow` at a node that promised another leader so.
     #[error("there is a leader, or one was promised no vote yet")]
     LeaderAlive,
     /// `Campaign` at a node that is holding an election.
@@ -305,18 +306,19 @@ pub enum IgnoreReason {
         current: Term,
     },
     /// `Campaign` or `TimeoutNow` at a node whose disk hangs, see
-    /// [`Config::disk_timeout`](crate::Config::disk_timeout): its own vote would not become durable.
+    /// [`Config::disk_timeout`](crate::Config::disk_timeout): its own vote would not become
+    /// durable.
     #[error("the disk hangs")]
     DiskHangs,
-    /// `Campaign`, `TimeoutNow` or `SnapshotTaken` at a node that installs a snapshot: its log is about to
-    /// be replaced.
+    /// `Campaign`, `TimeoutNow` or `SnapshotTaken` at a node that installs a snapshot: its log is
+    /// about to be replaced.
     #[error("a snapshot is being installed")]
     Installing,
     /// `Campaign` or `TimeoutNow` at a node in the last term that there is.
     #[error("there is no later term")]
     LastTerm,
-    /// `Campaign` or `TimeoutNow` at a node whose log has no room for a leader's first entry: its indices
-    /// end at [`LIMIT`](crate::types::LIMIT).
+    /// `Campaign` or `TimeoutNow` at a node whose log has no room for a leader's first entry: its
+    /// indices end at [`LIMIT`](crate::types::LIMIT).
     #[error("the log is full")]
     LogFull,
     /// The question of a follower's read, while too many reads wait, see
@@ -326,8 +328,8 @@ pub enum IgnoreReason {
     /// A vote, or the promise of one, from a node that is no voter as far as this one knows.
     #[error("the vote of a node that is no voter")]
     UnknownVoter,
-    /// The answer of a peer that has lost its log, to a question from before this leader knew: it may
-    /// acknowledge what is lost. See [`Action::PeerRegressed`](crate::Action::PeerRegressed).
+    /// The answer of a peer that has lost its log, to a question from before this leader knew: it
+    /// may acknowledge what is lost. See [`Action::PeerRegressed`](crate::Action::PeerRegressed).
     #[error("of a log that the peer has lost")]
     LostLog,
 }
@@ -358,7 +360,8 @@ pub enum PayloadError {
         /// How many payloads came with it.
         found: usize,
     },
-    /// A write that no core asks for: a chunk of nothing, positions out of range, terms that decrease.
+    /// A write that no core asks for: a chunk of nothing, positions out of range, terms that
+    /// decrease.
     #[error("a write that no core asks for")]
     MalformedWrite,
     /// The write would leave a gap, or drop what has been compacted.

@@ -70,8 +70,8 @@ pub enum Input {
         to: Option<NodeId>,
     },
     /// A snapshot of the state machine that covers everything up to `position` is durable, together
-    /// with the membership that [`Node::snapshot_at`](crate::Node::snapshot_at) gave for it. The core
-    /// forgets the log up to there; the runtime may, too.
+    /// with the membership that [`Node::snapshot_at`](crate::Node::snapshot_at) gave for it. The
+    /// core forgets the log up to there; the runtime may, too.
     SnapshotTaken {
         /// The last position that it covers: one that was handed out in an
         /// [`Apply`](crate::Action::Apply).
@@ -110,9 +110,10 @@ pub enum Consistency {
     /// A quorum says, after the read was asked for, that the leader still leads (thesis, 6.4). It
     /// rests on no clock.
     ReadIndex,
-    /// The leader's lease, where it is in force: no message is sent (thesis, 6.4.1). It rests on the
-    /// clocks of a quorum running within [`Config::clock_drift_ppm`](crate::Config::clock_drift_ppm).
-    /// Where there is no lease, and on any other node than the leader, it is a `ReadIndex`.
+    /// The leader's lease, where it is in force: no message is sent (thesis, 6.4.1). It rests on
+    /// the clocks of a quorum running within
+    /// [`Config::clock_drift_ppm`](crate::Config::clock_drift_ppm). Where there is no lease, and on
+    /// any other node than the leader, it is a `ReadIndex`.
     Lease,
 }
 
@@ -182,17 +183,17 @@ pub struct HardState {
     /// To whom the vote of this term went (N11).
     pub voted_for: Option<NodeId>,
     /// The longest lease that this node has promised to a leader and that may not be over; zero if
-    /// none. For so long after a restart it gives no vote, its own included. It is written seldom: it
-    /// is lowered, by half or more, when every longer promise is over.
+    /// none. For so long after a restart it gives no vote, its own included. It is written seldom:
+    /// it is lowered, by half or more, when every longer promise is over.
     pub promised: Duration,
 }
 
 /// What a node finds on its disk when it starts.
 ///
-/// After a crash any prefix of the tickets may have survived, torn inside at any entry, and the hard
-/// state of later tickets too: [`Node::new`](crate::Node::new) accepts each such state and refuses,
-/// with a [`RecoveryError`](crate::RecoveryError), what cannot have come from one. A state that was
-/// lost is not a state: a node whose disk was wiped comes back under a new [`NodeId`].
+/// After a crash any prefix of the tickets may have survived, torn inside at any entry, and the
+/// hard state of later tickets too: [`Node::new`](crate::Node::new) accepts each such state and
+/// refuses, with a [`RecoveryError`](crate::RecoveryError), what cannot have come from one. A state
+/// that was lost is not a state: a node whose disk was wiped comes back under a new [`NodeId`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Recovered {
@@ -211,9 +212,9 @@ pub struct Recovered {
 }
 
 impl Recovered {
-    /// The state of a node that has never run: term 0, an empty log (N1, N6). `membership` is that of
-    /// the cluster, the same at each of its first nodes (N5), or [`Membership::empty`] for a node
-    /// that joins a cluster later.
+    /// The state of a node that has never run: term 0, an empty log (N1, N6). `membership` is that
+    /// of the cluster, the same at each of its first nodes (N5), or [`Membership::empty`] for a
+    /// node that joins a cluster later.
     pub const fn fresh(membership: Membership) -> Self {
         Self {
             hard_state: HardState {

@@ -7,12 +7,12 @@ use core::fmt;
 
 /// The voters and learners of a cluster (Raft paper, 6; thesis, 4).
 ///
-/// While `outgoing` is not empty the membership is *joint*: an election and a commit need a majority
-/// of `voters` and a majority of `outgoing` (thesis, 4.3).
+/// While `outgoing` is not empty the membership is *joint*: an election and a commit need a
+/// majority of `voters` and a majority of `outgoing` (thesis, 4.3).
 ///
 /// Invariants: each list is sorted and has no duplicate; a learner is no voter of the new half (in
-/// the old half it may be: a voter that becomes a learner); where there are no voters there is nobody, which is the membership of a node that has not been told of
-/// its cluster yet.
+/// the old half it may be: a voter that becomes a learner); where there are no voters there is
+/// nobody, which is the membership of a node that has not been told of its cluster yet.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "Unchecked", into = "Unchecked"))]

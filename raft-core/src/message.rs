@@ -65,8 +65,8 @@ pub struct PreVote {
 
 /// The answer to a [`PreVote`].
 ///
-/// Matched with the question by its round and never dropped for its term: a voter's term may well be
-/// below the asking node's.
+/// Matched with the question by its round and never dropped for its term: a voter's term may well
+/// be below the asking node's.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PreVoteResponse {
@@ -134,8 +134,8 @@ pub enum Verdict {
 /// probe, a heartbeat; with neither, the announcement of a commit, which wants no answer.
 ///
 /// Entries are answered when they are durable. A probe is answered at once when it is first seen:
-/// check-quorum, leases and reads must not wait for a disk. So that the answers do not double, only a
-/// heartbeat, with entries or without, and what is sent while it is not known where the logs part
+/// check-quorum, leases and reads must not wait for a disk. So that the answers do not double, only
+/// a heartbeat, with entries or without, and what is sent while it is not known where the logs part
 /// carry a new one; other entries repeat the newest, which may have been lost.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -153,8 +153,8 @@ pub struct AppendEntries {
 
 impl AppendEntries {
     /// How many runs the entries of one message have at most; a message with more is refused as
-    /// [`TooManyRuns`](crate::EntriesError::TooManyRuns). What a leader sends keeps to it, and so does
-    /// each part of it that [`split_at`](Self::split_at) gives.
+    /// [`TooManyRuns`](crate::EntriesError::TooManyRuns). What a leader sends keeps to it, and so
+    /// does each part of it that [`split_at`](Self::split_at) gives.
     pub const MAX_RUNS: usize = 257;
 
     /// The position of the last entry; `prev` if there are none.
@@ -195,8 +195,8 @@ pub struct AppendEntriesResponse {
     pub outcome: AppendOutcome,
     /// The newest probe, echoed: an acknowledgement echoes it again, for an echo may be lost.
     pub echo: Option<Echo>,
-    /// The newest round of this leadership that the answering node has seen; `None` if none. What was
-    /// asked before it, and answered, says nothing that is newer than this.
+    /// The newest round of this leadership that the answering node has seen; `None` if none. What
+    /// was asked before it, and answered, says nothing that is newer than this.
     pub seen: Option<Round>,
 }
 
@@ -236,9 +236,9 @@ pub enum AppendOutcome {
     Installing,
 }
 
-/// The leader's snapshot, which arrived whole beside this message. The runtime of the leader sends it
-/// for a [`SendSnapshot`](crate::Action::SendSnapshot), with the term of that action; the receiving
-/// core decides whether it is of use.
+/// The leader's snapshot, which arrived whole beside this message. The runtime of the leader sends
+/// it for a [`SendSnapshot`](crate::Action::SendSnapshot), with the term of that action; the
+/// receiving core decides whether it is of use.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct InstallSnapshot {
@@ -315,9 +315,9 @@ impl Message {
         }
     }
 
-    /// What is left of this waiting message and a newer one that [competes](Self::competes_with): the
-    /// one that serves its receiver better. A late copy of an old question must not take away what was
-    /// said to a newer one.
+    /// What is left of this waiting message and a newer one that [competes](Self::competes_with):
+    /// the one that serves its receiver better. A late copy of an old question must not take away
+    /// what was said to a newer one.
     pub(crate) fn merge(&mut self, newer: Self) {
         match (&mut *self, newer) {
             // All that waits is of one term, in which a vote that is given stays given.
@@ -369,7 +369,8 @@ mod tests {
             let at = at % (count + 1);
             let (head, tail) = whole.clone().split_at(at);
             let joined = head.entries.runs().chain(tail.entries.runs()).cloned().collect();
-            let fits = [&head, &tail].iter().all(|m| m.entries.check(m.prev, Term(1 << 40)).is_ok());
+            let fit = |m: &&AppendEntries| m.entries.check(m.prev, Term(1 << 40)).is_ok();
+            let fits = [&head, &tail].iter().all(fit);
             fits && head.entries.count() == at
                 && tail.prev == head.last_position()
                 && tail.last_position() == whole.last_position()

@@ -93,8 +93,9 @@ impl Node {
         self.step_all([input.into()], now, actions);
     }
 
-    /// Tells the node several things at one moment, owned or borrowed, and draws the consequences once:
-    /// one write, one answer to the leader, one announcement of a commit. Appends to `actions`.
+    /// Tells the node several things at one moment, owned or borrowed, and draws the consequences
+    /// once: one write, one answer to the leader, one announcement of a commit. Appends to
+    /// `actions`.
     pub fn step_all(
         &mut self,
         inputs: impl IntoIterator<Item = impl Borrow<Input>>,
@@ -111,8 +112,8 @@ impl Node {
         debug_assert_eq!(self.check(), Ok(()), "a bug of raft-core");
     }
 
-    /// When to step [`Input::Wake`] next; `None` for a node that only answers. At once where more is
-    /// to be applied than one call hands out.
+    /// When to step [`Input::Wake`] next; `None` for a node that only answers. At once where more
+    /// is to be applied than one call hands out.
     pub fn deadline(&self) -> Option<Instant> {
         self.core.deadline()
     }
@@ -141,8 +142,8 @@ impl Node {
         &self.core.config
     }
 
-    /// What a snapshot of the state machine at `index` covers: store it with the snapshot. `None` if
-    /// the index is not applied, or compacted already.
+    /// What a snapshot of the state machine at `index` covers: store it with the snapshot. `None`
+    /// if the index is not applied, or compacted already.
     pub fn snapshot_at(&self, index: LogIndex) -> Option<Snapshot> {
         let core = &self.core;
         if index > core.last_applied || index < core.log.start().index {

@@ -1,9 +1,9 @@
 //! The two joins of positions with the bytes of commands, which the core never holds.
 //!
 //! [`check_payloads`] says, where a frame arrives, whether it carries what its message announces;
-//! [`bind`], for a write, which payload of which input goes to which position; [`attach`] finds, for
-//! a message that is to leave, the payloads of the positions that it names. All work over any log.
-//! [`PayloadLog`] is a small one in memory, for tests, simulations and a first runtime.
+//! [`bind`], for a write, which payload of which input goes to which position; [`attach`] finds,
+//! for a message that is to leave, the payloads of the positions that it names. All work over any
+//! log. [`PayloadLog`] is a small one in memory, for tests, simulations and a first runtime.
 
 use crate::action::{LogWrite, Source};
 use crate::entries::{Entries, Run};
@@ -204,8 +204,8 @@ impl<P: Clone> PayloadLog<P> {
         self.entries.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
     }
 
-    /// Drops everything up to and including `position`, which a snapshot covers. If the log does not
-    /// hold the position it contradicts the snapshot, or is older, and is dropped whole.
+    /// Drops everything up to and including `position`, which a snapshot covers. If the log does
+    /// not hold the position it contradicts the snapshot, or is older, and is dropped whole.
     pub fn compact(&mut self, position: LogPosition) {
         if position.index <= self.start.index {
             return;
@@ -584,7 +584,8 @@ mod tests {
             let m = message(asked, runs.into_iter().collect());
             let attached = attach(&m, |at| log.entry(at)?.command().copied());
             if let Ok(payloads) = attached {
-                prop_assert!(payloads.len() <= held && payloads.len() as u64 == m.entries.commands());
+                prop_assert!(payloads.len() <= held);
+                prop_assert_eq!(payloads.len() as u64, m.entries.commands());
             }
             let (mut cut, mut compacted) = (log.clone(), log);
             cut.truncate_from(asked.index);

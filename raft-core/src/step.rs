@@ -43,8 +43,8 @@ pub(crate) fn step(
     }
 }
 
-/// One input. An `Err` has changed nothing. What is answered here is about the input itself; all that
-/// follows from it is left to [`settle`].
+/// One input. An `Err` has changed nothing. What is answered here is about the input itself; all
+/// that follows from it is left to [`settle`].
 fn take(
     core: &mut Core,
     role: &mut Role,

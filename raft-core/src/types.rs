@@ -64,8 +64,8 @@ number! {
 }
 
 number! {
-    /// Names a write to the disk, see [`Write`](crate::Write). Tickets of one life of a node grow by
-    /// one; they start at a number drawn from the seed, so that none is valid in another life.
+    /// Names a write to the disk, see [`Write`](crate::Write). Tickets of one life of a node grow
+    /// by one; they start at a number drawn from the seed, so that none is valid in another life.
     Ticket, "w"
 }
 
@@ -131,8 +131,8 @@ impl Round {
     }
 }
 
-/// The name of a log entry: entries of two nodes at the same position are the same entry, and so are
-/// all entries before them (log matching, Raft paper, 5.3).
+/// The name of a log entry: entries of two nodes at the same position are the same entry, and so
+/// are all entries before them (log matching, Raft paper, 5.3).
 ///
 /// The order is the one in which votes are given (Raft paper, 5.4.1; N12): the greater last term is
 /// the more up to date, and with equal terms the longer log.

@@ -1,5 +1,5 @@
-//! What one input may bring in, and what one call hands out: bounded, whatever a peer or a log holds.
-//! How the work grows is counted in `src/work.rs`.
+//! What one input may bring in, and what one call hands out: bounded, whatever a peer or a log
+//! holds. How the work grows is counted in `src/work.rs`.
 
 #[path = "common/mod.rs"]
 mod common;

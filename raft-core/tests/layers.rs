@@ -1,6 +1,6 @@
-//! The shape of the sources: imports point one way, files and functions are short, nothing but tests
-//! knows of an operating system, and what the table of rules names is there. What clippy cannot say
-//! is said here.
+//! The shape of the sources: imports point one way, files and functions are short, nothing but
+//! tests knows of an operating system, and what the table of rules names is there. What clippy
+//! cannot say is said here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -8,8 +8,8 @@ use std::fs;
 use std::path::Path;
 
 /// Every module, in the order in which they may know one another: a module imports only from those
-/// before it. It is the list of layers of `docs/ARCHITECTURE.md`, one module at a time, with the files
-/// that only list others.
+/// before it. It is the list of layers of `docs/ARCHITECTURE.md`, one module at a time, with the
+/// files that only list others.
 const ORDER: &[&str] = &[
     "work",
     "types",

@@ -103,7 +103,9 @@ enum Place {
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![
         6 => 0_u64..12,
-        1 => prop::sample::select(vec![(1 << 62) - 1, 1 << 62, (1 << 62) + 1, u64::MAX - 1, u64::MAX]),
+        1 => prop::sample::select(
+            vec![(1 << 62) - 1, 1 << 62, (1 << 62) + 1, u64::MAX - 1, u64::MAX]
+        ),
     ]
 }
 
@@ -152,11 +154,14 @@ fn event() -> impl Strategy<Value = Event> {
         8 => (0_u64..8, term(), words())
             .prop_map(|(from, term, words)| Event::Peer { from, term, words }),
         12 => (any::<Index>(), term(), verdict(), prop::bool::weighted(0.8), 0_u64..4).prop_map(
-            |(to, term, verdict, matches, index)| Event::Answer { to, term, verdict, matches, index }
+            |(to, term, verdict, matches, index)| {
+                Event::Answer { to, term, verdict, matches, index }
+            }
         ),
         2 => any::<Index>().prop_map(|nth| Event::Again { nth }),
         1 => any::<Index>().prop_map(|state| Event::Crash { state }),
-        1 => prop_oneof![Just(0), Just(u64::MAX), any::<u64>()].prop_map(|nanos| Event::Clock { nanos }),
+        1 => prop_oneof![Just(0), Just(u64::MAX), any::<u64>()]
+            .prop_map(|nanos| Event::Clock { nanos }),
     ]
 }
 

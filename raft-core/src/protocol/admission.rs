@@ -184,8 +184,8 @@ fn first_contradiction(core: &Core, m: &AppendEntries, settled: LogIndex) -> Opt
     None
 }
 
-/// The first index at which this log holds the same position as the message, but not the same entry:
-/// a command where the other is a membership, or another membership.
+/// The first index at which this log holds the same position as the message, but not the same
+/// entry: a command where the other is a membership, or another membership.
 fn first_other_content(core: &Core, m: &AppendEntries) -> Option<LogIndex> {
     let mut before = m.prev.index;
     for run in m.entries.runs() {

@@ -193,11 +193,11 @@ pub(crate) fn on_late_vote(
     Ok(())
 }
 
-/// Who has not answered is asked again: one lost message must not cost an election. The receiver of a
-/// repeat changes nothing, so it resets no timer there (N2).
+/// Who has not answered is asked again: one lost message must not cost an election. The receiver of
+/// a repeat changes nothing, so it resets no timer there (N2).
 ///
-/// Where votes are not refused for a leader that lives, would-be votes are asked for once: a node that
-/// was cut off must hear the leader's next heartbeat before it asks again (N13).
+/// Where votes are not refused for a leader that lives, would-be votes are asked for once: a node
+/// that was cut off must hear the leader's next heartbeat before it asks again (N13).
 pub(crate) fn on_repeat(core: &mut Core, role: &Role) {
     let last = core.log.last_position();
     let request = match role {

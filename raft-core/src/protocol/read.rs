@@ -84,9 +84,9 @@ pub(crate) fn on_read_index_response(
     Ok(())
 }
 
-/// Answers what a quorum has confirmed, and what needs no question. Returns whether the rest needs a
-/// new one. No read is answered before an entry of the leader's own term is committed: only then does
-/// it know what is committed (Raft paper, 8; N8).
+/// Answers what a quorum has confirmed, and what needs no question. Returns whether the rest needs
+/// a new one. No read is answered before an entry of the leader's own term is committed: only then
+/// does it know what is committed (Raft paper, 8; N8).
 ///
 /// A round that leaves serves all reads that came before it, and none that came later. One that is
 /// sent for reads is the only one until it is confirmed: later reads wait for that, or for the next
@@ -114,7 +114,8 @@ pub(crate) fn settle_leader(core: &Core, leader: &mut Leader, actions: &mut Vec<
     leader.reads.wait_for_round() && (leader.heartbeat_due || !leader.reads.has_round_on_its_way())
 }
 
-/// Every peer was asked in the last round: the reads that waited for a question wait for its answer.
+/// Every peer was asked in the last round: the reads that waited for a question wait for its
+/// answer.
 pub(crate) fn asked(core: &Core, leader: &mut Leader) {
     leader.reads.asked(core.round, core.commit_index);
 }
@@ -183,8 +184,8 @@ pub(crate) fn settle_deadlines(core: &mut Core, role: &Role) {
     core.timers.set(Deadline::ReadRepeat, after(sent_at, core.config.heartbeat_interval));
 }
 
-/// Until when, by the leader's clock, nobody else can be elected: the quorum-th latest promise. `None`
-/// where there is no lease to count on.
+/// Until when, by the leader's clock, nobody else can be elected: the quorum-th latest promise.
+/// `None` where there is no lease to count on.
 pub(crate) fn lease_until(core: &Core, leader: &Leader) -> Option<Instant> {
     if !core.has_leases() || leader.lease_void || core.clock_is_behind {
         return None;
@@ -194,8 +195,8 @@ pub(crate) fn lease_until(core: &Core, leader: &Leader) -> Option<Instant> {
     Some(Instant::from_nanos(quorum::reached(core.membership(), promised)))
 }
 
-/// The clock has gone back: it no longer tells how much time has passed since earlier questions, not
-/// even when it has caught up.
+/// The clock has gone back: it no longer tells how much time has passed since earlier questions,
+/// not even when it has caught up.
 pub(crate) fn forget_leases(core: &mut Core, role: &mut Role) {
     core.untimed = core.round;
     if let Role::Leader(leader) = role {

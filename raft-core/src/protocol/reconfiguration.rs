@@ -109,9 +109,9 @@ fn straggler(core: &Core, leader: &Leader, target: &Membership) -> Option<NodeId
     target.voters().iter().copied().find(|id| !ready(*id))
 }
 
-/// A voter without which the joint membership has no quorum of those who are alive and level: it could
-/// not be committed, and nothing takes it back while this leader leads. That a leader or a peer is new
-/// is no sign of life.
+/// A voter without which the joint membership has no quorum of those who are alive and level: it
+/// could not be committed, and nothing takes it back while this leader leads. That a leader or a
+/// peer is new is no sign of life.
 fn silent_voter(core: &Core, leader: &Leader, joint: &Membership) -> Option<NodeId> {
     let (last, within) = (core.log.last_index(), core.config.election_timeout);
     let ready = |id: NodeId| {

@@ -81,8 +81,8 @@ pub(crate) fn on_append_entries(
     follower.verified = follower.verified.max(last);
     // Only what is known to match may be taken as committed (Raft paper, figure 2).
     core.advance_commit(m.commit.min(last));
-    // What the leader asks is answered at once, with what is durable so far. Entries that are new here
-    // are answered when they are durable; those that are not, at once too.
+    // What the leader asks is answered at once, with what is durable so far. Entries that are new
+    // here are answered when they are durable; those that are not, at once too.
     let known = !m.entries.is_empty() && last <= core.disk.durable_index();
     follower.answer_now |= known || is_new || m.probe.is_some() && m.entries.is_empty();
 }
@@ -133,8 +133,8 @@ pub(crate) fn on_append_entries_response(
     let rounds = leader.first_round..=core.round;
     let times = leader.elected_at..=core.now;
     let peer = leader.peer_mut(from).ok_or(IgnoreReason::UnknownPeer)?;
-    // An answer counts only if this leadership issued the round that it names, at a time that can be,
-    // after it knew the peer as it knows it now.
+    // An answer counts only if this leadership issued the round that it names, at a time that can
+    // be, after it knew the peer as it knows it now.
     let seen = m.seen.filter(|seen| rounds.contains(seen)).ok_or(IgnoreReason::Stale)?;
     if seen <= peer.added {
         let lost = peer.has_regressed;
@@ -229,9 +229,9 @@ pub(crate) fn settle_commit(core: &mut Core, leader: &Leader) {
     }
 }
 
-/// Sends every peer what it lacks: a snapshot if the entries are gone, entries within the window, the
-/// question for a sign of life if it is due, or at least the news of a commit. One round serves all
-/// of it.
+/// Sends every peer what it lacks: a snapshot if the entries are gone, entries within the window,
+/// the question for a sign of life if it is due, or at least the news of a commit. One round serves
+/// all of it.
 pub(crate) fn settle_sends(core: &mut Core, leader: &mut Leader, actions: &mut Vec<Action>) {
     let (mut question, newest) = (None, leader.newest_probe);
     let heartbeat = core::mem::take(&mut leader.heartbeat_due);
@@ -247,8 +247,8 @@ pub(crate) fn settle_sends(core: &mut Core, leader: &mut Leader, actions: &mut V
         let mut sent = false;
         while let Some(free) = wants_entries(core, peer) {
             let entries = core.log.entries(peer.next_index, free);
-            // The first message of a heartbeat asks, and so does one whose answer must say where the
-            // logs part. All others repeat the newest question, which may have been lost.
+            // The first message of a heartbeat asks, and so does one whose answer must say where
+            // the logs part. All others repeat the newest question, which may have been lost.
             let asks = heartbeat && !sent || peer.phase != Phase::Replicate;
             let asked = if asks { Some(probe(core, &mut question)) } else { question.or(newest) };
             let m = compose(core, peer, entries, asked);
@@ -266,8 +266,8 @@ pub(crate) fn settle_sends(core: &mut Core, leader: &mut Leader, actions: &mut V
     leader.newest_probe = question.or(newest);
 }
 
-/// Takes over what is missing, and drops what is in conflict; what matches already stays, for a late
-/// message must not undo a newer one (Raft paper, 5.3).
+/// Takes over what is missing, and drops what is in conflict; what matches already stays, for a
+/// late message must not undo a newer one (Raft paper, 5.3).
 fn accept(core: &mut Core, m: &AppendEntries, nth: usize) {
     let (mut before, mut skip, of) = (m.prev.index, 0, m.entries.commands());
     for run in m.entries.runs() {

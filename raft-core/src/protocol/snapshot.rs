@@ -1,5 +1,5 @@
-//! Snapshots and compaction (Raft paper, 7; thesis, 5). The core moves positions; format, content and
-//! transport are the runtime's.
+//! Snapshots and compaction (Raft paper, 7; thesis, 5). The core moves positions; format, content
+//! and transport are the runtime's.
 
 use crate::action::Action;
 use crate::error::IgnoreReason;
@@ -68,9 +68,9 @@ pub(crate) fn expire(core: &Core, leader: &mut Leader) {
     }
 }
 
-/// The leader's snapshot is here (Raft paper, 7). The receiver decides: what it has committed already
-/// it ignores; if its log holds the position, the snapshot says only that all up to there is
-/// committed, and the rest of the log stays; else the snapshot replaces everything.
+/// The leader's snapshot is here (Raft paper, 7). The receiver decides: what it has committed
+/// already it ignores; if its log holds the position, the snapshot says only that all up to there
+/// is committed, and the rest of the log stays; else the snapshot replaces everything.
 pub(crate) fn on_install(
     core: &mut Core,
     follower: &mut Follower,

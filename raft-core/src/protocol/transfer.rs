@@ -40,8 +40,8 @@ pub(crate) fn begin(core: &mut Core, leader: &mut Leader, token: Option<Token>, 
     core.timers.set(Deadline::Transfer, Some(until));
 }
 
-/// The other voter whose log is the most complete, among those that were heard within T if there are
-/// any: a dead one cannot take over.
+/// The other voter whose log is the most complete, among those that were heard within T if there
+/// are any: a dead one cannot take over.
 pub(crate) fn best_voter(core: &Core, leader: &Leader) -> Option<NodeId> {
     let others = core.membership().voters().iter().copied().filter(|id| *id != core.id());
     let lives =
@@ -118,8 +118,8 @@ pub(crate) fn on_disk_timeout(core: &mut Core, role: &mut Role) {
     become_follower(core, role, core.term(), None);
 }
 
-/// Another is told to hold an election. From now on another leader may be elected within any lease, so
-/// this one reads off none in this term any more.
+/// Another is told to hold an election. From now on another leader may be elected within any lease,
+/// so this one reads off none in this term any more.
 const fn permit(leader: &mut Leader) {
     leader.lease_void = true;
     if let Some(transfer) = &mut leader.transfer {

@@ -56,8 +56,8 @@ pub(crate) fn become_follower(
     });
 }
 
-/// Asks, without a change of term, whether it would win (thesis, 9.6; N13). The votes that it has in
-/// this term still count.
+/// Asks, without a change of term, whether it would win (thesis, 9.6; N13). The votes that it has
+/// in this term still count.
 pub(crate) fn become_pre_candidate(core: &mut Core, role: &mut Role) {
     let votes = match role {
         Role::Candidate(candidate) => Some(core::mem::take(&mut candidate.granted)),
@@ -90,8 +90,8 @@ pub(crate) fn become_candidate(core: &mut Core, role: &mut Role, permit: Option<
     ask_voters(core, &Message::RequestVote(RequestVote { last, permit }));
 }
 
-/// Leads (Raft paper, 5.2). Its first entry is the current membership: it commits what earlier terms
-/// left behind (Raft paper, 8; N8, N9).
+/// Leads (Raft paper, 5.2). Its first entry is the current membership: it commits what earlier
+/// terms left behind (Raft paper, 8; N8, N9).
 pub(crate) fn become_leader(core: &mut Core, role: &mut Role) {
     retire(core, role);
     core.elected = Some(core.id());

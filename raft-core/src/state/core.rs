@@ -21,8 +21,8 @@ pub(crate) const MAX_WAITING: usize = 1024;
 /// How many ranges one call hands out to be applied at most, see [`Action::Apply`].
 const MAX_APPLIES: usize = 1024;
 
-/// What stays free at the end of a log for a leader's own entries: the first one of its term, and the
-/// two of a membership change.
+/// What stays free at the end of a log for a leader's own entries: the first one of its term, and
+/// the two of a membership change.
 const OWN_ENTRIES: u64 = 3;
 
 /// How many commands a log takes at most.
@@ -45,8 +45,8 @@ pub(crate) struct Core {
     pub(crate) lease: Lease,
     /// The clock has run backwards and not caught up yet: no lease can be read off it.
     pub(crate) clock_is_behind: bool,
-    /// Rounds up to this one were sent before the clock was last seen behind, or while it was: since
-    /// then more time has passed than the clock tells, so their echoes prove no lease.
+    /// Rounds up to this one were sent before the clock was last seen behind, or while it was:
+    /// since then more time has passed than the clock tells, so their echoes prove no lease.
     pub(crate) untimed: Round,
     pub(crate) log: Log,
     pub(crate) commit_index: LogIndex,
@@ -65,8 +65,8 @@ pub(crate) struct Core {
     pub(crate) ended: Vec<Action>,
     /// What is to be sent as soon as the hard state is durable; all of it dies with the term.
     pub(crate) outbox: Vec<(NodeId, Message)>,
-    /// A vote of this node's waits for the disk: the election timer starts when it leaves, or a disk
-    /// that needs about T for a write would let no election end.
+    /// A vote of this node's waits for the disk: the election timer starts when it leaves, or a
+    /// disk that needs about T for a write would let no election end.
     pub(crate) vote_waits: bool,
 }
 
@@ -84,9 +84,9 @@ impl Core {
         self.log.membership()
     }
 
-    /// Whether this node has a say in elections: it is a voter in the membership in force or, unless
-    /// that one is known to be committed, in the last different one before it. (Any earlier one would
-    /// be too many: a restart forgets what is committed, and would revive all of them.)
+    /// Whether this node has a say in elections: it is a voter in the membership in force or,
+    /// unless that one is known to be committed, in the last different one before it. (Any earlier
+    /// one would be too many: a restart forgets what is committed, and would revive all of them.)
     pub(crate) fn has_a_vote(&self) -> bool {
         let votes_in = |membership: &Membership| membership.is_voter(self.id());
         votes_in(self.membership())
@@ -104,9 +104,9 @@ impl Core {
         since.is_some_and(|at| at.saturating_add(self.config.disk_timeout) <= self.now)
     }
 
-    /// Whether this node is of no use to a leader: its disk hangs, or the install of a snapshot takes
-    /// longer than `snapshot_timeout`. It is silent then, as if it were dead, for a leader that hears
-    /// a quorum and can commit nothing would keep the others from electing one that can.
+    /// Whether this node is of no use to a leader: its disk hangs, or the install of a snapshot
+    /// takes longer than `snapshot_timeout`. It is silent then, as if it were dead, for a leader
+    /// that hears a quorum and can commit nothing would keep the others from electing one that can.
     pub(crate) fn is_stuck(&self) -> bool {
         let installs = self.installing.is_some()
             && self.installing_since.saturating_add(self.config.snapshot_timeout) <= self.now;
@@ -128,9 +128,9 @@ impl Core {
         self.round
     }
 
-    /// Resets the election timer: T and a random time in `[0, T)` from now, drawn anew each time (N4).
-    /// A node that has no vote in its own membership draws from `[0, 2T)`: the others go first, but
-    /// not always, for their requests reset its timer.
+    /// Resets the election timer: T and a random time in `[0, T)` from now, drawn anew each time
+    /// (N4). A node that has no vote in its own membership draws from `[0, 2T)`: the others go
+    /// first, but not always, for their requests reset its timer.
     pub(crate) fn reset_election_timer(&mut self) {
         let votes = self.membership().is_voter(self.id());
         let spread = self.config.timeout_nanos() * if votes { 1 } else { 2 };
@@ -144,8 +144,8 @@ impl Core {
         self.now.saturating_add(self.config.heartbeat_interval)
     }
 
-    /// Queues a message. It leaves when what it rests on is durable; of two that say the same to the
-    /// same node one is enough.
+    /// Queues a message. It leaves when what it rests on is durable; of two that say the same to
+    /// the same node one is enough.
     pub(crate) fn send(&mut self, to: NodeId, message: Message) {
         let same =
             |(at, waiting): &&mut (NodeId, Message)| *at == to && waiting.competes_with(&message);
@@ -234,8 +234,8 @@ impl Core {
         if self.has_applies() { Some(self.now) } else { self.timers.next() }
     }
 
-    /// Whether there is something to apply that no call has handed out yet, and that no snapshot which
-    /// was handed out replaces.
+    /// Whether there is something to apply that no call has handed out yet, and that no snapshot
+    /// which was handed out replaces.
     fn has_applies(&self) -> bool {
         let replaces = self.installing.is_some() && !self.install_is_due;
         !replaces && self.last_applied < self.applicable()

@@ -15,8 +15,8 @@ use crate::work;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
-/// How many writes are remembered one by one. Beyond it the two newest are joined: the completion of
-/// the earlier one then proves nothing before that of the later one does.
+/// How many writes are remembered one by one. Beyond it the two newest are joined: the completion
+/// of the earlier one then proves nothing before that of the later one does.
 const MAX_IN_FLIGHT: usize = 1024;
 
 /// What is durable, on its way, and to be written next.
@@ -30,8 +30,8 @@ const MAX_IN_FLIGHT: usize = 1024;
 /// - `issued_hard_state` is the newest in flight, or the durable one if none is;
 /// - what is to be written ends where the log does: asserted when it is issued.
 ///
-/// And between two calls, so that only `is_sound` can tell: `next_write` is empty, but for the restart
-/// that a node may begin with, and so is `ends_with`.
+/// And between two calls, so that only `is_sound` can tell: `next_write` is empty, but for the
+/// restart that a node may begin with, and so is `ends_with`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Disk {
@@ -169,8 +169,8 @@ impl Disk {
         self.next_write = Some(LogWrite { restart_after: None, first, chunks });
     }
 
-    /// The log, which ends at `last` so far, loses everything from `index` on. A write that is on its
-    /// way proves nothing any more about what it wrote there: a later ticket drops it.
+    /// The log, which ends at `last` so far, loses everything from `index` on. A write that is on
+    /// its way proves nothing any more about what it wrote there: a later ticket drops it.
     pub(crate) fn truncate_from(&mut self, last: LogIndex, index: LogIndex) {
         let kept = index.prev();
         self.ends_with = None;
@@ -290,8 +290,8 @@ impl Disk {
         newest.unwrap_or(self.durable_hard_state)
     }
 
-    /// The invariants of the type where a write may break them, beside a log that ends at `last`. What
-    /// lies between the ends was an end when it was written.
+    /// The invariants of the type where a write may break them, beside a log that ends at `last`.
+    /// What lies between the ends was an end when it was written.
     fn assert_ends(&self, last: LogIndex) {
         let (oldest, newest) = (self.in_flight.front(), self.in_flight.back());
         debug_assert!(

@@ -60,7 +60,8 @@ impl Lease {
         }
     }
 
-    /// The leader was heard, and gets no vote to another for `lease`. Within a term the longest stays.
+    /// The leader was heard, and gets no vote to another for `lease`. Within a term the longest
+    /// stays.
     pub(crate) fn extend(&mut self, leader: NodeId, term: Term, now: Instant, lease: Duration) {
         let until = now.saturating_add(lease);
         if until >= self.until {
@@ -68,8 +69,8 @@ impl Lease {
         }
     }
 
-    /// `lease` is promised. Returns the longest promise, in the place of `longest`, that must survive
-    /// a crash.
+    /// `lease` is promised. Returns the longest promise, in the place of `longest`, that must
+    /// survive a crash.
     pub(crate) fn promise(&mut self, lease: Duration, longest: Duration, now: Instant) -> Duration {
         let over_at = now.saturating_add(lease);
         if lease > longest {
@@ -83,9 +84,9 @@ impl Lease {
         longest.max(lease)
     }
 
-    /// What must survive a crash when every promise is over that is longer than half of `longest`, an
-    /// earlier life's too: the longest of the others. (Only by half or more, so that a change of leader
-    /// costs no write.)
+    /// What must survive a crash when every promise is over that is longer than half of `longest`,
+    /// an earlier life's too: the longest of the others. (Only by half or more, so that a change of
+    /// leader costs no write.)
     pub(crate) fn lower(&mut self, longest: Duration, now: Instant) -> Duration {
         if self.long_until > now {
             return longest;

@@ -21,8 +21,8 @@ const ENOUGH_RUNS: usize = AppendEntries::MAX_RUNS - 1;
 /// Invariants, asserted by every write at the ends that it moves, and by `is_sound` everywhere:
 ///
 /// - `last` is not below the snapshot, and there are runs exactly if it is above;
-/// - `runs` ascend in `first` and in `term`; the first one starts right after the snapshot, in a term
-///   that is not earlier, and the last one starts in the log;
+/// - `runs` ascend in `first` and in `term`; the first one starts right after the snapshot, in a
+///   term that is not earlier, and the last one starts in the log;
 /// - `memberships` ascend in index and lie in the log.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -100,9 +100,9 @@ impl Log {
         }
     }
 
-    /// The newest membership that differs from the one in force and may still count: what a log holds
-    /// above `commit` may be undone, and what stands at `commit` is the last that is known to be in
-    /// force. `None` if the one in force is known to be committed.
+    /// The newest membership that differs from the one in force and may still count: what a log
+    /// holds above `commit` may be undone, and what stands at `commit` is the last that is known to
+    /// be in force. `None` if the one in force is known to be committed.
     pub(crate) fn membership_before(&self, commit: LogIndex) -> Option<&Membership> {
         let in_force = self.membership();
         let uncommitted = self.memberships.iter().rev().take_while(|(index, _)| *index > commit);
@@ -314,8 +314,8 @@ impl Log {
         zero && runs && members && self.last.get() <= LIMIT && index <= self.last
     }
 
-    /// The invariants of the type where a write may break them. What lies between the ends was an end
-    /// when it was written.
+    /// The invariants of the type where a write may break them. What lies between the ends was an
+    /// end when it was written.
     fn assert_ends(&self) {
         let (start, last) = (self.start(), self.last);
         debug_assert!(last >= start.index, "the log ends at or above its start");
@@ -517,7 +517,8 @@ mod tests {
                 prop_assert_eq!(log.position_at(LogIndex(index)).map(|p| p.term), term);
                 for other in 0..8 {
                     let matches = index < naive.start || naive.term(index) == Some(other);
-                    prop_assert_eq!(log.matches(LogPosition::new(Term(other), LogIndex(index))), matches);
+                    let position = LogPosition::new(Term(other), LogIndex(index));
+                    prop_assert_eq!(log.matches(position), matches);
                 }
             }
         }
@@ -547,7 +548,8 @@ mod tests {
 
         #[test]
         fn the_first_difference_is_the_first_index_that_is_missing_or_of_another_term(
-            snapshot in snapshots(), deeds in deeds(), from in 1_u64..30, len in 0_u64..10, term in 0_u64..8,
+            snapshot in snapshots(), deeds in deeds(), from in 1_u64..30, len in 0_u64..10,
+            term in 0_u64..8,
         ) {
             let (log, naive) = both(snapshot, &deeds);
             // Nobody asks for what follows a gap.

@@ -20,8 +20,8 @@ pub(crate) struct Progress {
     /// Up to here the peer's log matches and is durable. It never decreases, unless the peer loses
     /// what it has acknowledged.
     pub(crate) match_index: LogIndex,
-    /// The last round that was issued when `match_index` was last raised. A later question was asked
-    /// after that.
+    /// The last round that was issued when `match_index` was last raised. A later question was
+    /// asked after that.
     pub(crate) matched_in: Round,
     /// Whether the peer has lost what it had acknowledged, in this leadership.
     pub(crate) has_regressed: bool,
@@ -36,15 +36,15 @@ pub(crate) struct Progress {
     /// The newest send time that the peer has acknowledged; at first the moment of its addition,
     /// which is the grace that check-quorum gives to a new peer.
     pub(crate) heard_at: Instant,
-    /// The round before its addition, or before it was known to have lost its log: an answer that has
-    /// seen no later one counts for nothing.
+    /// The round before its addition, or before it was known to have lost its log: an answer that
+    /// has seen no later one counts for nothing.
     pub(crate) added: Round,
     /// The newest round that the peer has acknowledged.
     pub(crate) heard: Round,
     /// Until then, by the leader's clock, the peer votes for nobody else. No grace here.
     pub(crate) lease_until: Instant,
-    /// The last round before the present phase. An answer to it, or to an earlier one, is no answer to
-    /// the present question.
+    /// The last round before the present phase. An answer to it, or to an earlier one, is no answer
+    /// to the present question.
     pub(crate) since: Round,
     /// The peer belongs to the membership no more, and is told so.
     pub(crate) leaving: Option<Farewell>,
@@ -115,8 +115,8 @@ impl Progress {
         }
     }
 
-    /// The peer holds everything up to `index`, durably; it has `seen` this round, and `round` is the
-    /// last one that was issued. The log starts after `start` and ends at `last`.
+    /// The peer holds everything up to `index`, durably; it has `seen` this round, and `round` is
+    /// the last one that was issued. The log starts after `start` and ends at `last`.
     pub(crate) fn matched(
         &mut self,
         index: LogIndex,
@@ -135,8 +135,8 @@ impl Progress {
             Phase::Snapshot { .. } if self.match_index < start => {}
             // It may have left the peer before the question came.
             Phase::Probe { .. } if !is_answer && self.match_index < self.next_index.prev() => {}
-            // What was probed with is on its way still, or on its way to the disk. (Where the position
-            // before it is compacted, the question was another one.)
+            // What was probed with is on its way still, or on its way to the disk. (Where the
+            // position before it is compacted, the question was another one.)
             Phase::Probe { awaiting: Some(sent) }
                 if sent >= self.next_index && self.next_index.prev() >= start =>
             {
@@ -162,15 +162,15 @@ impl Progress {
         self.probe_after(agreed, since);
     }
 
-    /// Whether the peer, which has `seen` this round, shows by what it rejects that it has lost what it
-    /// had acknowledged: the question was asked after that.
+    /// Whether the peer, which has `seen` this round, shows by what it rejects that it has lost
+    /// what it had acknowledged: the question was asked after that.
     pub(crate) fn has_lost(&self, rejected: LogPosition, seen: Round) -> bool {
         let sends = !matches!(self.phase, Phase::Snapshot { .. });
         sends && rejected.index <= self.match_index && seen > self.matched_in
     }
 
-    /// The peer has lost what it had acknowledged: start again after `agreed`, but at the pace of the
-    /// heartbeats if it has done so before. Returns up to where it had acknowledged.
+    /// The peer has lost what it had acknowledged: start again after `agreed`, but at the pace of
+    /// the heartbeats if it has done so before. Returns up to where it had acknowledged.
     pub(crate) fn regressed(&mut self, agreed: LogIndex, round: Round) -> LogIndex {
         let acknowledged = core::mem::take(&mut self.match_index);
         if self.has_regressed {
@@ -201,8 +201,8 @@ impl Progress {
         self.assert_ends();
     }
 
-    /// A snapshot that ends at `index` was delivered: the next entries follow it, once the peer says
-    /// that it is alive.
+    /// A snapshot that ends at `index` was delivered: the next entries follow it, once the peer
+    /// says that it is alive.
     pub(crate) fn delivered(&mut self, index: LogIndex, since: Round) {
         self.probe_after(index, since);
         self.phase = Phase::Probe { awaiting: Some(self.next_index.prev()) };
@@ -237,8 +237,8 @@ impl Progress {
             && self.awaits_what_comes_next()
     }
 
-    /// Whether every number of it can be: for what was written down. The log ends at `last`, `round` is
-    /// the last one that was issued, and no lease ends after `soon`.
+    /// Whether every number of it can be: for what was written down. The log ends at `last`,
+    /// `round` is the last one that was issued, and no lease ends after `soon`.
     #[cfg(feature = "serde")]
     pub(crate) fn is_in_range(
         &self,
@@ -280,8 +280,8 @@ impl Progress {
         }
     }
 
-    /// The invariants of the type where a write may break them. What lies between the ends was an end
-    /// when it was written.
+    /// The invariants of the type where a write may break them. What lies between the ends was an
+    /// end when it was written.
     fn assert_ends(&self) {
         let (window, newest) = (&self.in_flight, self.in_flight.back());
         debug_assert!(self.match_index < self.next_index, "what matches is not sent again");

@@ -8,9 +8,9 @@ use alloc::vec::Vec;
 
 /// The reads of a leader. A read is looked at when it comes, and when it ends; never between.
 ///
-/// Invariants: `queue` is in the order of asking, and holds as many as the `rounds` and `unasked` say:
-/// first what the rounds serve, oldest first, then what waits for a round. `rounds` ascend, and none
-/// serves nothing. `questions` are those of the queue that came from peers.
+/// Invariants: `queue` is in the order of asking, and holds as many as the `rounds` and `unasked`
+/// say: first what the rounds serve, oldest first, then what waits for a round. `rounds` ascend,
+/// and none serves nothing. `questions` are those of the queue that came from peers.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct LeaderReads {

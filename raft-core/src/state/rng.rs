@@ -8,7 +8,8 @@ use crate::types::NodeId;
 pub(crate) struct Rng(u64);
 
 impl Rng {
-    /// Two nodes that are given one seed must still draw different deadlines, so the id is mixed in.
+    /// Two nodes that are given one seed must still draw different deadlines, so the id is mixed
+    /// in.
     pub(crate) fn new(seed: u64, id: NodeId) -> Self {
         let mut of_id = Self(id.get());
         Self(seed ^ of_id.draw())

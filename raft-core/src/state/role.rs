@@ -48,9 +48,9 @@ pub(crate) struct PreCandidate {
     pub(crate) granted: Vec<(NodeId, Instant)>,
     /// Who has refused; not asked again in this round.
     pub(crate) refused: NodeSet,
-    /// Whose vote it has in the current term, from an election that took too long; `None` if this life
-    /// has held none in it. (The log that an earlier life asked with may be gone; and who has led a
-    /// term never leads it again.)
+    /// Whose vote it has in the current term, from an election that took too long; `None` if this
+    /// life has held none in it. (The log that an earlier life asked with may be gone; and who has
+    /// led a term never leads it again.)
     pub(crate) votes: Option<NodeSet>,
 }
 
@@ -127,9 +127,9 @@ impl Leader {
         Some(&self.peers[at].1)
     }
 
-    /// A number of each node: of a peer as `of_peer` says, of the leader itself `own`, of a stranger 0.
-    /// Asked in the order of ids, as a [`quorum`](crate::state::quorum) asks, it walks along the peers
-    /// once.
+    /// A number of each node: of a peer as `of_peer` says, of the leader itself `own`, of a
+    /// stranger 0. Asked in the order of ids, as a [`quorum`](crate::state::quorum) asks, it walks
+    /// along the peers once.
     pub(crate) fn of_each(
         &self,
         id: NodeId,

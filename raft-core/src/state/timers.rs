@@ -2,8 +2,8 @@
 
 use crate::types::Instant;
 
-/// The last moment at which a node does anything. Deadlines must not run over the end of the clock: T
-/// is at most a day, and the last moment of an election lies less than 2T ahead.
+/// The last moment at which a node does anything. Deadlines must not run over the end of the clock:
+/// T is at most a day, and the last moment of an election lies less than 2T ahead.
 pub(crate) const LAST_MOMENT: Instant =
     Instant::from_nanos(u64::MAX - 2 * 24 * 60 * 60 * 1_000_000_000);
 

@@ -1,5 +1,5 @@
-//! A change of the membership needs a quorum of those who are alive and level, or nothing would take
-//! its joint entry back.
+//! A change of the membership needs a quorum of those who are alive and level, or nothing would
+//! take its joint entry back.
 
 use crate::common::{Actions, S2, S3, Setup, Solo, T, joint, says, voters};
 use raft_core::{Input, LogIndex, Membership, NodeId, RejectReason, RoleKind, Token};
@@ -8,7 +8,8 @@ fn change(solo: &mut Solo, target: Membership) -> Actions {
     solo.step(Input::ChangeMembership { token: Token(9), target })
 }
 
-/// These answer the heartbeats of this leader for so long, with the whole log; the others are silent.
+/// These answer the heartbeats of this leader for so long, with the whole log; the others are
+/// silent.
 fn answered_by(solo: &mut Solo, ids: &[NodeId], time: core::time::Duration) {
     let since = solo.now;
     while solo.now.saturating_since(since) < time {

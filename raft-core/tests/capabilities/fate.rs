@@ -1,5 +1,5 @@
-//! What is known of a proposal. That nobody ever says *lost* of what commits, or *committed* of what
-//! does not, is checked after every step of the random runs.
+//! What is known of a proposal. That nobody ever says *lost* of what commits, or *committed* of
+//! what does not, is checked after every step of the random runs.
 
 use crate::common::{S2, S3, Setup, Solo, at, says, voters};
 use raft_core::{Fate, Input, LogIndex, Message};

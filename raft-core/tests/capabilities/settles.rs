@@ -3,8 +3,8 @@
 use crate::common::{S2, S3, Setup, Solo, T, says, voters};
 use raft_core::{Input, LogIndex, Protection, RoleKind, Token, Verdict};
 
-/// S1 leads five with a slow disk, and has asked for itself alone; what it proposed since is durable
-/// here.
+/// S1 leads five with a slow disk, and has asked for itself alone; what it proposed since is
+/// durable here.
 fn about_to_be_alone() -> Solo {
     let setup = Setup::of(voters(&[1, 2, 3, 4, 5])).protection(Protection::Plain);
     let mut solo = setup.slow_disk().start();

@@ -51,8 +51,8 @@ fn follower() -> Solo {
     solo
 }
 
-/// S1 leads in term 2 with four entries, all committed; S3 has not been heard, and the first three are
-/// compacted.
+/// S1 leads in term 2 with four entries, all committed; S3 has not been heard, and the first three
+/// are compacted.
 fn compacted_leader() -> Solo {
     let mut solo = Setup::of(voters(&[1, 2, 3])).log(&[1, 1]).start();
     let _ = solo.elect();

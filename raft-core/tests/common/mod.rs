@@ -228,7 +228,8 @@ impl Solo {
         self.asked[&peer].round
     }
 
-    /// The newest question that the peer was asked, as it comes back from a node that promises nothing.
+    /// The newest question that the peer was asked, as it comes back from a node that promises
+    /// nothing.
     pub(crate) fn newest_echo(&self, peer: NodeId) -> Option<Echo> {
         let Probe { round, sent_at, .. } = *self.asked.get(&peer)?;
         Some(Echo { round, sent_at, promised: Duration::ZERO })

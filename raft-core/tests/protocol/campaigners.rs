@@ -1,5 +1,5 @@
-//! Who may hold an election: a voter, and who was one in the last membership before, until it is known
-//! that the one in force is committed.
+//! Who may hold an election: a voter, and who was one in the last membership before, until it is
+//! known that the one in force is committed.
 
 use crate::common::{S1, S2, S3, Setup, Solo, T, joint, ms, says, voters};
 use raft_core::{

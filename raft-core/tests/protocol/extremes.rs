@@ -215,7 +215,9 @@ proptest! {
     fn numbers_at_their_extremes_together_are_refused_or_harmless(
         role in any::<prop::sample::Index>(),
         said in prop::collection::vec((any::<prop::sample::Index>(),
-            prop::collection::vec((0_usize..40, prop::sample::select(EXTREMES.to_vec())), 0..4)), 1..5),
+            prop::collection::vec(
+                (0_usize..40, prop::sample::select(EXTREMES.to_vec())), 0..4,
+            )), 1..5),
     ) {
         let roles = in_every_role();
         let mut node = roles[role.index(roles.len())].clone();

@@ -8,8 +8,8 @@ use raft_core::{
     RoleKind, Snapshot, Token, Verdict,
 };
 
-/// S1 of three in term 1, whose disk answers when the test says so, and whose promise is durable and
-/// over.
+/// S1 of three in term 1, whose disk answers when the test says so, and whose promise is durable
+/// and over.
 fn slow() -> Solo {
     let setup = Setup::of(voters(&[1, 2, 3])).term(1).hard_state(|h| h.promised = T);
     let mut solo = setup.slow_disk().start();

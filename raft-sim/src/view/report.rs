@@ -33,8 +33,8 @@ pub(crate) fn introduction(seed: u64) -> String {
     let text = format!(
         "Three ways to protect a working leader from elections that nobody needs, side by side: \
          plain, the Raft paper and no more; pre-vote, where a node asks whether it would win \
-         before it raises its term; and full, which is pre-vote, voters who refuse while they hear a \
-         leader, and a leader who steps down when it hears no quorum. N1 to N16 are the rules of \
+         before it raises its term; and full, which is pre-vote, voters who refuse while they hear \
+         a leader, and a leader who steps down when it hears no quorum. N1 to N16 are the rules of \
          the notes. Seed {seed}."
     );
     indented(&text, "") + "\n"
@@ -43,9 +43,9 @@ pub(crate) fn introduction(seed: u64) -> String {
 /// What stands above the lines of the other scenarios.
 pub(crate) fn the_others() -> String {
     let text = "The other cases, each in every protection level that it is made for, and in as \
-                many rotations of which node plays which part as its line says. An *alarm* is to be \
-                raised where the scenario shows what must not be done; *beyond* asks for more than \
-                plain Raft can do.";
+                many rotations of which node plays which part as its line says. An *alarm* is to \
+                be raised where the scenario shows what must not be done; *beyond* asks for more \
+                than plain Raft can do.";
     indented(text, "") + "\n"
 }
 

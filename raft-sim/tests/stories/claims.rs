@@ -128,7 +128,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
     claim(
         7,
         ("symmetric-partition", "plain"),
-        "cut off, S2 stands in higher terms than the leader; the next leader's is above all of them",
+        "cut off, S2 is in higher terms than the leader; the next leader's is above all of them",
         &[("S2", "candidate of term 8"), ("S1", "leader of term")],
     ),
     claim(
@@ -140,7 +140,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
     claim(
         8,
         ("pre-term-recovery", "full"),
-        "entry 3/2 is on a majority, yet reads wait until an entry of the leader's term is committed",
+        "entry 3/2 is on a majority, yet reads wait until an entry of the leader's term commits",
         &[
             ("S5", "sees 3/2 on a majority"),
             (CLUSTER, "a client asks for a read"),

@@ -1,7 +1,8 @@
-//! Stories: what happens to roles, terms, votes and commits in a run, as the Raft paper would tell it.
+//! Stories: what happens to roles, terms, votes and commits in a run, as the Raft paper would tell
+//! it.
 //!
-//! One file for a scenario and a protection level, in `tests/golden/stories`; `UPDATE_GOLDEN=1` writes
-//! them anew. `docs/STORIES.md` says how to read them.
+//! One file for a scenario and a protection level, in `tests/golden/stories`; `UPDATE_GOLDEN=1`
+//! writes them anew. `docs/STORIES.md` says how to read them.
 
 mod claims;
 mod invented;

@@ -61,8 +61,8 @@ pub trait Cluster: Sized {
     /// A cluster of `voters` that has elected node 0 and has nothing left to do.
     fn new(voters: usize) -> Self;
 
-    /// Three voters. Node 1 has the log `behind` and is cut off; the others have the log `ahead`, and
-    /// have elected node 0.
+    /// Three voters. Node 1 has the log `behind` and is cut off; the others have the log `ahead`,
+    /// and have elected node 0.
     fn diverged(ahead: &Runs, behind: &Runs) -> Self;
 
     /// A command with these bytes.

@@ -1,5 +1,5 @@
-//! One implementation at one kind of work, for a profiler: `profile <who> <voters> <batch> <batches>`.
-//! With batches of 0 commands it plays heartbeats.
+//! One implementation at one kind of work, for a profiler:
+//! `profile <who> <voters> <batch> <batches>`. With batches of 0 commands it plays heartbeats.
 
 use peers::cluster::{Blind, Cluster};
 use peers::floor::Messages;
