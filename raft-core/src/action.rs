@@ -1,4 +1,4 @@
-//! What a node tells the runtime to do: the other half of the door.
+//! What a node tells the runtime to do: the other half of the boundary.
 
 use crate::entries::Runs;
 use crate::entries::Snapshot;
@@ -89,7 +89,7 @@ pub enum Action {
         /// What the snapshot covers.
         snapshot: Snapshot,
     },
-    /// The transfer of the office has ended.
+    /// The transfer of leadership has ended.
     TransferEnded {
         /// The caller's name for the request.
         token: Token,
@@ -204,10 +204,10 @@ pub enum Source {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum TransferOutcome {
-    /// The other was told to hold an election, and this node leads no more. Who leads next is said
+    /// The other was asked to hold an election, and this node leads no more. Who leads next is said
     /// by a later [`RoleChanged`](Action::RoleChanged).
     SteppedDown,
-    /// This node lost the office before it could hand it over.
+    /// This node lost leadership before it could transfer it.
     LeadershipLost,
     /// The other did not catch up, or did not take over, within T. This node leads on.
     TimedOut,

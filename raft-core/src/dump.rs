@@ -21,18 +21,18 @@ use serde::de::{Deserialize, Deserializer, Error};
 struct Dump {
     core: Core,
     role: Role,
-    told: Standing,
+    announced: Standing,
 }
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Dump { core, role, told } = Dump::deserialize(deserializer)?;
-        check(&core, &role, told).map_err(D::Error::custom)?;
-        Ok(Self { core, role, told })
+        let Dump { core, role, announced } = Dump::deserialize(deserializer)?;
+        check(&core, &role, announced).map_err(D::Error::custom)?;
+        Ok(Self { core, role, announced })
     }
 }
 
-fn check(core: &Core, role: &Role, told: Standing) -> Result<(), Broken> {
+fn check(core: &Core, role: &Role, announced: Standing) -> Result<(), Broken> {
     holds(core.config.check().is_ok(), "the configuration is valid")?;
     check_numbers(core)?;
     check_messages(core)?;
@@ -56,7 +56,7 @@ fn check(core: &Core, role: &Role, told: Standing) -> Result<(), Broken> {
         Role::Leader(leader) => check_leader(core, leader)?,
     }
     invariants::check(core, role)?;
-    holds(told == Standing::of(core, role), "what is so has been told")
+    holds(announced == Standing::of(core, role), "what is so has been announced")
 }
 
 fn check_numbers(core: &Core) -> Result<(), Broken> {
@@ -121,5 +121,5 @@ fn check_leader(core: &Core, leader: &Leader) -> Result<(), Broken> {
     let reads = leader.reads.is_in_range(core.round, core.commit_index, core.now);
     holds(reads, "reads were asked for in this life")?;
     let to = leader.transfer.as_ref().map(|transfer| transfer.to);
-    holds(to.is_none_or(|to| to != core.id()), "the office is handed to another")
+    holds(to.is_none_or(|to| to != core.id()), "leadership is transferred to another")
 }

@@ -158,7 +158,7 @@ pub enum RejectReason {
     /// No entry of this leader's own term is committed yet. Try again in a moment.
     #[error("no entry of this term is committed yet")]
     TermNotCommitted,
-    /// The office is being handed over.
+    /// Leadership is being transferred.
     #[error("the leadership is being transferred")]
     TransferInProgress,
     /// Another change of the membership is not finished.
@@ -343,10 +343,10 @@ pub enum PayloadError {
     #[error("the log does not hold {0}")]
     NotHeld(LogPosition),
     /// The inputs of the call do not carry what the write needs: they are those of another call.
-    #[error("input {nth} carries {found} payloads, the write needs {needed}")]
+    #[error("input {input} carries {found} payloads, the write needs {needed}")]
     MissingPayloads {
         /// The input.
-        nth: usize,
+        input: usize,
         /// How many it carries.
         found: usize,
         /// How many are needed of it.

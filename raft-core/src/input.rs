@@ -1,4 +1,4 @@
-//! What the runtime tells a node: half of the door.
+//! What the runtime tells a node: half of the boundary.
 
 use crate::entries::{Entries, Snapshot};
 use crate::membership::Membership;
@@ -18,7 +18,7 @@ pub enum Input {
     /// [`Persist`](crate::Action::Persist) of the same call says where to write them.
     Message(Envelope),
     /// The deadline has passed. Early or late is harmless. Step waiting messages first: a heartbeat
-    /// that lies in a queue should not lose to the timer that it would have put off.
+    /// that lies in a queue should not lose to the timer that it would have reset.
     Wake,
     /// Replicate `count` new commands. Answered in the same call by
     /// [`Accepted`](crate::Action::Accepted) or [`Rejected`](crate::Action::Rejected).
@@ -60,7 +60,7 @@ pub enum Input {
         /// learner that has caught up (thesis, 4.2.1).
         target: Membership,
     },
-    /// Hand the office to another voter (thesis, 3.10). It is answered when it ends, by
+    /// Transfer leadership to another voter (thesis, 3.10). It is answered when it ends, by
     /// [`TransferEnded`](crate::Action::TransferEnded) or [`Rejected`](crate::Action::Rejected), at
     /// the latest after T; until then proposals are refused.
     TransferLeadership {

@@ -52,7 +52,7 @@ fn check_core(core: &Core) -> Result<(), Broken> {
     holds(core.outbox.len() <= 2 * MAX_WAITING, "few messages wait for the disk")?;
     let nothing_waits = core.outbox.is_empty() || !core.is_open();
     holds(nothing_waits, "messages wait for nothing but the disk")?;
-    holds(core.ended.is_empty(), "requests that ended have been answered")?;
+    holds(core.outcomes.is_empty(), "requests that ended have been answered")?;
     holds(!core.install_is_due, "a snapshot that is to be installed has been handed out")?;
     let news = core.installing.as_ref().is_none_or(|s| s.position.index > core.commit_index);
     holds(news, "a snapshot that is being installed is news")

@@ -2,7 +2,7 @@
 //!
 //! # Where to begin
 //!
-//! - [`Node`] is the door: `new`, `step`, `step_all`, `deadline`.
+//! - [`Node`] is the face: `new`, `step`, `step_all`, `deadline`.
 //! - [`Input`] is what the runtime tells it, [`Action`] what it tells the runtime. Each contract
 //!   stands at the variant that it binds.
 //! - [`Config`] are the tunables, [`Membership`] who belongs to the cluster, [`Recovered`] what a

@@ -12,7 +12,7 @@ use core::fmt;
 ///
 /// Invariants: each list is sorted and has no duplicate; a learner is no voter of the new half (in
 /// the old half it may be: a voter that becomes a learner); where there are no voters there is
-/// nobody, which is the membership of a node that has not been told of its cluster yet.
+/// nobody, which is the membership of a node that does not know its cluster yet.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "Unchecked", into = "Unchecked"))]
@@ -40,7 +40,7 @@ impl Membership {
     /// The greatest number of learners.
     pub const MAX_LEARNERS: usize = 128;
 
-    /// The membership of a node that has not been told of its cluster: it is passive until it hears
+    /// The membership of a node that does not know its cluster: it is passive until it hears
     /// from a leader.
     pub const fn empty() -> Self {
         Self { voters: Vec::new(), outgoing: Vec::new(), learners: Vec::new() }

@@ -61,8 +61,8 @@ use core::borrow::Borrow;
 pub struct Node {
     pub(crate) core: Core,
     pub(crate) role: Role,
-    /// What the last [`Action::RoleChanged`] has told.
-    pub(crate) told: Standing,
+    /// What the last [`Action::RoleChanged`] has announced.
+    pub(crate) announced: Standing,
 }
 
 impl Node {
@@ -74,8 +74,8 @@ impl Node {
     /// panics; a node that is refused must not be started from something else under the same id.
     pub fn new(config: Config, recovered: Recovered, now: Instant) -> Result<Self, StartError> {
         let (core, role) = recovery::start(config, recovered, now)?;
-        let told = Standing::of(&core, &role);
-        Ok(Self { core, role, told })
+        let announced = Standing::of(&core, &role);
+        Ok(Self { core, role, announced })
     }
 
     /// Tells the node one thing, and returns what is to be done.
@@ -104,8 +104,8 @@ impl Node {
     ) {
         step::step(&mut self.core, &mut self.role, inputs, now, actions);
         let standing = Standing::of(&self.core, &self.role);
-        if standing != self.told {
-            self.told = standing;
+        if standing != self.announced {
+            self.announced = standing;
             let Standing { role, term, leader } = standing;
             actions.push(Action::RoleChanged { role, term, leader });
         }

@@ -78,7 +78,8 @@ pub fn bind<'a, P: Clone + 'a>(
         };
         let mut left = chunk.count;
         for nth in first..=last {
-            let missing = |found, needed| PayloadError::MissingPayloads { nth, found, needed };
+            let missing =
+                |found, needed| PayloadError::MissingPayloads { input: nth, found, needed };
             let (input, found) = beside(nth).ok_or(missing(0, skip.saturating_add(left)))?;
             // Several chunks may take from one input; it is counted once.
             if counted.replace(nth) != Some(nth) {
@@ -359,7 +360,7 @@ mod tests {
         assert_eq!(bind_all(3, 1, 3), Ok(vec!['b', 'c', 'd']), "the end of the last was dropped");
         assert_eq!(bind_all(2, 1, 2), Ok(vec!['b', 'c']));
         let missing =
-            |nth, found, needed| Err(PayloadError::MissingPayloads { nth, found, needed });
+            |nth, found, needed| Err(PayloadError::MissingPayloads { input: nth, found, needed });
         assert_eq!(bind_all(6, 0, 3), missing(3, 2, 3));
         assert_eq!(bind_all(1, 3, 2), missing(0, 2, 3));
     }
@@ -394,7 +395,7 @@ mod tests {
     fn an_input_with_too_few_payloads_is_refused_and_nothing_is_written() {
         let mut log = log();
         let before = log.clone();
-        let missing = PayloadError::MissingPayloads { nth: 0, found: 1, needed: 2 };
+        let missing = PayloadError::MissingPayloads { input: 0, found: 1, needed: 2 };
         assert_eq!(
             log.write(&write(2, [commands(3, 2, 0, 0)]), of(&honest(&[&['z']]))),
             Err(missing)
@@ -457,7 +458,7 @@ mod tests {
     #[test]
     fn inputs_of_another_call_are_refused() {
         let w = write(1, [commands(1, 2, 3, 0)]);
-        let missing = PayloadError::MissingPayloads { nth: 3, found: 0, needed: 2 };
+        let missing = PayloadError::MissingPayloads { input: 3, found: 0, needed: 2 };
         assert_eq!(bind(&w, of(&honest(&[&['a', 'b']]))), Err(missing));
     }
 

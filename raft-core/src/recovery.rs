@@ -69,7 +69,7 @@ fn recover_core(config: Config, recovered: Recovered, now: Instant) -> Result<Co
         installing: None,
         installing_since: Instant::ZERO,
         install_is_due: false,
-        ended: Vec::new(),
+        outcomes: Vec::new(),
         commit_index: start.index.max(applied),
         last_applied: start.index.max(applied),
         disk,

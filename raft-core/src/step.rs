@@ -249,8 +249,8 @@ fn settle(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
     if core.last_applied < core.commit_index {
         core.hand_out_applies(actions);
     }
-    if !core.ended.is_empty() {
-        actions.append(&mut core.ended);
+    if !core.outcomes.is_empty() {
+        actions.append(&mut core.outcomes);
     }
     election::settle_timer(core, role);
     read::settle_deadlines(core, role);

@@ -150,14 +150,14 @@ mod tests {
         let (work, _) = work_of(&mut leader, &[Input::Wake]);
         assert!(work < 10, "{work} for a step that ends none");
         let mut inputs: Vec<_> = asked.iter().filter_map(answer_of_2).collect();
-        let (mut total, mut ended) = (0, 0);
+        let (mut total, mut answered) = (0, 0);
         while !inputs.is_empty() {
             let (work, actions) = work_of(&mut leader, &inputs);
             total += work;
-            ended += actions.iter().filter(|a| matches!(a, Action::ReadReady { .. })).count();
+            answered += actions.iter().filter(|a| matches!(a, Action::ReadReady { .. })).count();
             inputs = actions.iter().filter_map(answer_of_2).collect();
         }
-        assert_eq!(ended, READS);
+        assert_eq!(answered, READS);
         assert!(total < 3 * READS, "{total} for {READS} reads");
     }
 
@@ -186,8 +186,8 @@ mod tests {
             _ => None,
         });
         let answers: Vec<_> = answers.collect();
-        let (work, ended) = work_of(&mut follower, &answers);
-        assert_eq!(ended.len(), READS);
+        let (work, answered) = work_of(&mut follower, &answers);
+        assert_eq!(answered.len(), READS);
         assert!(work < 3 * READS, "{work} for {READS} reads");
     }
 }

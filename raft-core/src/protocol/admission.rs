@@ -1,4 +1,4 @@
-//! The door: what cannot be is refused before it has changed anything.
+//! Admission: what cannot be is refused before it has changed anything.
 //!
 //! A peer may be of another version, broken or hostile. Its message is looked at here as far as
 //! this node can judge it, so that the handlers need not doubt what they are given.

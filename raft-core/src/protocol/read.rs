@@ -151,13 +151,13 @@ fn on_timeout(core: &mut Core, role: &mut Role) {
             while reads.oldest().is_some_and(is_old) {
                 // A node that asked gives up by itself.
                 if let Some(Origin::Here(token)) = reads.give_up_oldest() {
-                    core.ended.push(late(token));
+                    core.outcomes.push(late(token));
                 }
             }
         }
         Role::Follower(Follower { reads, .. }) => {
             while reads.oldest().is_some_and(is_old) {
-                core.ended.extend(reads.pop_oldest().into_iter().flatten().map(late));
+                core.outcomes.extend(reads.pop_oldest().into_iter().flatten().map(late));
             }
         }
         Role::PreCandidate(_) | Role::Candidate(_) => {}

@@ -77,9 +77,9 @@ pub(crate) fn settle(core: &mut Core, leader: &mut Leader) -> bool {
     leader.peers.retain_mut(|(_, peer)| {
         let Some(Farewell { index, since }) = &mut peer.leaving else { return true };
         let since = *since.get_or_insert(next_round);
-        let told = peer.match_index >= *index && peer.heard >= since;
+        let informed = peer.match_index >= *index && peer.heard >= since;
         let gone = peer.heard_at.saturating_add(patience) <= now;
-        !told && !gone
+        !informed && !gone
     });
     false
 }

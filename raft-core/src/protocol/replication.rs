@@ -49,7 +49,7 @@ pub(crate) fn on_propose(
     Ok(first)
 }
 
-/// The leader of this term speaks (Raft paper, 5.3). What cannot be was refused at the door, see
+/// The leader of this term speaks (Raft paper, 5.3). What cannot be was refused on admission, see
 /// `admission`.
 pub(crate) fn on_append_entries(
     core: &mut Core,

@@ -1,4 +1,4 @@
-//! Handing the office over (thesis, 3.10).
+//! Leadership transfer (thesis, 3.10).
 
 use crate::action::{Action, TransferOutcome};
 use crate::error::{IgnoreReason, RejectReason};
@@ -68,7 +68,7 @@ pub(crate) fn on_timeout(core: &mut Core, role: &mut Role) {
     match leader.transfer.take() {
         Some(Transfer { token: Some(token), .. }) => {
             let outcome = TransferOutcome::TimedOut;
-            core.ended.push(Action::TransferEnded { token, outcome });
+            core.outcomes.push(Action::TransferEnded { token, outcome });
         }
         Some(Transfer { token: None, .. }) => become_follower(core, role, core.term(), None),
         None => {}
@@ -118,7 +118,7 @@ pub(crate) fn on_disk_timeout(core: &mut Core, role: &mut Role) {
     become_follower(core, role, core.term(), None);
 }
 
-/// Another is told to hold an election. From now on another leader may be elected within any lease,
+/// Another is asked to hold an election. From now on another leader may be elected within any lease,
 /// so this one reads off none in this term any more.
 const fn permit(leader: &mut Leader) {
     leader.lease_void = true;

@@ -23,7 +23,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 /// Follows in `term`, the current one or a higher one (Raft paper, 5.1). In a higher term the vote
-/// is free again, and the election is put off (N2).
+/// is free again, and the election timer is reset (N2).
 pub(crate) fn become_follower(
     core: &mut Core,
     role: &mut Role,
@@ -75,7 +75,7 @@ pub(crate) fn become_pre_candidate(core: &mut Core, role: &mut Role) {
 }
 
 /// Starts an election in the next term (Raft paper, 5.2; N10). Its own vote, like the requests,
-/// waits for the disk. The permit is the word of the leader before, if it hands over.
+/// waits for the disk. The permit is that of the previous leader, if it transfers leadership.
 pub(crate) fn become_candidate(core: &mut Core, role: &mut Role, permit: Option<Permit>) {
     retire(core, role);
     core.hard_state.current_term = core.term().next();
@@ -126,11 +126,11 @@ pub(crate) fn become_leader(core: &mut Core, role: &mut Role) {
 fn retire(core: &mut Core, role: &mut Role) {
     let lost = |token| Action::Rejected { token, reason: RejectReason::LeaderChanged };
     match role {
-        Role::Follower(follower) => core.ended.extend(follower.reads.tokens().map(lost)),
+        Role::Follower(follower) => core.outcomes.extend(follower.reads.tokens().map(lost)),
         Role::PreCandidate(_) | Role::Candidate(_) => {}
         Role::Leader(leader) => {
-            core.ended.extend(leader.reads.tokens().map(lost));
-            core.ended.extend(leader.transfer.as_ref().and_then(transfer_ended));
+            core.outcomes.extend(leader.reads.tokens().map(lost));
+            core.outcomes.extend(leader.transfer.as_ref().and_then(transfer_ended));
         }
     }
     core.outbox.retain(|(_, message)| {

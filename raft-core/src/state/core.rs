@@ -62,7 +62,7 @@ pub(crate) struct Core {
     /// The runtime is still to be told, when this call is settled; never so between two calls.
     pub(crate) install_is_due: bool,
     /// Requests that ended with the role that took them; empty between two calls.
-    pub(crate) ended: Vec<Action>,
+    pub(crate) outcomes: Vec<Action>,
     /// What is to be sent as soon as the hard state is durable; all of it dies with the term.
     pub(crate) outbox: Vec<(NodeId, Message)>,
     /// A vote of this node's waits for the disk: the election timer starts when it leaves, or a
@@ -209,7 +209,7 @@ impl Core {
         actions.push(Action::InstallSnapshot { snapshot });
     }
 
-    /// Hands out what waits in the outbox, if its door is open.
+    /// Hands out what waits in the outbox, if it is open: once the hard state is durable.
     pub(crate) fn hand_out_messages(&mut self, actions: &mut Vec<Action>) {
         let nothing_waits = self.outbox.is_empty() && !self.vote_waits;
         if nothing_waits || !self.is_open() {

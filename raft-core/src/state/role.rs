@@ -84,13 +84,13 @@ pub(crate) struct Leader {
     pub(crate) heartbeat_due: bool,
     /// Reads that wait for a quorum.
     pub(crate) reads: LeaderReads,
-    /// The office is being handed over.
+    /// Leadership is being transferred.
     pub(crate) transfer: Option<Transfer>,
     /// A permit has left in this term: other leaders may be elected within any lease from now on.
     pub(crate) lease_void: bool,
 }
 
-/// The office is being handed over (thesis, 3.10).
+/// Leadership is being transferred (thesis, 3.10).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Transfer {

@@ -22,7 +22,7 @@ pub(crate) enum Deadline {
     Read,
     /// A follower's question to its leader is repeated.
     ReadRepeat,
-    /// The transfer of the office has taken too long.
+    /// The transfer of leadership has taken too long.
     Transfer,
     /// The leader's oldest write has waited too long.
     Disk,

@@ -1,4 +1,4 @@
-//! A disk that hangs: the leader gives up its office, and nobody campaigns with one.
+//! A disk that hangs: the leader steps down, and nobody campaigns with one.
 
 use crate::common::world::World;
 use crate::common::{S1, S2, Setup, T, ms, says, voters};

@@ -16,7 +16,7 @@ fn runs() -> core::ops::Range<u64> {
     }
 }
 
-/// A network between calm and hostile.
+/// A network between quiet and hostile.
 fn network(world: &mut World) -> Network {
     let dice = &mut world.dice;
     Network {

@@ -114,7 +114,7 @@ fn reads_end_in_the_order_of_asking_whatever_they_wait_for() {
     // Of lease reads and others, before the first commit: two kinds, one order.
     let mut solo = Solo::of(3);
     let _ = solo.elect();
-    let mut ended = Vec::new();
+    let mut answered = Vec::new();
     for n in 0..6 {
         let _ = solo.pass(ms(10));
         let _ = solo.step(ask(n, if n % 2 == 0 { LEASE } else { READ_INDEX }));
@@ -122,7 +122,7 @@ fn reads_end_in_the_order_of_asking_whatever_they_wait_for() {
     assert_eq!(solo.status().pending_reads, 6);
     for _ in 0..200 {
         let actions = solo.time_out();
-        ended.extend(actions.0.iter().filter_map(|action| match action {
+        answered.extend(actions.0.iter().filter_map(|action| match action {
             Action::Rejected { token, reason: RejectReason::TimedOut } => Some(token.get()),
             _ => None,
         }));
@@ -131,11 +131,11 @@ fn reads_end_in_the_order_of_asking_whatever_they_wait_for() {
                 let _ = echo(&mut solo, envelope.to, m);
             }
         }
-        if ended.len() == 6 {
+        if answered.len() == 6 {
             break;
         }
     }
-    assert_eq!(ended, [0, 1, 2, 3, 4, 5]);
+    assert_eq!(answered, [0, 1, 2, 3, 4, 5]);
 }
 
 #[test]
@@ -370,7 +370,7 @@ fn a_read_that_nobody_confirms_ends_after_two_timeouts() {
     let _ = leader.elect();
     let (began, mut refused) = (leader.now, Vec::new());
     let _ = leader.step(ask(1, READ_INDEX));
-    // It keeps its office, but nothing is committed and so no read confirmed.
+    // It stays leader, but nothing is committed and so no read confirmed.
     for _ in 0..100 {
         if !refused.is_empty() {
             break;

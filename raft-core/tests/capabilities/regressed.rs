@@ -6,7 +6,7 @@ use raft_core::{
     RoleKind, Token,
 };
 
-fn told(actions: &Actions) -> Vec<(NodeId, u64, u64)> {
+fn reported(actions: &Actions) -> Vec<(NodeId, u64, u64)> {
     let regressed = |action: &Action| match action {
         Action::PeerRegressed { peer, acknowledged, rejected } => {
             Some((*peer, acknowledged.get(), rejected.get()))
@@ -46,11 +46,11 @@ fn a_peer_that_rejects_what_it_had_acknowledged_is_told_once() {
     let mut solo = leader_of(3);
     let (prev, echo) = asks(&mut solo, S2);
     let lost = || says::mismatched(prev, &[], echo);
-    assert_eq!(told(&solo.hears(S2, 1, lost())), [(S2, 3, 3)]);
+    assert_eq!(reported(&solo.hears(S2, 1, lost())), [(S2, 3, 3)]);
     for _ in 0..3 {
-        assert_eq!(told(&solo.hears(S2, 1, lost())), [], "a late copy");
+        assert_eq!(reported(&solo.hears(S2, 1, lost())), [], "a late copy");
         let (prev, echo) = asks(&mut solo, S2);
-        assert_eq!(told(&solo.hears(S2, 1, says::matched(prev.index.get(), echo))), []);
+        assert_eq!(reported(&solo.hears(S2, 1, says::matched(prev.index.get(), echo))), []);
     }
 }
 
@@ -58,7 +58,7 @@ fn a_peer_that_rejects_what_it_had_acknowledged_is_told_once() {
 fn a_position_below_the_acknowledged_one_shows_the_loss_too() {
     let mut solo = leader_of(3);
     let (_, echo) = asks(&mut solo, S2);
-    assert_eq!(told(&solo.hears(S2, 1, says::mismatched(at(1, 2), &[], echo))), [(S2, 3, 2)]);
+    assert_eq!(reported(&solo.hears(S2, 1, says::mismatched(at(1, 2), &[], echo))), [(S2, 3, 2)]);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_rejection_of_what_was_asked_before_the_acknowledgement_shows_no_loss() {
     let (_, early) = asks(&mut solo, S2);
     let _ = solo.hears(S2, 1, says::matched(3, None));
     let refused = solo.hears(S2, 1, says::mismatched(at(1, 3), &[(1, 1, 1)], early));
-    assert_eq!((told(&refused), peer(&solo, S2).match_index), (vec![], LogIndex(3)));
+    assert_eq!((reported(&refused), peer(&solo, S2).match_index), (vec![], LogIndex(3)));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_lower_acknowledgement_is_no_loss() {
     let mut solo = leader_of(3);
     let (_, echo) = asks(&mut solo, S2);
     let lower = solo.hears(S2, 1, says::matched(1, echo));
-    assert_eq!((told(&lower), lower.ignored()), (vec![], vec![]), "an honest restart says so");
+    assert_eq!((reported(&lower), lower.ignored()), (vec![], vec![]), "an honest restart says so");
     assert_eq!(peer(&solo, S2).match_index, LogIndex(3));
 }
 
@@ -88,7 +88,7 @@ fn what_it_had_acknowledged_counts_for_no_further_commit_and_what_it_acknowledge
 
     let mut solo = leader_of(5);
     let lost = loses_all(&mut solo);
-    assert_eq!(told(&lost), [(S2, 3, 3)]);
+    assert_eq!(reported(&lost), [(S2, 3, 3)]);
     let again = lost.appends_to(S2);
     assert_eq!(
         (again[0].prev, again[0].entries.count()),
@@ -156,7 +156,7 @@ fn who_loses_its_log_again_and_again_is_told_again_and_sent_to_at_the_heartbeats
     let again = loses_all(&mut solo).appends_to(S2);
     let _ = solo.hears(S2, 1, says::matched(3, says::echo(&again[0])));
     let second = loses_all(&mut solo);
-    assert_eq!((told(&second), second.appends_to(S2)), (vec![(S2, 3, 3)], vec![]));
+    assert_eq!((reported(&second), second.appends_to(S2)), (vec![(S2, 3, 3)], vec![]));
     let entries = |solo: &mut Solo| {
         let asked = solo.time_out_heartbeat().appends_to(S2);
         let echo = says::echo(&asked[0]);
@@ -171,7 +171,7 @@ fn nothing_is_said_of_a_peer_that_a_snapshot_is_on_its_way_to() {
     let mut solo = leader_of(3);
     let (_, echo) = asks(&mut solo, S2);
     let _ = solo.step(Input::SnapshotTaken { position: at(1, 3) });
-    assert_eq!(told(&solo.hears(S2, 1, says::mismatched(at(1, 3), &[], echo))), [(S2, 3, 3)]);
+    assert_eq!(reported(&solo.hears(S2, 1, says::mismatched(at(1, 3), &[], echo))), [(S2, 3, 3)]);
     for _ in 0..3 {
         let asked = solo.time_out_heartbeat().appends_to(S2).remove(0);
         assert_eq!(asked.prev, at(0, 0), "the position that every log holds");

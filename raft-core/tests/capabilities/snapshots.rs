@@ -209,7 +209,7 @@ fn while_a_snapshot_is_installed_no_log_is_written_nothing_applied_and_the_leade
     let answer = actions.answer().expect("it keeps contact");
     assert_eq!((answer.outcome, answer.echo.is_some()), (AppendOutcome::Installing, true));
     assert_eq!(solo.status().last, at(2, 4));
-    assert!(solo.deadline() >= began.saturating_add(T / 2 + T), "the election is put off");
+    assert!(solo.deadline() >= began.saturating_add(T / 2 + T), "the election timer is reset");
     // Hard state is written.
     let vote = solo.pass(T * 3).hears(S3, 7, says::request_vote(at(6, 20)));
     assert_eq!(vote.verdict(), Some(raft_core::Verdict::Granted));
@@ -222,7 +222,7 @@ fn a_snapshot_is_contact_with_the_leader() {
     for position in [at(1, 2), at(2, 9)] {
         let mut solo = follower();
         let _ = solo.pass(ms(999)).hears(S2, 2, install(position));
-        assert!(solo.deadline() >= solo.now.saturating_add(T), "the election is put off");
+        assert!(solo.deadline() >= solo.now.saturating_add(T), "the election timer is reset");
         let vote = solo.pass(T / 2).hears(S3, 9, says::request_vote(at(8, 20)));
         assert_eq!(vote.verdict(), Some(raft_core::Verdict::LeaderAlive));
     }

@@ -16,12 +16,12 @@ fn a_clock_that_runs_backwards_stands_still() {
     let _ = node.hears(S2, 1, says::hello(1));
     node.now = Instant::ZERO;
     assert!(node.wake().is_empty());
-    let mut twin = node.clone();
-    twin.now = Instant::ZERO.saturating_add(3 * T);
-    let (back, still) = (node.hears(S2, 1, says::hello(2)), twin.hears(S2, 1, says::hello(2)));
+    let mut other = node.clone();
+    other.now = Instant::ZERO.saturating_add(3 * T);
+    let (back, still) = (node.hears(S2, 1, says::hello(2)), other.hears(S2, 1, says::hello(2)));
     assert_eq!(back, still);
-    node.now = twin.now;
-    assert_eq!((node.wake(), node.node), (twin.wake(), twin.node), "once it has caught up");
+    node.now = other.now;
+    assert_eq!((node.wake(), node.node), (other.wake(), other.node), "once it has caught up");
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn only_a_wake_up_acts_on_a_deadline() {
     let heard = node.hears(S2, 1, says::hello(1));
     assert_eq!(node.role(), RoleKind::Follower, "the heartbeat lay in the queue");
     assert!(heard.answer().is_some());
-    assert!(node.wake().is_empty(), "and the election is put off");
+    assert!(node.wake().is_empty(), "and the election timer is reset");
 }
 
 #[test]

@@ -189,7 +189,7 @@ fn what_waits_for_the_disk_when_a_node_campaigns_never_leaves() {
     for wait in waits {
         let setup = Setup::of(voters(&[1, 2, 3])).protection(Protection::Plain);
         let mut node = setup.slow_disk().start();
-        // A term that is not durable yet closes the door.
+        // A term that is not durable yet closes the outbox.
         let _ = node.hears(S2, 1, says::vote(Verdict::Granted));
         assert_eq!(wait(&mut node).sent(), []);
         let _ = node.step(Input::Campaign);
