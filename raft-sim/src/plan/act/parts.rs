@@ -111,11 +111,14 @@ impl Part for Duration {
         Self::ZERO
     }
 
-    fn read(&mut self, _: &'static str, from: &mut Reading<'_>) -> Result<(), Mistake> {
-        const WANTED: &str = "how long the links are cut at a time, as in `flap 300ms S1 <-> S2`";
-        let (word, span) = from.sentence.next(WANTED)?;
-        let period = read_duration(word).filter(|period| !period.is_zero());
-        *self = period.ok_or_else(|| Mistake::expected(WANTED, word, span))?;
+    fn read(&mut self, field: &'static str, from: &mut Reading<'_>) -> Result<(), Mistake> {
+        let wanted = match field {
+            "period" => "how long the links are cut at a time, as in `flap 300ms S1 <-> S2`",
+            _ => "how long it lasts, without a space, such as `300ms`",
+        };
+        let (word, span) = from.sentence.next(wanted)?;
+        let duration = read_duration(word).filter(|duration| !duration.is_zero());
+        *self = duration.ok_or_else(|| Mistake::expected(wanted, word, span))?;
         Ok(())
     }
 
