@@ -91,6 +91,22 @@ impl MessageKind {
         }
     }
 
+    /// Whether a node says it only when it was asked.
+    pub const fn is_answer(self) -> bool {
+        match self {
+            Self::PreVoteResponse
+            | Self::RequestVoteResponse
+            | Self::AppendEntriesResponse
+            | Self::ReadIndexResponse => true,
+            Self::PreVote
+            | Self::RequestVote
+            | Self::AppendEntries
+            | Self::InstallSnapshot
+            | Self::TimeoutNow
+            | Self::ReadIndex => false,
+        }
+    }
+
     /// The name, as [`Message::name`] spells it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 //! What people and programs are shown: the trace, the timeline, the report, the picture.
 
 pub(crate) mod json;
+pub(crate) mod message;
 pub(crate) mod picture;
 #[cfg(feature = "cli")]
 pub(crate) mod report;

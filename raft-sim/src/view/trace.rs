@@ -5,10 +5,9 @@ use crate::plan::record::{
     DropReason, EntryKind, Event, Lost, NodeState, Operation, Phase, Record, Sink,
 };
 use crate::view::json::{joined, nanos};
+use crate::view::message::{described, members, snapshot};
 use raft_core::{
-    AppendEntries, AppendEntriesResponse, AppendOutcome, Config, Consistency, Echo, Entries,
-    Envelope, HardState, Instant, LogPosition, Membership, Message, NodeId, Probe, Run, Snapshot,
-    Source, Write,
+    Config, Consistency, Envelope, HardState, Instant, LogPosition, NodeId, Source, Write,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -245,99 +244,11 @@ const fn drop_reason(reason: DropReason) -> &'static str {
 fn msg(envelope: &Envelope) -> Value {
     let Envelope { from, to, term, message } = envelope;
     let head = json!({ "type": message.name(), "from": from, "to": to, "term": term });
-    let tail = match message {
-        Message::PreVote(m) => {
-            json!({ "round": m.round, "last_index": m.last.index, "last_term": m.last.term })
-        }
-        Message::PreVoteResponse(m) => json!({
-            "round": m.round,
-            "granted": m.verdict == raft_core::Verdict::Granted,
-            "verdict": m.verdict,
-            "last_index": m.last.index,
-            "last_term": m.last.term,
-        }),
-        Message::RequestVote(m) => {
-            let permit =
-                m.permit.map(|permit| json!({ "leader": permit.leader, "term": permit.term }));
-            json!({ "last_index": m.last.index, "last_term": m.last.term, "permit": permit })
-        }
-        Message::RequestVoteResponse(m) => json!({
-            "granted": m.verdict == raft_core::Verdict::Granted,
-            "verdict": m.verdict,
-            "last_index": m.last.index,
-            "last_term": m.last.term,
-        }),
-        Message::AppendEntries(m) => append_entries(m),
-        Message::AppendEntriesResponse(m) => append_entries_response(m),
-        Message::InstallSnapshot(m) => snapshot(&m.snapshot),
-        Message::TimeoutNow => json!({}),
-        Message::ReadIndex(m) => json!({ "id": m.id }),
-        Message::ReadIndexResponse(m) => json!({ "id": m.id, "index": m.index }),
-    };
-    joined(head, tail)
+    joined(head, described(message).keys)
 }
 
 fn covered(position: LogPosition) -> Value {
     json!({ "covers_index": position.index, "covers_term": position.term })
-}
-
-fn snapshot(snapshot: &Snapshot) -> Value {
-    json!({
-        "last_index": snapshot.position.index,
-        "last_term": snapshot.position.term,
-        "membership": members(&snapshot.membership),
-    })
-}
-
-fn append_entries(m: &AppendEntries) -> Value {
-    let probe = m.probe.map(|Probe { round, sent_at, lease }| {
-        json!({ "round": round, "sent_at": sent_at, "lease": nanos(lease) })
-    });
-    json!({
-        "prev_index": m.prev.index,
-        "prev_term": m.prev.term,
-        "entries": entries(&m.entries, m.prev.index.get()),
-        "commit": m.commit,
-        "probe": probe,
-    })
-}
-
-fn append_entries_response(m: &AppendEntriesResponse) -> Value {
-    let echo = m.echo.map(|Echo { round, sent_at, promised }| {
-        json!({ "round": round, "sent_at": sent_at, "promised": nanos(promised) })
-    });
-    let outcome = match &m.outcome {
-        AppendOutcome::Matched { match_index } => {
-            json!({ "success": true, "outcome": "matched", "match_index": match_index })
-        }
-        AppendOutcome::Mismatched { rejected, hint } => json!({
-            "success": false,
-            "outcome": "mismatched",
-            "rejected_index": rejected.index,
-            "rejected_term": rejected.term,
-            "hint": hint.iter().map(|span| (span.first, span.last, span.term)).collect::<Vec<_>>(),
-        }),
-        AppendOutcome::StaleTerm => json!({ "success": false, "outcome": "stale_term" }),
-        AppendOutcome::Installing => json!({ "success": false, "outcome": "installing" }),
-    };
-    joined(outcome, json!({ "echo": echo, "seen": m.seen }))
-}
-
-/// Each entry as `[index, term, kind]`, and no more than this: a hostile message can claim to carry
-/// more entries than there are atoms.
-const MOST_ENTRIES: usize = 10_000;
-
-fn entries(entries: &Entries, after: u64) -> Vec<Value> {
-    let each = entries.runs().flat_map(|run| {
-        let kind = match run {
-            Run::Commands { .. } => "command",
-            Run::Membership { .. } => "membership",
-        };
-        (0..run.count()).map(move |_| (run.term(), kind))
-    });
-    let indices = (1..).map(|nth| after.saturating_add(nth));
-    let entry = |(index, (term, kind)): (u64, _)| json!([index, term, kind]);
-    indices.zip(each).take(MOST_ENTRIES).map(entry).collect()
 }
 
 fn persist(write: &Write) -> Value {
@@ -382,14 +293,6 @@ fn operated(client: u64, serial: u64, operation: Operation, phase: Phase) -> Val
         Phase::Failed => json!({ "phase": "failed", "value": written }),
     };
     joined(head, tail)
-}
-
-fn members(membership: &Membership) -> Value {
-    json!({
-        "voters": membership.voters(),
-        "outgoing": membership.outgoing(),
-        "learners": membership.learners(),
-    })
 }
 
 fn tunables(config: &Config) -> Value {

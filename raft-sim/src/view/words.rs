@@ -3,12 +3,10 @@
 use crate::plan::record::{
     DropReason, EntryKind, Event, Lost, NodeState, Operation, Phase, Record,
 };
+use crate::view::message::{described, span};
 use crate::view::style;
 use anstyle::Style;
-use raft_core::{
-    AppendEntries, AppendOutcome, Consistency, Envelope, Fate, LogIndex, Message, Outcome,
-    TransferOutcome, Verdict, Write,
-};
+use raft_core::{Consistency, Envelope, Fate, LogIndex, Outcome, TransferOutcome, Write};
 
 /// The words, and how they look.
 // Long because it is one table: a row an event.
@@ -36,23 +34,30 @@ pub(crate) fn of(record: &Record) -> (String, Style) {
             format!("appends {}, the membership", first.index)
         }
         Event::Accept { truncated_from, first, count } => accept(*truncated_from, *first, *count),
-        Event::Send { message, .. } => format!("→ {:?} {}", message.to, says(message)),
+        Event::Send { message, .. } => {
+            format!("→ {:?} {}", message.to, described(&message.message).says)
+        }
         Event::Recv { message } => {
             // The term is worth a word where it is news.
             let known = record.state.is_some_and(|state| state.term == message.term);
             let term = if known { String::new() } else { format!(", term {}", message.term) };
-            format!("← {:?} {}{term}", message.from, says(message))
+            format!("← {:?} {}{term}", message.from, described(&message.message).says)
         }
         Event::Ignored { message: Some(message), reason } => {
-            format!("ignores {:?}'s {}: {reason}", message.from, kind(&message.message))
+            format!("ignores {:?}'s {}: {reason}", message.from, described(&message.message).kind)
         }
         Event::Ignored { message: None, reason } => format!("does not: {reason}"),
         Event::Drop { message, reason } => {
-            format!("lost: {:?} {} ({})", message.from, says(message), why(*reason))
+            format!(
+                "lost: {:?} {} ({})",
+                message.from,
+                described(&message.message).says,
+                why(*reason)
+            )
         }
         Event::Duplicate { message } => {
             let Envelope { from, to, .. } = message;
-            format!("twice: {from:?} → {to:?} {}", says(message))
+            format!("twice: {from:?} → {to:?} {}", described(&message.message).says)
         }
         Event::Persist { write } => format!("writes {}", written(write)),
         Event::PersistDone { .. } => durable(record.state.as_ref()),
@@ -107,63 +112,6 @@ const fn style_of(event: &Event) -> Style {
         }
         Event::Recv { .. } | Event::Client { .. } => style::DIM,
         _ => style::PLAIN,
-    }
-}
-
-/// A message in a few words, as the sender would say it.
-fn says(envelope: &Envelope) -> String {
-    match &envelope.message {
-        Message::PreVote(m) => format!("would you vote? {}", m.last),
-        Message::PreVoteResponse(m) => format!("pre-vote: {}", verdict(m.verdict)),
-        Message::RequestVote(m) => format!("vote for me, {}", m.last),
-        Message::RequestVoteResponse(m) => format!("vote: {}", verdict(m.verdict)),
-        Message::AppendEntries(m) => append(m),
-        Message::AppendEntriesResponse(m) => match &m.outcome {
-            AppendOutcome::Matched { match_index } => format!("have {match_index}"),
-            AppendOutcome::Mismatched { rejected, .. } => format!("do not have {rejected}"),
-            AppendOutcome::StaleTerm => "your term is over".to_owned(),
-            AppendOutcome::Installing => "installing".to_owned(),
-        },
-        Message::InstallSnapshot(m) => format!("snapshot up to {}", m.snapshot.position),
-        Message::TimeoutNow => "hold an election now".to_owned(),
-        Message::ReadIndex(_) => "from where may I read?".to_owned(),
-        Message::ReadIndexResponse(m) => {
-            m.index.map_or("do not lead".to_owned(), |index| format!("read from {index} on"))
-        }
-    }
-}
-
-const fn kind(message: &Message) -> &'static str {
-    match message {
-        Message::PreVote(_) => "pre-vote",
-        Message::PreVoteResponse(_) => "pre-vote answer",
-        Message::RequestVote(_) => "vote request",
-        Message::RequestVoteResponse(_) => "vote answer",
-        Message::AppendEntries(_) => "append or heartbeat",
-        Message::AppendEntriesResponse(_) => "append answer",
-        Message::InstallSnapshot(_) => "snapshot",
-        Message::TimeoutNow => "timeout-now",
-        Message::ReadIndex(_) => "read question",
-        Message::ReadIndexResponse(_) => "read answer",
-    }
-}
-
-fn append(m: &AppendEntries) -> String {
-    if m.entries.is_empty() {
-        return format!("heartbeat, commit {}", m.commit);
-    }
-    let first = LogIndex(m.prev.index.get() + 1);
-    format!("append {} after {}", span(first, m.entries.count()), m.prev)
-}
-
-const fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Granted => "yes",
-        Verdict::LeaderAlive => "no, a leader lives",
-        Verdict::StaleTerm => "no, your term is over",
-        Verdict::StaleLog => "no, your log is older",
-        Verdict::AlreadyVoted => "no, it is given",
-        Verdict::DiskHangs => "no, my disk hangs",
     }
 }
 
@@ -263,15 +211,6 @@ const fn ended(outcome: Outcome) -> &'static str {
 
 fn commands(count: u64) -> String {
     if count == 1 { "a command".to_owned() } else { format!("{count} commands") }
-}
-
-/// `5` or `5..7`.
-fn span(first: LogIndex, count: u64) -> String {
-    if count == 1 {
-        first.to_string()
-    } else {
-        format!("{first}..{}", (first.get() + count).saturating_sub(1))
-    }
 }
 
 const fn fate_of(fate: Fate) -> &'static str {

@@ -11,7 +11,7 @@
 
 use crate::host::packet::{Arrival, Packet, Payload};
 use crate::plan::choice::{Choices, Question};
-use crate::plan::kinds::Hostile;
+use crate::plan::kinds::{Hostile, MessageKind};
 use crate::plan::record::Violation;
 use crate::world::env::Env;
 use crate::world::hosts::Hosts;
@@ -61,7 +61,9 @@ fn invent(env: &mut Env, network: &Network, status: &Status, what: Hostile) -> O
         Hostile::Misrouted => one_of_the_past(choices, network, |message| message.to != id),
         Hostile::Stranger => {
             let answers = |message: &Envelope| {
-                message.to == id && message.term <= status.term && is_answer(&message.message)
+                message.to == id
+                    && message.term <= status.term
+                    && MessageKind::of(&message.message).is_answer()
             };
             let mut packet = one_of_the_past(choices, network, answers)?;
             packet.envelope.from = STRANGER;
@@ -113,21 +115,6 @@ fn nonsense(choices: &mut Choices, status: &Status) -> Envelope {
             let answer = AppendEntriesResponse { outcome, echo: None, seen: Some(Round(1)) };
             of(Message::AppendEntriesResponse(answer))
         }
-    }
-}
-
-const fn is_answer(message: &Message) -> bool {
-    match message {
-        Message::PreVoteResponse(_)
-        | Message::RequestVoteResponse(_)
-        | Message::AppendEntriesResponse(_)
-        | Message::ReadIndexResponse(_) => true,
-        Message::PreVote(_)
-        | Message::RequestVote(_)
-        | Message::AppendEntries(_)
-        | Message::InstallSnapshot(_)
-        | Message::TimeoutNow
-        | Message::ReadIndex(_) => false,
     }
 }
 

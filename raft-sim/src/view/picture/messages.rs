@@ -1,7 +1,8 @@
 //! Which sending belongs to which arrival: records name messages by what they say, not by a number.
 
 use crate::plan::record::{DropReason, Event, Record};
-use crate::view::picture::rows::{Class, Fate, Message};
+use crate::view::message::{Class, described};
+use crate::view::picture::rows::{Fate, Message};
 use raft_core::{AppendOutcome, Envelope, LogIndex, NodeId, Term};
 use std::collections::BTreeMap;
 
@@ -114,27 +115,16 @@ impl<'a> Messages<'a> {
         row
     }
 
+    /// An acknowledgement that says nothing new belongs to a heartbeat.
     fn class(&mut self, envelope: &Envelope) -> Class {
-        use raft_core::Message as Says;
-        match &envelope.message {
-            Says::PreVote(_) | Says::PreVoteResponse(_) => Class::PreVote,
-            Says::RequestVote(_) | Says::RequestVoteResponse(_) => Class::Vote,
-            Says::AppendEntries(append) if append.entries.is_empty() => Class::Heartbeat,
-            Says::AppendEntries(_) => Class::Append,
-            Says::AppendEntriesResponse(answer) => match answer.outcome {
-                AppendOutcome::Matched { match_index } => {
-                    let now = (envelope.term, match_index);
-                    let known = self.acknowledged.insert((envelope.from, envelope.to), now);
-                    if known == Some(now) { Class::Heartbeat } else { Class::Append }
-                }
-                AppendOutcome::Mismatched { .. }
-                | AppendOutcome::StaleTerm
-                | AppendOutcome::Installing => Class::Append,
-            },
-            Says::InstallSnapshot(_) => Class::Snapshot,
-            Says::TimeoutNow => Class::Transfer,
-            Says::ReadIndex(_) | Says::ReadIndexResponse(_) => Class::Read,
+        if let raft_core::Message::AppendEntriesResponse(answer) = &envelope.message
+            && let AppendOutcome::Matched { match_index } = answer.outcome
+        {
+            let now = (envelope.term, match_index);
+            let known = self.acknowledged.insert((envelope.from, envelope.to), now);
+            return if known == Some(now) { Class::Heartbeat } else { Class::Append };
         }
+        described(&envelope.message).class
     }
 }
 

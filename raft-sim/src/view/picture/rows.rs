@@ -2,6 +2,7 @@
 
 use crate::plan::record::{NodeState, Record, Violation};
 use crate::plan::setup::Setup;
+use crate::view::message::Class;
 use raft_core::{Instant, NodeId, Term};
 use serde::Serialize;
 
@@ -64,21 +65,6 @@ impl Message {
         let fate = Fate::UnderWay;
         Self { from, to, kind, class, term, sent, ended: None, fate, is_copy: false }
     }
-}
-
-/// What a message is about; questions and answers alike.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Class {
-    PreVote,
-    Vote,
-    /// Entries, and answers that say something new.
-    Append,
-    /// Appends without entries, and answers that acknowledge nothing new.
-    Heartbeat,
-    Snapshot,
-    Transfer,
-    Read,
 }
 
 /// What became of a message.

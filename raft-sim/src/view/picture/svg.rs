@@ -3,8 +3,9 @@
 //! It is drawn in whole points, so that the same run is the same bytes. Messages of a routine kind
 //! that lie within a few points are one line: where there are lines, messages flow.
 
+use crate::view::message::Class;
 use crate::view::picture::model::Model;
-use crate::view::picture::rows::{BandKind, Class, Message, Picture, escaped};
+use crate::view::picture::rows::{BandKind, Message, Picture, escaped};
 use raft_core::{Instant, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
