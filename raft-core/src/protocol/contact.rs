@@ -6,8 +6,8 @@ use crate::state::role::Follower;
 use crate::types::{NodeId, Round};
 use core::time::Duration;
 
-/// A message of the current leader, whether its log matched or not: the election timer is reset, and no
-/// vote is given for a while (thesis, 4.2.3; N2).
+/// A message of the current leader, whether its log matched or not: the election timer is reset,
+/// and no vote is given for a while (thesis, 4.2.3; N2).
 pub(crate) fn on_contact(
     core: &mut Core,
     follower: &mut Follower,

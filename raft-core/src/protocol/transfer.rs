@@ -118,8 +118,8 @@ pub(crate) fn on_disk_timeout(core: &mut Core, role: &mut Role) {
     become_follower(core, role, core.term(), None);
 }
 
-/// Another is asked to hold an election. From now on another leader may be elected within any lease,
-/// so this one reads off none in this term any more.
+/// Another is asked to hold an election. From now on another leader may be elected within any
+/// lease, so this one reads off none in this term any more.
 const fn permit(leader: &mut Leader) {
     leader.lease_void = true;
     if let Some(transfer) = &mut leader.transfer {

@@ -35,8 +35,8 @@ fn n01_without_pre_vote_silence_makes_a_candidate_at_once() {
     assert_eq!(run.receivers(), [S2, S3]);
 }
 
-/// What resets the election timer, and what does not: the new deadline is drawn from the moment of the
-/// message, so it differs from the one before.
+/// What resets the election timer, and what does not: the new deadline is drawn from the moment of
+/// the message, so it differs from the one before.
 fn puts_the_election_off(node: &mut Solo, from: NodeId, term: u64, message: Message) -> bool {
     let before = node.pass(ms(10)).deadline();
     let _ = node.hears(from, term, message);
