@@ -1,6 +1,6 @@
-//! The shape of the sources: imports point one way, files and functions are short, nothing but
-//! tests knows of an operating system, and what the table of rules names is there. What clippy
-//! cannot say is said here.
+//! The layers of the core: imports point one way, the named functions make the actions, nothing but
+//! tests knows of an operating system, and what the table of rules names is there. Sizes and circles
+//! are held for the whole workspace, in the simulator's test of the same name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -101,25 +101,9 @@ const MAKERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-const LONGEST_FILE: usize = 500;
-const LONGEST_FUNCTION: usize = 70;
-
-/// How a long file or function gives its reason, in a comment above its first line.
-const REASON: &str = "Long because";
-
 #[test]
 fn imports_point_one_way() {
     assert_eq!(complaints(wrong_imports), "");
-}
-
-#[test]
-fn no_module_of_our_own_is_imported_whole() {
-    assert_eq!(complaints(|_, source| glob_imports(source)), "");
-}
-
-#[test]
-fn files_and_functions_are_short_or_say_why_not() {
-    assert_eq!(complaints(|_, source| too_long(source)), "");
 }
 
 #[test]
@@ -352,62 +336,9 @@ fn expand(text: &str) -> (Vec<String>, &str) {
     }
 }
 
-fn glob_imports(source: &str) -> Vec<String> {
-    let of_ours = |line: &&str| {
-        let line = line.trim_start();
-        let ours = ["use crate", "use super", "use self", "pub use "];
-        ours.iter().any(|start| line.starts_with(start)) && line.contains("::*")
-    };
-    let code = code(source);
-    code.lines().filter(of_ours).map(|line| format!("`{}`", line.trim())).collect()
-}
-
 fn uses_of_std(source: &str) -> Vec<String> {
     let code = code(without_tests(source));
     code.lines().filter(|line| line.contains("std::")).map(|l| format!("`{}`", l.trim())).collect()
-}
-
-fn too_long(source: &str) -> Vec<String> {
-    let lines: Vec<_> = without_tests(source).lines().collect();
-    let mut all = Vec::new();
-    let head = lines.iter().take_while(|line| line.starts_with("//!"));
-    if lines.len() > LONGEST_FILE && !says_why(head) {
-        all.push(format!("{} lines, without a reason", lines.len()));
-    }
-    for (start, line) in lines.iter().enumerate().filter(|(_, line)| begins_function(line)) {
-        let length = length_of_function(&lines[start..]);
-        let above = |line: &&&str| {
-            let line = line.trim_start();
-            line.starts_with("//") || line.starts_with('#')
-        };
-        let reason = says_why(lines[..start].iter().rev().take_while(above));
-        if length > LONGEST_FUNCTION && !reason {
-            all.push(format!("{length} lines, without a reason: `{}`", line.trim()));
-        }
-    }
-    all
-}
-
-fn says_why<'a>(mut comment: impl Iterator<Item = &'a &'a str>) -> bool {
-    comment.any(|line| line.contains(REASON))
-}
-
-fn begins_function(line: &str) -> bool {
-    let mut words = line.trim_start().split(' ');
-    let known = |word: &&str| ["pub", "pub(crate)", "pub(super)", "const"].contains(word);
-    words.find(|word| !known(word)) == Some("fn")
-}
-
-/// How many lines it has, first and last included: rustfmt puts its end where it began.
-fn length_of_function(lines: &[&str]) -> usize {
-    let indent = lines[0].len() - lines[0].trim_start().len();
-    let end = format!("{}}}", " ".repeat(indent));
-    let one_line = lines[0].ends_with(['}', ';']);
-    if one_line {
-        1
-    } else {
-        1 + lines.iter().position(|line| **line == end).unwrap_or(lines.len())
-    }
 }
 
 #[test]
@@ -426,8 +357,6 @@ fn the_checks_see_what_they_look_for() {
     assert_eq!(wrong("node", "use crate::protocol::{admission, election};"), 0);
     assert_eq!(wrong("novelty", ""), 1);
 
-    assert_eq!(glob_imports("use crate::types::*;").len(), 1);
-    assert_eq!(glob_imports("use proptest::prelude::*;").len(), 0);
     assert_eq!(uses_of_std("use std::vec;\n// std::vec\n").len(), 1);
 
     let source =
@@ -437,11 +366,11 @@ fn the_checks_see_what_they_look_for() {
 
     let page = "```text\n types   newtypes\n ────\n state/ log · core   nouns\n```\n";
     assert_eq!(drawn_layers(page), ["types", "state::log", "state::core"]);
+}
 
-    let body = "    let _ = 1;\n".repeat(LONGEST_FUNCTION);
-    let long = format!("/// Does a lot.\npub(crate) fn f() {{\n{body}}}\n");
-    assert_eq!(too_long(&long).len(), 1);
-    assert_eq!(too_long(&format!("// {REASON} it is a table.\n{long}")).len(), 0);
-    assert_eq!(too_long(&"fn f() {}\n".repeat(LONGEST_FILE + 1)).len(), 1);
-    assert_eq!(too_long(&"fn f() {}\n".repeat(LONGEST_FILE)).len(), 0);
+/// Whether a function begins in this line.
+fn begins_function(line: &str) -> bool {
+    let mut words = line.trim_start().split(' ');
+    let known = |word: &&str| ["pub", "pub(crate)", "pub(super)", "const"].contains(word);
+    words.find(|word| !known(word)) == Some("fn")
 }
