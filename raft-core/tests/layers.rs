@@ -1,6 +1,6 @@
 //! The layers of the core: imports point one way, the named functions make the actions, nothing but
-//! tests knows of an operating system, and what the table of rules names is there. Sizes and circles
-//! are held for the whole workspace, in the simulator's test of the same name.
+//! tests knows of an operating system, and what the table of rules names is there. Sizes and
+//! circles are held for the whole workspace, in the simulator's test of the same name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

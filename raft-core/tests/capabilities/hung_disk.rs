@@ -34,7 +34,7 @@ fn a_leader_whose_disk_hangs_hands_over_and_steps_down() {
 }
 
 #[test]
-fn a_disk_that_is_slow_but_works_keeps_the_office() {
+fn a_leader_whose_disk_is_slow_but_works_stays_leader() {
     let mut world = world(2, 3);
     let limit = world.node(S1).config().disk_timeout;
     hangs(&mut world, S1);
@@ -79,7 +79,7 @@ fn a_node_whose_disk_hangs_does_not_campaign() {
 }
 
 #[test]
-fn a_node_whose_disk_hangs_takes_no_office_over() {
+fn a_node_whose_disk_hangs_takes_no_leadership_over() {
     let mut solo = Setup::of(voters(&[1, 2, 3])).slow_disk().start();
     let _ = solo.hears(S2, 1, says::appends(1, says::START, &[1]));
     for round in 2..12 {
@@ -94,7 +94,7 @@ fn a_node_whose_disk_hangs_takes_no_office_over() {
 }
 
 #[test]
-fn a_lone_voter_keeps_its_office_for_it_has_nobody_to_hand_over_to() {
+fn a_lone_voter_stays_leader_for_it_has_nobody_to_transfer_to() {
     let mut solo = Setup::of(voters(&[1])).slow_disk().start();
     let _ = solo.wake();
     let _ = solo.persist();

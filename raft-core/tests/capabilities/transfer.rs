@@ -244,7 +244,7 @@ fn no_transfer_raises_the_term_above_the_last_one() {
 }
 
 #[test]
-fn a_transfer_ends_when_the_office_is_lost() {
+fn a_transfer_ends_when_leadership_is_lost() {
     let mut solo = Solo::leader_of(3);
     let _ = solo.propose(1);
     let _ = transfer(&mut solo, Some(S2));

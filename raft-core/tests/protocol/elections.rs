@@ -37,7 +37,7 @@ fn n01_without_pre_vote_silence_makes_a_candidate_at_once() {
 
 /// What resets the election timer, and what does not: the new deadline is drawn from the moment of
 /// the message, so it differs from the one before.
-fn puts_the_election_off(node: &mut Solo, from: NodeId, term: u64, message: Message) -> bool {
+fn resets_the_election_timer(node: &mut Solo, from: NodeId, term: u64, message: Message) -> bool {
     let before = node.pass(ms(10)).deadline();
     let _ = node.hears(from, term, message);
     let after = node.deadline();
@@ -46,34 +46,34 @@ fn puts_the_election_off(node: &mut Solo, from: NodeId, term: u64, message: Mess
 }
 
 #[test]
-fn n02_every_message_of_the_leader_puts_the_election_off() {
+fn n02_every_message_of_the_leader_resets_the_election_timer() {
     let mut node = Solo::of(3);
-    assert!(puts_the_election_off(&mut node, S2, 1, says::hello(1)), "a heartbeat");
+    assert!(resets_the_election_timer(&mut node, S2, 1, says::hello(1)), "a heartbeat");
     let entries = says::appends(2, says::START, &[1]);
-    assert!(puts_the_election_off(&mut node, S2, 1, entries), "entries");
+    assert!(resets_the_election_timer(&mut node, S2, 1, entries), "entries");
     let announcement = says::announcement(at(1, 1), 1);
-    assert!(puts_the_election_off(&mut node, S2, 1, announcement), "news of a commit");
+    assert!(resets_the_election_timer(&mut node, S2, 1, announcement), "news of a commit");
     let too_far = says::appends(3, at(1, 9), &[1]);
-    assert!(puts_the_election_off(&mut node, S2, 1, too_far), "entries that do not match");
+    assert!(resets_the_election_timer(&mut node, S2, 1, too_far), "entries that do not match");
 }
 
 #[test]
-fn n02_stepping_down_to_a_higher_term_puts_the_election_off() {
+fn n02_stepping_down_to_a_higher_term_resets_the_election_timer() {
     let mut node = Setup::of(voters(&[1, 2, 3])).log(&[1, 1]).start();
     let older_log = says::request_vote(at(1, 1));
-    assert!(puts_the_election_off(&mut node, S2, 5, older_log));
+    assert!(resets_the_election_timer(&mut node, S2, 5, older_log));
     assert_eq!((node.term(), node.status().voted_for), (5, None), "no vote, but the term");
 }
 
 #[test]
-fn n02_granting_a_vote_puts_the_election_off() {
+fn n02_granting_a_vote_resets_the_election_timer() {
     let mut node = Setup::of(voters(&[1, 2, 3])).term(5).start();
-    assert!(puts_the_election_off(&mut node, S2, 5, says::request_vote(says::START)));
+    assert!(resets_the_election_timer(&mut node, S2, 5, says::request_vote(says::START)));
     assert_eq!((node.term(), node.status().voted_for), (5, Some(S2)));
 }
 
 #[test]
-fn n02_a_refused_vote_request_does_not_put_the_election_off() {
+fn n02_a_refused_vote_request_does_not_reset_the_election_timer() {
     let mut node = Setup::of(voters(&[1, 2, 3])).log(&[1, 1]).term(5).start();
     let cases = [
         ("an older term", S2, 4, at(1, 2)),
@@ -83,25 +83,25 @@ fn n02_a_refused_vote_request_does_not_put_the_election_off() {
         ("the same vote once more", S2, 5, at(1, 2)),
     ];
     for (what, from, term, last) in cases {
-        let moved = puts_the_election_off(&mut node, from, term, says::request_vote(last));
+        let moved = resets_the_election_timer(&mut node, from, term, says::request_vote(last));
         assert_eq!(moved, what.contains("first time"), "{what}");
     }
 }
 
 #[test]
-fn n02_a_pre_vote_puts_nothing_off_granted_or_refused() {
+fn n02_a_pre_vote_resets_no_timer_granted_or_refused() {
     let mut node = Setup::of(voters(&[1, 2, 3])).log(&[1, 1]).start();
-    assert!(!puts_the_election_off(&mut node, S2, 9, says::pre_vote(at(1, 2))), "granted");
-    assert!(!puts_the_election_off(&mut node, S2, 9, says::pre_vote(at(1, 1))), "refused");
+    assert!(!resets_the_election_timer(&mut node, S2, 9, says::pre_vote(at(1, 2))), "granted");
+    assert!(!resets_the_election_timer(&mut node, S2, 9, says::pre_vote(at(1, 1))), "refused");
     assert_eq!((node.term(), node.status().voted_for), (1, None));
 }
 
 #[test]
-fn n02_the_answer_to_a_pre_vote_may_put_the_election_off() {
+fn n02_the_answer_to_a_pre_vote_may_reset_the_election_timer() {
     let mut node = Solo::of(3);
     let round = node.time_out().pre_vote_round().expect("asked");
     let refusal = says::pre_vote_answer(round, Verdict::StaleTerm);
-    assert!(puts_the_election_off(&mut node, S2, 4, refusal));
+    assert!(resets_the_election_timer(&mut node, S2, 4, refusal));
     assert_eq!((node.role(), node.term()), (RoleKind::Follower, 4));
 }
 

@@ -14,7 +14,7 @@ fn led_by_s1(protection: Protection) -> Cluster {
 }
 
 #[test]
-fn n13_symmetric_partition_with_pre_vote_the_term_stays_and_the_leader_keeps_its_office() {
+fn n13_symmetric_partition_with_pre_vote_the_term_and_the_leader_stay() {
     for protection in [Protection::PreVote, Protection::Full] {
         let mut all = led_by_s1(protection);
         all.isolate(S2);

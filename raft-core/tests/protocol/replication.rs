@@ -117,7 +117,7 @@ fn many_proposals_in_one_call_give_one_write_and_one_message_to_each() {
 }
 
 #[test]
-fn the_announcement_of_a_commit_wants_no_answer_and_does_not_put_the_heartbeat_off() {
+fn the_announcement_of_a_commit_wants_no_answer_and_does_not_delay_the_heartbeat() {
     let mut leader = Solo::leader_of(3);
     let _ = leader.pass(ms(50)).propose(1);
     let heartbeat = leader.deadline();

@@ -48,7 +48,7 @@ fn n07_the_term_of_a_new_leader_is_above_that_of_every_earlier_one() {
 }
 
 #[test]
-fn n07_a_candidate_that_is_cut_off_may_stand_higher() {
+fn n07_a_candidate_that_is_cut_off_may_be_in_a_higher_term() {
     let mut all = Cluster::of(3, Protection::Plain);
     all.elect(S1);
     all.isolate(S3);

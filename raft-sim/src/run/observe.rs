@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leader_that_comes_back_in_a_later_term_has_not_kept_its_office() {
+    fn a_leader_that_comes_back_in_a_later_term_has_not_stayed_leader() {
         let mut observer = Observer::new(at(100));
         tell(&mut observer, 50, 1, 1, Event::BecomeLeader);
         tell(&mut observer, 50, 0, 0, Event::Service { leader: Some(NodeId(1)) });
