@@ -152,7 +152,7 @@ fn only_the_named_functions_make_an_action() {
 
 /// Every making of an action in a source, and the function around it.
 fn makes(source: &str) -> Vec<(String, String)> {
-    let (code, mut around, mut all) = (code(without_tests(source)), "", Vec::new());
+    let (code, mut around, mut all) = (code(&without_tests(source)), "", Vec::new());
     for line in code.lines() {
         if begins_function(line) {
             let name = line.split("fn ").nth(1).expect("it begins a function");
@@ -257,9 +257,13 @@ fn sources(folder: &Path, prefix: &str) -> Vec<(String, String)> {
     all
 }
 
-/// The part before the tests.
-fn without_tests(source: &str) -> &str {
-    source.split("#[cfg(test)]\nmod ").next().unwrap_or(source)
+/// The file without its tests.
+fn without_tests(source: &str) -> String {
+    let Some((before, tests)) = source.split_once("#[cfg(test)]\nmod ") else {
+        return source.to_string();
+    };
+    let after = tests.split_once("\n}\n").map_or("", |(_, after)| after);
+    format!("{before}{after}")
 }
 
 /// The code without comments and strings, as far as our sources need it.
@@ -272,7 +276,7 @@ fn wrong_imports(module: &str, source: &str) -> Vec<String> {
     let Some(mine) = ORDER.iter().position(|name| *name == module) else {
         return vec!["has no place in the order of modules".to_string()];
     };
-    let names = imports(module, &code(without_tests(source)));
+    let names = imports(module, &code(&without_tests(source)));
     let wrong = names.iter().filter(|path| rank(path) >= mine && module_of(path) != module);
     wrong.map(|path| format!("imports crate::{path}, which comes after it")).collect()
 }
@@ -337,7 +341,7 @@ fn expand(text: &str) -> (Vec<String>, &str) {
 }
 
 fn uses_of_std(source: &str) -> Vec<String> {
-    let code = code(without_tests(source));
+    let code = code(&without_tests(source));
     code.lines().filter(|line| line.contains("std::")).map(|l| format!("`{}`", l.trim())).collect()
 }
 

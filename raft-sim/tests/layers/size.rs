@@ -14,7 +14,8 @@ const REASON: &str = "Long because";
 
 /// The file, and each function of it, that is too long and does not say why.
 pub(crate) fn too_long(source: &Source) -> Vec<String> {
-    let lines: Vec<_> = source.without_tests().lines().collect();
+    let text = source.without_tests();
+    let lines: Vec<_> = text.lines().collect();
     let mut all = Vec::new();
     let head = lines.iter().take_while(|line| line.starts_with("//!"));
     if lines.len() > LONGEST_FILE && !says_why(head) {

@@ -17,12 +17,15 @@ impl Source {
         Self { module: module.to_owned(), text: text.to_owned() }
     }
 
-    /// The part before the tests.
-    pub(crate) fn without_tests(&self) -> &str {
-        self.text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(&self.text)
+    /// The file without its tests.
+    pub(crate) fn without_tests(&self) -> String {
+        let Some((before, tests)) = self.text.split_once("#[cfg(test)]\nmod tests {") else {
+            return self.text.clone();
+        };
+        before.to_owned() + tests.split_once("\n}\n").map_or("", |(_, after)| after)
     }
 
-    /// The code before the tests, without comments, as far as our sources need it.
+    /// The code without tests and comments, as far as our sources need it.
     pub(crate) fn code(&self) -> String {
         let line = |line: &str| line.split("//").next().unwrap_or("").to_owned();
         self.without_tests().lines().map(line).collect::<Vec<_>>().join("\n")
@@ -159,4 +162,6 @@ fn files_for_tests_only_are_left_out() {
     let item = Source::new("x", "pub const fn f() {}\npub(crate) struct S;\nfn g() {}\n");
     assert_eq!(public_items(&item), ["f", "S"]);
     assert_eq!(without_reexports("a\npub use b::{c, d};\ne"), "a\n\ne");
+    let tests = "a\n#[cfg(test)]\nmod tests {\n    b\n}\n\nc\n";
+    assert_eq!(Source::new("x", tests).without_tests(), "a\n\nc\n", "what stands behind counts");
 }
