@@ -36,7 +36,8 @@ use crate::world::watch::recorder::Recorder;
 use raft_core::{Action, Input, Instant, NodeId, Round, Status};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Who looks at a run. No decision of the world rests on anything in it.
+/// Who looks at a run. Nothing that happens rests on it; the verdict does, and for how long a run
+/// waits to converge.
 #[derive(Clone, Debug)]
 pub(crate) struct Watch {
     checkers: Checkers,
