@@ -1,12 +1,12 @@
 //! A run is a function of its setup and of its choices, and of nothing else: the rolling hash of
 //! everything that went into the nodes and came out of them says so.
 
-use raft_sim::{Choices, Nobody, Outcome, Record, Setup, World, run};
+use raft_sim::{Choices, Nobody, Record, RunOutcome, Setup, World, run};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
-fn run(seed: u64) -> Outcome {
+fn run(seed: u64) -> RunOutcome {
     run::run_drawn(Choices::seeded(seed), &mut Nobody)
 }
 

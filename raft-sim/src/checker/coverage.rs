@@ -4,15 +4,15 @@
 use crate::plan::record::DropReason;
 use raft_core::{AppendOutcome, Message, Verdict};
 
-macro_rules! exercised {
+macro_rules! coverage {
     ($($(#[$doc:meta])* $field:ident,)*) => {
         /// How often things happened in a run, or in several.
         #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug, serde::Serialize)]
-        pub struct Exercised {
+        pub struct Coverage {
             $($(#[$doc])* pub $field: u64,)*
         }
 
-        impl Exercised {
+        impl Coverage {
             /// Each count with its name.
             pub fn counts(&self) -> Vec<(&'static str, u64)> {
                 vec![$((stringify!($field), self.$field),)*]
@@ -27,7 +27,7 @@ macro_rules! exercised {
     };
 }
 
-exercised! {
+coverage! {
     /// Pre-votes started.
     pre_votes,
     /// Elections started.
@@ -182,7 +182,7 @@ exercised! {
     linearizability,
 }
 
-impl Exercised {
+impl Coverage {
     pub(crate) fn send(&mut self, message: &Message) {
         match message {
             Message::PreVoteResponse(m) => self.verdict(m.verdict),

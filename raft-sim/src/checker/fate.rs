@@ -3,7 +3,7 @@
 
 use crate::checker::by_index::ByIndex;
 use crate::checker::sight::Checker;
-use crate::checker::sight::Happening;
+use crate::checker::sight::Observed;
 use crate::checker::sight::Sight;
 use raft_core::{Fate, LogPosition, NodeId};
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ impl Checker for FateChecker {
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
-        if let Happening::FateTold { position, fate } = sight.happening {
+        if let Observed::FateTold { position, fate } = sight.observed {
             return self.told(sight.node.id, position, fate);
         }
         for index in sight.committed() {

@@ -7,7 +7,7 @@
 //! its quorum keeps it.
 
 use crate::checker::sight::Checker;
-use crate::checker::sight::Happening;
+use crate::checker::sight::Observed;
 use crate::checker::sight::Sight;
 use crate::checker::sight::is_quorum;
 use raft_core::{Message, NodeId, RoleKind, Round, Status, Term, Verdict};
@@ -30,10 +30,10 @@ impl Checker for NoDisruption {
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
-        match (sight.happening, sight.node.status) {
+        match (sight.observed, sight.node.status) {
             // What a setup gives a node to start with was not made here.
-            (Happening::Started, Some(status)) => self.highest = self.highest.max(status.term),
-            (Happening::Stepped { before, .. }, Some(after)) if after.term > before.term => {
+            (Observed::Started, Some(status)) => self.highest = self.highest.max(status.term),
+            (Observed::Stepped { before, .. }, Some(after)) if after.term > before.term => {
                 self.new_term(after)?;
                 self.stands(sight, before, after)?;
             }

@@ -3,7 +3,7 @@
 //! as long as the node was not woken.
 
 use crate::checker::sight::Checker;
-use crate::checker::sight::Happening;
+use crate::checker::sight::Observed;
 use crate::checker::sight::Sight;
 use raft_core::{Action, Instant, NodeId, Token};
 use std::collections::BTreeMap;
@@ -22,17 +22,17 @@ impl Checker for RequestsEnd {
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
         let id = sight.node.id;
-        match sight.happening {
-            Happening::Asked { token, within } => {
+        match sight.observed {
+            Observed::Asked { token, within } => {
                 let until = local(sight).saturating_add(within);
                 self.open.insert((id, token), until);
                 Ok(())
             }
-            Happening::Crashed => {
+            Observed::Crashed => {
                 self.open.retain(|(node, _), _| *node != id);
                 Ok(())
             }
-            Happening::Stepped { .. } => {
+            Observed::Stepped { .. } => {
                 sight.actions().iter().try_for_each(|action| self.ended(id, action))?;
                 if sight.is_whole() { self.overdue(sight) } else { Ok(()) }
             }

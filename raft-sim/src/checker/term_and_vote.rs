@@ -5,7 +5,7 @@
 //! told others. Only the last two outlive a crash.
 
 use crate::checker::sight::Checker;
-use crate::checker::sight::Happening;
+use crate::checker::sight::Observed;
 use crate::checker::sight::Sight;
 use raft_core::{HardState, Message, NodeId, Status, Term, Verdict};
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ impl Checker for TermAndVote {
         if sight.shows_disk() {
             self.disk(sight)?;
         }
-        if let (Happening::Started, Some(status)) = (sight.happening, sight.node.status) {
+        if let (Observed::Started, Some(status)) = (sight.observed, sight.node.status) {
             self.recovered(sight, status)?;
         }
         if let Some((before, after)) = sight.step() {

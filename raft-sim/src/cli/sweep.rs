@@ -34,7 +34,7 @@ pub(super) struct SweepArguments {
     jobs: Option<NonZeroUsize>,
     /// Run the Ith of N equal parts of the seeds, from 1 on; `raft-sim merge` adds their reports
     #[arg(long, value_parser = part, value_name = "I/N")]
-    shard: Option<Part>,
+    shard: Option<ShardArgument>,
     /// Stop after so many failures
     #[arg(long, default_value_t = NonZeroUsize::new(10).expect("not zero"), value_name = "N")]
     keep_going: NonZeroUsize,
@@ -62,7 +62,7 @@ pub(super) struct MergeArguments {
 
 /// The `nth` of so many parts.
 #[derive(Clone, Copy, Debug)]
-struct Part {
+struct ShardArgument {
     nth: u64,
     of: u64,
 }
@@ -218,7 +218,7 @@ fn plan(what: &SweepArguments) -> Result<(SweepPlan, Option<Shard>), Failure> {
     if what.shard.is_some() && whole.end == u64::MAX {
         return usage("seeds without an end have no shards");
     }
-    let shard = what.shard.map(|Part { nth, of }| Shard { nth, of, whole });
+    let shard = what.shard.map(|ShardArgument { nth, of }| Shard { nth, of, whole });
     let seeds = shard.map_or(whole, Shard::seeds);
     if seeds.first == seeds.end {
         return usage("there are fewer seeds than shards");
@@ -237,11 +237,11 @@ fn seeds(text: &str) -> Result<Seeds, String> {
     if first < end { Ok(Seeds { first, end }) } else { Err("expected at least one seed".into()) }
 }
 
-fn part(text: &str) -> Result<Part, String> {
+fn part(text: &str) -> Result<ShardArgument, String> {
     let wanted = || "expected a shard such as 1/8".to_owned();
     let (nth, of) = text.split_once('/').ok_or_else(wanted)?;
     let number = |text: &str| text.parse::<u64>().map_err(|_| wanted());
-    let part = Part { nth: number(nth)?, of: number(of)? };
+    let part = ShardArgument { nth: number(nth)?, of: number(of)? };
     if (1..=part.of).contains(&part.nth) { Ok(part) } else { Err(wanted()) }
 }
 

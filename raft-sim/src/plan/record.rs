@@ -303,7 +303,7 @@ pub enum Event {
         /// What it does.
         operation: Operation,
         /// Where it stands.
-        phase: Phase,
+        phase: Stage,
     },
     /// Something was done to the world.
     Fault {
@@ -406,7 +406,7 @@ impl Operation {
 
 /// Where an operation of a client stands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Phase {
+pub enum Stage {
     /// It begins.
     Invoked,
     /// It is done.

@@ -14,7 +14,7 @@ pub(crate) mod trial;
 
 pub use fuzz::{fuzz_cluster, fuzz_one_node, fuzz_reached};
 pub use measure::{Measured, Sample, measure};
-pub use observe::{Figures, Observer, Office};
+pub use observe::{Figures, Leadership, Observer};
 pub use play::{Check, Played, play, play_rotations};
 pub use shrink::{Case, ShrinkError, Shrunk, Size, script, shrink, sizes};
 pub use swarm::{CALM_TIMEOUTS, STORM, draw_setup, run_drawn, run_replicating, run_storm};

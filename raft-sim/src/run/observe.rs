@@ -1,6 +1,6 @@
 //! What a run came to, counted from its records.
 
-use crate::plan::record::{Event, NodeState, Phase, Record, Sink};
+use crate::plan::record::{Event, NodeState, Record, Sink, Stage};
 use raft_core::{Fate, Instant, LogPosition, NodeId, Term};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// A leader in one term.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Office {
+pub struct Leadership {
     /// The leader.
     pub leader: NodeId,
     /// Its term.
@@ -33,9 +33,9 @@ pub struct Figures {
     /// How many operations of clients were answered.
     pub answered: u64,
     /// Who could commit just before the observation began.
-    pub before: Option<Office>,
+    pub before: Option<Leadership>,
     /// Who can commit now.
-    pub now: Option<Office>,
+    pub now: Option<Leadership>,
 }
 
 impl Figures {
@@ -140,7 +140,7 @@ impl Observer {
         self.silent_since = if leader.is_none() { Some(time) } else { None };
         let office = |leader| {
             let state = self.states.get(&leader)?;
-            Some(Office { leader, term: state.term })
+            Some(Leadership { leader, term: state.term })
         };
         self.figures.now = leader.and_then(office);
         if time < self.from {
@@ -173,7 +173,7 @@ impl Sink for Observer {
                 Event::BecomeCandidate => figures.elections += 1,
                 Event::PreCandidate { .. } => figures.pre_votes += 1,
                 Event::BecomeLeader => figures.leader_changes += 1,
-                Event::Client { phase: Phase::Returned { .. }, .. } => figures.answered += 1,
+                Event::Client { phase: Stage::Returned { .. }, .. } => figures.answered += 1,
                 _ => {}
             }
         }
@@ -182,7 +182,7 @@ impl Sink for Observer {
 
 #[cfg(test)]
 mod tests {
-    use super::{Observer, Office};
+    use super::{Leadership, Observer};
     use crate::plan::record::{Event, NodeState, Record, Sink};
     use raft_core::{
         HardState, Instant, LogIndex, LogPosition, NodeId, RejectReason, RoleKind, Term, Token,
@@ -251,7 +251,7 @@ mod tests {
         tell(&mut observer, 140, 0, 0, Event::Service { leader: Some(NodeId(1)) });
         let figures = observer.figures(at(150));
         assert!(!figures.leader_kept());
-        assert_eq!(figures.now, Some(Office { leader: NodeId(1), term: Term(2) }));
+        assert_eq!(figures.now, Some(Leadership { leader: NodeId(1), term: Term(2) }));
         assert_eq!((figures.leader_changes, figures.highest_term), (1, Term(2)));
     }
 }

@@ -6,7 +6,7 @@ use crate::plan::setup::{Setup, SetupError};
 use crate::run::panics::caught;
 use crate::run::swarm;
 use crate::scenario::model::Scenario;
-use crate::world::{Outcome, World};
+use crate::world::{RunOutcome, World};
 use raft_core::{Instant, Protection};
 
 /// A run that has not begun.
@@ -24,7 +24,7 @@ pub struct Trial {
 #[derive(Clone, Debug)]
 pub struct Ended {
     /// How.
-    pub outcome: Outcome,
+    pub outcome: RunOutcome,
     /// What was decided, if it was [recorded](Choices::recorded).
     pub tape: Vec<Choice>,
 }

@@ -4,7 +4,7 @@
 
 use crate::plan::text::{visible, wrapped};
 use crate::run::measure::Measured;
-use crate::run::observe::{Figures, Office};
+use crate::run::observe::{Figures, Leadership};
 use crate::run::play::Played;
 use crate::scenario::model::Scenario;
 use crate::scenario::text::level_name;
@@ -241,7 +241,7 @@ fn still_leads(figures: &Figures) -> Option<String> {
     let before = figures.before?;
     Some(match figures.now {
         _ if figures.leader_kept() => "yes".to_owned(),
-        Some(Office { leader, .. }) if leader == before.leader => "re-elected".to_owned(),
+        Some(Leadership { leader, .. }) if leader == before.leader => "re-elected".to_owned(),
         _ => "no".to_owned(),
     })
 }

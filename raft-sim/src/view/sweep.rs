@@ -29,7 +29,7 @@ fn summary_within(report: &SweepReport, columns: usize) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{TITLE}exercised{TITLE:#}, over all runs and in how many of them");
     let rows: Vec<String> = report
-        .exercised
+        .coverage
         .iter()
         .map(|(name, count)| {
             let row =
@@ -143,7 +143,7 @@ mod tests {
             rows.map(|line| line.chars().count()).collect::<Vec<_>>()
         };
         let (narrow, broad) = (table(60), table(100));
-        assert_eq!(narrow.len(), report.exercised.len());
+        assert_eq!(narrow.len(), report.coverage.len());
         assert_eq!(broad.len(), narrow.len().div_ceil(2));
         assert!(narrow.iter().all(|width| *width <= 60) && broad.iter().all(|width| *width <= 100));
     }

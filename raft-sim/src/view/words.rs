@@ -1,7 +1,7 @@
 //! What an event is in a few words.
 
 use crate::plan::record::{
-    DropReason, EntryKind, Event, Lost, NodeState, Operation, Phase, Record,
+    DropReason, EntryKind, Event, Lost, NodeState, Operation, Record, Stage,
 };
 use crate::view::style;
 use anstyle::Style;
@@ -209,7 +209,7 @@ fn writes(count: usize) -> String {
     if count == 1 { "a write".to_owned() } else { format!("{count} writes") }
 }
 
-fn operated(client: u64, operation: Operation, phase: Phase) -> String {
+fn operated(client: u64, operation: Operation, phase: Stage) -> String {
     let what = match operation {
         Operation::Write { key, value } => format!("k{key} := {}", named(value)),
         Operation::Read { key } => format!("k{key}?"),
@@ -220,16 +220,16 @@ fn operated(client: u64, operation: Operation, phase: Phase) -> String {
         }
     };
     let outcome = match (phase, operation) {
-        (Phase::Invoked, _) => String::new(),
-        (Phase::Returned { .. }, Operation::Write { .. }) => " done".to_owned(),
-        (Phase::Returned { value, .. }, Operation::Read { .. } | Operation::Query { .. }) => {
+        (Stage::Invoked, _) => String::new(),
+        (Stage::Returned { .. }, Operation::Write { .. }) => " done".to_owned(),
+        (Stage::Returned { value, .. }, Operation::Read { .. } | Operation::Query { .. }) => {
             value.map_or(" nothing".to_owned(), |value| format!(" {}", named(value)))
         }
-        (Phase::Returned { value, .. }, Operation::Apply { .. } | Operation::Ask { .. }) => {
+        (Stage::Returned { value, .. }, Operation::Apply { .. } | Operation::Ask { .. }) => {
             value.map_or(" done".to_owned(), |value| format!(" {value}"))
         }
-        (Phase::Unknown, _) => " given up".to_owned(),
-        (Phase::Failed, _) => " failed".to_owned(),
+        (Stage::Unknown, _) => " given up".to_owned(),
+        (Stage::Failed, _) => " failed".to_owned(),
     };
     format!("client {client}: {what}{outcome}")
 }

@@ -2,8 +2,8 @@
 
 use crate::host::packet::Arrival;
 use crate::plan::act::{Act, ClockAct, DiskAct, MessageAct, ProcessAct, RequestAct};
-use crate::plan::change::Change;
-use crate::plan::record::{Operation, Phase, Violation};
+use crate::plan::change::MembershipChange;
+use crate::plan::record::{Operation, Stage, Violation};
 use crate::world::env::Env;
 use crate::world::hostile::hostile;
 use crate::world::hosts::Hosts;
@@ -196,7 +196,7 @@ fn read(
     (node, consistency): (NodeId, Consistency),
 ) -> Result<(), Violation> {
     let (serial, token) = operator.request();
-    let (phase, operation) = (Phase::Invoked, Operation::Query { key: 0, consistency });
+    let (phase, operation) = (Stage::Invoked, Operation::Query { key: 0, consistency });
     env.tell(hosts, Fact::OperatorAsks { serial, operation })?;
     env.tell(hosts, Fact::Client { node: Some(node), client: 0, serial, operation, phase })?;
     arrive(env, network, hosts.running(node), Arrival::Query(token, operation))
@@ -208,7 +208,7 @@ fn change_membership(
     hosts: &mut Hosts,
     network: &mut Network,
     operator: &mut Operator,
-    (node, change): (Option<NodeId>, &Change),
+    (node, change): (Option<NodeId>, &MembershipChange),
 ) -> Result<(), Violation> {
     let Some(node) = node.or_else(|| leader(hosts, network, env.now())) else { return Ok(()) };
     let Ok(target) = change.target(hosts.named(node).membership()) else { return Ok(()) };

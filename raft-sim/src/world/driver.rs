@@ -1,7 +1,7 @@
 //! The world as one value, and how it is driven: what comes next is taken from the agenda and given
 //! to the handler that it is for, with the parts that this handler may touch.
 
-use crate::checker::coverage::Exercised;
+use crate::checker::coverage::Coverage;
 use crate::host::log::Log;
 use crate::host::machine::Machine;
 use crate::plan::choice::{Choice, Choices};
@@ -24,7 +24,7 @@ use raft_core::{Instant, NodeId, Term};
 
 /// How a run ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Outcome {
+pub struct RunOutcome {
     /// Whether every checker was content.
     pub verdict: Result<(), Violation>,
     /// A hash of everything that went into the nodes and came out of them, with its time.
@@ -34,7 +34,7 @@ pub struct Outcome {
     /// The simulated time at which it ended.
     pub time: Instant,
     /// What the run had of what can happen.
-    pub exercised: Exercised,
+    pub coverage: Coverage,
     /// How the disk was lost without which it could not come right, if that was to be judged.
     pub excused: Option<Cause>,
 }
@@ -87,17 +87,17 @@ impl World {
     }
 
     /// Runs to the end of the setup's duration.
-    pub fn run(&mut self, sink: &mut dyn Sink) -> Outcome {
+    pub fn run(&mut self, sink: &mut dyn Sink) -> RunOutcome {
         let end = Instant::ZERO.saturating_add(self.env.setup.duration);
         let verdict = self.run_until(end, sink).and_then(|()| self.conclude(false));
         self.outcome(verdict)
     }
 
     /// What is to be said of a run that ended so.
-    pub fn outcome(&self, verdict: Result<(), Violation>) -> Outcome {
+    pub fn outcome(&self, verdict: Result<(), Violation>) -> RunOutcome {
         let watch = &self.env.watch;
-        let (hash, exercised, excused) = (watch.hash_value(), watch.exercised(), watch.excused());
-        Outcome { verdict, hash, events: self.events(), time: self.now(), exercised, excused }
+        let (hash, coverage, excused) = (watch.hash_value(), watch.coverage(), watch.excused());
+        RunOutcome { verdict, hash, events: self.events(), time: self.now(), coverage, excused }
     }
 
     /// Lets everything happen up to and including a moment.

@@ -7,7 +7,7 @@ use raft_core::{
     AppendOutcome, Envelope, Instant, LogIndex, LogPosition, Membership, Message, NodeId, RoleKind,
     Round, Source, Term, Verdict,
 };
-use raft_sim::plan::{EntryKind, Operation, Phase};
+use raft_sim::plan::{EntryKind, Operation, Stage};
 use raft_sim::{Event, NodeState, Record, Sink};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -384,17 +384,17 @@ impl Teller {
     }
 
     /// A read that a client asks for before the leader has committed an entry of its term.
-    fn serve(&mut self, time: Instant, operation: Operation, phase: Phase) {
+    fn serve(&mut self, time: Instant, operation: Operation, phase: Stage) {
         if matches!(operation, Operation::Write { .. } | Operation::Apply { .. }) {
             return;
         }
         let has_to_wait = self.known.values().any(|known| known.first_entry.is_some());
         match phase {
-            Phase::Invoked if has_to_wait && self.waiting_read.is_none() => {
+            Stage::Invoked if has_to_wait && self.waiting_read.is_none() => {
                 self.waiting_read = Some((time, self.lines.len()));
                 self.push(time, Vec::new(), String::new());
             }
-            Phase::Returned { .. } => {
+            Stage::Returned { .. } => {
                 let Some((since, nth)) = self.waiting_read.take() else { return };
                 if time.saturating_since(since) >= SOON {
                     "a client asks for a read".clone_into(&mut self.lines[nth].text);

@@ -1,7 +1,7 @@
 //! What the operator asks a node for, and what its runtime tells it.
 
 use crate::plan::act::part::{Described, Part, Row, acts};
-use crate::plan::change::Change;
+use crate::plan::change::MembershipChange;
 use raft_core::{Consistency, NodeId};
 
 acts! {
@@ -56,7 +56,7 @@ acts! {
             /// The node that is asked; `None` for the leader that can commit, if there is one.
             node: Option<NodeId>,
             /// What is to change.
-            change: Change,
+            change: MembershipChange,
         }
             = "reach|add|promote|demote|remove|replace", "change_membership",
             "ask {node} to {change}";

@@ -194,7 +194,7 @@ fn ends_something(repair: &Act, setup: &Setup, storm: usize) -> bool {
 mod tests {
     use super::Case;
     use crate::plan::act::{Act, ProcessAct, RequestAct};
-    use crate::plan::change::Change;
+    use crate::plan::change::MembershipChange;
     use crate::plan::choice::{Answers, Choices};
     use crate::plan::setup::Setup;
     use crate::run::swarm;
@@ -246,7 +246,7 @@ mod tests {
         let target = Membership::new([2, 4].map(NodeId), [], [NodeId(3)]).expect("valid");
         let change = Act::Request(RequestAct::ChangeMembership {
             node: Some(NodeId(4)),
-            change: Change::To(target),
+            change: MembershipChange::To(target),
         });
         let lost = Act::Request(RequestAct::Transfer { node: None, to: Some(NodeId(3)) });
         case.setup.timeline = vec![(Instant::ZERO, change), (Instant::ZERO, lost)];
@@ -254,7 +254,7 @@ mod tests {
         let target = Membership::new([2, 3].map(NodeId), [], []).expect("valid");
         let change = Act::Request(RequestAct::ChangeMembership {
             node: Some(NodeId(3)),
-            change: Change::To(target),
+            change: MembershipChange::To(target),
         });
         assert_eq!(less.setup.timeline, [(Instant::ZERO, change)]);
     }

@@ -6,7 +6,7 @@ use crate::plan::setup::Setup;
 use crate::run::shrink::case::{Case, ShrinkError, Shrunk, Size};
 use crate::run::shrink::{script, simplify};
 use crate::run::trial::{Trial, same_failure};
-use crate::world::Outcome;
+use crate::world::RunOutcome;
 use raft_core::Instant;
 use std::ops::Range;
 use std::time::Duration;
@@ -305,7 +305,7 @@ impl Search<'_> {
         let setup = case.setup.clone();
         let trial = Trial { setup, choices: choices.recorded(), converges: case.converges };
         let Ok(ended) = trial.run(&mut Nobody) else { return false };
-        let Outcome { verdict, events, .. } = ended.outcome;
+        let RunOutcome { verdict, events, .. } = ended.outcome;
         let Err(violation) = verdict else { return false };
         if !same_failure(&violation, &self.found.violation) {
             return false;

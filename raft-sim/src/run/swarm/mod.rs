@@ -17,7 +17,7 @@ use crate::plan::profile::{DiskProfile, LinkProfile};
 use crate::plan::record::Sink;
 use crate::plan::setup::{NodeSetup, Setup};
 use crate::run::swarm::draw::{Draw, Kinds};
-use crate::world::{Outcome, World};
+use crate::world::{RunOutcome, World};
 use raft_core::{Instant, Membership, NodeId, Protection};
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub const CALM_TIMEOUTS: u32 = 40;
 /// # Panics
 ///
 /// If the drawn setup makes no sense, which is a bug of this file.
-pub fn run_drawn(mut choices: Choices, sink: &mut dyn Sink) -> Outcome {
+pub fn run_drawn(mut choices: Choices, sink: &mut dyn Sink) -> RunOutcome {
     let setup = draw_setup(&mut choices);
     play(&Machine::default(), &setup, choices, sink)
 }
@@ -42,7 +42,7 @@ pub fn run_drawn(mut choices: Choices, sink: &mut dyn Sink) -> Outcome {
 /// # Panics
 ///
 /// If the drawn setup makes no sense, which is a bug of this file.
-pub fn run_storm(mut choices: Choices, storm: Duration, sink: &mut dyn Sink) -> Outcome {
+pub fn run_storm(mut choices: Choices, storm: Duration, sink: &mut dyn Sink) -> RunOutcome {
     let setup = setup_of_storm(&mut choices, storm);
     play(&Machine::default(), &setup, choices, sink)
 }
@@ -52,7 +52,7 @@ pub fn run_storm(mut choices: Choices, storm: Duration, sink: &mut dyn Sink) -> 
 /// # Panics
 ///
 /// If the drawn setup makes no sense, which is a bug of this file.
-pub fn run_replicating(machine: &Machine, mut choices: Choices, sink: &mut dyn Sink) -> Outcome {
+pub fn run_replicating(machine: &Machine, mut choices: Choices, sink: &mut dyn Sink) -> RunOutcome {
     let mut setup = draw_setup(&mut choices);
     for client in &mut setup.clients {
         client.own = true;
@@ -60,7 +60,7 @@ pub fn run_replicating(machine: &Machine, mut choices: Choices, sink: &mut dyn S
     play(machine, &setup, choices, sink)
 }
 
-fn play(machine: &Machine, setup: &Setup, choices: Choices, sink: &mut dyn Sink) -> Outcome {
+fn play(machine: &Machine, setup: &Setup, choices: Choices, sink: &mut dyn Sink) -> RunOutcome {
     let world = World::replicating(machine, setup, choices);
     let mut world = world.expect("a drawn setup makes sense");
     let end = Instant::ZERO.saturating_add(setup.duration);
@@ -175,7 +175,7 @@ fn calm(setup: &mut Setup, at: Instant) {
 #[cfg(test)]
 mod tests {
     use super::run_drawn;
-    use crate::checker::coverage::Exercised;
+    use crate::checker::coverage::Coverage;
     use crate::plan::choice::Choices;
     use crate::plan::record::Nobody;
 
@@ -186,11 +186,11 @@ mod tests {
 
     #[test]
     fn storms_break_nothing_and_everything_comes_right_after_them() {
-        let mut seen = Exercised::default();
+        let mut seen = Coverage::default();
         let mut broken = Vec::new();
         for seed in 0..runs() {
             let outcome = run_drawn(Choices::seeded(seed), &mut Nobody);
-            seen.add(&outcome.exercised);
+            seen.add(&outcome.coverage);
             if let Err(violation) = outcome.verdict {
                 broken.push(format!("seed {seed}: {violation}"));
             }

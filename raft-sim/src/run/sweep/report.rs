@@ -1,7 +1,7 @@
 //! What a sweep has found, as data that can be written, read and merged.
 
 use crate::plan::choice::RollingHash;
-use crate::world::Outcome;
+use crate::world::RunOutcome;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -125,7 +125,8 @@ pub struct SweepReport {
     /// The failures, in the order of the seeds.
     pub failures: Vec<SweepFailure>,
     /// What was exercised, by name.
-    pub exercised: BTreeMap<String, Count>,
+    #[serde(rename = "exercised")]
+    pub coverage: BTreeMap<String, Count>,
     /// How many runs were excused from coming right, by how a disk was lost.
     #[serde(default)]
     pub excused: BTreeMap<String, u64>,
@@ -160,13 +161,13 @@ impl SweepReport {
             elapsed_ms: 0,
             digest: 0,
             failures: Vec::new(),
-            exercised: BTreeMap::new(),
+            coverage: BTreeMap::new(),
             excused: BTreeMap::new(),
         }
     }
 
     /// Takes in the run of the next seed.
-    pub fn take(&mut self, outcome: &Outcome) {
+    pub fn take(&mut self, outcome: &RunOutcome) {
         let seed = self.seeds.end;
         self.seeds.end += 1;
         self.events += outcome.events;
@@ -175,11 +176,11 @@ impl SweepReport {
         let mut hash = RollingHash::new();
         hash.take(&(seed, outcome.hash));
         self.digest = self.digest.wrapping_add(hash.value());
-        for (name, count) in outcome.exercised.counts() {
-            if !self.exercised.contains_key(name) {
-                self.exercised.insert(name.to_owned(), Count::default());
+        for (name, count) in outcome.coverage.counts() {
+            if !self.coverage.contains_key(name) {
+                self.coverage.insert(name.to_owned(), Count::default());
             }
-            let sum = self.exercised.get_mut(name).expect("it was put in");
+            let sum = self.coverage.get_mut(name).expect("it was put in");
             sum.count += count;
             sum.runs += u64::from(count > 0);
         }
@@ -204,7 +205,7 @@ impl SweepReport {
 
     /// What is to be said of it.
     pub fn verdict(&self) -> SweepVerdict {
-        let never = self.exercised.iter().filter(|(_, count)| count.runs == 0);
+        let never = self.coverage.iter().filter(|(_, count)| count.runs == 0);
         let never: Vec<String> = never.map(|(name, _)| name.clone()).collect();
         match () {
             () if !self.failures.is_empty() => SweepVerdict::Violated,
@@ -253,8 +254,8 @@ impl SweepReport {
         self.elapsed_ms = sum(self.elapsed_ms, next.elapsed_ms);
         self.digest = self.digest.wrapping_add(next.digest);
         self.failures.extend(next.failures);
-        for (name, Count { count, runs }) in next.exercised {
-            let mine = self.exercised.entry(name).or_default();
+        for (name, Count { count, runs }) in next.coverage {
+            let mine = self.coverage.entry(name).or_default();
             *mine = Count { count: sum(mine.count, count), runs: sum(mine.runs, runs) };
         }
         for (cause, runs) in next.excused {
@@ -517,12 +518,12 @@ mod tests {
     #[test]
     fn a_big_sweep_that_never_saw_something_is_vacuous_and_a_small_one_is_not() {
         let mut report = of(0, 1).1;
-        report.exercised.insert("comets".to_owned(), Count::default());
+        report.coverage.insert("comets".to_owned(), Count::default());
         assert_eq!(report.verdict(), SweepVerdict::Few);
         report.seeds.end = 1_000;
         let SweepVerdict::Vacuous(never) = report.verdict() else { panic!("no comet was seen") };
         assert!(never.contains(&"comets".to_owned()));
-        report.exercised.values_mut().for_each(|count| count.runs = 1);
+        report.coverage.values_mut().for_each(|count| count.runs = 1);
         assert_eq!(report.verdict(), SweepVerdict::Clean);
     }
 }

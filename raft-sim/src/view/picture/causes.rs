@@ -6,8 +6,8 @@
 //! some last one.
 
 use crate::host::client::operation_of;
-use crate::plan::record::{Event, Phase, Record};
-use crate::view::picture::rows::Happening;
+use crate::plan::record::{Event, Record, Stage};
+use crate::view::picture::rows::EventRow;
 use raft_core::{LogIndex, NodeId, Token};
 use std::collections::BTreeMap;
 
@@ -35,14 +35,14 @@ impl Requests {
             (Event::Client { client, serial, phase, .. }, _) => {
                 let name = (*client, *serial);
                 match phase {
-                    Phase::Invoked => {
+                    Stage::Invoked => {
                         self.stands.insert(name, nth);
                         None
                     }
-                    Phase::Returned { position, .. } => {
+                    Stage::Returned { position, .. } => {
                         self.served(name).or_else(|| self.applied(name, position.index))
                     }
-                    Phase::Unknown | Phase::Failed => {
+                    Stage::Unknown | Stage::Failed => {
                         self.stands.get(&name).copied().filter(|heard| heard + 1 < nth)
                     }
                 }
@@ -89,7 +89,7 @@ fn name(token: Token) -> Name {
 
 /// The last event of each lane that could have caused an event, which is one of them: what could
 /// have caused it is everything up to these.
-pub(super) fn causes(events: &[Happening], lanes: usize, of: usize) -> Vec<Option<usize>> {
+pub(super) fn causes(events: &[EventRow], lanes: usize, of: usize) -> Vec<Option<usize>> {
     let mut last = vec![None; lanes];
     if let Some(lane) = events[of].lane {
         last[lane] = Some(of);

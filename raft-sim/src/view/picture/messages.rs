@@ -1,7 +1,7 @@
 //! Which sending belongs to which arrival: records name messages by what they say, not by a number.
 
 use crate::plan::record::{DropReason, Event, Record};
-use crate::view::picture::rows::{Class, Fate, Message};
+use crate::view::picture::rows::{Arrow, Class, Delivery};
 use raft_core::{AppendOutcome, Envelope, LogIndex, NodeId, Term};
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ type OnWay<'a> = (usize, Option<&'a Envelope>);
 /// arrival is taken for that of the earlier one.
 #[derive(Default)]
 pub(super) struct Messages<'a> {
-    rows: Vec<Message>,
+    rows: Vec<Arrow>,
     /// What is on its way. A snapshot that a host was asked for has no envelope until it leaves.
     on_way: BTreeMap<Link, Vec<OnWay<'a>>>,
     /// Up to where each link has acknowledged in which term.
@@ -29,26 +29,26 @@ impl<'a> Messages<'a> {
             Event::SnapshotAsked { to, .. } => {
                 let (from, term) = (record.node?, record.state?.term);
                 let kind = "install_snapshot";
-                let row = Message::new(from, *to, kind, Class::Snapshot, term, Some(nth));
+                let row = Arrow::new(from, *to, kind, Class::Snapshot, term, Some(nth));
                 Some(self.add(row, None))
             }
             Event::Duplicate { message } => {
                 let first = self.find(message)?;
-                let row = Message { is_copy: true, ..self.rows[first].clone() };
+                let row = Arrow { is_copy: true, ..self.rows[first].clone() };
                 self.add(row, Some(message));
                 Some(first)
             }
-            Event::Recv { message } => Some(self.arrives(nth, record, message, Fate::Received)),
+            Event::Recv { message } => Some(self.arrives(nth, record, message, Delivery::Received)),
             Event::Ignored { message: Some(message), .. } => {
-                Some(self.arrives(nth, record, message, Fate::Ignored))
+                Some(self.arrives(nth, record, message, Delivery::Ignored))
             }
             Event::Drop { message, reason } => {
                 let fate = match reason {
-                    DropReason::Cut => Fate::Cut,
-                    DropReason::Kind => Fate::Kind,
-                    DropReason::Loss => Fate::Loss,
-                    DropReason::Down => Fate::Down,
-                    DropReason::PayloadGone => Fate::PayloadGone,
+                    DropReason::Cut => Delivery::Cut,
+                    DropReason::Kind => Delivery::Kind,
+                    DropReason::Loss => Delivery::Loss,
+                    DropReason::Down => Delivery::Down,
+                    DropReason::PayloadGone => Delivery::PayloadGone,
                 };
                 Some(self.ends(nth, message, fate))
             }
@@ -57,17 +57,17 @@ impl<'a> Messages<'a> {
     }
 
     /// Every message, in the order in which they left.
-    pub(super) fn finish(self) -> Vec<Message> {
+    pub(super) fn finish(self) -> Vec<Arrow> {
         self.rows
     }
 
     fn leaves(&mut self, nth: usize, envelope: &'a Envelope) -> usize {
         let class = self.class(envelope);
         let Envelope { from, to, term, message } = envelope;
-        self.add(Message::new(*from, *to, message.name(), class, *term, Some(nth)), Some(envelope))
+        self.add(Arrow::new(*from, *to, message.name(), class, *term, Some(nth)), Some(envelope))
     }
 
-    fn add(&mut self, row: Message, envelope: Option<&'a Envelope>) -> usize {
+    fn add(&mut self, row: Arrow, envelope: Option<&'a Envelope>) -> usize {
         let nth = self.rows.len();
         self.on_way.entry((row.from, row.to)).or_default().push((nth, envelope));
         self.rows.push(row);
@@ -86,21 +86,21 @@ impl<'a> Messages<'a> {
         nth: usize,
         record: &Record,
         envelope: &'a Envelope,
-        fate: Fate,
+        fate: Delivery,
     ) -> usize {
         match record.node {
             Some(node) if node != envelope.to => {
                 let Envelope { from, term, message, .. } = envelope;
                 let class = self.class(envelope);
-                let row = Message::new(*from, node, message.name(), class, *term, None);
-                self.rows.push(Message { ended: Some(nth), fate, ..row });
+                let row = Arrow::new(*from, node, message.name(), class, *term, None);
+                self.rows.push(Arrow { ended: Some(nth), fate, ..row });
                 self.rows.len() - 1
             }
             _ => self.ends(nth, envelope, fate),
         }
     }
 
-    fn ends(&mut self, nth: usize, envelope: &'a Envelope, fate: Fate) -> usize {
+    fn ends(&mut self, nth: usize, envelope: &'a Envelope, fate: Delivery) -> usize {
         let row = self.find(envelope).unwrap_or_else(|| {
             // Nobody has sent it, and yet it comes.
             let row = self.leaves(nth, envelope);

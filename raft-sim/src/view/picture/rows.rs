@@ -22,7 +22,7 @@ pub struct Picture<'a> {
 
 /// A record.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub(super) struct Happening {
+pub(super) struct EventRow {
     pub(super) time: Instant,
     /// Where; `None` for the world itself.
     pub(super) lane: Option<usize>,
@@ -37,7 +37,7 @@ pub(super) struct Happening {
 
 /// A message, or its second copy.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub(super) struct Message {
+pub(super) struct Arrow {
     pub(super) from: NodeId,
     pub(super) to: NodeId,
     /// As in the trace.
@@ -48,11 +48,11 @@ pub(super) struct Message {
     pub(super) sent: Option<usize>,
     /// The event in which it arrived or was lost; `None` if neither has happened.
     pub(super) ended: Option<usize>,
-    pub(super) fate: Fate,
+    pub(super) fate: Delivery,
     pub(super) is_copy: bool,
 }
 
-impl Message {
+impl Arrow {
     pub(super) const fn new(
         from: NodeId,
         to: NodeId,
@@ -61,7 +61,7 @@ impl Message {
         term: Term,
         sent: Option<usize>,
     ) -> Self {
-        let fate = Fate::UnderWay;
+        let fate = Delivery::UnderWay;
         Self { from, to, kind, class, term, sent, ended: None, fate, is_copy: false }
     }
 }
@@ -84,7 +84,7 @@ pub(super) enum Class {
 /// What became of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Fate {
+pub(super) enum Delivery {
     /// Nothing is recorded: it is on its way, or lies in an inbox, at the end.
     UnderWay,
     Received,
@@ -96,7 +96,7 @@ pub(super) enum Fate {
     PayloadGone,
 }
 
-impl Fate {
+impl Delivery {
     /// Whether the world lost it.
     pub(super) const fn is_lost(self) -> bool {
         matches!(self, Self::Cut | Self::Kind | Self::Loss | Self::Down | Self::PayloadGone)
@@ -105,7 +105,7 @@ impl Fate {
 
 /// An operation of a client.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub(super) struct Asked {
+pub(super) struct OperationRow {
     pub(super) lane: usize,
     pub(super) began: usize,
     pub(super) ended: Option<usize>,
@@ -116,7 +116,7 @@ pub(super) struct Asked {
 
 /// What is seen of a node, from an event on.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub(super) struct State {
+pub(super) struct StateRow {
     pub(super) lane: usize,
     pub(super) event: usize,
     /// `None` while it is down; nothing else counts then.
@@ -170,7 +170,7 @@ pub(super) enum BandKind {
     Silence,
 }
 
-impl State {
+impl StateRow {
     pub(super) fn of(lane: usize, event: usize, log_start: u64, state: &NodeState) -> Self {
         Self {
             lane,

@@ -4,7 +4,7 @@
 //! that lie within a few points are one line: where there are lines, messages flow.
 
 use crate::view::picture::model::Model;
-use crate::view::picture::rows::{BandKind, Class, Message, Picture, escaped};
+use crate::view::picture::rows::{Arrow, BandKind, Class, Picture, escaped};
 use raft_core::{Instant, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -172,7 +172,7 @@ impl Drawing {
                 continue;
             }
             let (arrived, stubs) = paths.entry((!is_routine, name)).or_default();
-            let Arrow { x1, y1, x2, y2 } = arrow;
+            let Line { x1, y1, x2, y2 } = arrow;
             if message.fate.is_lost() {
                 let _ = write!(stubs, "M{x1} {y1}L{x2} {y2}");
                 if !is_routine {
@@ -196,7 +196,7 @@ impl Drawing {
 
     /// From bar to bar; what was lost as it left is a stub, what was lost on arrival is nearly
     /// there.
-    fn arrow(&self, model: &Model, message: &Message, lanes: &[u64]) -> Option<Arrow> {
+    fn arrow(&self, model: &Model, message: &Arrow, lanes: &[u64]) -> Option<Line> {
         let time = |event: Option<usize>| event.map(|nth| model.events[nth].time);
         let (sent, ended) = (time(message.sent), time(message.ended));
         let x1 = self.x(sent.or(ended)?)?;
@@ -205,13 +205,13 @@ impl Drawing {
         if sent.is_none() {
             // Out of nowhere.
             let to = lane(message.to)?;
-            return Some(Arrow { x1: x2.saturating_sub(8), y1: to.saturating_sub(14), x2, y2: to });
+            return Some(Line { x1: x2.saturating_sub(8), y1: to.saturating_sub(14), x2, y2: to });
         }
         let (from, to) = (lane(message.from)?, lane(message.to)?);
         let down = to > from;
         let (y1, y2) = if down { (from + BAR, to) } else { (from, to + BAR) };
         if !message.fate.is_lost() {
-            return Some(Arrow { x1, y1, x2, y2 });
+            return Some(Line { x1, y1, x2, y2 });
         }
         let length = if sent == ended { 10 } else { PITCH - BAR - 4 };
         let y2 = match (down, sent == ended) {
@@ -220,7 +220,7 @@ impl Drawing {
             (true, false) => y2 - 4,
             (false, false) => y2 + 4,
         };
-        Some(Arrow { x1, y1, x2, y2 })
+        Some(Line { x1, y1, x2, y2 })
     }
 
     fn axis(&mut self) {
@@ -294,7 +294,7 @@ impl Drawing {
     }
 }
 
-struct Arrow {
+struct Line {
     x1: u64,
     y1: u64,
     x2: u64,

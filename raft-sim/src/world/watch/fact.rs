@@ -9,7 +9,7 @@ use crate::host::client::Answer;
 use crate::plan::act::Act;
 use crate::plan::damage::Damage;
 use crate::plan::kinds::Hostile;
-use crate::plan::record::{DropReason, Lost, Operation, Phase};
+use crate::plan::record::{DropReason, Lost, Operation, Stage};
 use crate::world::excuse::Cause;
 use raft_core::{
     Action, Config, Envelope, Fate, Input, LogIndex, LogPosition, NodeId, Outcome, Status, Ticket,
@@ -98,7 +98,7 @@ pub(crate) enum Fact<'a> {
     /// The node is about to be given a message that nobody meant to send.
     Hostile { what: Hostile },
     /// A client's operation begins or has ended. `node` is whom the operator asked.
-    Client { node: Option<NodeId>, client: u64, serial: u64, operation: Operation, phase: Phase },
+    Client { node: Option<NodeId>, client: u64, serial: u64, operation: Operation, phase: Stage },
     /// A client that waits for an answer gives its command to another node.
     AsksAgain,
     /// The operator is about to ask for something of which the clients' history is to know.

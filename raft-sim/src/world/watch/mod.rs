@@ -18,9 +18,9 @@ pub(crate) use fact::{Fact, Stepped};
 pub(crate) use scene::Scene;
 
 use crate::checker::Checkers;
-use crate::checker::coverage::Exercised;
+use crate::checker::coverage::Coverage;
 use crate::checker::history::seen::{Doubt, History};
-use crate::checker::sight::{Happening, Sight};
+use crate::checker::sight::{Observed, Sight};
 use crate::host::machine::Machine;
 use crate::plan::choice::RollingHash;
 use crate::plan::record::{Event, Sink, Violation};
@@ -45,7 +45,7 @@ pub(crate) struct Watch {
     recorder: Recorder,
     /// Of everything that went into the nodes and came out of them, with its time.
     hash: RollingHash,
-    exercised: Exercised,
+    coverage: Coverage,
     losses: Losses,
     fates: Fates,
     requests: Requests,
@@ -69,7 +69,7 @@ impl Watch {
             history: History::after(given),
             recorder: Recorder::default(),
             hash: RollingHash::new(),
-            exercised: Exercised::default(),
+            coverage: Coverage::default(),
             losses: Losses::default(),
             fates: Fates::default(),
             requests: Requests::default(),
@@ -85,10 +85,10 @@ impl Watch {
     pub(crate) fn stepped(&mut self, scene: Scene<'_>, step: &Stepped<'_>) {
         self.hash.take(&scene.now);
         self.hash.take(&step.actions);
-        if step.after.term.get() > self.exercised.highest_term {
+        if step.after.term.get() > self.coverage.highest_term {
             self.term_rose = scene.now;
         }
-        coverage::of_step(&mut self.exercised, step);
+        coverage::of_step(&mut self.coverage, step);
         if self.recorder.listens {
             self.narrate(scene, step);
         }
@@ -101,7 +101,7 @@ impl Watch {
     /// What a checker says.
     pub(crate) fn take(&mut self, scene: Scene<'_>, fact: &Fact<'_>) -> Result<(), Violation> {
         self.hash(scene.now, fact);
-        coverage::of_fact(&mut self.exercised, scene, fact);
+        coverage::of_fact(&mut self.coverage, scene, fact);
         self.losses.take(scene, fact);
         self.remember(scene, fact);
         self.record(scene, fact);
@@ -109,7 +109,7 @@ impl Watch {
             Fact::Given { node, inputs } => self.show_requests(scene, node, inputs),
             Fact::Ended { node, before, after } => self.ask_fates(scene, node, before, after),
             _ => match sight::of_fact(scene, fact) {
-                Some((node, happening)) => self.show(scene, node, happening),
+                Some((node, observed)) => self.show(scene, node, observed),
                 None => Ok(()),
             },
         }
@@ -198,10 +198,10 @@ impl Watch {
     }
 
     /// What the run had of what can happen.
-    pub(crate) fn exercised(&self) -> Exercised {
-        let mut exercised = self.exercised;
-        self.checkers.count(&mut exercised);
-        exercised
+    pub(crate) fn coverage(&self) -> Coverage {
+        let mut coverage = self.coverage;
+        self.checkers.count(&mut coverage);
+        coverage
     }
 
     /// When some node last came to a term that nobody had before.
@@ -287,8 +287,8 @@ impl Watch {
     ) -> Result<(), Violation> {
         let Some(process) = scene.process(node) else { return Ok(()) };
         let config = process.node.config();
-        for happening in inputs.iter().filter_map(|input| sight::of_input(config, input)) {
-            self.show(scene, node, happening)?;
+        for observed in inputs.iter().filter_map(|input| sight::of_input(config, input)) {
+            self.show(scene, node, observed)?;
         }
         Ok(())
     }
@@ -316,12 +316,12 @@ impl Watch {
         &mut self,
         scene: Scene<'_>,
         node: NodeId,
-        happening: Happening<'_>,
+        observed: Observed<'_>,
     ) -> Result<(), Violation> {
         let Some(host) = scene.host(node) else { return Ok(()) };
         let (now, clocks_hold) = (scene.now.as_nanos(), self.clocks_hold);
         let node = host.view(scene.now);
-        let sight = Sight { now, happening, node, cluster: &scene, clocks_hold };
+        let sight = Sight { now, observed, node, cluster: &scene, clocks_hold };
         self.checkers.see(&sight).map_err(|(checker, sentence)| {
             self.violation(checker, sentence, (scene.now, scene.event))
         })
