@@ -30,7 +30,7 @@ pub struct SweepPlan {
     /// How many threads.
     pub jobs: NonZeroUsize,
     /// After how many failures to stop.
-    pub most_failures: usize,
+    pub max_failures: usize,
 }
 
 /// How often a sweep that waits for its threads asks whether it is to stop.
@@ -61,14 +61,14 @@ fn sweep_with(
             scope.spawn(move || work(next, plan.seeds.end, halt, run, &give));
         }
         drop(give);
-        collect(report, plan.most_failures, &take, &halt, &mut ask)
+        collect(report, plan.max_failures, &take, &halt, &mut ask)
     })
 }
 
 /// The drawn run of one seed.
 pub fn run_seed(seed: u64) -> RunOutcome {
-    let ended = Trial::drawn(Choices::seeded(seed)).run(&mut Nobody);
-    ended.expect("a drawn setup makes sense").outcome
+    let finished = Trial::drawn(Choices::seeded(seed)).run(&mut Nobody);
+    finished.expect("a drawn setup makes sense").outcome
 }
 
 fn work(
@@ -89,7 +89,7 @@ fn work(
 /// Takes what the threads have found in the order of the seeds.
 fn collect(
     mut report: SweepReport,
-    most_failures: usize,
+    max_failures: usize,
     take: &Receiver<(u64, RunOutcome)>,
     halt: &AtomicBool,
     ask: &mut impl FnMut(&SweepReport) -> Option<Stopped>,
@@ -103,12 +103,12 @@ fn collect(
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return report,
         }
-        while report.failures.len() < most_failures
+        while report.failures.len() < max_failures
             && let Some(outcome) = early.remove(&report.seeds.end)
         {
             report.take(&outcome);
         }
-        let full = report.failures.len() >= most_failures;
+        let full = report.failures.len() >= max_failures;
         let stop = full.then_some(Stopped::Failures);
         // Whoever has asked to stop is not asked again: what is under way is still taken.
         if !halt.load(Ordering::Relaxed)
@@ -147,7 +147,7 @@ mod tests {
 
     fn plan(first: u64, end: u64, jobs: usize) -> SweepPlan {
         let jobs = NonZeroUsize::new(jobs).expect("not zero");
-        SweepPlan { seeds: Seeds { first, end }, jobs, most_failures: 3 }
+        SweepPlan { seeds: Seeds { first, end }, jobs, max_failures: 3 }
     }
 
     /// Every tenth run fails, and some take longer than others.
