@@ -62,9 +62,9 @@ coverage! {
     rejections,
     /// Positions that a node said were lost.
     fates_lost,
-    /// Processes that ended, in the middle of a step or not.
+    /// Processes that stopped, in the middle of a step or not.
     crashes,
-    /// Those among them that ended in the middle of a step.
+    /// Those among them that stopped in the middle of a step.
     crashes_in_step,
     /// Crashes that lost writes.
     lost_writes,

@@ -216,14 +216,14 @@ impl Cluster {
         self.show(checker, id, Observed::Synced)
     }
 
-    pub(super) fn told(
+    pub(super) fn reports_fate(
         &mut self,
         checker: &mut dyn Checker,
         id: u64,
         position: LogPosition,
         fate: Fate,
     ) -> Result<(), String> {
-        self.show(checker, id, Observed::FateTold { position, fate })
+        self.show(checker, id, Observed::FateReported { position, fate })
     }
 
     pub(super) fn asked(

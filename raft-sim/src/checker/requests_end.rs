@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Default, Debug)]
 pub(super) struct RequestsEnd {
     judged: u64,
-    /// What each node was asked, and when it must have ended, by its clock.
+    /// What each node was asked, and when it must be over, by its clock.
     open: BTreeMap<(NodeId, Token), Instant>,
 }
 
@@ -33,7 +33,7 @@ impl Checker for RequestsEnd {
                 Ok(())
             }
             Observed::Stepped { .. } => {
-                sight.actions().iter().try_for_each(|action| self.ended(id, action))?;
+                sight.actions().iter().try_for_each(|action| self.is_over(id, action))?;
                 if sight.is_whole() { self.overdue(sight) } else { Ok(()) }
             }
             _ => Ok(()),
@@ -42,7 +42,7 @@ impl Checker for RequestsEnd {
 }
 
 impl RequestsEnd {
-    fn ended(&mut self, id: NodeId, action: &Action) -> Result<(), String> {
+    fn is_over(&mut self, id: NodeId, action: &Action) -> Result<(), String> {
         let (token, what) = match action {
             Action::ReadReady { token, .. } => (token, "a read"),
             Action::TransferEnded { token, .. } => (token, "a transfer"),

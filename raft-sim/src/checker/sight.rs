@@ -78,7 +78,7 @@ pub enum Observed<'a> {
     Crashed,
     /// It was asked what became of a position, and answered otherwise than
     /// [`Open`](Fate::Open).
-    FateTold {
+    FateReported {
         /// The position.
         position: LogPosition,
         /// The answer.
@@ -91,7 +91,7 @@ pub enum Observed<'a> {
         /// How long it may take, by the clock of the node.
         within: Duration,
     },
-    /// A client's operation began or ended.
+    /// A client's operation began or is over.
     Client {
         /// The client and the number of its operation.
         operation: (u64, u64),

@@ -1,7 +1,7 @@
 //! Terms only grow, and a node votes once in a term, first come, first served, across crashes too
 //! (Raft paper, 5.1, 5.2 and 5.4.1; N11).
 //!
-//! Three witnesses are asked: what the node says of itself, what its disk holds, and what it has
+//! Three sources are compared: what the node says of itself, what its disk holds, and what it has
 //! told others. Only the last two outlive a crash.
 
 use crate::checker::sight::Checker;

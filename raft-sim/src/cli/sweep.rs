@@ -220,7 +220,7 @@ fn plan(what: &SweepArguments) -> Result<(SweepPlan, Option<Shard>), Failure> {
     if what.shard.is_some() && whole.end == u64::MAX {
         return usage("seeds without an end have no shards");
     }
-    let shard = what.shard.map(|ShardArgument { number, of }| Shard { nth: number, of, whole });
+    let shard = what.shard.map(|ShardArgument { number, of }| Shard { number, of, whole });
     let seeds = shard.map_or(whole, Shard::seeds);
     if seeds.first == seeds.end {
         return usage("there are fewer seeds than shards");
@@ -319,7 +319,8 @@ mod tests {
     fn shards_cover_the_seeds_without_gaps() {
         for (first, end, of) in [(0, 10, 3), (7, 8, 2), (0, u64::MAX, 7), (5, 1_005, 16)] {
             let whole = Seeds { first, end };
-            let parts: Vec<Seeds> = (1..=of).map(|nth| Shard { nth, of, whole }.seeds()).collect();
+            let parts: Vec<Seeds> =
+                (1..=of).map(|number| Shard { number, of, whole }.seeds()).collect();
             assert_eq!(parts.first().map(|part| part.first), Some(first));
             assert_eq!(parts.last().map(|part| part.end), Some(end));
             assert!(parts.windows(2).all(|two| two[0].end == two[1].first), "{parts:?}");

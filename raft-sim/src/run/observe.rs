@@ -28,7 +28,7 @@ pub struct Figures {
     pub leader_changes: u64,
     /// For how long no leader could commit, see [`Event::Service`].
     pub leaderless: Duration,
-    /// When the first node stood up, from the start of the run.
+    /// When the first node started an election, from the start of the run.
     pub first_candidate: Option<Instant>,
     /// How many operations of clients were answered.
     pub answered: u64,
@@ -39,7 +39,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Whether the leader of before the observation leads, in the same term.
+    /// Whether the leader before the observation still leads, in the same term.
     pub fn leader_kept(&self) -> bool {
         self.before.is_some() && self.before == self.now
     }
@@ -138,11 +138,11 @@ impl Observer {
     fn on_service(&mut self, leader: Option<NodeId>, time: Instant) {
         self.figures.leaderless = self.figures.leaderless.saturating_add(self.silence(time));
         self.silent_since = if leader.is_none() { Some(time) } else { None };
-        let office = |leader| {
+        let leadership = |leader| {
             let state = self.states.get(&leader)?;
             Some(Leadership { leader, term: state.term })
         };
-        self.figures.now = leader.and_then(office);
+        self.figures.now = leader.and_then(leadership);
         if time < self.from {
             self.figures.before = self.figures.now;
         }
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leader_that_comes_back_in_a_later_term_has_not_kept_its_office() {
+    fn a_leader_that_comes_back_in_a_later_term_has_not_stayed_leader() {
         let mut observer = Observer::new(at(100));
         tell(&mut observer, 50, 1, 1, Event::BecomeLeader);
         tell(&mut observer, 50, 0, 0, Event::Service { leader: Some(NodeId(1)) });

@@ -80,11 +80,11 @@ pub(crate) fn of(record: &Record) -> (String, Style) {
             format!("is to send {to:?} a snapshot, {at_least} at least")
         }
         Event::SnapshotSent { to, position, outcome } => {
-            format!("the snapshot {position} for {to:?} {}", ended(*outcome))
+            format!("the snapshot {position} for {to:?} {}", outcome_words(*outcome))
         }
         Event::InstallBegin { snapshot } => format!("installs the snapshot {}", snapshot.position),
         Event::InstallEnd { position, outcome } => {
-            format!("the snapshot {position} {}", ended(*outcome))
+            format!("the snapshot {position} {}", outcome_words(*outcome))
         }
         Event::Accepted { first, count, .. } => format!("takes {} at {first}", commands(*count)),
         Event::Rejected { reason, .. } => format!("refuses: {reason}"),
@@ -249,12 +249,12 @@ const fn by(consistency: Consistency) -> &'static str {
 const fn transferred(outcome: TransferOutcome) -> &'static str {
     match outcome {
         TransferOutcome::SteppedDown => "has handed over",
-        TransferOutcome::LeadershipLost => "lost the office before it could hand it over",
+        TransferOutcome::LeadershipLost => "lost leadership before it could transfer it",
         TransferOutcome::TimedOut => "leads on: the other did not take over",
     }
 }
 
-const fn ended(outcome: Outcome) -> &'static str {
+const fn outcome_words(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Done => "is there",
         Outcome::Failed => "has failed",

@@ -23,9 +23,9 @@ pub(super) fn on_act(
     hosts: &mut Hosts,
     network: &mut Network,
     operator: &mut Operator,
-    nth: usize,
+    act_index: usize,
 ) -> Result<(), Violation> {
-    let act = env.setup.timeline[nth].1.clone();
+    let act = env.setup.timeline[act_index].1.clone();
     env.tell(hosts, Fact::Act { act: &act })?;
     match act {
         Act::Link(act) => {
@@ -137,7 +137,7 @@ fn on_request(
             return change_membership(env, hosts, network, operator, (node, &change));
         }
     };
-    arrive(env, network, hosts.running(node), Arrival::Told(input))
+    arrive(env, network, hosts.running(node), Arrival::Input(input))
 }
 
 /// Ends a process, if it runs.
@@ -214,5 +214,5 @@ fn change_membership(
     let Ok(target) = change.target(hosts.named(node).membership()) else { return Ok(()) };
     let (_, token) = operator.request();
     let input = Input::ChangeMembership { token, target };
-    arrive(env, network, hosts.running(node), Arrival::Told(input))
+    arrive(env, network, hosts.running(node), Arrival::Input(input))
 }

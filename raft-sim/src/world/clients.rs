@@ -85,9 +85,9 @@ pub(super) fn on_ask_again(
     clients: &mut Clients,
     client: u64,
     serial: u64,
-    nth: u64,
+    attempt_number: u64,
 ) -> Result<(), Violation> {
-    if clients.numbered(client).is_tired_of(serial, nth) {
+    if clients.numbered(client).is_tired_of(serial, attempt_number) {
         env.tell(hosts, Fact::AsksAgain)?;
         attempt(env, hosts, clients, client, serial);
     }

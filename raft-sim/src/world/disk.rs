@@ -17,7 +17,7 @@ pub(super) fn submit(env: &mut Env, at: &mut Running<'_>, job: Job) {
     env.agenda.schedule(due, Pending::Disk { node: at.id(), life: at.life() });
 }
 
-/// The disk has done something; what its node is to be told, if anything.
+/// The disk has done something; what its node is to be informed of, if anything.
 pub(super) fn take_report(
     env: &mut Env,
     at: &mut Running<'_>,
@@ -36,7 +36,7 @@ pub(super) fn take_report(
         }
         Completion::Kept(position) => {
             at.process_mut().takes_snapshot = false;
-            Some(Arrival::Told(Input::SnapshotTaken { position }))
+            Some(Arrival::Input(Input::SnapshotTaken { position }))
         }
         Completion::Installed(image, outcome) => {
             let position = image.snapshot.position;
@@ -50,7 +50,7 @@ pub(super) fn take_report(
                 serve(env, at)?;
             }
             env.tell(at.hosts(), Fact::Installed { node, position, outcome })?;
-            Some(Arrival::Told(Input::SnapshotInstalled { position, outcome }))
+            Some(Arrival::Input(Input::SnapshotInstalled { position, outcome }))
         }
     })
 }

@@ -201,7 +201,7 @@ impl Teller {
     fn stand(&mut self, time: Instant, node: NodeId, state: &NodeState) {
         let term = state.term;
         let now = self.lines.iter().rev().take_while(|line| line.time == time);
-        let is_told = now.into_iter().any(|line| line.is_asked(node, "campaign"));
+        let is_asked_to = now.into_iter().any(|line| line.is_asked(node, "campaign"));
         let known = self.known(node);
         let before = known.state.map_or(RoleKind::Follower, |state| state.role);
         known.granted.insert(node);
@@ -219,7 +219,7 @@ impl Teller {
             _ if before == RoleKind::PreCandidate && state.role == RoleKind::Candidate => {
                 (format!("pre-votes of {}: ", Names(&granted)), None)
             }
-            _ if is_told => ("becomes ".to_owned(), None),
+            _ if is_asked_to => ("becomes ".to_owned(), None),
             _ => (format!("timeout ({} ms): ", waited.as_millis()), Some(waited)),
         };
         let nth = self.lines.len();

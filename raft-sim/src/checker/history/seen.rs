@@ -24,7 +24,7 @@ pub struct History {
 pub enum Doubt {
     /// There is no order, and why.
     Broken(String),
-    /// The budget ended before anybody knew.
+    /// The budget was spent before anybody knew.
     Unknown(String),
 }
 
@@ -142,7 +142,7 @@ mod tests {
     const READ: Operation = Operation::Read { key: 3 };
     const WRITE: Operation = Operation::Write { key: 3, value: token(1, 1).get() };
 
-    fn told(value: Option<u64>) -> Stage {
+    fn returned(value: Option<u64>) -> Stage {
         Stage::Returned { value, position: LogPosition::ZERO }
     }
 
@@ -155,21 +155,25 @@ mod tests {
     }
 
     #[test]
-    fn a_read_that_is_told_of_a_write_that_failed() {
+    fn a_read_that_returns_a_write_that_failed() {
         let value = Some(token(1, 1).get());
-        for (phase, fine) in [(told(value), true), (Stage::Unknown, true), (Stage::Failed, false)] {
+        for (phase, fine) in
+            [(returned(value), true), (Stage::Unknown, true), (Stage::Failed, false)]
+        {
             let mut history = written(phase);
-            history.take(2, 1, READ, told(value));
+            history.take(2, 1, READ, returned(value));
             assert_eq!(history.check(History::BUDGET).is_ok(), fine, "{phase:?}");
         }
     }
 
     #[test]
-    fn a_read_that_is_not_told_of_a_write_that_returned() {
+    fn a_read_that_does_not_return_a_write_that_returned() {
         let value = Some(token(1, 1).get());
-        for (phase, fine) in [(told(value), false), (Stage::Unknown, true), (Stage::Failed, true)] {
+        for (phase, fine) in
+            [(returned(value), false), (Stage::Unknown, true), (Stage::Failed, true)]
+        {
             let mut history = written(phase);
-            history.take(2, 1, READ, told(None));
+            history.take(2, 1, READ, returned(None));
             assert_eq!(history.check(History::BUDGET).is_ok(), fine, "{phase:?}");
         }
     }
@@ -178,9 +182,9 @@ mod tests {
     fn what_the_operator_wrote_may_be_read() {
         let mut history = History::default();
         history.take(2, 1, READ, Stage::Invoked);
-        history.take(2, 1, READ, told(Some(token(0, 9).get())));
+        history.take(2, 1, READ, returned(Some(token(0, 9).get())));
         history.take(2, 2, READ, Stage::Invoked);
-        history.take(2, 2, READ, told(Some(token(5, 9).get())));
+        history.take(2, 2, READ, returned(Some(token(5, 9).get())));
         let Err(Doubt::Broken(sentence)) = history.check(History::BUDGET) else {
             panic!("client 5 wrote nothing");
         };
@@ -194,14 +198,14 @@ mod tests {
             history.take(client, 1, WRITE, Stage::Invoked);
         }
         for client in 1..=6 {
-            history.take(client, 1, WRITE, told(Some(1)));
+            history.take(client, 1, WRITE, returned(Some(1)));
         }
         assert_eq!(history.check(History::BUDGET), Ok(()));
         let Err(Doubt::Unknown(sentence)) = history.check(2) else { panic!("in two steps?") };
         assert!(sentence.contains("on key 3") && sentence.contains("after 2 config"), "{sentence}");
         let later = Operation::Read { key: 4 };
         history.take(7, 1, later, Stage::Invoked);
-        history.take(7, 1, later, told(Some(token(5, 9).get())));
+        history.take(7, 1, later, returned(Some(token(5, 9).get())));
         assert!(matches!(history.check(2), Err(Doubt::Broken(_))));
     }
 }

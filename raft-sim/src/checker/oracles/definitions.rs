@@ -310,14 +310,14 @@ pub(super) fn term_and_vote(past: &[Seen], now: &Seen) -> bool {
 /// What is said of a position is true, and certain when it is said.
 pub(super) fn fate(past: &[Seen], now: &Seen) -> bool {
     let mut committed: BTreeMap<LogIndex, LogPosition> = BTreeMap::new();
-    let told = |seen: &Seen| match seen.what {
-        Recorded::FateTold { position, fate } => Some((position, fate)),
+    let reported = |seen: &Seen| match seen.what {
+        Recorded::FateReported { position, fate } => Some((position, fate)),
         _ => None,
     };
-    for position in past.iter().filter(|seen| told(seen).is_none()).flat_map(commits) {
+    for position in past.iter().filter(|seen| reported(seen).is_none()).flat_map(commits) {
         committed.insert(position.index, position);
     }
-    match told(now) {
+    match reported(now) {
         Some((position, Fate::Committed)) => committed.get(&position.index) == Some(&position),
         Some((position, Fate::Lost)) => {
             let at = committed.get(&position.index);
@@ -327,7 +327,7 @@ pub(super) fn fate(past: &[Seen], now: &Seen) -> bool {
         }
         Some(_) => true,
         None => {
-            let lost = past.iter().filter_map(told).filter(|(_, fate)| *fate == Fate::Lost);
+            let lost = past.iter().filter_map(reported).filter(|(_, fate)| *fate == Fate::Lost);
             let lost: BTreeSet<LogPosition> = lost.map(|(position, _)| position).collect();
             commits(now).iter().all(|position| !lost.contains(position))
         }
@@ -392,7 +392,7 @@ pub(super) fn exactly_once(past: &[Seen], now: &Seen) -> bool {
     registers.iter().all(|(key, value)| held(*key) == *value)
 }
 
-/// The order of the log explains what clients are told.
+/// The order of the log explains what clients see.
 pub(super) fn linearizability(past: &[Seen], now: &Seen) -> bool {
     // What was applied, as the actions have it.
     let applied = |upto: &[&Seen]| {

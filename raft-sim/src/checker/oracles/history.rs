@@ -20,7 +20,7 @@ pub(super) enum Recorded {
     Stepped { before: Status, actions: Vec<Action>, whole: bool },
     Synced,
     Crashed,
-    FateTold { position: LogPosition, fate: Fate },
+    FateReported { position: LogPosition, fate: Fate },
     Asked { token: Token, within: Duration },
     Client { operation: (u64, u64), what: Operation, phase: Stage },
 }
@@ -85,8 +85,8 @@ impl Seen {
             }
             Recorded::Synced => Observed::Synced,
             Recorded::Crashed => Observed::Crashed,
-            Recorded::FateTold { position, fate } => {
-                Observed::FateTold { position: *position, fate: *fate }
+            Recorded::FateReported { position, fate } => {
+                Observed::FateReported { position: *position, fate: *fate }
             }
             Recorded::Asked { token, within } => Observed::Asked { token: *token, within: *within },
             Recorded::Client { operation, what, phase } => {
@@ -107,7 +107,7 @@ impl Seen {
             }
             Observed::Synced => Recorded::Synced,
             Observed::Crashed => Recorded::Crashed,
-            Observed::FateTold { position, fate } => Recorded::FateTold { position, fate },
+            Observed::FateReported { position, fate } => Recorded::FateReported { position, fate },
             Observed::Asked { token, within } => Recorded::Asked { token, within },
             Observed::Client { operation, what, phase } => {
                 Recorded::Client { operation, what, phase }
@@ -188,7 +188,7 @@ pub(super) fn spoil(history: &mut History, choices: &mut Choices) {
         4 => {
             let is_step = |seen: &Seen| match &seen.what {
                 Recorded::Stepped { actions, .. } => !actions.is_empty(),
-                Recorded::FateTold { .. } | Recorded::Client { .. } => true,
+                Recorded::FateReported { .. } | Recorded::Client { .. } => true,
                 _ => false,
             };
             if let Some(at) = (nth..history.len()).find(|at| is_step(&history[*at])) {
@@ -245,7 +245,7 @@ fn spoil_what(what: &mut Recorded, [kind, near_by, nth]: [usize; 3]) {
                 _ => spoil_action(&mut actions[nth], kind, near_by),
             }
         }
-        Recorded::FateTold { position, fate } => match kind % 3 {
+        Recorded::FateReported { position, fate } => match kind % 3 {
             0 => *fate = if *fate == Fate::Lost { Fate::Committed } else { Fate::Lost },
             1 => position.index = LogIndex(near(position.index.get(), near_by)),
             _ => position.term = Term(near(position.term.get(), near_by)),

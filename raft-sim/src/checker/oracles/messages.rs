@@ -32,7 +32,7 @@ pub(super) fn lease_disjointness(past: &[Seen], now: &Seen) -> bool {
         })
 }
 
-/// "A node asks before it stands, and a new term begins with a candidate."
+/// "A node asks before it starts an election, and a new term begins with a candidate."
 pub(super) fn no_disruption(past: &[Seen], now: &Seen) -> bool {
     let Some((before, after)) = step(now).filter(|(b, a)| a.term > b.term) else { return true };
     let made = |seen: &Seen| {
@@ -47,13 +47,13 @@ pub(super) fn no_disruption(past: &[Seen], now: &Seen) -> bool {
     if after.term > highest && after.voted_for != Some(after.id) {
         return false;
     }
-    let stands = before.role == RoleKind::PreCandidate
+    let starts = before.role == RoleKind::PreCandidate
         && matches!(after.role, RoleKind::Candidate | RoleKind::Leader);
-    let told = past.iter().flat_map(Seen::sent).any(|envelope| {
+    let transferred = past.iter().flat_map(Seen::sent).any(|envelope| {
         let next = envelope.term.get() + 1 == after.term.get();
         matches!(envelope.message, Message::TimeoutNow) && envelope.to == after.id && next
     });
-    if !stands || told {
+    if !starts || transferred {
         return true;
     }
     let all: Vec<_> = past.iter().flat_map(Seen::sent).collect();
@@ -136,7 +136,7 @@ pub(super) fn requests_end(past: &[Seen], now: &Seen) -> bool {
             _ => false,
         })
     };
-    // Until when it must have ended, if it is under way after these events.
+    // Until when it must be over, if it is under way after these events.
     let open = |events: &[&Seen], name: Token| {
         let over = |seen: &&Seen| matches!(seen.what, Recorded::Crashed) || names(seen, name);
         let asked = events.iter().rposition(|seen| match seen.what {
@@ -181,11 +181,11 @@ pub(super) fn promise(past: &[Seen], now: &Seen) -> bool {
     let mut all = before;
     for envelope in now.sent() {
         let permit = |to: NodeId, term: Term| {
-            let told = all.iter().rev().find(|(_, e)| {
+            let permit = all.iter().rev().find(|(_, e)| {
                 matches!(e.message, Message::TimeoutNow)
                     && (e.to, e.term.get() + 1) == (to, term.get())
             });
-            told.map(|(_, e)| e.from)
+            permit.map(|(_, e)| e.from)
         };
         let (from, term) = (envelope.from, envelope.term);
         let (candidate, of) = match &envelope.message {

@@ -213,7 +213,7 @@ impl Part for i64 {
     }
 }
 
-/// It is told by the verb.
+/// The verb says which.
 impl Part for Consistency {
     fn blank() -> Self {
         Self::ReadIndex

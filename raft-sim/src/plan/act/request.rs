@@ -37,7 +37,7 @@ acts! {
             = "snapshot", "take_snapshot", "take a snapshot at {node}";
         /// [`Input::PeerUnreachable`](raft_core::Input::PeerUnreachable).
         Unreachable {
-            /// The node that is told.
+            /// The node that is asked.
             node: NodeId,
             /// Of whom.
             peer: NodeId,

@@ -182,7 +182,7 @@ impl Draw<'_> {
     pub(super) fn storm(&mut self, setup: &mut Setup, kinds: Kinds) {
         let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
         let timeout = setup.election_timeout;
-        // The calm answer is the long pause.
+        // The default answer is the long pause.
         let longest = nanos(Duration::from_millis(1700 - 2 * self.below(800)));
         let end = nanos(self.storm);
         let mut at = longest - self.below(longest);

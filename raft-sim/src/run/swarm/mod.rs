@@ -1,8 +1,8 @@
 //! Runs whose setup is drawn, too: another mix of sizes, speeds and faults each time, and a quiet
-//! end in which everything must come right.
+//! end in which the cluster must converge.
 //!
 //! Faults happen during [`STORM`]; then every node runs, every link and every disk works, and after
-//! [`CALM_TIMEOUTS`] election timeouts there must be a leader, everybody must have applied the
+//! [`QUIET_TIMEOUTS`] election timeouts there must be a leader, everybody must have applied the
 //! same, and no client may wait any more. In some runs with full protection links stay cut, in a
 //! pattern that does not change: then there must be a leader if any node can win.
 
@@ -25,7 +25,7 @@ use std::time::Duration;
 pub const STORM: Duration = Duration::from_secs(6);
 
 /// How many election timeouts the quiet end lasts.
-pub const CALM_TIMEOUTS: u32 = 40;
+pub const QUIET_TIMEOUTS: u32 = 40;
 
 /// One run: its setup and everything else is decided by the choices.
 ///
@@ -115,7 +115,7 @@ fn setup_of_storm(choices: &mut Choices, storm: Duration) -> Setup {
         disk: DiskProfile { min_latency: Duration::ZERO, max_latency: draw.millis(0, 30) },
         snapshots: draw.snapshots(timeout),
         clients: Vec::new(),
-        duration: storm + timeout * CALM_TIMEOUTS,
+        duration: storm + timeout * QUIET_TIMEOUTS,
         ..Setup::of_voters(1)
     };
     // Jumps are beyond any drift bound: they have no lease reads beside them.
@@ -142,13 +142,13 @@ fn setup_of_storm(choices: &mut Choices, storm: Duration) -> Setup {
     let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
     let pattern = settles.then(|| draw.reach(&ids));
     let end = Instant::ZERO.saturating_add(storm);
-    calm(&mut setup, end);
+    quiet_end(&mut setup, end);
     setup.timeline.extend(pattern.map(|pattern| (end, pattern)));
     setup
 }
 
 /// Ends every fault.
-fn calm(setup: &mut Setup, at: Instant) {
+fn quiet_end(setup: &mut Setup, at: Instant) {
     let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
     let profile = LinkProfile {
         min_delay: Duration::from_micros(100),

@@ -33,7 +33,8 @@ impl fmt::Display for Seeds {
 #[serde(deny_unknown_fields)]
 pub struct Shard {
     /// Which, from 1 on.
-    pub nth: u64,
+    #[serde(rename = "nth")]
+    pub number: u64,
     /// Of how many.
     pub of: u64,
     /// The seeds of all of them.
@@ -45,21 +46,21 @@ impl Shard {
     pub fn seeds(self) -> Seeds {
         let Seeds { first, end } = self.whole;
         let count = u128::from(end - first);
-        let at = |nth: u64| {
-            let part = count * u128::from(nth) / u128::from(self.of);
+        let at = |number: u64| {
+            let part = count * u128::from(number) / u128::from(self.of);
             first + u64::try_from(part).expect("at most the whole")
         };
-        Seeds { first: at(self.nth - 1), end: at(self.nth) }
+        Seeds { first: at(self.number - 1), end: at(self.number) }
     }
 
     /// Whether it is what its numbers say.
     const fn makes_sense(self) -> bool {
-        let Self { nth, of, whole } = self;
-        1 <= nth && nth <= of && whole.first < whole.end
+        let Self { number, of, whole } = self;
+        1 <= number && number <= of && whole.first < whole.end
     }
 }
 
-/// Why a sweep ended before its last seed.
+/// Why a sweep stopped before its last seed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stopped {
@@ -87,7 +88,7 @@ pub struct SweepFailure {
     pub time_us: u64,
 }
 
-/// How often something was exercised.
+/// How often something happened.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Count {
@@ -124,10 +125,10 @@ pub struct SweepReport {
     pub digest: u64,
     /// The failures, in the order of the seeds.
     pub failures: Vec<SweepFailure>,
-    /// What was exercised, by name.
+    /// The coverage: what happened how often, by name.
     #[serde(rename = "exercised")]
     pub coverage: BTreeMap<String, Count>,
-    /// How many runs were excused from coming right, by how a disk was lost.
+    /// How many runs were excused from converging, by how a disk was lost.
     #[serde(default)]
     pub excused: BTreeMap<String, u64>,
 }
@@ -234,8 +235,8 @@ impl SweepReport {
         if let Some(shard) = report.shard
             && !(shard.makes_sense() && shard.seeds() == *planned)
         {
-            let Shard { nth, of, whole } = shard;
-            return Err(format!("{planned} is not shard {nth}/{of} of the seeds {whole}"));
+            let Shard { number, of, whole } = shard;
+            return Err(format!("{planned} is not shard {number}/{of} of the seeds {whole}"));
         }
         if seeds.first != planned.first || seeds.end < seeds.first || seeds.end > planned.end {
             return Err(format!("the seeds {seeds} are no part of what was planned, {planned}"));
@@ -302,7 +303,7 @@ pub enum MergeError {
         a: String,
         /// The next one.
         b: String,
-        /// Why the first one ended, if it was to run more.
+        /// Why the first one stopped, if it was to run more.
         why: &'static str,
     },
     /// Shards of sweeps that are not the same.
@@ -355,8 +356,8 @@ fn complete(planned: Seeds, sweep: Shard) -> Result<(), MergeError> {
     let Some(seeds) = [before, behind].into_iter().find(|part| part.first < part.end) else {
         return Ok(());
     };
-    let is_missing = |nth: &u64| {
-        let shard = Shard { nth: *nth, ..sweep }.seeds();
+    let is_missing = |number: &u64| {
+        let shard = Shard { number: *number, ..sweep }.seeds();
         shard.first < seeds.end && seeds.first < shard.end
     };
     let first = (1..=of).find(is_missing).unwrap_or(1);
@@ -455,12 +456,12 @@ mod tests {
     }
 
     /// One of so many shards of the seeds 0..6.
-    fn shard(nth: u64, of: u64) -> (String, SweepReport) {
-        let shard = Shard { nth, of, whole: Seeds { first: 0, end: 6 } };
+    fn shard(number: u64, of: u64) -> (String, SweepReport) {
+        let shard = Shard { number, of, whole: Seeds { first: 0, end: 6 } };
         let mut report = SweepReport::new("b".to_owned(), shard.seeds());
         (shard.seeds().first..shard.seeds().end).for_each(|seed| report.take(&run_seed(seed)));
         report.shard = Some(shard);
-        (format!("{nth}of{of}.json"), report)
+        (format!("{number}of{of}.json"), report)
     }
 
     #[test]

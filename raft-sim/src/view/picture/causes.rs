@@ -28,22 +28,22 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    /// Sees the `nth` record; what elsewhere it rests on, where that is a client's doing or for a
-    /// client.
-    pub(super) fn see(&mut self, nth: usize, record: &Record) -> Option<usize> {
+    /// Sees the record of this event; what elsewhere it rests on, where that is a client's doing or
+    /// for a client.
+    pub(super) fn see(&mut self, event: usize, record: &Record) -> Option<usize> {
         match (&record.event, record.node) {
             (Event::Client { client, serial, phase, .. }, _) => {
                 let name = (*client, *serial);
                 match phase {
                     Stage::Invoked => {
-                        self.stands.insert(name, nth);
+                        self.stands.insert(name, event);
                         None
                     }
                     Stage::Returned { position, .. } => {
                         self.served(name).or_else(|| self.applied(name, position.index))
                     }
                     Stage::Unknown | Stage::Failed => {
-                        self.stands.get(&name).copied().filter(|heard| heard + 1 < nth)
+                        self.stands.get(&name).copied().filter(|heard| heard + 1 < event)
                     }
                 }
             }
@@ -53,15 +53,15 @@ impl Requests {
                 self.stands.get(&name).copied()
             }
             (Event::Rejected { token, .. } | Event::ReadFailed { token, .. }, _) => {
-                self.stands.insert(name(*token), nth);
+                self.stands.insert(name(*token), event);
                 None
             }
             (Event::ReadReady { token, index }, Some(node)) => {
-                self.ready.insert(name(*token), (node, *index, nth));
+                self.ready.insert(name(*token), (node, *index, event));
                 None
             }
             (Event::Apply { through, .. }, Some(node)) => {
-                self.applied.entry(node).or_default().push((through.index, nth));
+                self.applied.entry(node).or_default().push((through.index, event));
                 None
             }
             _ => None,

@@ -22,14 +22,14 @@ pub(super) struct Messages<'a> {
 }
 
 impl<'a> Messages<'a> {
-    /// Sees the `nth` record; the message that it is about, if it is about one.
-    pub(super) fn see(&mut self, nth: usize, record: &'a Record) -> Option<usize> {
+    /// Sees the record of this event; the message that it is about, if it is about one.
+    pub(super) fn see(&mut self, event: usize, record: &'a Record) -> Option<usize> {
         match &record.event {
-            Event::Send { message, .. } => Some(self.leaves(nth, message)),
+            Event::Send { message, .. } => Some(self.leaves(event, message)),
             Event::SnapshotAsked { to, .. } => {
                 let (from, term) = (record.node?, record.state?.term);
                 let kind = "install_snapshot";
-                let row = Arrow::new(from, *to, kind, Class::Snapshot, term, Some(nth));
+                let row = Arrow::new(from, *to, kind, Class::Snapshot, term, Some(event));
                 Some(self.add(row, None))
             }
             Event::Duplicate { message } => {
@@ -38,9 +38,11 @@ impl<'a> Messages<'a> {
                 self.add(row, Some(message));
                 Some(first)
             }
-            Event::Recv { message } => Some(self.arrives(nth, record, message, Delivery::Received)),
+            Event::Recv { message } => {
+                Some(self.arrives(event, record, message, Delivery::Received))
+            }
             Event::Ignored { message: Some(message), .. } => {
-                Some(self.arrives(nth, record, message, Delivery::Ignored))
+                Some(self.arrives(event, record, message, Delivery::Ignored))
             }
             Event::Drop { message, reason } => {
                 let fate = match reason {
@@ -50,7 +52,7 @@ impl<'a> Messages<'a> {
                     DropReason::Down => Delivery::Down,
                     DropReason::PayloadGone => Delivery::PayloadGone,
                 };
-                Some(self.ends(nth, message, fate))
+                Some(self.ends(event, message, fate))
             }
             _ => None,
         }
@@ -61,29 +63,29 @@ impl<'a> Messages<'a> {
         self.rows
     }
 
-    fn leaves(&mut self, nth: usize, envelope: &'a Envelope) -> usize {
+    fn leaves(&mut self, event: usize, envelope: &'a Envelope) -> usize {
         let class = self.class(envelope);
         let Envelope { from, to, term, message } = envelope;
-        self.add(Arrow::new(*from, *to, message.name(), class, *term, Some(nth)), Some(envelope))
+        self.add(Arrow::new(*from, *to, message.name(), class, *term, Some(event)), Some(envelope))
     }
 
     fn add(&mut self, row: Arrow, envelope: Option<&'a Envelope>) -> usize {
-        let nth = self.rows.len();
-        self.on_way.entry((row.from, row.to)).or_default().push((nth, envelope));
+        let row_index = self.rows.len();
+        self.on_way.entry((row.from, row.to)).or_default().push((row_index, envelope));
         self.rows.push(row);
-        nth
+        row_index
     }
 
     /// The oldest message on its way that says this.
     fn find(&self, envelope: &Envelope) -> Option<usize> {
         let on_way = self.on_way.get(&(envelope.from, envelope.to))?;
-        on_way.iter().find(|(_, held)| is(*held, envelope)).map(|(nth, _)| *nth)
+        on_way.iter().find(|(_, held)| is(*held, envelope)).map(|(row_index, _)| *row_index)
     }
 
     /// What comes to a node for which it is not meant is nobody's message.
     fn arrives(
         &mut self,
-        nth: usize,
+        event: usize,
         record: &Record,
         envelope: &'a Envelope,
         fate: Delivery,
@@ -93,23 +95,23 @@ impl<'a> Messages<'a> {
                 let Envelope { from, term, message, .. } = envelope;
                 let class = self.class(envelope);
                 let row = Arrow::new(*from, node, message.name(), class, *term, None);
-                self.rows.push(Arrow { ended: Some(nth), fate, ..row });
+                self.rows.push(Arrow { end: Some(event), fate, ..row });
                 self.rows.len() - 1
             }
-            _ => self.ends(nth, envelope, fate),
+            _ => self.ends(event, envelope, fate),
         }
     }
 
-    fn ends(&mut self, nth: usize, envelope: &'a Envelope, fate: Delivery) -> usize {
+    fn ends(&mut self, event: usize, envelope: &'a Envelope, fate: Delivery) -> usize {
         let row = self.find(envelope).unwrap_or_else(|| {
             // Nobody has sent it, and yet it comes.
-            let row = self.leaves(nth, envelope);
+            let row = self.leaves(event, envelope);
             self.rows[row].sent = None;
             row
         });
         let on_way = self.on_way.entry((envelope.from, envelope.to)).or_default();
         on_way.retain(|(held, _)| *held != row);
-        self.rows[row].ended = Some(nth);
+        self.rows[row].end = Some(event);
         self.rows[row].fate = fate;
         row
     }

@@ -79,8 +79,8 @@ impl Model {
         let before = |event: &&(usize, &Record)| {
             violation.is_some_and(|v| v.seq.is_none_or(|seq| event.1.seq <= seq))
         };
-        let told = records.iter().enumerate().rev().filter(|event| before(&event));
-        model.violation = told.map(|(nth, _)| nth).find(|nth| model.events[*nth].lane.is_some());
+        let earlier = records.iter().enumerate().rev().filter(|event| before(&event));
+        model.violation = earlier.map(|(nth, _)| nth).find(|nth| model.events[*nth].lane.is_some());
         model
     }
 
@@ -106,18 +106,18 @@ impl Model {
     fn receive(&mut self) {
         for message in &self.messages {
             let arrived = matches!(message.fate, Delivery::Received | Delivery::Ignored);
-            if let Some(ended) = message.ended.filter(|_| arrived) {
-                self.events[ended].cause = message.sent;
+            if let Some(end) = message.end.filter(|_| arrived) {
+                self.events[end].cause = message.sent;
             }
         }
     }
 
-    fn operate(&mut self, nth: usize, lane: Option<usize>, record: &Record) {
+    fn operate(&mut self, event: usize, lane: Option<usize>, record: &Record) {
         let (Event::Client { phase, .. }, Some(lane)) = (&record.event, lane) else { return };
-        let text = self.events[nth].text.clone();
+        let text = self.events[event].text.clone();
         let phase = match phase {
             Stage::Invoked => {
-                let row = OperationRow { lane, began: nth, ended: None, phase: "open", text };
+                let row = OperationRow { lane, began: event, end: None, phase: "open", text };
                 return self.operations.push(row);
             }
             Stage::Returned { .. } => "returned",
@@ -125,15 +125,15 @@ impl Model {
             Stage::Failed => "failed",
         };
         let mut open = self.operations.iter_mut().rev();
-        let open = open.find(|asked| asked.lane == lane && asked.ended.is_none());
+        let open = open.find(|asked| asked.lane == lane && asked.end.is_none());
         if let Some(open) = open {
-            (open.ended, open.phase, open.text) = (Some(nth), phase, text);
+            (open.end, open.phase, open.text) = (Some(event), phase, text);
         }
     }
 
     fn state(
         &mut self,
-        nth: usize,
+        event: usize,
         lane: Option<usize>,
         record: &Record,
         log_starts: &mut BTreeMap<usize, (u64, usize)>,
@@ -154,11 +154,11 @@ impl Model {
         }
         let is_down = matches!(record.event, Event::Crash { .. });
         let state = match record.state {
-            Some(state) => StateRow::of(lane, nth, *log_start, &state),
-            None if is_down => StateRow::down(lane, nth),
+            Some(state) => StateRow::of(lane, event, *log_start, &state),
+            None if is_down => StateRow::down(lane, event),
             None => return,
         };
-        let known = self.states.get(*shown).map(|known| StateRow { event: nth, ..known.clone() });
+        let known = self.states.get(*shown).map(|known| StateRow { event, ..known.clone() });
         if known.as_ref() != Some(&state) {
             *shown = self.states.len();
             self.states.push(state);

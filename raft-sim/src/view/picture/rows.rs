@@ -47,7 +47,8 @@ pub(super) struct Arrow {
     /// The event in which it left; `None` if nobody has sent it.
     pub(super) sent: Option<usize>,
     /// The event in which it arrived or was lost; `None` if neither has happened.
-    pub(super) ended: Option<usize>,
+    #[serde(rename = "ended")]
+    pub(super) end: Option<usize>,
     pub(super) fate: Delivery,
     pub(super) is_copy: bool,
 }
@@ -62,7 +63,7 @@ impl Arrow {
         sent: Option<usize>,
     ) -> Self {
         let fate = Delivery::UnderWay;
-        Self { from, to, kind, class, term, sent, ended: None, fate, is_copy: false }
+        Self { from, to, kind, class, term, sent, end: None, fate, is_copy: false }
     }
 }
 
@@ -108,7 +109,8 @@ impl Delivery {
 pub(super) struct OperationRow {
     pub(super) lane: usize,
     pub(super) began: usize,
-    pub(super) ended: Option<usize>,
+    #[serde(rename = "ended")]
+    pub(super) end: Option<usize>,
     /// `open`, `returned`, `unknown` or `failed`.
     pub(super) phase: &'static str,
     pub(super) text: String,

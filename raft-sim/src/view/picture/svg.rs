@@ -142,7 +142,7 @@ impl Drawing {
             "<rect class=\"lane\" x=\"{LEFT}\" y=\"{y}\" width=\"{}\" height=\"{BAR}\"/>",
             RIGHT - LEFT
         ));
-        for ((role, term), time) in offices(model, lane) {
+        for ((role, term), time) in roles(model, lane) {
             self.span(role, time, (y, ROLE), &role.replace('_', "-"));
             let colour = format!("t{}", term % 8);
             self.span(&colour, time, (y + ROLE, TERM), &format!("{term}"));
@@ -198,9 +198,9 @@ impl Drawing {
     /// there.
     fn arrow(&self, model: &Model, message: &Arrow, lanes: &[u64]) -> Option<Line> {
         let time = |event: Option<usize>| event.map(|nth| model.events[nth].time);
-        let (sent, ended) = (time(message.sent), time(message.ended));
-        let x1 = self.x(sent.or(ended)?)?;
-        let x2 = self.x(ended.or(sent)?).unwrap_or(RIGHT);
+        let (sent, end) = (time(message.sent), time(message.end));
+        let x1 = self.x(sent.or(end)?)?;
+        let x2 = self.x(end.or(sent)?).unwrap_or(RIGHT);
         let lane = |node: NodeId| Some(lanes[model.lane_of(node)?]);
         if sent.is_none() {
             // Out of nowhere.
@@ -213,8 +213,8 @@ impl Drawing {
         if !message.fate.is_lost() {
             return Some(Line { x1, y1, x2, y2 });
         }
-        let length = if sent == ended { 10 } else { PITCH - BAR - 4 };
-        let y2 = match (down, sent == ended) {
+        let length = if sent == end { 10 } else { PITCH - BAR - 4 };
+        let y2 = match (down, sent == end) {
             (true, true) => y1 + length,
             (false, true) => y1 - length,
             (true, false) => y2 - 4,
@@ -315,22 +315,22 @@ const fn look(class: Class) -> (&'static str, bool) {
 }
 
 /// A role in a term.
-type Office = (&'static str, u64);
+type RoleInTerm = (&'static str, u64);
 
 /// How long a node was in one role in one term.
-fn offices(model: &Model, lane: usize) -> Vec<(Office, (Instant, Instant))> {
+fn roles(model: &Model, lane: usize) -> Vec<(RoleInTerm, (Instant, Instant))> {
     let mut spans = Vec::new();
     let mut open = None;
     for state in model.states.iter().filter(|state| state.lane == lane) {
         let (time, now) =
             (model.events[state.event].time, state.role.map(|role| (role, state.term)));
         match open {
-            Some((office, _)) if now == Some(office) => continue,
-            Some((office, since)) => spans.push((office, (since, time))),
+            Some((role, _)) if now == Some(role) => continue,
+            Some((role, since)) => spans.push((role, (since, time))),
             None => {}
         }
-        open = now.map(|office| (office, time));
+        open = now.map(|role| (role, time));
     }
-    spans.extend(open.map(|(office, since)| (office, (since, model.end))));
+    spans.extend(open.map(|(role, since)| (role, (since, model.end))));
     spans
 }

@@ -110,7 +110,7 @@ fn every_message_is_drawn_once_from_its_sending_to_its_end_and_a_lost_one_says_w
             }
             let Some((message, fate)) = end(&record.event) else { continue };
             ending += 1;
-            let rows: Vec<_> = model.messages.iter().filter(|row| row.ended == Some(nth)).collect();
+            let rows: Vec<_> = model.messages.iter().filter(|row| row.end == Some(nth)).collect();
             assert_eq!(rows.len(), 1, "{message:?}");
             let to = record.node.unwrap_or(message.to);
             assert_eq!((rows[0].fate, rows[0].term, rows[0].to), (fate, message.term, to));
@@ -149,7 +149,7 @@ fn of_two_messages_that_say_the_same_the_earlier_ends_first() {
     };
     let records = (0..).zip(happened).map(record).collect();
     let model = Run { setup: Setup::of_voters(2), records, violation: None }.model();
-    let ends: Vec<_> = model.messages.iter().map(|row| (row.sent, row.ended, row.fate)).collect();
+    let ends: Vec<_> = model.messages.iter().map(|row| (row.sent, row.end, row.fate)).collect();
     assert_eq!(ends, [(Some(0), Some(2), Delivery::Received), (Some(1), Some(3), Delivery::Cut)]);
 }
 
@@ -307,7 +307,7 @@ fn what_a_cut_link_loses_lies_under_a_band_that_says_so() {
         let model = run.model();
         for message in model.messages.iter().filter(|message| message.fate == Delivery::Cut) {
             let time = |event: Option<usize>| event.map(|nth| model.events[nth].time);
-            let (Some(sent), Some(ended)) = (time(message.sent), time(message.ended)) else {
+            let (Some(sent), Some(end)) = (time(message.sent), time(message.end)) else {
                 continue;
             };
             let mut bands = model.bands.iter().filter(|band| band.kind == BandKind::Link);
@@ -317,7 +317,7 @@ fn what_a_cut_link_loses_lies_under_a_band_that_says_so() {
                 link_is_cut && (text.contains(&node) || text.ends_with("everybody"))
             };
             assert!(
-                bands.any(|band| says(&band.text) && band.from <= ended && sent <= band.until),
+                bands.any(|band| says(&band.text) && band.from <= end && sent <= band.until),
                 "{message:?}"
             );
             lost += 1;

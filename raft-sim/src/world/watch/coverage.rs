@@ -47,7 +47,7 @@ pub(super) fn of_fact(seen: &mut Coverage, scene: Scene<'_>, fact: &Fact<'_>) {
         Fact::CarriesOut { node, action } => of_action(seen, scene, node, action),
         Fact::Applied { repeated, .. } => seen.repeated += repeated,
         Fact::Compacted { .. } => seen.compactions += 1,
-        Fact::FateTold { fate, .. } => seen.fates_lost += u64::from(fate == Fate::Lost),
+        Fact::FateReported { fate, .. } => seen.fates_lost += u64::from(fate == Fate::Lost),
         Fact::ReadServed => seen.reads_served += 1,
         Fact::WriteFailed { .. } => seen.writes_failed += 1,
         Fact::SnapshotFailed => seen.snapshots_failed += 1,
@@ -63,7 +63,7 @@ pub(super) fn of_fact(seen: &mut Coverage, scene: Scene<'_>, fact: &Fact<'_>) {
         Fact::Concluded { settled, .. } => of_end(seen, settled),
         Fact::Given { .. }
         | Fact::CarriedOut { .. }
-        | Fact::Ended { .. }
+        | Fact::StepDone { .. }
         | Fact::Synced { .. }
         | Fact::Written { .. }
         | Fact::Client { .. }

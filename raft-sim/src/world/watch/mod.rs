@@ -107,7 +107,7 @@ impl Watch {
         self.record(scene, fact);
         match *fact {
             Fact::Given { node, inputs } => self.show_requests(scene, node, inputs),
-            Fact::Ended { node, before, after } => self.ask_fates(scene, node, before, after),
+            Fact::StepDone { node, before, after } => self.ask_fates(scene, node, before, after),
             _ => match sight::of_fact(scene, fact) {
                 Some((node, observed)) => self.show(scene, node, observed),
                 None => Ok(()),
@@ -209,7 +209,7 @@ impl Watch {
         self.term_rose
     }
 
-    /// How the disk was lost without which the run could not come right, if that was to be judged.
+    /// How the disk was lost without which the run could not converge, if that was to be judged.
     pub(crate) const fn excused(&self) -> Option<Cause> {
         self.excused
     }
@@ -293,7 +293,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Asks a node whose log or commit index has moved for the fates that it has not told yet.
+    /// Asks a node whose log or commit index has moved for the fates that it has not reported yet.
     fn ask_fates(
         &mut self,
         scene: Scene<'_>,
@@ -306,7 +306,7 @@ impl Watch {
             return Ok(());
         };
         for (position, fate) in self.fates.ask(node, process) {
-            self.take(scene, &Fact::FateTold { node, position, fate })?;
+            self.take(scene, &Fact::FateReported { node, position, fate })?;
         }
         Ok(())
     }

@@ -23,7 +23,9 @@ pub(super) fn of_fact<'a>(scene: Scene<'_>, fact: &Fact<'a>) -> Option<(NodeId, 
         Fact::CarriedOut { node, before, actions, whole } => {
             (node, Observed::Stepped { before, actions, whole })
         }
-        Fact::FateTold { node, position, fate } => (node, Observed::FateTold { position, fate }),
+        Fact::FateReported { node, position, fate } => {
+            (node, Observed::FateReported { position, fate })
+        }
         Fact::Synced { node } => (node, Observed::Synced),
         // It happens to nobody: somebody has to stand for all.
         Fact::Client { client, serial, operation: what, phase, .. } => {
