@@ -10,7 +10,7 @@
 //!
 //! let outcome = World::new(&Setup::of_voters(3), Choices::seeded(7))?.run(&mut Nobody);
 //! assert_eq!(outcome.verdict, Ok(()));
-//! assert_eq!(outcome.exercised.leaders, 1);
+//! assert_eq!(outcome.coverage.leaders, 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -24,10 +24,10 @@ pub mod scenario;
 pub mod view;
 pub mod world;
 
-pub use checker::Exercised;
+pub use checker::Coverage;
 pub use plan::{Act, Choices, Event, Nobody, NodeState, Record, Setup, Sink, Violation};
 pub use run::Trial;
-pub use world::{Outcome, World};
+pub use world::{RunOutcome, World};
 
 /// The guide's state machine is compiled and run with the tests.
 #[cfg(doctest)]

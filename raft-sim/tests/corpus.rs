@@ -25,7 +25,7 @@ fn one_node_withstands_its_corpus() {
     over("node", raft_sim::run::fuzz_one_node);
 }
 
-/// A corpus that never gets past the door tests the door only.
+/// A corpus that is always refused tests the refusals only.
 #[test]
 fn the_corpus_of_one_node_reaches_every_kind_of_input_and_action() {
     let mut reached = BTreeSet::new();

@@ -1,12 +1,12 @@
 //! A run is a function of its setup and of its choices, and of nothing else: the rolling hash of
 //! everything that went into the nodes and came out of them says so.
 
-use raft_sim::{Choices, Nobody, Outcome, Record, Setup, World, run};
+use raft_sim::{Choices, Nobody, Record, RunOutcome, Setup, World, run};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
-fn run(seed: u64) -> Outcome {
+fn run(seed: u64) -> RunOutcome {
     run::run_drawn(Choices::seeded(seed), &mut Nobody)
 }
 
@@ -49,8 +49,8 @@ fn a_clone_of_a_world_goes_on_as_the_world_does() {
     let mut world = World::new(&setup, Choices::seeded(3)).expect("a setup of voters");
     let middle = raft_core::Instant::from_nanos(1_300_000_000);
     world.run_until(middle, &mut Nobody).expect("no property is broken");
-    let mut twin = world.clone();
-    assert_eq!(world.run(&mut Nobody), twin.run(&mut Nobody));
+    let mut clone = world.clone();
+    assert_eq!(world.run(&mut Nobody), clone.run(&mut Nobody));
 }
 
 /// The hashes of a few seeds, the same in every build and on every platform. They change whenever

@@ -84,7 +84,7 @@ fn verdict(bug: Bug, seed: u64) -> Result<(), &'static str> {
     let world = World::replicating(&Bank::with(bug), &setup(), Choices::seeded(seed));
     let mut world = world.expect("the setup makes sense");
     let outcome = world.run(&mut Nobody);
-    let done = outcome.exercised.operations_done;
+    let done = outcome.coverage.operations_done;
     assert!(outcome.verdict.is_err() || done > 100, "seed {seed}: {done} operations");
     outcome.verdict.map_err(|violation| violation.checker)
 }
@@ -103,7 +103,7 @@ fn a_state_machine_in_storms_takes_each_command_once() {
         let bank = Bank::with(Bug::None);
         let outcome = run::run_replicating(&bank, Choices::seeded(seed), &mut Nobody);
         assert_eq!(outcome.verdict, Ok(()), "seed {seed}");
-        repeated += outcome.exercised.repeated;
+        repeated += outcome.coverage.repeated;
     }
     assert!(repeated > 0, "no command came twice, so the sessions were not tried");
 }

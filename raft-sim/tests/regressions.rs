@@ -21,10 +21,10 @@ fn no_regression_breaks_a_property_any_more() {
         assert!(scenario.script.is_some(), "{name}: a script says who decides");
         assert!(scenario.broke.is_some(), "{name}: a regression says what it broke");
         for level in &scenario.levels {
-            let ended = scenario.trial(*level, 1).run(&mut Nobody).expect("it makes sense");
-            assert_eq!(ended.outcome.verdict, Ok(()), "{name}");
+            let finished = scenario.trial(*level, 1).run(&mut Nobody).expect("it makes sense");
+            assert_eq!(finished.outcome.verdict, Ok(()), "{name}");
             // One that does nothing any more would hold, too.
-            assert!(ended.outcome.events > 10, "{name}: {} events", ended.outcome.events);
+            assert!(finished.outcome.events > 10, "{name}: {} events", finished.outcome.events);
         }
         played += 1;
     }

@@ -55,7 +55,7 @@ fn the_scenarios_of_five_hold_in_every_order_of_the_nodes() {
 }
 
 #[test]
-fn an_expectation_that_does_not_hold_is_told() {
+fn an_expectation_that_does_not_hold_is_reported() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/symmetric-partition.toml");
     let text = fs::read_to_string(path).expect("our own file");
     let text = text.replace("leader_kept = false", "leader_kept = true");

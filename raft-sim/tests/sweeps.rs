@@ -101,7 +101,7 @@ fn a_tape_is_the_run_of_its_seed_event_by_event() {
 }
 
 #[test]
-fn a_run_that_differs_is_told_with_the_first_event_that_does() {
+fn a_run_that_differs_is_reported_with_the_first_event_that_does() {
     let folder = folder("differs");
     assert_eq!(raft_sim(&folder, &["replay", "--seed", "3", "--tape", "3.tape"]).0, 0);
     assert_eq!(raft_sim(&folder, &["replay", "3.tape", "--hashes", "3.txt"]).0, 0);
@@ -114,14 +114,14 @@ fn a_run_that_differs_is_told_with_the_first_event_that_does() {
     let (code, out, _) = raft_sim(&folder, &["replay", "other.tape", "--against", "3.txt"]);
     assert_eq!(code, 1, "{out}");
     assert!(out.contains("not that of the tape: it was made by another build"), "{out}");
-    let told = out.lines().find(|line| line.starts_with("differs from 3.txt: ")).expect("it does");
+    let line = out.lines().find(|line| line.starts_with("differs from 3.txt: ")).expect("it does");
     let event = |part: &str| -> usize {
-        let (_, rest) = told.split_once(part).expect("both sides are shown");
+        let (_, rest) = line.split_once(part).expect("both sides are shown");
         rest.split(' ').next().and_then(|number| number.parse().ok()).expect("a number")
     };
     let first = event("here `");
     assert_eq!(first, event("there `"));
-    assert!(first > 100, "{told}");
+    assert!(first > 100, "{line}");
     // It is really the first one.
     assert_eq!(raft_sim(&folder, &["replay", "other.tape", "--hashes", "other.txt"]).0, 0);
     let [one, two] = ["3.txt", "other.txt"].map(|name| fs::read_to_string(folder.join(name)));

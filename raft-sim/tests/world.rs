@@ -3,7 +3,8 @@
 
 use raft_core::{Instant, Membership, NodeId, Protection, RoleKind};
 use raft_sim::plan::{
-    Change, ClientSetup, DamageTarget, DiskAct, LinkAct, Phase, ProcessAct, RequestAct, SetupError,
+    ClientSetup, DamageTarget, DiskAct, LinkAct, MembershipChange, ProcessAct, RequestAct,
+    SetupError, Stage,
 };
 use raft_sim::run::play;
 use raft_sim::scenario::Scenario;
@@ -56,8 +57,8 @@ fn clients_are_served_and_everybody_applies_the_same() {
     let outcome = world.run(&mut Nobody);
     assert_eq!(outcome.verdict, Ok(()));
     assert_eq!(world.converged(), Ok(()));
-    assert!(outcome.exercised.operations_done > 100, "{:?}", outcome.exercised);
-    assert_eq!(outcome.exercised.operations_unknown, 0);
+    assert!(outcome.coverage.operations_done > 100, "{:?}", outcome.coverage);
+    assert_eq!(outcome.coverage.operations_unknown, 0);
 }
 
 #[test]
@@ -190,8 +191,8 @@ fn a_promise_outlives_a_crash() {
         let mut world = World::new(&setup, Choices::seeded(seed)).expect("it makes sense");
         let outcome = world.run(&mut Nobody);
         assert_eq!(outcome.verdict, Ok(()));
-        assert_eq!(outcome.exercised.leaders, 1, "seed {seed}: {:?}", outcome.exercised);
-        assert!(outcome.exercised.refused_for_leader > 20, "{:?}", outcome.exercised);
+        assert_eq!(outcome.coverage.leaders, 1, "seed {seed}: {:?}", outcome.coverage);
+        assert!(outcome.coverage.refused_for_leader > 20, "{:?}", outcome.coverage);
     }
 }
 
@@ -203,15 +204,15 @@ fn an_operation_that_nobody_takes_has_failed_and_one_that_is_swallowed_is_unknow
     setup.timeline =
         (1..=3).map(|id| (at(4_050), Act::Link(LinkAct::Isolate { node: NodeId(id) }))).collect();
     let records = records(&mut world(&setup));
-    let ends: Vec<Phase> = records
+    let ends: Vec<Stage> = records
         .iter()
         .filter_map(|record| match record.event {
-            Event::Client { phase, .. } if phase != Phase::Invoked => Some(phase),
+            Event::Client { phase, .. } if phase != Stage::Invoked => Some(phase),
             _ => None,
         })
         .collect();
-    assert_eq!(ends.first(), Some(&Phase::Unknown), "the leader took it, and cannot commit");
-    assert!(ends.contains(&Phase::Failed), "there is no leader any more: {ends:?}");
+    assert_eq!(ends.first(), Some(&Stage::Unknown), "the leader took it, and cannot commit");
+    assert!(ends.contains(&Stage::Failed), "there is no leader any more: {ends:?}");
 }
 
 #[test]
@@ -292,7 +293,10 @@ fn an_excuse_is_judged_by_what_was_in_force_when_the_disk_was_lost() {
     let name = |time| {
         (
             time,
-            Act::Request(RequestAct::ChangeMembership { node: None, change: Change::To(target()) }),
+            Act::Request(RequestAct::ChangeMembership {
+                node: None,
+                change: MembershipChange::To(target()),
+            }),
         )
     };
     assert_eq!(excused(&[lose(4_000), name(9_000)]), [], "whoever lets it in is to blame");

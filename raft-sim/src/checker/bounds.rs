@@ -2,7 +2,7 @@
 //! one message carries, the reads that wait, and the entries of its own that wait for their commit.
 
 use crate::checker::sight::Checker;
-use crate::checker::sight::Happening;
+use crate::checker::sight::Observed;
 use crate::checker::sight::Open;
 use crate::checker::sight::Sight;
 use raft_core::{Config, LogIndex, Message, NodeId, PeerPhase, RoleKind, Status, Term};
@@ -21,7 +21,7 @@ impl Checker for Bounds {
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
-        let Happening::Stepped { before, .. } = sight.happening else { return Ok(()) };
+        let Observed::Stepped { before, .. } = sight.observed else { return Ok(()) };
         let (Some(status), Some(node)) = (sight.node.status, sight.node.node) else {
             return Ok(());
         };

@@ -4,15 +4,15 @@
 use crate::plan::record::DropReason;
 use raft_core::{AppendOutcome, Message, Verdict};
 
-macro_rules! exercised {
+macro_rules! coverage {
     ($($(#[$doc:meta])* $field:ident,)*) => {
         /// How often things happened in a run, or in several.
         #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug, serde::Serialize)]
-        pub struct Exercised {
+        pub struct Coverage {
             $($(#[$doc])* pub $field: u64,)*
         }
 
-        impl Exercised {
+        impl Coverage {
             /// Each count with its name.
             pub fn counts(&self) -> Vec<(&'static str, u64)> {
                 vec![$((stringify!($field), self.$field),)*]
@@ -27,7 +27,7 @@ macro_rules! exercised {
     };
 }
 
-exercised! {
+coverage! {
     /// Pre-votes started.
     pre_votes,
     /// Elections started.
@@ -62,9 +62,9 @@ exercised! {
     rejections,
     /// Positions that a node said were lost.
     fates_lost,
-    /// Processes that ended, in the middle of a step or not.
+    /// Processes that stopped, in the middle of a step or not.
     crashes,
-    /// Those among them that ended in the middle of a step.
+    /// Those among them that stopped in the middle of a step.
     crashes_in_step,
     /// Crashes that lost writes.
     lost_writes,
@@ -182,7 +182,7 @@ exercised! {
     linearizability,
 }
 
-impl Exercised {
+impl Coverage {
     pub(crate) fn send(&mut self, message: &Message) {
         match message {
             Message::PreVoteResponse(m) => self.verdict(m.verdict),

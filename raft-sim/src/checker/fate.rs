@@ -3,7 +3,7 @@
 
 use crate::checker::by_index::ByIndex;
 use crate::checker::sight::Checker;
-use crate::checker::sight::Happening;
+use crate::checker::sight::Observed;
 use crate::checker::sight::Sight;
 use raft_core::{Fate, LogPosition, NodeId};
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ pub(super) struct FateChecker {
     judged: u64,
     /// What any node counts as committed.
     committed: ByIndex<LogPosition>,
-    /// What was told to be lost, and by whom.
+    /// What was reported to be lost, and by whom.
     lost: BTreeMap<LogPosition, NodeId>,
 }
 
@@ -23,8 +23,8 @@ impl Checker for FateChecker {
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
-        if let Happening::FateTold { position, fate } = sight.happening {
-            return self.told(sight.node.id, position, fate);
+        if let Observed::FateReported { position, fate } = sight.observed {
+            return self.reported(sight.node.id, position, fate);
         }
         for index in sight.committed() {
             let Some(position) = sight.node.log.position(index) else { continue };
@@ -38,7 +38,7 @@ impl Checker for FateChecker {
 }
 
 impl FateChecker {
-    fn told(&mut self, node: NodeId, position: LogPosition, fate: Fate) -> Result<(), String> {
+    fn reported(&mut self, node: NodeId, position: LogPosition, fate: Fate) -> Result<(), String> {
         self.judged += 1;
         let here = self.committed.get(position.index);
         match fate {
@@ -96,29 +96,29 @@ mod tests {
             (position(9, 9), Fate::Unknown),
         ];
         for (position, fate) in certain {
-            cluster.told(&mut checker, 2, position, fate).expect("certain");
+            cluster.reports_fate(&mut checker, 2, position, fate).expect("certain");
         }
     }
 
     #[test]
     fn what_is_false_or_not_certain_may_not() {
         let (mut cluster, mut checker) = committed();
-        let told = cluster.told(&mut checker, 2, position(3, 2), Fate::Lost);
-        refused(told, "3/2 is lost, and it is committed");
-        let told = cluster.told(&mut checker, 2, position(3, 3), Fate::Committed);
-        refused(told, "3/3 is committed; None is");
-        let told = cluster.told(&mut checker, 2, position(4, 3), Fate::Lost);
-        refused(told, "nothing that is committed rules it out");
+        let answer = cluster.reports_fate(&mut checker, 2, position(3, 2), Fate::Lost);
+        refused(answer, "3/2 is lost, and it is committed");
+        let answer = cluster.reports_fate(&mut checker, 2, position(3, 3), Fate::Committed);
+        refused(answer, "3/3 is committed; None is");
+        let answer = cluster.reports_fate(&mut checker, 2, position(4, 3), Fate::Lost);
+        refused(answer, "nothing that is committed rules it out");
     }
 
     #[test]
     fn a_lost_position_that_is_committed_later() {
         let (mut cluster, mut checker) = committed();
-        let told = cluster.told(&mut checker, 2, position(3, 3), Fate::Lost);
-        refused(told, "nothing that is committed rules it out");
+        let answer = cluster.reports_fate(&mut checker, 2, position(3, 3), Fate::Lost);
+        refused(answer, "nothing that is committed rules it out");
         let before = cluster.node(1).status;
         cluster.node(1).commits(3);
-        let step = cluster.stepped_from(&mut checker, 1, &before, &[]);
-        refused(step, "3/3 is committed, and S2 said it was lost");
+        let answer = cluster.stepped_from(&mut checker, 1, &before, &[]);
+        refused(answer, "3/3 is committed, and S2 said it was lost");
     }
 }

@@ -1,10 +1,10 @@
 //! Hand-made histories: each checker has to be able to fail.
 
-use crate::checker::sight::{Checker, Happening, Open, Sight, View};
+use crate::checker::sight::{Checker, Observed, Open, Sight, View};
 use crate::host::log::{Command, Entry, Log};
 use crate::host::machine::Machine;
 use crate::host::stored::Stored;
-use crate::plan::record::{Operation, Phase};
+use crate::plan::record::{Operation, Stage};
 use raft_core::payload::Content;
 use raft_core::{
     Action, AppendEntries, AppendEntriesResponse, AppendOutcome, Chunk, Config, Echo, Entries,
@@ -205,25 +205,25 @@ impl Cluster {
         before: &Status,
         actions: &[Action],
     ) -> Result<(), String> {
-        self.show(checker, id, Happening::Stepped { before, actions, whole: true })
+        self.show(checker, id, Observed::Stepped { before, actions, whole: true })
     }
 
     pub(super) fn started(&mut self, checker: &mut dyn Checker, id: u64) -> Result<(), String> {
-        self.show(checker, id, Happening::Started)
+        self.show(checker, id, Observed::Started)
     }
 
     pub(super) fn synced(&mut self, checker: &mut dyn Checker, id: u64) -> Result<(), String> {
-        self.show(checker, id, Happening::Synced)
+        self.show(checker, id, Observed::Synced)
     }
 
-    pub(super) fn told(
+    pub(super) fn reports_fate(
         &mut self,
         checker: &mut dyn Checker,
         id: u64,
         position: LogPosition,
         fate: Fate,
     ) -> Result<(), String> {
-        self.show(checker, id, Happening::FateTold { position, fate })
+        self.show(checker, id, Observed::FateReported { position, fate })
     }
 
     pub(super) fn asked(
@@ -233,7 +233,7 @@ impl Cluster {
         token: Token,
         within: Duration,
     ) -> Result<(), String> {
-        self.show(checker, id, Happening::Asked { token, within })
+        self.show(checker, id, Observed::Asked { token, within })
     }
 
     pub(super) fn client(
@@ -241,20 +241,20 @@ impl Cluster {
         checker: &mut dyn Checker,
         operation: (u64, u64),
         what: Operation,
-        phase: Phase,
+        phase: Stage,
     ) -> Result<(), String> {
-        self.show(checker, 1, Happening::Client { operation, what, phase })
+        self.show(checker, 1, Observed::Client { operation, what, phase })
     }
 
     fn show(
         &self,
         checker: &mut dyn Checker,
         id: u64,
-        happening: Happening<'_>,
+        observed: Observed<'_>,
     ) -> Result<(), String> {
         let node = super::Cluster::view(self, NodeId(id)).expect("a member");
         let (now, clocks_hold) = (self.now, self.clocks_hold);
-        checker.see(&Sight { now, happening, node, cluster: self, clocks_hold })
+        checker.see(&Sight { now, observed, node, cluster: self, clocks_hold })
     }
 }
 

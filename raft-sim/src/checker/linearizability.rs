@@ -7,13 +7,13 @@
 
 use crate::checker::by_index::up_to;
 use crate::checker::sight::Checker;
-use crate::checker::sight::Happening;
+use crate::checker::sight::Observed;
 use crate::checker::sight::Sight;
 use crate::host::log::Command;
 use crate::host::log::Log;
 use crate::host::machine::Machine;
 use crate::plan::record::Operation;
-use crate::plan::record::Phase;
+use crate::plan::record::Stage;
 use raft_core::payload::Content;
 use raft_core::{Action, LogIndex, LogPosition};
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,18 +52,18 @@ impl Checker for Linearizability {
                 self.learn(sight.node.log, through.index)?;
             }
         }
-        match sight.happening {
-            Happening::Client { operation, phase: Phase::Invoked, .. } => {
+        match sight.observed {
+            Observed::Client { operation, phase: Stage::Invoked, .. } => {
                 self.floors.insert(operation, self.returned);
                 Ok(())
             }
-            Happening::Client { operation, phase: Phase::Failed, .. } => {
+            Observed::Client { operation, phase: Stage::Failed, .. } => {
                 self.failed.insert(operation);
                 self.applied
                     .get(&operation)
                     .map_or(Ok(()), |index| Err(took_effect(operation, *index)))
             }
-            Happening::Client { operation, what, phase: Phase::Returned { value, position } } => {
+            Observed::Client { operation, what, phase: Stage::Returned { value, position } } => {
                 self.returns(operation, what, value, position)
             }
             _ => Ok(()),
@@ -203,7 +203,7 @@ mod tests {
     use crate::host::machine::Machine;
     use crate::host::machine::StateMachine;
     use crate::plan::record::Operation;
-    use crate::plan::record::Phase;
+    use crate::plan::record::Stage;
     use raft_core::payload::Content;
     use raft_core::{Consistency, Term};
 
@@ -216,7 +216,7 @@ mod tests {
         cluster.node(1).log = history(&[(1, WRITE), (2, READ), (3, other()), (4, READ)]);
         for serial in 1..=4 {
             let what = if serial == 1 { WRITE } else { READ };
-            cluster.client(&mut checker, (1, serial), what, Phase::Invoked).expect("a call");
+            cluster.client(&mut checker, (1, serial), what, Stage::Invoked).expect("a call");
         }
         cluster.stepped(&mut checker, 1, &[apply(1, position(1, 4))]).expect("applies");
         (cluster, checker)
@@ -235,8 +235,8 @@ mod tests {
         log
     }
 
-    fn at(index: u64, value: Option<u64>) -> Phase {
-        Phase::Returned { value, position: position(1, index) }
+    fn at(index: u64, value: Option<u64>) -> Stage {
+        Stage::Returned { value, position: position(1, index) }
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
             let (mut cluster, mut checker) = applied();
             let what = query(consistency);
             for (serial, phase) in [(8, at(2, Some(70))), (9, at(4, Some(71)))] {
-                cluster.client(&mut checker, (2, serial), what, Phase::Invoked).expect("a call");
+                cluster.client(&mut checker, (2, serial), what, Stage::Invoked).expect("a call");
                 cluster.client(&mut checker, (2, serial), what, phase).expect("linearizable");
             }
         }
@@ -271,7 +271,7 @@ mod tests {
             let (mut cluster, mut checker) = applied();
             let what = query(consistency);
             cluster.client(&mut checker, (1, 3), other(), at(3, Some(71))).expect("a write");
-            cluster.client(&mut checker, (2, 8), what, Phase::Invoked).expect("a call");
+            cluster.client(&mut checker, (2, 8), what, Stage::Invoked).expect("a call");
             let step = cluster.client(&mut checker, (2, 8), what, at(2, Some(70)));
             refused(step, "the state at 1/2, and an operation at i3 had returned before it began");
             let step = cluster.client(&mut checker, (2, 9), what, at(4, Some(70)));
@@ -325,7 +325,7 @@ mod tests {
     fn an_operation_that_takes_effect_before_it_was_called() {
         let (mut cluster, mut checker) = applied();
         cluster.client(&mut checker, (1, 4), READ, at(4, Some(71))).expect("linearizable");
-        cluster.client(&mut checker, (1, 2), READ, Phase::Invoked).expect("called anew");
+        cluster.client(&mut checker, (1, 2), READ, Stage::Invoked).expect("called anew");
         let step = cluster.client(&mut checker, (1, 2), READ, at(2, Some(70)));
         refused(step, "stands at 1/2, and one at i4 had returned before it began");
     }
@@ -342,11 +342,11 @@ mod tests {
     #[test]
     fn a_failure_with_effect() {
         let (mut cluster, mut checker) = applied();
-        let step = cluster.client(&mut checker, (1, 3), WRITE, Phase::Failed);
+        let step = cluster.client(&mut checker, (1, 3), WRITE, Stage::Failed);
         refused(step, "operation 3 of client 1 is said to have failed, and took effect at i3");
 
         let (mut cluster, mut checker) = (Cluster::of(1), Linearizability::default());
-        cluster.client(&mut checker, (1, 1), WRITE, Phase::Failed).expect("so far");
+        cluster.client(&mut checker, (1, 1), WRITE, Stage::Failed).expect("so far");
         cluster.node(1).log = history(&[(1, WRITE)]);
         let step = cluster.stepped(&mut checker, 1, &[apply(1, position(1, 1))]);
         refused(step, "said to have failed, and took effect at i1");
@@ -357,7 +357,7 @@ mod tests {
         let (mut cluster, mut checker) = (Cluster::of(1), Linearizability::default());
         cluster.node(1).log = history(&[(1, WRITE), (2, other()), (1, WRITE), (3, READ)]);
         for (serial, what) in [(1, WRITE), (2, other()), (3, READ)] {
-            cluster.client(&mut checker, (1, serial), what, Phase::Invoked).expect("a call");
+            cluster.client(&mut checker, (1, serial), what, Stage::Invoked).expect("a call");
         }
         cluster.stepped(&mut checker, 1, &[apply(1, position(1, 4))]).expect("once each");
         let step = cluster.client(&mut checker.clone(), (1, 1), WRITE, at(3, Some(70)));

@@ -8,7 +8,7 @@
 use crate::checker::by_index::ByIndex;
 use crate::checker::sight::Checker;
 use crate::checker::sight::FORGET_EACH;
-use crate::checker::sight::Happening;
+use crate::checker::sight::Observed;
 use crate::checker::sight::Sight;
 use crate::host::log::Command;
 use crate::host::log::Log;
@@ -41,7 +41,7 @@ impl Checker for LogMatching {
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
         let node = &sight.node;
-        if let Happening::Started = sight.happening {
+        if let Observed::Started = sight.observed {
             self.learn(node.id, node.log, LogIndex(1))?;
         }
         let first_written = |action: &Action| match action {

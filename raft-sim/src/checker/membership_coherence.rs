@@ -4,7 +4,7 @@
 //! 4.3). A change begins only when the one before it is committed.
 
 use crate::checker::sight::Checker;
-use crate::checker::sight::Happening;
+use crate::checker::sight::Observed;
 use crate::checker::sight::Sight;
 use raft_core::payload::Content;
 use raft_core::{Action, LogIndex, LogPosition, Membership, NodeId, RoleKind};
@@ -29,8 +29,8 @@ impl Checker for MembershipCoherence {
             Action::Persist(write) => write.log.as_ref().map(|log| log.first),
             _ => None,
         });
-        let first = match sight.happening {
-            Happening::Started => Some(LogIndex(1)),
+        let first = match sight.observed {
+            Observed::Started => Some(LogIndex(1)),
             _ => written.min(),
         };
         let Some(first) = first else { return Ok(()) };

@@ -8,9 +8,9 @@ pub(crate) mod coverage;
 pub(crate) mod history;
 pub(crate) mod sight;
 
-pub use coverage::Exercised;
+pub use coverage::Coverage;
 pub use history::{Call, CallKind, Doubt, History, Judgement, judge, judge_search, judge_zones};
-pub use sight::{Cluster, Happening, Open, Sight, View};
+pub use sight::{Cluster, Observed, Open, Sight, View};
 
 use crate::host::machine::Machine;
 use sight::Checker;
@@ -25,7 +25,7 @@ macro_rules! checkers {
         pub struct Checkers {
             $($name: $name::$checker,)*
             #[cfg(test)]
-            pub(crate) recorder: twins::Recorder,
+            pub(crate) recorder: oracles::Recorder,
         }
 
         impl Checkers {
@@ -42,8 +42,8 @@ macro_rules! checkers {
             }
 
             /// Writes down how often each had something to judge.
-            pub fn count(&self, exercised: &mut Exercised) {
-                $(exercised.$name = self.$name.judged();)*
+            pub fn count(&self, coverage: &mut Coverage) {
+                $(coverage.$name = self.$name.judged();)*
             }
         }
     };
@@ -85,4 +85,4 @@ mod by_index;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
-mod twins;
+mod oracles;

@@ -1,13 +1,13 @@
 //! A node that cannot win does not make the others change their term (Raft thesis, 4.2.3 and 9.6).
 //!
 //! Two rules make that up, and a third is [`promise`](super::promise)'s: a new term begins with a
-//! candidate that votes for itself; a node that asks before it stands does so only when a quorum
-//! has said yes in this very round; and whoever has promised a leader not to vote says no. A quorum
-//! that is bound to a leader and a quorum that says yes would share a node, so a leader that holds
-//! its quorum keeps it.
+//! candidate that votes for itself; a node that asks for pre-votes starts an election only with
+//! those of a quorum in this very round; and whoever has promised a leader not to vote says no. A
+//! quorum that is bound to a leader and a quorum that says yes would share a node, so a leader that
+//! holds its quorum keeps it.
 
 use crate::checker::sight::Checker;
-use crate::checker::sight::Happening;
+use crate::checker::sight::Observed;
 use crate::checker::sight::Sight;
 use crate::checker::sight::is_quorum;
 use raft_core::{Message, NodeId, RoleKind, Round, Status, Term, Verdict};
@@ -20,8 +20,8 @@ pub(super) struct NoDisruption {
     highest: Term,
     /// The newest round of each node that asked, and who said yes in it.
     rounds: BTreeMap<NodeId, (Round, BTreeSet<NodeId>)>,
-    /// Who was told by its leader to stand, and in which term.
-    told: BTreeSet<(NodeId, Term)>,
+    /// Whom its leader asked to start an election, and in which term.
+    permitted: BTreeSet<(NodeId, Term)>,
 }
 
 impl Checker for NoDisruption {
@@ -30,12 +30,12 @@ impl Checker for NoDisruption {
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
-        match (sight.happening, sight.node.status) {
+        match (sight.observed, sight.node.status) {
             // What a setup gives a node to start with was not made here.
-            (Happening::Started, Some(status)) => self.highest = self.highest.max(status.term),
-            (Happening::Stepped { before, .. }, Some(after)) if after.term > before.term => {
+            (Observed::Started, Some(status)) => self.highest = self.highest.max(status.term),
+            (Observed::Stepped { before, .. }, Some(after)) if after.term > before.term => {
                 self.new_term(after)?;
-                self.stands(sight, before, after)?;
+                self.starts_election(sight, before, after)?;
             }
             _ => {}
         }
@@ -56,7 +56,7 @@ impl Checker for NoDisruption {
                     }
                 }
                 Message::TimeoutNow => {
-                    self.told.insert((to, Term(envelope.term.get() + 1)));
+                    self.permitted.insert((to, Term(envelope.term.get() + 1)));
                 }
                 _ => {}
             }
@@ -82,12 +82,13 @@ impl NoDisruption {
         ))
     }
 
-    /// From asking to standing.
-    fn stands(&mut self, sight: &Sight<'_>, before: &Status, after: &Status) -> Result<(), String> {
-        let stands = before.role == RoleKind::PreCandidate
+    /// From a pre-vote to an election.
+    fn starts_election(
+        &mut self, sight: &Sight<'_>, before: &Status, after: &Status) -> Result<(), String> {
+        let starts = before.role == RoleKind::PreCandidate
             && matches!(after.role, RoleKind::Candidate | RoleKind::Leader)
-            && !self.told.contains(&(after.id, after.term));
-        if !stands {
+            && !self.permitted.contains(&(after.id, after.term));
+        if !starts {
             return Ok(());
         }
         self.judged += 1;
@@ -138,7 +139,7 @@ mod tests {
         (cluster, checker)
     }
 
-    fn stands((mut cluster, mut checker): (Cluster, NoDisruption)) -> Result<(), String> {
+    fn starts_election((mut cluster, mut checker): (Cluster, NoDisruption)) -> Result<(), String> {
         let node = cluster.node(1);
         let before = node.status;
         node.vote(1, 1).status.role = RoleKind::Candidate;
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn with_the_word_of_a_quorum() {
         let yes = |id| (id, answers(id, 2, Verdict::Granted));
-        stands(asked(&[yes(2), yes(3)])).expect("three of five");
+        starts_election(asked(&[yes(2), yes(3)])).expect("three of five");
     }
 
     #[test]
@@ -158,7 +159,7 @@ mod tests {
             let one = (2, answers(2, 2, yes));
             let Action::Send(envelope) = &last else { panic!("a message") };
             let history = asked(&[one, (envelope.from.get(), last.clone())]);
-            refused(stands(history), "only {S1, S2} said in this round");
+            refused(starts_election(history), "only {S1, S2} said in this round");
         }
     }
 
@@ -167,7 +168,7 @@ mod tests {
         let (mut cluster, mut checker) = asked(&[]);
         let word = send(2, 1, 0, Message::TimeoutNow);
         cluster.stepped(&mut checker, 2, &[word]).expect("it hands over");
-        stands((cluster, checker)).expect("as it was told");
+        starts_election((cluster, checker)).expect("as its leader asked");
     }
 
     #[test]

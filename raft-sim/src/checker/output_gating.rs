@@ -70,7 +70,7 @@ fn belief(node: &View<'_>, status: &Status) -> Result<(), String> {
         ));
     }
     let believed = status.durable;
-    // An installed snapshot has replaced the log, and the node has not been told yet.
+    // An installed snapshot has replaced the log, and the node has not been informed yet.
     if node.stored.covers(believed) || status.installing.is_some() {
         return Ok(());
     }
@@ -275,6 +275,6 @@ mod tests {
         refused(cluster.stepped(&mut checker, 1, &[]), "believes that HardState");
         cluster.node(1).vote(3, 3).status.durable_hard_state.voted_for = Some(NodeId(2));
         cluster.node(1).status.durable_hard_state.current_term = Term(2);
-        cluster.stepped(&mut checker, 1, &[]).expect("it was not told of the latest write yet");
+        cluster.stepped(&mut checker, 1, &[]).expect("it was not informed of the latest write yet");
     }
 }

@@ -20,9 +20,9 @@ pub(super) struct Promise {
     longest: Duration,
     /// Until when, by its own clock, each node may vote only for whom, and the term of that leader.
     promises: BTreeMap<(NodeId, NodeId), (u64, Term)>,
-    /// Which candidate of a term was told by which leader of the term before to stand.
+    /// Which candidate of a term has a permit, and from which leader of the previous term.
     permits: BTreeMap<(NodeId, Term), NodeId>,
-    /// Who handed over in which term: it counts on no promise of that term any more.
+    /// Who transferred leadership in which term: it counts on no promise of that term any more.
     handed_over: BTreeSet<(NodeId, Term)>,
     /// The terms of which a leader has spoken.
     led: BTreeSet<Term>,
@@ -138,7 +138,7 @@ impl Promise {
         let permitted = self.permits.get(&(to, term));
         self.judged += u64::from(promises.clone().any(|(_, (until, _))| *until > now));
         let bound = |leader: NodeId, of: Term| {
-            // Whoever was told to stand may hand over in its turn.
+            // Whoever was asked to start an election may transfer leadership in its turn.
             let passed_on = term.get() > of.get() + 1 && self.handed_over.contains(&(leader, of));
             // A later leader had a quorum without such promises, so nobody rests on this one now.
             let led = self.led.range(of..term).any(|led| *led > of);
@@ -201,7 +201,7 @@ mod tests {
         let (mut cluster, mut checker) = promised();
         let word = send(1, 3, 1, Message::TimeoutNow);
         cluster.stepped(&mut checker, 1, &[word]).expect("it hands over");
-        cluster.stepped(&mut checker, 3, &[permitted(1)]).expect("as it was told");
+        cluster.stepped(&mut checker, 3, &[permitted(1)]).expect("as its leader asked");
         let granted = [vote(2, 3, 2, Verdict::Granted)];
         cluster.stepped(&mut checker, 2, &granted).expect("the leader itself wants it");
     }
@@ -215,7 +215,7 @@ mod tests {
         cluster.stepped(&mut checker, 3, &[word(2)]).expect("it hands over");
         cluster.stepped(&mut checker, 2, &granted(3)).expect("nobody rests on the promise now");
         refused(cluster.stepped(&mut checker, 2, &granted(4)), "before its promise to S1 is over");
-        cluster.stepped(&mut checker, 3, &[word(1)]).expect("told by nobody who leads");
+        cluster.stepped(&mut checker, 3, &[word(1)]).expect("asked by nobody who leads");
         refused(cluster.stepped(&mut checker, 2, &granted(2)), "before its promise to S1 is over");
     }
 

@@ -3,7 +3,7 @@
 //! as long as the node was not woken.
 
 use crate::checker::sight::Checker;
-use crate::checker::sight::Happening;
+use crate::checker::sight::Observed;
 use crate::checker::sight::Sight;
 use raft_core::{Action, Instant, NodeId, Token};
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Default, Debug)]
 pub(super) struct RequestsEnd {
     judged: u64,
-    /// What each node was asked, and when it must have ended, by its clock.
+    /// What each node was asked, and when it must be over, by its clock.
     open: BTreeMap<(NodeId, Token), Instant>,
 }
 
@@ -22,18 +22,18 @@ impl Checker for RequestsEnd {
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
         let id = sight.node.id;
-        match sight.happening {
-            Happening::Asked { token, within } => {
+        match sight.observed {
+            Observed::Asked { token, within } => {
                 let until = local(sight).saturating_add(within);
                 self.open.insert((id, token), until);
                 Ok(())
             }
-            Happening::Crashed => {
+            Observed::Crashed => {
                 self.open.retain(|(node, _), _| *node != id);
                 Ok(())
             }
-            Happening::Stepped { .. } => {
-                sight.actions().iter().try_for_each(|action| self.ended(id, action))?;
+            Observed::Stepped { .. } => {
+                sight.actions().iter().try_for_each(|action| self.is_over(id, action))?;
                 if sight.is_whole() { self.overdue(sight) } else { Ok(()) }
             }
             _ => Ok(()),
@@ -42,7 +42,7 @@ impl Checker for RequestsEnd {
 }
 
 impl RequestsEnd {
-    fn ended(&mut self, id: NodeId, action: &Action) -> Result<(), String> {
+    fn is_over(&mut self, id: NodeId, action: &Action) -> Result<(), String> {
         let (token, what) = match action {
             Action::ReadReady { token, .. } => (token, "a read"),
             Action::TransferEnded { token, .. } => (token, "a transfer"),

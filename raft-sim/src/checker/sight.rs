@@ -3,7 +3,7 @@
 use crate::host::log::Log;
 use crate::host::machine::Machine;
 use crate::host::stored::Stored;
-use crate::plan::record::{Operation, Phase};
+use crate::plan::record::{Operation, Stage};
 use raft_core::{
     Action, Config, Envelope, Fate, Instant, LogIndex, LogPosition, Membership, Node, NodeId,
     PeerStatus, RoleKind, Status, Token,
@@ -60,7 +60,7 @@ impl Open for Node {
 
 /// What happened to the node.
 #[derive(Clone, Copy, Debug)]
-pub enum Happening<'a> {
+pub enum Observed<'a> {
     /// It was started from what its disk holds.
     Started,
     /// It took inputs, and its host carried out actions.
@@ -78,7 +78,7 @@ pub enum Happening<'a> {
     Crashed,
     /// It was asked what became of a position, and answered otherwise than
     /// [`Open`](Fate::Open).
-    FateTold {
+    FateReported {
         /// The position.
         position: LogPosition,
         /// The answer.
@@ -91,14 +91,14 @@ pub enum Happening<'a> {
         /// How long it may take, by the clock of the node.
         within: Duration,
     },
-    /// A client's operation began or ended.
+    /// A client's operation began or is over.
     Client {
         /// The client and the number of its operation.
         operation: (u64, u64),
         /// What it does.
         what: Operation,
         /// Where it stands.
-        phase: Phase,
+        phase: Stage,
     },
 }
 
@@ -117,7 +117,7 @@ pub struct Sight<'a> {
     /// The simulated time in nanoseconds.
     pub now: u64,
     /// What happened.
-    pub happening: Happening<'a>,
+    pub observed: Observed<'a>,
     /// To whom.
     pub node: View<'a>,
     /// Everybody, the node included.
@@ -129,8 +129,8 @@ pub struct Sight<'a> {
 impl<'a> Sight<'a> {
     /// What was carried out; nothing where it was no step.
     pub(super) fn actions(&self) -> &'a [Action] {
-        match self.happening {
-            Happening::Stepped { actions, .. } => actions,
+        match self.observed {
+            Observed::Stepped { actions, .. } => actions,
             _ => &[],
         }
     }
@@ -146,7 +146,7 @@ impl<'a> Sight<'a> {
     /// Whether its disk may hold another hard state than it did at the last event: only what the
     /// disk completes, loses or is started with changes that.
     pub(super) const fn shows_disk(&self) -> bool {
-        matches!(self.happening, Happening::Synced | Happening::Crashed | Happening::Started)
+        matches!(self.observed, Observed::Synced | Observed::Crashed | Observed::Started)
     }
 
     /// Up to here no node can be at work any more: every disk has dropped its log so far, because a
@@ -158,15 +158,15 @@ impl<'a> Sight<'a> {
 
     /// Whether the host has done all that the node has handed out.
     pub(super) fn is_whole(&self) -> bool {
-        !matches!(self.happening, Happening::Stepped { whole: false, .. })
+        !matches!(self.observed, Observed::Stepped { whole: false, .. })
     }
 
     /// The indices that the node came to count as committed. Where a crash came before the write of
     /// what a follower took, its log is not the one that it counted in.
     pub(super) fn committed(&self) -> impl DoubleEndedIterator<Item = LogIndex> + use<> {
-        let (before, after) = match (self.happening, self.node.status) {
-            (Happening::Started, Some(status)) => (0, status.commit_index.get()),
-            (Happening::Stepped { before, whole, .. }, Some(after))
+        let (before, after) = match (self.observed, self.node.status) {
+            (Observed::Started, Some(status)) => (0, status.commit_index.get()),
+            (Observed::Stepped { before, whole, .. }, Some(after))
                 if whole || after.role == RoleKind::Leader =>
             {
                 (before.commit_index.get(), after.commit_index.get())
@@ -180,8 +180,8 @@ impl<'a> Sight<'a> {
 
     /// The status before and after a step.
     pub(super) fn step(&self) -> Option<(&'a Status, &'a Status)> {
-        match self.happening {
-            Happening::Stepped { before, .. } => Some((before, self.node.status?)),
+        match self.observed {
+            Observed::Stepped { before, .. } => Some((before, self.node.status?)),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@
 use crate::checker::by_index::ByIndex;
 use crate::checker::sight::Checker;
 use crate::checker::sight::FORGET_EACH;
-use crate::checker::sight::Happening;
+use crate::checker::sight::Observed;
 use crate::checker::sight::Sight;
 use crate::checker::sight::View;
 use crate::host::log::Entry;
@@ -30,7 +30,7 @@ impl Checker for StateMachineSafety {
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
         let node = &sight.node;
-        if let (Happening::Started, Some(status)) = (sight.happening, node.status) {
+        if let (Observed::Started, Some(status)) = (sight.observed, node.status) {
             self.last_applied.insert(node.id, status.last_applied);
         }
         // A snapshot was installed.

@@ -1,11 +1,11 @@
 //! Terms only grow, and a node votes once in a term, first come, first served, across crashes too
 //! (Raft paper, 5.1, 5.2 and 5.4.1; N11).
 //!
-//! Three witnesses are asked: what the node says of itself, what its disk holds, and what it has
+//! Three sources are compared: what the node says of itself, what its disk holds, and what it has
 //! told others. Only the last two outlive a crash.
 
 use crate::checker::sight::Checker;
-use crate::checker::sight::Happening;
+use crate::checker::sight::Observed;
 use crate::checker::sight::Sight;
 use raft_core::{HardState, Message, NodeId, Status, Term, Verdict};
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ impl Checker for TermAndVote {
         if sight.shows_disk() {
             self.disk(sight)?;
         }
-        if let (Happening::Started, Some(status)) = (sight.happening, sight.node.status) {
+        if let (Observed::Started, Some(status)) = (sight.observed, sight.node.status) {
             self.recovered(sight, status)?;
         }
         if let Some((before, after)) = sight.step() {

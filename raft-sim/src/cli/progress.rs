@@ -22,7 +22,7 @@ pub(super) struct Progress {
     of: Option<u64>,
     unit: &'static str,
     start: Instant,
-    told: Instant,
+    shown: Instant,
 }
 
 impl Progress {
@@ -41,7 +41,7 @@ impl Progress {
             bar.with_style(style).with_prefix(unit)
         });
         let start = now();
-        Self { bar, of, unit, start, told: start }
+        Self { bar, of, unit, start, shown: start }
     }
 
     /// So much is done.
@@ -49,8 +49,8 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
             bar.set_message(note.to_owned());
-        } else if self.told.elapsed() >= PAUSE {
-            self.told = now();
+        } else if self.shown.elapsed() >= PAUSE {
+            self.shown = now();
             let line = line(done, self.of, self.unit, self.start.elapsed(), note);
             anstream::eprintln!("{line}");
         }

@@ -6,7 +6,7 @@ use crate::plan::record::{Record, Sink, Violation};
 use crate::plan::setup::{Setup, SetupError};
 use crate::plan::text::{thousands, visible};
 use crate::run::tape::{MAGIC, Tape};
-use crate::run::trial::{Ended, Trial};
+use crate::run::trial::{FinishedRun, Trial};
 use crate::scenario::model::Scenario;
 use crate::view::picture::rows::Picture;
 use crate::view::style::{BAD, DIM, LEADER};
@@ -105,7 +105,7 @@ pub(super) fn replay(what: &ReplayArguments, out: &mut impl Write) -> Result<boo
     let setup = source.trial.setup.clone();
     let mut hashes = String::new();
     let wants_hashes = what.hashes.is_some() || what.against.is_some();
-    let ended = run(source.trial, &mut story, wants_hashes.then_some(&mut hashes))?;
+    let finished = run(source.trial, &mut story, wants_hashes.then_some(&mut hashes))?;
     if what.timeline {
         let mut timeline = Timeline::new(&mut *out, nodes.clone(), Instant::ZERO..=Instant::MAX);
         story.records.iter().for_each(|record| timeline.record(record.clone()));
@@ -118,27 +118,27 @@ pub(super) fn replay(what: &ReplayArguments, out: &mut impl Write) -> Result<boo
         file(path, trace.finish())?;
     }
     if let Some(path) = &what.html {
-        let violation = ended.outcome.verdict.as_ref().err();
+        let violation = finished.outcome.verdict.as_ref().err();
         let page = page(&source.name, &setup, &story.records, violation);
         file(path, fs::write(path, page))?;
     }
     if let Some(path) = &what.tape {
-        file(path, fs::write(path, Tape::of(&ended, source.seed).write()))?;
+        file(path, fs::write(path, Tape::of(&finished, source.seed).write()))?;
     }
     if let Some(path) = &what.hashes {
         file(path, fs::write(path, &hashes))?;
     }
-    let (count, events) = (nodes.len(), thousands(ended.outcome.events));
+    let (count, events) = (nodes.len(), thousands(finished.outcome.events));
     writeln!(
         out,
         "{}: {count} nodes, {faults} faults, {} decisions, {events} events in {} ms",
         source.name,
-        thousands(u64::try_from(ended.tape.len()).unwrap_or(u64::MAX)),
-        thousands(ended.outcome.time.as_nanos() / 1_000_000)
+        thousands(u64::try_from(finished.tape.len()).unwrap_or(u64::MAX)),
+        thousands(finished.outcome.time.as_nanos() / 1_000_000)
     )?;
-    writeln!(out, "{}", hash_line(ended.outcome.hash, source.hash))?;
-    let mut good = ended.outcome.verdict.is_ok();
-    match &ended.outcome.verdict {
+    writeln!(out, "{}", hash_line(finished.outcome.hash, source.hash))?;
+    let mut good = finished.outcome.verdict.is_ok();
+    match &finished.outcome.verdict {
         Ok(()) => {
             let broke = source.broke.map_or(String::new(), |checker| {
                 format!(" (it broke {} when it was found)", visible(&checker))
@@ -164,8 +164,8 @@ impl Source {
     pub(super) fn picture(self, path: &Path) -> Result<String, Failure> {
         let mut story = Story { wanted: true, records: Vec::new() };
         let setup = self.trial.setup.clone();
-        let ended = run(self.trial, &mut story, None)?;
-        let violation = ended.outcome.verdict.as_ref().err();
+        let finished = run(self.trial, &mut story, None)?;
+        let violation = finished.outcome.verdict.as_ref().err();
         Ok(page(&path.display().to_string(), &setup, &story.records, violation))
     }
 }
@@ -200,7 +200,11 @@ impl Sink for Story {
     }
 }
 
-fn run(trial: Trial, sink: &mut dyn Sink, hashes: Option<&mut String>) -> Result<Ended, Failure> {
+fn run(
+    trial: Trial,
+    sink: &mut dyn Sink,
+    hashes: Option<&mut String>,
+) -> Result<FinishedRun, Failure> {
     let refused = |error: SetupError| Failure::Usage(error.to_string());
     let Some(hashes) = hashes else { return trial.run(sink).map_err(refused) };
     let first = World::new(&trial.setup, trial.choices.clone()).map_err(refused)?;

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Runs many seeds: each draws a cluster, a load and a storm of faults, and must come right after
-/// it.
+/// Runs many seeds: each draws a cluster, a load and a storm of faults, after which the cluster
+/// must converge.
 #[derive(clap::Args, Debug)]
 pub(super) struct SweepArguments {
     /// The seeds, from A on and below B; `A..` only together with --minutes [default: 0..1000, with
@@ -33,11 +33,13 @@ pub(super) struct SweepArguments {
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
     /// Run the Ith of N equal parts of the seeds, from 1 on; `raft-sim merge` adds their reports
-    #[arg(long, value_parser = part, value_name = "I/N")]
-    shard: Option<Part>,
+    #[arg(long, value_parser = shard, value_name = "I/N")]
+    shard: Option<ShardArgument>,
     /// Stop after so many failures
-    #[arg(long, default_value_t = NonZeroUsize::new(10).expect("not zero"), value_name = "N")]
-    keep_going: NonZeroUsize,
+    // Its older name `--keep-going` is still read.
+    #[arg(long, alias = "keep-going", value_name = "N")]
+    #[arg(default_value_t = NonZeroUsize::new(10).expect("not zero"))]
+    max_failures: NonZeroUsize,
     /// Where the tapes of failures are written
     #[arg(long, default_value = "raft-sim-failures", value_name = "DIR")]
     failures: PathBuf,
@@ -60,10 +62,10 @@ pub(super) struct MergeArguments {
     json: Option<PathBuf>,
 }
 
-/// The `nth` of so many parts.
+/// `--shard`: which of how many equal parts, from 1 on.
 #[derive(Clone, Copy, Debug)]
-struct Part {
-    nth: u64,
+struct ShardArgument {
+    number: u64,
     of: u64,
 }
 
@@ -85,12 +87,12 @@ pub(super) fn sweep(what: &SweepArguments, out: &mut impl Write) -> Result<bool,
     let until = what.minutes.map(|minutes| Duration::from_secs(minutes.saturating_mul(60)));
     let mut progress = Progress::new(plan.seeds, "runs");
     let mut people = People::new(what.json.as_deref(), out);
-    let mut told = 0;
+    let mut reported = 0;
     let mut report = runs::sweep(plan, |report| {
         let failures = report.failures.len();
-        if failures > told {
-            progress.aside(|| people.failures(&report.failures[told..], &what.failures));
-            told = failures;
+        if failures > reported {
+            progress.aside(|| people.failures(&report.failures[reported..], &what.failures));
+            reported = failures;
         }
         let note = if failures == 0 { String::new() } else { format!(", {failures} failures") };
         progress.show(report.runs(), &note);
@@ -102,7 +104,7 @@ pub(super) fn sweep(what: &SweepArguments, out: &mut impl Write) -> Result<bool,
     progress.finish();
     report.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     report.shard = shard;
-    people.failures(&report.failures[told..], &what.failures);
+    people.failures(&report.failures[reported..], &what.failures);
     people.end(&report)
 }
 
@@ -197,10 +199,10 @@ impl<'a, W: Write> People<'a, W> {
 /// Writes the tape of a failure; its path.
 fn keep(failure: &SweepFailure, folder: &Path) -> Result<PathBuf, Failure> {
     let trial = Trial::drawn(Choices::seeded(failure.seed).recorded());
-    let ended = trial.run(&mut Nobody).expect("a drawn setup makes sense");
+    let finished = trial.run(&mut Nobody).expect("a drawn setup makes sense");
     file(folder, fs::create_dir_all(folder))?;
     let path = folder.join(format!("seed-{}.tape", failure.seed));
-    file(&path, fs::write(&path, Tape::of(&ended, Some(failure.seed)).write()))?;
+    file(&path, fs::write(&path, Tape::of(&finished, Some(failure.seed)).write()))?;
     Ok(path)
 }
 
@@ -218,14 +220,14 @@ fn plan(what: &SweepArguments) -> Result<(SweepPlan, Option<Shard>), Failure> {
     if what.shard.is_some() && whole.end == u64::MAX {
         return usage("seeds without an end have no shards");
     }
-    let shard = what.shard.map(|Part { nth, of }| Shard { nth, of, whole });
+    let shard = what.shard.map(|ShardArgument { number, of }| Shard { number, of, whole });
     let seeds = shard.map_or(whole, Shard::seeds);
     if seeds.first == seeds.end {
         return usage("there are fewer seeds than shards");
     }
     let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let jobs = what.jobs.unwrap_or_else(cores);
-    Ok((SweepPlan { seeds, jobs, most_failures: what.keep_going.get() }, shard))
+    Ok((SweepPlan { seeds, jobs, max_failures: what.max_failures.get() }, shard))
 }
 
 fn seeds(text: &str) -> Result<Seeds, String> {
@@ -237,18 +239,20 @@ fn seeds(text: &str) -> Result<Seeds, String> {
     if first < end { Ok(Seeds { first, end }) } else { Err("expected at least one seed".into()) }
 }
 
-fn part(text: &str) -> Result<Part, String> {
+fn shard(text: &str) -> Result<ShardArgument, String> {
     let wanted = || "expected a shard such as 1/8".to_owned();
-    let (nth, of) = text.split_once('/').ok_or_else(wanted)?;
-    let number = |text: &str| text.parse::<u64>().map_err(|_| wanted());
-    let part = Part { nth: number(nth)?, of: number(of)? };
-    if (1..=part.of).contains(&part.nth) { Ok(part) } else { Err(wanted()) }
+    let (number, of) = text.split_once('/').ok_or_else(wanted)?;
+    let parsed = |text: &str| text.parse::<u64>().map_err(|_| wanted());
+    let shard = ShardArgument { number: parsed(number)?, of: parsed(of)? };
+    if (1..=shard.of).contains(&shard.number) { Ok(shard) } else { Err(wanted()) }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{People, SweepReport, part, seeds};
+    use super::{People, SweepArguments, SweepReport, plan, seeds, shard};
     use crate::plan::record::Violation;
+    use crate::run::sweep::report::{Seeds, Shard};
+    use clap::Parser;
     use std::io::{self, Write};
     use std::path::Path;
 
@@ -289,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told_at_once_even_if_its_tape_cannot_be_written() {
+    fn a_failure_is_reported_at_once_even_if_its_tape_cannot_be_written() {
         let mut pipe = Pipe::default();
         let mut people = People::new(None, &mut pipe);
         people.failures(&failed().failures, Path::new("Cargo.toml/f"));
@@ -310,17 +314,37 @@ mod tests {
         assert_eq!(SweepReport::read(&written), Ok(failed()));
         std::fs::remove_file(&path).expect("it is there");
     }
-    use crate::run::sweep::report::{Seeds, Shard};
 
     #[test]
     fn shards_cover_the_seeds_without_gaps() {
         for (first, end, of) in [(0, 10, 3), (7, 8, 2), (0, u64::MAX, 7), (5, 1_005, 16)] {
             let whole = Seeds { first, end };
-            let parts: Vec<Seeds> = (1..=of).map(|nth| Shard { nth, of, whole }.seeds()).collect();
+            let parts: Vec<Seeds> =
+                (1..=of).map(|number| Shard { number, of, whole }.seeds()).collect();
             assert_eq!(parts.first().map(|part| part.first), Some(first));
             assert_eq!(parts.last().map(|part| part.end), Some(end));
             assert!(parts.windows(2).all(|two| two[0].end == two[1].first), "{parts:?}");
         }
+    }
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        sweep: SweepArguments,
+    }
+
+    #[test]
+    fn failures_are_limited_by_either_name_of_the_option() {
+        let limit = |options: &[&str]| {
+            let line = Line::try_parse_from([&["sweep"], options].concat()).expect("options");
+            plan(&line.sweep).expect("it makes sense").0.max_failures
+        };
+        assert_eq!(limit(&[]), 10);
+        assert_eq!(limit(&["--max-failures", "3"]), 3);
+        assert_eq!(limit(&["--keep-going", "4"]), 4);
+        assert!(Line::try_parse_from(["sweep", "--max-failures", "0"]).is_err());
+        let help = <Line as clap::CommandFactory>::command().render_long_help().to_string();
+        assert!(help.contains("--max-failures <N>") && !help.contains("keep-going"), "{help}");
     }
 
     #[test]
@@ -328,7 +352,7 @@ mod tests {
         assert_eq!(seeds("3..7"), Ok(Seeds { first: 3, end: 7 }));
         assert_eq!(seeds("3.."), Ok(Seeds { first: 3, end: u64::MAX }));
         assert!(["", "3", "7..3", "3..3", "-1..3", "a..b"].iter().all(|t| seeds(t).is_err()));
-        assert!(part("2/2").is_ok());
-        assert!(["", "2", "0/2", "3/2", "1/0", "a/b"].iter().all(|t| part(t).is_err()));
+        assert!(shard("2/2").is_ok());
+        assert!(["", "2", "0/2", "3/2", "1/0", "a/b"].iter().all(|t| shard(t).is_err()));
     }
 }

@@ -9,7 +9,7 @@
 use crate::host::log::Command;
 use crate::plan::choice::{Choices, Question};
 use crate::plan::profile::ClientSetup;
-use crate::plan::record::{Operation, Phase};
+use crate::plan::record::{Operation, Stage};
 use raft_core::{Consistency, Instant, LogPosition, NodeId, Token};
 
 /// What a client asks of a node.
@@ -50,7 +50,7 @@ pub enum Wish {
     /// Try again a little later.
     Retry,
     /// Write down where the operation stands, and give the client its next turn.
-    Finish(Operation, Phase),
+    Finish(Operation, Stage),
 }
 
 /// The name of an operation's request: the client above, its serial below. Client 0 is the
@@ -167,8 +167,8 @@ impl Client {
         let current = self.current.as_mut().filter(|_| self.serial == serial)?;
         current.unanswered = current.unanswered.saturating_sub(1);
         match answer {
-            Answer::Applied { value, position } => self.finish(Phase::Returned { value, position }),
-            Answer::Lost if current.unanswered == 0 => self.finish(Phase::Failed),
+            Answer::Applied { value, position } => self.finish(Stage::Returned { value, position }),
+            Answer::Lost if current.unanswered == 0 => self.finish(Stage::Failed),
             Answer::Refused { leader } => {
                 self.leader = leader;
                 // Otherwise it has asked again, or will.
@@ -183,7 +183,7 @@ impl Client {
         let current = self.current.filter(|_| self.serial == serial)?;
         self.leader = None;
         let may_take_effect = current.unanswered > 0 && current.operation.past_the_log().is_none();
-        self.finish(if may_take_effect { Phase::Unknown } else { Phase::Failed })
+        self.finish(if may_take_effect { Stage::Unknown } else { Stage::Failed })
     }
 
     /// Whether an operation is under way.
@@ -191,7 +191,7 @@ impl Client {
         self.current.is_some()
     }
 
-    fn finish(&mut self, phase: Phase) -> Option<Wish> {
+    fn finish(&mut self, phase: Stage) -> Option<Wish> {
         self.current.take().map(|current| Wish::Finish(current.operation, phase))
     }
 }
@@ -201,7 +201,7 @@ mod tests {
     use super::{Answer, Client, Wish, operation_of, token};
     use crate::plan::choice::Choices;
     use crate::plan::profile::ClientSetup;
-    use crate::plan::record::Phase;
+    use crate::plan::record::Stage;
     use raft_core::{Instant, LogPosition, NodeId};
 
     const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(client.answer(1, refused), Some(Wish::Retry));
         assert_eq!(asked(&mut client, &mut choices), NodeId(2));
         let answer = Answer::Applied { value: None, position: LogPosition::ZERO };
-        assert!(matches!(client.answer(1, answer), Some(Wish::Finish(_, Phase::Returned { .. }))));
+        assert!(matches!(client.answer(1, answer), Some(Wish::Finish(_, Stage::Returned { .. }))));
         assert_eq!(client.answer(1, Answer::Lost), None, "it is over");
         assert_eq!(client.begin(Instant::MAX, &mut choices), None, "it is too late");
     }
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn what_a_node_may_still_hold_is_unknown_and_what_none_took_has_failed() {
-        for (answered, phase) in [(false, Phase::Unknown), (true, Phase::Failed)] {
+        for (answered, phase) in [(false, Stage::Unknown), (true, Stage::Failed)] {
             let mut choices = Choices::seeded(1);
             let mut client = Client::new(4, ClientSetup::default());
             let (_, operation) = client.begin(Instant::ZERO, &mut choices).expect("idle");
@@ -276,8 +276,8 @@ mod tests {
         asked(&mut client, &mut choices);
         assert_eq!(client.answer(1, Answer::Refused { leader: None }), Some(Wish::Retry));
         let mut patient = client.clone();
-        assert_eq!(patient.answer(1, Answer::Lost), Some(Wish::Finish(operation, Phase::Failed)));
-        assert_eq!(client.give_up(1), Some(Wish::Finish(operation, Phase::Unknown)));
+        assert_eq!(patient.answer(1, Answer::Lost), Some(Wish::Finish(operation, Stage::Failed)));
+        assert_eq!(client.give_up(1), Some(Wish::Finish(operation, Stage::Unknown)));
     }
 
     #[test]

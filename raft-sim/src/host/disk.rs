@@ -25,7 +25,7 @@ pub enum Job {
 
 /// What a disk reports.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Report {
+pub enum Completion {
     /// Each write up to this ticket is durable.
     Written(Ticket),
     /// The snapshot is.
@@ -121,7 +121,7 @@ impl Disk {
 
     /// Completes what is due; returns what the disk reports, and whether a write of the core has
     /// failed, for want of room. A ticket stands for those before it too, so some are left out.
-    pub fn complete(&mut self, now: Instant, choices: &mut Choices) -> (Vec<Report>, bool) {
+    pub fn complete(&mut self, now: Instant, choices: &mut Choices) -> (Vec<Completion>, bool) {
         let mut reported = Vec::new();
         let due = self.in_flight.iter().take_while(|(due, _)| *due <= now).count();
         for _ in 0..if self.hung { 0 } else { due } {
@@ -135,9 +135,9 @@ impl Disk {
                         self.in_flight.push_front((due, job));
                         return (reported, true);
                     }
-                    Job::Keep(_) => reported.push(Report::NotKept),
+                    Job::Keep(_) => reported.push(Completion::NotKept),
                     Job::Install(image, _) => {
-                        reported.push(Report::Installed(image, Outcome::Failed));
+                        reported.push(Completion::Installed(image, Outcome::Failed));
                     }
                 }
                 continue;
@@ -147,11 +147,13 @@ impl Disk {
                 Job::Write(write) => {
                     let more = self.in_flight.iter().any(|(_, job)| job.as_write().is_some());
                     if !(more && choices.below(Question::JoinSync, 2) == 1) {
-                        reported.push(Report::Written(write.ticket));
+                        reported.push(Completion::Written(write.ticket));
                     }
                 }
-                Job::Keep(image) => reported.push(Report::Kept(image.snapshot.position)),
-                Job::Install(image, outcome) => reported.push(Report::Installed(image, outcome)),
+                Job::Keep(image) => reported.push(Completion::Kept(image.snapshot.position)),
+                Job::Install(image, outcome) => {
+                    reported.push(Completion::Installed(image, outcome));
+                }
             }
         }
         (reported, false)
@@ -310,7 +312,7 @@ fn at_most(choices: &mut Choices, question: Question, limit: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Disk, DiskWrite, Job, Report};
+    use super::{Completion, Disk, DiskWrite, Job};
     use crate::host::log::{Command, Entry, Log};
     use crate::host::stored::Stored;
     use crate::plan::choice::Choices;
@@ -374,7 +376,7 @@ mod tests {
             assert!(!failed);
             assert_eq!(
                 reported.last(),
-                Some(&Report::Written(Ticket(9))),
+                Some(&Completion::Written(Ticket(9))),
                 "the last one is never left out"
             );
             assert_eq!(disk.stored().hard_state, hard_state(3));
@@ -412,7 +414,7 @@ mod tests {
             // The first write is one record; the second is the cut and two entries.
             let (reported, failed) = disk.complete(due[2], &mut choices);
             assert!(failed);
-            assert!(reported.iter().all(|report| *report == Report::Written(Ticket(7))));
+            assert!(reported.iter().all(|report| *report == Completion::Written(Ticket(7))));
             disk.crash(&mut choices);
             disk.recover().expect("a failed write damages nothing");
             seen.insert((disk.stored().hard_state.current_term.get(), disk.stored().log.last()));

@@ -1,5 +1,5 @@
-//! On which write a message rests: worked out from the writes that a host was given, not told by
-//! the core.
+//! On which write a message rests: worked out from the writes that a host was given, not reported
+//! by the core.
 
 use raft_core::{
     AppendOutcome, Envelope, HardState, LogIndex, Message, NodeId, Ticket, Verdict, Write,

@@ -12,7 +12,7 @@ pub(crate) mod stored;
 
 pub use client::{Answer, Client, Request, Wish, operation_of, token};
 pub use clock::Clock;
-pub use disk::{Disk, DiskWrite, Job, Report};
+pub use disk::{Completion, Disk, DiskWrite, Job};
 pub use ledger::Ledger;
 pub use log::{Command, Entry, Log};
 pub use machine::{Effect, Image, Machine, StateMachine};

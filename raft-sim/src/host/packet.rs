@@ -38,13 +38,13 @@ pub enum Arrival {
     /// Commands of a client.
     Request(Request),
     /// A wish of the operator, a report of the host, or a read: what comes without bytes.
-    Told(Input),
+    Input(Input),
     /// Its deadline has passed.
     Wake,
 }
 
 impl Arrival {
-    /// What the core is told, and the bytes that stay with the host.
+    /// What the core takes in, and the bytes that stay with the host.
     pub fn split(self) -> (Input, Payload) {
         let bare = |input| (input, Payload::default());
         match self {
@@ -58,7 +58,7 @@ impl Arrival {
                 let count = u64::try_from(commands.len()).expect("a request fits into memory");
                 (Input::Propose { token, count }, Payload { commands, machine: None })
             }
-            Self::Told(input) => bare(input),
+            Self::Input(input) => bare(input),
             Self::Wake => bare(Input::Wake),
         }
     }

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// A change of the membership that is in force at the node that is asked.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Change {
+pub enum MembershipChange {
     /// Exactly this one.
     To(Membership),
     /// A node begins to receive the log.
@@ -27,7 +27,7 @@ pub enum Change {
     },
 }
 
-impl Change {
+impl MembershipChange {
     /// The change of a sentence with this verb: `reach S1,S2 with S3`, `add S4`, `replace S1 S4`.
     pub(crate) fn read_as(verb: &str, sentence: &mut Sentence<'_>) -> Result<Self, Mistake> {
         Ok(match verb {
@@ -114,7 +114,7 @@ pub(crate) fn renamed(
     Membership::new(names(membership.voters()), outgoing, names(membership.learners())).ok()
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for MembershipChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::To(membership) => write!(f, "reach {membership:?}"),
@@ -129,7 +129,7 @@ impl fmt::Display for Change {
 
 #[cfg(test)]
 mod tests {
-    use super::Change;
+    use super::MembershipChange;
     use raft_core::{Membership, MembershipError, NodeId};
 
     #[test]
@@ -138,17 +138,20 @@ mod tests {
         let of = |v: &[u64], l: &[u64]| Membership::new(ids(v), [], ids(l)).expect("valid");
         let current = of(&[1, 2, 3], &[4]);
         let cases = [
-            (Change::AddLearner(NodeId(5)), of(&[1, 2, 3], &[4, 5])),
-            (Change::Promote(NodeId(4)), of(&[1, 2, 3, 4], &[])),
-            (Change::Demote(NodeId(3)), of(&[1, 2], &[3, 4])),
-            (Change::Remove(NodeId(1)), of(&[2, 3], &[4])),
-            (Change::Replace { old: NodeId(1), new: NodeId(4) }, of(&[2, 3, 4], &[])),
-            (Change::To(of(&[9], &[])), of(&[9], &[])),
+            (MembershipChange::AddLearner(NodeId(5)), of(&[1, 2, 3], &[4, 5])),
+            (MembershipChange::Promote(NodeId(4)), of(&[1, 2, 3, 4], &[])),
+            (MembershipChange::Demote(NodeId(3)), of(&[1, 2], &[3, 4])),
+            (MembershipChange::Remove(NodeId(1)), of(&[2, 3], &[4])),
+            (MembershipChange::Replace { old: NodeId(1), new: NodeId(4) }, of(&[2, 3, 4], &[])),
+            (MembershipChange::To(of(&[9], &[])), of(&[9], &[])),
         ];
         for (change, target) in cases {
             assert_eq!(change.target(&current), Ok(target), "{change}");
         }
         let alone = of(&[1], &[2]);
-        assert_eq!(Change::Remove(NodeId(1)).target(&alone), Err(MembershipError::NoVoters));
+        assert_eq!(
+            MembershipChange::Remove(NodeId(1)).target(&alone),
+            Err(MembershipError::NoVoters)
+        );
     }
 }

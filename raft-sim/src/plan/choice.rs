@@ -1,7 +1,7 @@
 //! The one interface through which everything that may go one way or another is decided.
 //!
 //! Whoever answers drives the run: a seeded generator, a tape recorded earlier, or the bytes of a
-//! fuzzer. In every question 0 is the calm answer, so a tape that ends early ends in peace.
+//! fuzzer. In every question 0 is the default answer, so a tape that ends early ends in peace.
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
@@ -95,7 +95,7 @@ pub struct Choice {
     pub answer: u64,
 }
 
-/// The answers of a run that are not the calm ones: to which question of its kind, from 1 on.
+/// The answers of a run that are not the default: to which question of its kind, from 1 on.
 ///
 /// Counted by kind, because what is left out of a run then moves as few other answers as may be.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
@@ -112,18 +112,18 @@ impl Answers {
         answers
     }
 
-    /// Gives an answer; 0 takes one back.
-    pub fn set(&mut self, nth: (Question, u64), answer: u64) {
+    /// Gives an answer to a question of a kind and its number; 0 takes one back.
+    pub fn set(&mut self, numbered: (Question, u64), answer: u64) {
         if answer == 0 {
-            self.0.remove(&nth);
+            self.0.remove(&numbered);
         } else {
-            self.0.insert(nth, answer);
+            self.0.insert(numbered, answer);
         }
     }
 
     /// Each answer with its question, in the order of the kinds.
     pub fn iter(&self) -> impl Iterator<Item = ((Question, u64), u64)> {
-        self.0.iter().map(|(nth, answer)| (*nth, *answer))
+        self.0.iter().map(|(numbered, answer)| (*numbered, *answer))
     }
 
     /// How many there are.
@@ -131,7 +131,7 @@ impl Answers {
         self.0.len()
     }
 
-    /// Whether everything is calm.
+    /// Whether every answer is the default.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -140,16 +140,16 @@ impl Answers {
 impl FromIterator<((Question, u64), u64)> for Answers {
     fn from_iter<I: IntoIterator<Item = ((Question, u64), u64)>>(answers: I) -> Self {
         let mut all = Self::default();
-        answers.into_iter().for_each(|(nth, answer)| all.set(nth, answer));
+        answers.into_iter().for_each(|(numbered, answer)| all.set(numbered, answer));
         all
     }
 }
 
 /// The how manieth question of its kind this is.
 fn count(asked: &mut BTreeMap<Question, u64>, question: Question) -> u64 {
-    let nth = asked.entry(question).or_insert(0);
-    *nth += 1;
-    *nth
+    let number = asked.entry(question).or_insert(0);
+    *number += 1;
+    *number
 }
 
 /// Answers every question of a run.
@@ -229,8 +229,8 @@ impl Choices {
                 answer.min(bound - 1)
             }
             Source::Script { answers, asked } => {
-                let nth = (question, count(asked, question));
-                answers.0.get(&nth).map_or(0, |answer| *answer).min(bound - 1)
+                let numbered = (question, count(asked, question));
+                answers.0.get(&numbered).map_or(0, |answer| *answer).min(bound - 1)
             }
             Source::Bytes { bytes, next } => take(bytes, next, bound) % bound,
         };
@@ -240,7 +240,7 @@ impl Choices {
         answer
     }
 
-    /// A number in `range`, which is not empty; its start is the calm one.
+    /// A number in `range`, which is not empty; its start is the default.
     pub fn within(&mut self, question: Question, range: RangeInclusive<u64>) -> u64 {
         let (low, high) = range.into_inner();
         low + self.below(question, (high - low).saturating_add(1))
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_says_what_its_tape_said_and_is_calm_elsewhere() {
+    fn a_script_says_what_its_tape_said_and_the_default_elsewhere() {
         let mut seeded = Choices::seeded(7).recorded();
         let said = answers(&mut seeded);
         let script = Answers::of_tape(seeded.tape());
@@ -401,7 +401,7 @@ mod tests {
         let mut other = Choices::scripted(script);
         assert_eq!(other.below(Question::Loss, 9), 0, "another kind moves nothing");
         assert_eq!(answers(&mut other), said);
-        assert_eq!(other.below(Question::Delay, 9), 0, "calm after its end");
+        assert_eq!(other.below(Question::Delay, 9), 0, "the default after its end");
     }
 
     #[test]
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_ended_answers_calmly() {
+    fn what_is_over_answers_the_default() {
         let mut choices = Choices::from_bytes(&[9]);
         assert_eq!(choices.below(Question::Think, 100), 9);
         assert!(choices.is_exhausted());

@@ -15,16 +15,16 @@ pub(crate) mod text;
 pub(crate) mod topology;
 
 pub use act::{Act, ClockAct, DiskAct, LinkAct, MessageAct, ProcessAct, RequestAct};
-pub use change::Change;
+pub use change::MembershipChange;
 pub use choice::{Answers, Choice, Choices, RollingHash};
 pub use damage::{Damage, DamageTarget};
 pub use kinds::{Hostile, MessageKind};
 pub use limits::Limits;
 pub use profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};
 pub use record::{
-    DropReason, EntryKind, Event, Lost, Nobody, NodeState, Operation, Phase, Record, Sink,
+    DropReason, EntryKind, Event, Lost, Nobody, NodeState, Operation, Record, Sink, Stage,
     Violation,
 };
 pub use setup::{NodeSetup, Setup, SetupError};
 
-pub use topology::{Shape, Whom};
+pub use topology::{Topology, Whom};

@@ -215,14 +215,14 @@ pub enum Event {
         /// What is to be reached.
         target: Membership,
     },
-    /// The operator asked a node to hand over.
+    /// The operator asked a node to transfer leadership.
     Transfer {
         /// The name of the request.
         token: Token,
         /// To whom; `None` for the one whose log is the most complete.
         to: Option<NodeId>,
     },
-    /// A transfer has ended.
+    /// A transfer is over.
     TransferEnded {
         /// The name of the request.
         token: Token,
@@ -250,13 +250,13 @@ pub enum Event {
         /// What it is to cover.
         at_least: LogPosition,
     },
-    /// The host told the node what became of a snapshot that it sent.
+    /// The host reported to the node what became of a snapshot that it sent.
     SnapshotSent {
         /// To whom.
         to: NodeId,
         /// What it covers.
         position: LogPosition,
-        /// How it ended.
+        /// Its outcome.
         outcome: raft_core::Outcome,
     },
     /// The node decided to install a snapshot.
@@ -268,7 +268,7 @@ pub enum Event {
     InstallEnd {
         /// What it covers.
         position: LogPosition,
-        /// How it ended.
+        /// Its outcome.
         outcome: raft_core::Outcome,
     },
     /// The leader took them.
@@ -294,7 +294,7 @@ pub enum Event {
         /// Committed, lost or unknown; a position is open until this is recorded.
         fate: Fate,
     },
-    /// A client began or ended an operation. `node` is whom it asked, or who answered.
+    /// A client began or finished an operation. `node` is whom it asked, or who answered.
     Client {
         /// The client, from 1 on.
         client: u64,
@@ -303,7 +303,7 @@ pub enum Event {
         /// What it does.
         operation: Operation,
         /// Where it stands.
-        phase: Phase,
+        phase: Stage,
     },
     /// Something was done to the world.
     Fault {
@@ -406,7 +406,7 @@ impl Operation {
 
 /// Where an operation of a client stands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Phase {
+pub enum Stage {
     /// It begins.
     Invoked,
     /// It is done.

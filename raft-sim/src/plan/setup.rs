@@ -31,7 +31,7 @@ pub struct Setup {
     /// How long a host may let inputs gather before it steps them as one; zero: each by itself,
     /// which is what a trace wants to show.
     pub gathering: Duration,
-    /// How long a host may take from the moment that it is told to send a message to the moment
+    /// How long a host may take from the moment at which it is to send a message to the moment
     /// that it reads the commands that the message names.
     pub build_delay: Duration,
     /// Every directed link that is not named in [`links`](Self::links).

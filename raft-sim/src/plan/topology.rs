@@ -19,7 +19,7 @@ pub enum Whom {
 /// Which links work, and which are cut. A shape says nothing of links to nodes that it does not
 /// name: they stay as they are.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Shape {
+pub enum Topology {
     /// Exactly these directed links, (from, to), of all the links that there are.
     Only(BTreeSet<(NodeId, NodeId)>),
     /// Nobody reaches it, and it reaches nobody.
@@ -43,7 +43,7 @@ pub enum Shape {
     Chain(Vec<NodeId>),
 }
 
-impl Shape {
+impl Topology {
     /// The shapes of a sentence with this verb: one, or one for each node that is cut off.
     pub(crate) fn read_all(verb: &str, sentence: &mut Sentence<'_>) -> Result<Vec<Self>, Mistake> {
         let one = match verb {
@@ -163,7 +163,7 @@ impl fmt::Display for Whom {
 }
 
 /// As a scenario file spells it.
-impl fmt::Display for Shape {
+impl fmt::Display for Topology {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Only(links) if links.is_empty() => f.write_str("only -"),
@@ -189,7 +189,7 @@ impl fmt::Display for Shape {
 
 #[cfg(test)]
 mod tests {
-    use super::{Shape, Whom};
+    use super::{Topology, Whom};
     use raft_core::NodeId;
     use std::collections::BTreeSet;
 
@@ -198,7 +198,7 @@ mod tests {
     }
 
     /// The links among five nodes that the shape cuts; S2 leads.
-    fn cut(shape: &Shape) -> Vec<(u64, u64)> {
+    fn cut(shape: &Topology) -> Vec<(u64, u64)> {
         let pairs = (1..=5).flat_map(|from| (1..=5).map(move |to| (from, to)));
         let cut = |(from, to): &(u64, u64)| {
             from != to && shape.joins(NodeId(*from), NodeId(*to), Some(NodeId(2))) == Some(false)
@@ -211,26 +211,26 @@ mod tests {
         let whom = Whom::Node(NodeId(1));
         let from = [(1, 2), (1, 3), (1, 4), (1, 5)];
         let to = [(2, 1), (3, 1), (4, 1), (5, 1)];
-        assert_eq!(cut(&Shape::Mute(whom)), from);
-        assert_eq!(cut(&Shape::Deaf(whom)), to);
-        assert_eq!(cut(&Shape::Isolated(whom)), [from, to].concat());
-        assert_eq!(cut(&Shape::Deaf(Whom::Leader)), [(1, 2), (3, 2), (4, 2), (5, 2)]);
+        assert_eq!(cut(&Topology::Mute(whom)), from);
+        assert_eq!(cut(&Topology::Deaf(whom)), to);
+        assert_eq!(cut(&Topology::Isolated(whom)), [from, to].concat());
+        assert_eq!(cut(&Topology::Deaf(Whom::Leader)), [(1, 2), (3, 2), (4, 2), (5, 2)]);
         let halves = [ids(&[1, 2]), ids(&[4, 5])];
         let apart = [(1, 4), (1, 5), (2, 4), (2, 5), (4, 1), (4, 2), (5, 1), (5, 2)];
-        assert_eq!(cut(&Shape::Split(halves.to_vec())), apart, "S3 is not named");
-        assert_eq!(cut(&Shape::Bridge { over: NodeId(3), halves }), apart);
-        let ring = cut(&Shape::Ring(ids(&[1, 2, 3, 4, 5])));
-        let mut chain = cut(&Shape::Chain(ids(&[1, 2, 3, 4, 5])));
+        assert_eq!(cut(&Topology::Split(halves.to_vec())), apart, "S3 is not named");
+        assert_eq!(cut(&Topology::Bridge { over: NodeId(3), halves }), apart);
+        let ring = cut(&Topology::Ring(ids(&[1, 2, 3, 4, 5])));
+        let mut chain = cut(&Topology::Chain(ids(&[1, 2, 3, 4, 5])));
         assert_eq!((ring.len(), chain.len()), (10, 12));
         chain.retain(|link| !ring.contains(link));
         assert_eq!(chain, [(1, 5), (5, 1)], "the ring is the closed chain");
-        assert_eq!(cut(&Shape::Ring(ids(&[1, 2]))), [], "two neighbours");
+        assert_eq!(cut(&Topology::Ring(ids(&[1, 2]))), [], "two neighbours");
     }
 
     #[test]
     fn any_directed_matrix_is_a_shape() {
         let links: BTreeSet<_> = [(NodeId(1), NodeId(2)), (NodeId(3), NodeId(1))].into();
-        let cut = cut(&Shape::Only(links));
+        let cut = cut(&Topology::Only(links));
         assert_eq!(cut.len(), 5 * 4 - 2);
         assert!(!cut.contains(&(1, 2)) && cut.contains(&(2, 1)) && !cut.contains(&(3, 1)));
     }

@@ -112,7 +112,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_median_and_the_worst_are_told_in_hundredths_of_the_timeout() {
+    fn the_median_and_the_worst_are_reported_in_hundredths_of_the_timeout() {
         let sample = |millis| {
             let time = Duration::from_millis(millis);
             Sample { first: time, last: time * 2, leaders: 1 }

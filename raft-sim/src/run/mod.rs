@@ -14,13 +14,13 @@ pub(crate) mod trial;
 
 pub use fuzz::{fuzz_cluster, fuzz_one_node, fuzz_reached};
 pub use measure::{Measured, Sample, measure};
-pub use observe::{Figures, Observer, Office};
+pub use observe::{Figures, Leadership, Observer};
 pub use play::{Check, Played, play, play_rotations};
 pub use shrink::{Case, ShrinkError, Shrunk, Size, script, shrink, sizes};
-pub use swarm::{CALM_TIMEOUTS, STORM, draw_setup, run_drawn, run_replicating, run_storm};
+pub use swarm::{QUIET_TIMEOUTS, STORM, draw_setup, run_drawn, run_replicating, run_storm};
 pub use sweep::{
     Count, ENOUGH, MergeError, Seeds, Shard, Stopped, SweepFailure, SweepPlan, SweepReport,
     SweepVerdict, build_id, merge, run_seed, sweep,
 };
 pub use tape::{Tape, TapeError};
-pub use trial::{Ended, Trial, same_failure};
+pub use trial::{FinishedRun, Trial, same_failure};

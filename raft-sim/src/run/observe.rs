@@ -1,6 +1,6 @@
 //! What a run came to, counted from its records.
 
-use crate::plan::record::{Event, NodeState, Phase, Record, Sink};
+use crate::plan::record::{Event, NodeState, Record, Sink, Stage};
 use raft_core::{Fate, Instant, LogPosition, NodeId, Term};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// A leader in one term.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Office {
+pub struct Leadership {
     /// The leader.
     pub leader: NodeId,
     /// Its term.
@@ -28,18 +28,18 @@ pub struct Figures {
     pub leader_changes: u64,
     /// For how long no leader could commit, see [`Event::Service`].
     pub leaderless: Duration,
-    /// When the first node stood up, from the start of the run.
+    /// When the first node started an election, from the start of the run.
     pub first_candidate: Option<Instant>,
     /// How many operations of clients were answered.
     pub answered: u64,
     /// Who could commit just before the observation began.
-    pub before: Option<Office>,
+    pub before: Option<Leadership>,
     /// Who can commit now.
-    pub now: Option<Office>,
+    pub now: Option<Leadership>,
 }
 
 impl Figures {
-    /// Whether the leader of before the observation leads, in the same term.
+    /// Whether the leader before the observation still leads, in the same term.
     pub fn leader_kept(&self) -> bool {
         self.before.is_some() && self.before == self.now
     }
@@ -138,11 +138,11 @@ impl Observer {
     fn on_service(&mut self, leader: Option<NodeId>, time: Instant) {
         self.figures.leaderless = self.figures.leaderless.saturating_add(self.silence(time));
         self.silent_since = if leader.is_none() { Some(time) } else { None };
-        let office = |leader| {
+        let leadership = |leader| {
             let state = self.states.get(&leader)?;
-            Some(Office { leader, term: state.term })
+            Some(Leadership { leader, term: state.term })
         };
-        self.figures.now = leader.and_then(office);
+        self.figures.now = leader.and_then(leadership);
         if time < self.from {
             self.figures.before = self.figures.now;
         }
@@ -173,7 +173,7 @@ impl Sink for Observer {
                 Event::BecomeCandidate => figures.elections += 1,
                 Event::PreCandidate { .. } => figures.pre_votes += 1,
                 Event::BecomeLeader => figures.leader_changes += 1,
-                Event::Client { phase: Phase::Returned { .. }, .. } => figures.answered += 1,
+                Event::Client { phase: Stage::Returned { .. }, .. } => figures.answered += 1,
                 _ => {}
             }
         }
@@ -182,7 +182,7 @@ impl Sink for Observer {
 
 #[cfg(test)]
 mod tests {
-    use super::{Observer, Office};
+    use super::{Leadership, Observer};
     use crate::plan::record::{Event, NodeState, Record, Sink};
     use raft_core::{
         HardState, Instant, LogIndex, LogPosition, NodeId, RejectReason, RoleKind, Term, Token,
@@ -251,7 +251,7 @@ mod tests {
         tell(&mut observer, 140, 0, 0, Event::Service { leader: Some(NodeId(1)) });
         let figures = observer.figures(at(150));
         assert!(!figures.leader_kept());
-        assert_eq!(figures.now, Some(Office { leader: NodeId(1), term: Term(2) }));
+        assert_eq!(figures.now, Some(Leadership { leader: NodeId(1), term: Term(2) }));
         assert_eq!((figures.leader_changes, figures.highest_term), (1, Term(2)));
     }
 }

@@ -11,8 +11,8 @@ thread_local! {
 
 /// Runs `body`; if it panics, its message and the place, as one line.
 ///
-/// The first call puts a hook before that of the process. A panic of which nobody waits here is
-/// told as it was told before.
+/// The first call puts a hook before that of the process. A panic for which nobody waits here is
+/// reported as it was without the hook.
 pub(crate) fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -45,11 +45,11 @@ mod tests {
     use super::caught;
 
     #[test]
-    fn a_panic_is_told_with_its_place() {
+    fn a_panic_is_reported_with_its_place() {
         assert_eq!(caught(|| 7), Ok(7));
-        let told = caught(|| panic!("the log\n   ends {}", 3)).expect_err("it panics");
-        assert!(told.starts_with("the log ends 3 ("), "{told}");
-        assert!(told.contains("panics.rs:"), "{told}");
+        let said = caught(|| panic!("the log\n   ends {}", 3)).expect_err("it panics");
+        assert!(said.starts_with("the log ends 3 ("), "{said}");
+        assert!(said.contains("panics.rs:"), "{said}");
         assert_eq!(caught(|| caught(|| panic!("inside")).is_err()), Ok(true));
     }
 }

@@ -26,7 +26,7 @@ pub struct Played {
     pub checks: Vec<Check>,
     /// The safety property that was broken, if one was; the run ends there.
     pub violation: Option<Violation>,
-    /// The loss that excuses it from coming right, if that was asked of it.
+    /// The loss that excuses it from converging, if that was asked of it.
     pub excuse: Option<Excuse>,
     /// Whether the alarm is the one that the scenario asks for, or there is none and none is asked
     /// for.
@@ -90,8 +90,8 @@ pub fn play(scenario: &Scenario, level: Protection, seed: u64, sink: &mut dyn Si
         checks.push(Check { that: expectation.that.clone(), line: expectation.line, failures });
     }
     if violation.is_none() {
-        let ended = world.run_until(end, &mut both);
-        violation = ended.and_then(|()| world.conclude(scenario.converges)).err();
+        let finished = world.run_until(end, &mut both);
+        violation = finished.and_then(|()| world.conclude(scenario.converges)).err();
     }
     let alarm = violation.as_ref().map(|violation| violation.checker);
     let alarmed_as_expected = alarm == scenario.alarm.as_deref();
@@ -142,11 +142,13 @@ impl Scene<'_> {
             Condition::Leaderless(range) => time("leaderless", range, figures.leaderless),
             Condition::FirstCandidate(range) => match figures.first_candidate {
                 Some(at) => time("first_candidate", range, at.saturating_since(Instant::ZERO)),
-                None => Some("first_candidate: nobody stood up".to_owned()),
+                None => Some("first_candidate: nobody started an election".to_owned()),
             },
             Condition::LeaderKept(kept) => (figures.leader_kept() != *kept)
                 .then(|| format!("leader_kept: expected {kept}, saw {}", !kept)),
-            Condition::Leader(among) => leader(among, figures.now.map(|office| office.leader)),
+            Condition::Leader(among) => {
+                leader(among, figures.now.map(|leadership| leadership.leader))
+            }
             Condition::Node(nodes, what) => {
                 return nodes.iter().filter_map(|node| self.node(*node, what)).collect();
             }

@@ -17,7 +17,7 @@
 //! `seed`, `checker`, `at` and `sentence` are for people; `hash` is that of the run.
 
 use crate::plan::choice::{Choice, Question};
-use crate::run::trial::Ended;
+use crate::run::trial::FinishedRun;
 use std::fmt::Write as _;
 
 /// The first line of every tape.
@@ -49,19 +49,19 @@ pub struct TapeError {
 
 impl Tape {
     /// The tape of a run that was recorded, with its seed if it had one.
-    pub fn of(ended: &Ended, seed: Option<u64>) -> Self {
+    pub fn of(finished: &FinishedRun, seed: Option<u64>) -> Self {
         let mut head = Vec::new();
         let mut say = |key: &str, value: String| head.push((key.to_owned(), value));
         if let Some(seed) = seed {
             say("seed", seed.to_string());
         }
-        if let Err(violation) = &ended.outcome.verdict {
+        if let Err(violation) = &finished.outcome.verdict {
             say("checker", violation.checker.to_owned());
             let micros = violation.time.as_nanos() / 1_000;
             say("at", format!("event {}, {micros} us", violation.event));
             say("sentence", violation.sentence.replace(['\n', '\r'], " "));
         }
-        Self { head, hash: Some(ended.outcome.hash), choices: ended.tape.clone() }
+        Self { head, hash: Some(finished.outcome.hash), choices: finished.tape.clone() }
     }
 
     /// What the head says under this name.
@@ -161,8 +161,8 @@ mod tests {
 
     #[test]
     fn a_tape_is_read_as_it_was_written() {
-        let ended = Trial::drawn(Choices::seeded(3).recorded()).run(&mut Nobody).expect("sense");
-        let tape = Tape::of(&ended, Some(3));
+        let finished = Trial::drawn(Choices::seeded(3).recorded()).run(&mut Nobody).expect("sense");
+        let tape = Tape::of(&finished, Some(3));
         assert_eq!(Tape::read(&tape.write()), Ok(tape.clone()));
         assert_eq!((tape.said("seed"), tape.said("checker")), (Some("3"), None));
         assert!(tape.choices.len() > 1000);

@@ -6,7 +6,7 @@ use crate::plan::setup::{Setup, SetupError};
 use crate::run::panics::caught;
 use crate::run::swarm;
 use crate::scenario::model::Scenario;
-use crate::world::{Outcome, World};
+use crate::world::{RunOutcome, World};
 use raft_core::{Instant, Protection};
 
 /// A run that has not begun.
@@ -16,15 +16,15 @@ pub struct Trial {
     pub setup: Setup,
     /// Who decides the rest.
     pub choices: Choices,
-    /// Whether everything must have come right at its end, see [`World::converged`].
+    /// Whether the cluster must have converged at its end, see [`World::converged`].
     pub converges: bool,
 }
 
-/// A run that has ended.
+/// A run that is over.
 #[derive(Clone, Debug)]
-pub struct Ended {
-    /// How.
-    pub outcome: Outcome,
+pub struct FinishedRun {
+    /// Its outcome.
+    pub outcome: RunOutcome,
     /// What was decided, if it was [recorded](Choices::recorded).
     pub tape: Vec<Choice>,
 }
@@ -41,7 +41,7 @@ impl Trial {
     /// # Errors
     ///
     /// What makes no sense in the setup.
-    pub fn run(self, sink: &mut dyn Sink) -> Result<Ended, SetupError> {
+    pub fn run(self, sink: &mut dyn Sink) -> Result<FinishedRun, SetupError> {
         self.run_with(sink, |_| {})
     }
 
@@ -54,7 +54,7 @@ impl Trial {
         self,
         sink: &mut dyn Sink,
         mut look: impl FnMut(&World),
-    ) -> Result<Ended, SetupError> {
+    ) -> Result<FinishedRun, SetupError> {
         let mut world = World::new(&self.setup, self.choices)?;
         let end = Instant::ZERO.saturating_add(self.setup.duration);
         let verdict = caught(|| {
@@ -67,7 +67,7 @@ impl Trial {
             world.conclude(self.converges)
         });
         let verdict = verdict.unwrap_or_else(|sentence| Err(world.violation("panic", sentence)));
-        Ok(Ended { outcome: world.outcome(verdict), tape: world.tape().to_vec() })
+        Ok(FinishedRun { outcome: world.outcome(verdict), tape: world.tape().to_vec() })
     }
 }
 
@@ -80,7 +80,7 @@ impl Scenario {
 }
 
 /// Whether two violations are one and the same bug, as far as their words tell: the same checker,
-/// for a panic the same place, and for liveness the same thing that has not come right.
+/// for a panic the same place, and for liveness the same thing that has not converged.
 pub fn same_failure(a: &Violation, b: &Violation) -> bool {
     let of = |violation: &Violation| match violation.checker {
         "panic" => violation.sentence.rsplit('(').next().map(str::to_owned),
@@ -119,11 +119,11 @@ mod tests {
         for seed in 0..5 {
             let trial = Trial::drawn(Choices::seeded(seed).recorded());
             let mut events = 0;
-            let ended = trial.run_with(&mut Nobody, |_| events += 1).expect("it makes sense");
-            assert_eq!(ended.outcome, swarm::run_drawn(Choices::seeded(seed), &mut Nobody));
-            assert_eq!(events, ended.outcome.events);
-            let again = Trial::drawn(Choices::replayed(ended.tape)).run(&mut Nobody);
-            assert_eq!(again.expect("the same setup").outcome, ended.outcome);
+            let finished = trial.run_with(&mut Nobody, |_| events += 1).expect("it makes sense");
+            assert_eq!(finished.outcome, swarm::run_drawn(Choices::seeded(seed), &mut Nobody));
+            assert_eq!(events, finished.outcome.events);
+            let again = Trial::drawn(Choices::replayed(finished.tape)).run(&mut Nobody);
+            assert_eq!(again.expect("the same setup").outcome, finished.outcome);
         }
     }
 
@@ -132,11 +132,11 @@ mod tests {
         let setup = Setup::of_voters(1);
         let trial = Trial { setup, choices: Choices::seeded(1), converges: true };
         let mut events = 0;
-        let ended = trial.run_with(&mut Nobody, |_| {
+        let finished = trial.run_with(&mut Nobody, |_| {
             events += 1;
             assert!(events < 3, "three is too many");
         });
-        let violation = ended.expect("it makes sense").outcome.verdict.expect_err("it panics");
+        let violation = finished.expect("it makes sense").outcome.verdict.expect_err("it panics");
         assert_eq!((violation.checker, violation.event), ("panic", 3));
         assert!(violation.sentence.starts_with("three is too many ("));
         // From the root of the workspace, or of the package where it stands alone.

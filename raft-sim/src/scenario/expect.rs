@@ -38,7 +38,7 @@ pub enum Condition {
     LeaderChanges(Range<u64>),
     /// For how long no leader could commit.
     Leaderless(Range<Duration>),
-    /// When the first candidate or pre-candidate stood up, from the start of the run.
+    /// When the first node started a pre-vote or an election, from the start of the run.
     FirstCandidate(Range<Duration>),
     /// How many operations of clients were answered.
     Answered(Range<u64>),

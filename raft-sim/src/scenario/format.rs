@@ -16,27 +16,27 @@ pub(super) struct File {
     pub(super) notes: Option<String>,
     pub(super) why: Option<String>,
     pub(super) story: String,
-    pub(super) cluster: Cluster,
+    pub(super) cluster: ClusterTable,
     #[serde(default)]
-    pub(super) link: Link,
+    pub(super) link: LinkTable,
     #[serde(default)]
-    pub(super) disk: Disk,
+    pub(super) disk: DiskTable,
     #[serde(default)]
     pub(super) snapshots: Snapshots,
     #[serde(default)]
-    pub(super) limits: Limits,
+    pub(super) limits: LimitsTable,
     #[serde(default)]
-    pub(super) node: Vec<Node>,
+    pub(super) node: Vec<NodeTable>,
     #[serde(default)]
-    pub(super) client: Vec<Spanned<Client>>,
-    pub(super) run: Run,
+    pub(super) client: Vec<Spanned<ClientTable>>,
+    pub(super) run: RunTable,
     #[serde(default)]
     pub(super) expect: Vec<Spanned<Expect>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Cluster {
+pub(super) struct ClusterTable {
     pub(super) voters: Spanned<Text<u64>>,
     pub(super) learners: Option<Spanned<Text<u64>>>,
     pub(super) spare: Option<Spanned<Text<u64>>>,
@@ -49,7 +49,7 @@ pub(super) struct Cluster {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Link {
+pub(super) struct LinkTable {
     pub(super) delay: Option<Spanned<Text<Range<Duration>>>>,
     pub(super) loss_ppm: Option<Spanned<Text<u64>>>,
     pub(super) duplicate_ppm: Option<Spanned<Text<u64>>>,
@@ -68,7 +68,7 @@ pub(super) struct Except {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Disk {
+pub(super) struct DiskTable {
     pub(super) latency: Option<Spanned<Text<Range<Duration>>>>,
 }
 
@@ -84,7 +84,7 @@ pub(super) struct Snapshots {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Limits {
+pub(super) struct LimitsTable {
     pub(super) max_entries_per_message: Option<Spanned<Text<u64>>>,
     pub(super) max_messages_in_flight: Option<Spanned<Text<u64>>>,
     pub(super) max_entries_in_flight: Option<Spanned<Text<u64>>>,
@@ -96,7 +96,7 @@ pub(super) struct Limits {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Node {
+pub(super) struct NodeTable {
     pub(super) id: Spanned<Text<NodeId>>,
     pub(super) membership: Option<Spanned<String>>,
     pub(super) election_timeout: Option<Spanned<Text<Duration>>>,
@@ -112,7 +112,7 @@ pub(super) struct Node {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Client {
+pub(super) struct ClientTable {
     pub(super) think: Option<Spanned<Text<Range<Duration>>>>,
     pub(super) write_percent: Option<Spanned<Text<u64>>>,
     pub(super) query_percent: Option<Spanned<Text<u64>>>,
@@ -128,7 +128,7 @@ pub(super) struct Client {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Run {
+pub(super) struct RunTable {
     pub(super) duration: Spanned<Text<Duration>>,
     pub(super) observe_from: Option<Spanned<Text<Duration>>>,
     pub(super) protection: Option<Spanned<Vec<Text<Protection>>>>,
@@ -139,17 +139,17 @@ pub(super) struct Run {
     pub(super) alarm: Option<String>,
     pub(super) settled_by: Option<Spanned<Text<Duration>>>,
     pub(super) seed: Option<Spanned<Text<u64>>>,
-    pub(super) choices: Option<Vec<Answer>>,
+    pub(super) choices: Option<Vec<AnswerEntry>>,
     #[serde(default)]
     pub(super) converges: bool,
     pub(super) broke: Option<String>,
     #[serde(default)]
-    pub(super) timeline: Vec<Happening>,
+    pub(super) timeline: Vec<TimelineEntry>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Answer {
+pub(super) struct AnswerEntry {
     pub(super) of: Spanned<String>,
     pub(super) nth: Text<u64>,
     #[serde(rename = "answer")]
@@ -158,7 +158,7 @@ pub(super) struct Answer {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Happening {
+pub(super) struct TimelineEntry {
     pub(super) at: Spanned<Text<Duration>>,
     #[serde(rename = "do")]
     pub(super) sentence: Spanned<String>,

@@ -39,7 +39,7 @@ pub struct Scenario {
     pub expectations: Vec<Expectation>,
     /// Who decides, if that is a part of the scenario.
     pub script: Option<Script>,
-    /// Whether everything must have come right at the end, see
+    /// Whether the cluster must have converged at the end, see
     /// [`World::converged`](crate::world::World::converged).
     pub converges: bool,
     /// The checker that raised an alarm when this was found.
@@ -54,7 +54,7 @@ pub struct Scenario {
 pub enum Script {
     /// This seed, whatever the command line says.
     Seed(u64),
-    /// These answers; everything else is calm.
+    /// These answers; everything else is the default.
     Answers(Answers),
 }
 

@@ -69,8 +69,8 @@ impl Reader<'_> {
         for client in raw.client {
             setup.clients.push(self.client(client.into_inner())?);
         }
-        for happening in raw.run.timeline {
-            self.happening(&mut setup, happening)?;
+        for entry in raw.run.timeline {
+            self.entry(&mut setup, entry)?;
         }
         // Happenings of one moment keep the order of the file.
         setup.timeline.sort_by_key(|(at, _)| *at);
@@ -107,7 +107,7 @@ impl Reader<'_> {
         })
     }
 
-    fn links(&self, setup: &mut Setup, raw: format::Link) -> Result<(), ScenarioError> {
+    fn links(&self, setup: &mut Setup, raw: format::LinkTable) -> Result<(), ScenarioError> {
         setup.link = self.link(raw.delay, raw.loss_ppm, raw.duplicate_ppm)?;
         for except in raw.except {
             let profile = self.link(except.delay, except.loss_ppm, except.duplicate_ppm)?;
@@ -118,7 +118,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn nodes(&self, setup: &mut Setup, raw: &[format::Node]) -> Result<(), ScenarioError> {
+    fn nodes(&self, setup: &mut Setup, raw: &[format::NodeTable]) -> Result<(), ScenarioError> {
         for (nth, node) in raw.iter().enumerate() {
             let id = node.id.get_ref();
             if raw[..nth].iter().any(|earlier| earlier.id.get_ref() == id) {
@@ -134,7 +134,7 @@ impl Reader<'_> {
     fn script(
         &self,
         seed: Option<Spanned<Text<u64>>>,
-        choices: Option<Vec<format::Answer>>,
+        choices: Option<Vec<format::AnswerEntry>>,
     ) -> Result<Option<Script>, ScenarioError> {
         let Some(choices) = choices else {
             return Ok(seed.map(|seed| Script::Seed(seed.into_inner().0)));
@@ -144,7 +144,7 @@ impl Reader<'_> {
             return Err(self.error(seed.span(), message));
         }
         let mut answers = Answers::default();
-        for format::Answer { of, nth, value } in choices {
+        for format::AnswerEntry { of, nth, value } in choices {
             let Some(question) = Question::named(of.get_ref()) else {
                 let names: Vec<_> = Question::ALL.iter().map(|question| question.name()).collect();
                 let message = format!("expected a question: one of {}", names.join(", "));
@@ -168,7 +168,7 @@ impl Reader<'_> {
         })
     }
 
-    fn cluster(&self, raw: &format::Cluster) -> Result<Setup, ScenarioError> {
+    fn cluster(&self, raw: &format::ClusterTable) -> Result<Setup, ScenarioError> {
         let voters = raw.voters.get_ref().0;
         let mut setup = Setup::of_voters(voters);
         let learners = raw.learners.as_ref().map_or(0, |learners| learners.get_ref().0);
@@ -232,14 +232,14 @@ impl Reader<'_> {
         Ok(profile)
     }
 
-    fn disk(&self, raw: format::Disk) -> Result<DiskProfile, ScenarioError> {
+    fn disk(&self, raw: format::DiskTable) -> Result<DiskProfile, ScenarioError> {
         let Some(latency) = raw.latency else { return Ok(DiskProfile::default()) };
         let (min_latency, max_latency) = self.bounded(latency)?;
         Ok(DiskProfile { min_latency, max_latency })
     }
 
     /// Each limit by itself, so that a mistake is found where it is written.
-    fn limits(&self, setup: &mut Setup, raw: &format::Limits) -> Result<(), ScenarioError> {
+    fn limits(&self, setup: &mut Setup, raw: &format::LimitsTable) -> Result<(), ScenarioError> {
         let count = |raw: &Option<Spanned<Text<u64>>>| raw.as_ref().map(|n| n.get_ref().0);
         let small = |raw: &Option<Spanned<Text<u64>>>| {
             count(raw).map(|n| usize::try_from(n).unwrap_or(usize::MAX))
@@ -277,7 +277,7 @@ impl Reader<'_> {
         if self.nodes.contains(&id) { Ok(id) } else { Err(self.error(raw.span(), message())) }
     }
 
-    fn client(&self, raw: format::Client) -> Result<ClientSetup, ScenarioError> {
+    fn client(&self, raw: format::ClientTable) -> Result<ClientSetup, ScenarioError> {
         let mut client = ClientSetup::default();
         if let Some(think) = raw.think {
             (client.min_think, client.max_think) = self.bounded(think)?;
@@ -302,7 +302,7 @@ impl Reader<'_> {
         Ok(client)
     }
 
-    fn node(&self, setup: &mut Setup, raw: &format::Node) -> Result<(), ScenarioError> {
+    fn node(&self, setup: &mut Setup, raw: &format::NodeTable) -> Result<(), ScenarioError> {
         let id = self.member(&raw.id)?;
         let at = setup.nodes.iter().position(|node| node.id == id).expect("it is one of them");
         let mut node = setup.nodes[at].clone();
@@ -342,7 +342,7 @@ impl Reader<'_> {
         setup.check().map_err(cannot)
     }
 
-    fn happening(&self, setup: &mut Setup, raw: format::Happening) -> Result<(), ScenarioError> {
+    fn entry(&self, setup: &mut Setup, raw: format::TimelineEntry) -> Result<(), ScenarioError> {
         let at = raw.at.get_ref().0;
         if at > setup.duration {
             let message = format!("expected a moment within the run of {:?}", setup.duration);
@@ -350,7 +350,8 @@ impl Reader<'_> {
         }
         let set = raw.delay.is_some() || raw.loss_ppm.is_some() || raw.duplicate_ppm.is_some();
         let profile = set.then(|| self.link(raw.delay, raw.loss_ppm, raw.duplicate_ppm));
-        let latency = raw.latency.map(|latency| self.disk(format::Disk { latency: Some(latency) }));
+        let latency =
+            raw.latency.map(|latency| self.disk(format::DiskTable { latency: Some(latency) }));
         let beside = Beside { link: profile.transpose()?, disk: latency.transpose()? };
         let faults = Act::read(raw.sentence.get_ref(), self.nodes, beside);
         let faults = faults.map_err(|mistake| self.inside(&raw.sentence.span(), mistake))?;

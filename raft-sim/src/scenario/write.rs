@@ -393,7 +393,7 @@ fn number(number: u64) -> String {
 mod tests {
     use super::{Unwritable, Words, write};
     use crate::plan::act::{Act, DiskAct, RequestAct};
-    use crate::plan::change::Change;
+    use crate::plan::change::MembershipChange;
     use crate::plan::choice::{Answers, Choices, Question};
     use crate::plan::profile::LinkProfile;
     use crate::plan::setup::Setup;
@@ -452,7 +452,7 @@ mod tests {
         let target = Membership::new([b], [], [a]).expect("valid");
         let fault = Act::Request(RequestAct::ChangeMembership {
             node: Some(c),
-            change: Change::To(target),
+            change: MembershipChange::To(target),
         });
         setup.timeline.push((Instant::from_nanos(17), fault));
         setup.timeline.push((Instant::from_nanos(18), Act::Disk(DiskAct::Wipe { node: c })));

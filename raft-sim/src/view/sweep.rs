@@ -29,7 +29,7 @@ fn summary_within(report: &SweepReport, columns: usize) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{TITLE}exercised{TITLE:#}, over all runs and in how many of them");
     let rows: Vec<String> = report
-        .exercised
+        .coverage
         .iter()
         .map(|(name, count)| {
             let row =
@@ -47,7 +47,7 @@ fn summary_within(report: &SweepReport, columns: usize) -> String {
     text + &excused(report) + &verdict(report)
 }
 
-/// How many runs need not come right, and why; nothing if there are none.
+/// How many runs need not converge, and why; nothing if there are none.
 fn excused(report: &SweepReport) -> String {
     if report.excused.is_empty() {
         return String::new();
@@ -57,7 +57,7 @@ fn excused(report: &SweepReport) -> String {
         by_cause.map(|(cause, runs)| format!("{} {cause}", thousands(*runs))).collect();
     let all = thousands(report.excused.values().sum());
     let by_cause = by_cause.join(", ");
-    format!("excused from coming right, as a quorum of disks was lost: {all} runs ({by_cause})\n")
+    format!("excused from converging, as a quorum of disks was lost: {all} runs ({by_cause})\n")
 }
 
 fn figures(report: &SweepReport) -> String {
@@ -143,7 +143,7 @@ mod tests {
             rows.map(|line| line.chars().count()).collect::<Vec<_>>()
         };
         let (narrow, broad) = (table(60), table(100));
-        assert_eq!(narrow.len(), report.exercised.len());
+        assert_eq!(narrow.len(), report.coverage.len());
         assert_eq!(broad.len(), narrow.len().div_ceil(2));
         assert!(narrow.iter().all(|width| *width <= 60) && broad.iter().all(|width| *width <= 100));
     }

@@ -2,7 +2,7 @@
 
 use crate::plan::damage::Damage;
 use crate::plan::record::{
-    DropReason, EntryKind, Event, Lost, NodeState, Operation, Phase, Record, Sink,
+    DropReason, EntryKind, Event, Lost, NodeState, Operation, Record, Sink, Stage,
 };
 use crate::view::json::{joined, nanos};
 use crate::view::message::{described, members, snapshot};
@@ -268,7 +268,7 @@ fn persist(write: &Write) -> Value {
     json!({ "ticket": write.ticket, "hard_state": hard_state, "log": log })
 }
 
-fn operated(client: u64, serial: u64, operation: Operation, phase: Phase) -> Value {
+fn operated(client: u64, serial: u64, operation: Operation, phase: Stage) -> Value {
     let by = |consistency| match consistency {
         Consistency::ReadIndex => "read_index",
         Consistency::Lease => "lease_read",
@@ -282,15 +282,15 @@ fn operated(client: u64, serial: u64, operation: Operation, phase: Phase) -> Val
     };
     let head = json!({ "client": client, "serial": serial, "op": op, "key": key });
     let tail = match phase {
-        Phase::Invoked => json!({ "phase": "invoke", "value": written }),
-        Phase::Returned { value, position } => json!({
+        Stage::Invoked => json!({ "phase": "invoke", "value": written }),
+        Stage::Returned { value, position } => json!({
             "phase": "return",
             "value": value,
             "index": position.index,
             "entry_term": position.term,
         }),
-        Phase::Unknown => json!({ "phase": "unknown", "value": written }),
-        Phase::Failed => json!({ "phase": "failed", "value": written }),
+        Stage::Unknown => json!({ "phase": "unknown", "value": written }),
+        Stage::Failed => json!({ "phase": "failed", "value": written }),
     };
     joined(head, tail)
 }

@@ -1,7 +1,7 @@
 //! What an event is in a few words.
 
 use crate::plan::record::{
-    DropReason, EntryKind, Event, Lost, NodeState, Operation, Phase, Record,
+    DropReason, EntryKind, Event, Lost, NodeState, Operation, Record, Stage,
 };
 use crate::view::message::{described, span};
 use crate::view::style;
@@ -85,11 +85,11 @@ pub(crate) fn of(record: &Record) -> (String, Style) {
             format!("is to send {to:?} a snapshot, {at_least} at least")
         }
         Event::SnapshotSent { to, position, outcome } => {
-            format!("the snapshot {position} for {to:?} {}", ended(*outcome))
+            format!("the snapshot {position} for {to:?} {}", outcome_words(*outcome))
         }
         Event::InstallBegin { snapshot } => format!("installs the snapshot {}", snapshot.position),
         Event::InstallEnd { position, outcome } => {
-            format!("the snapshot {position} {}", ended(*outcome))
+            format!("the snapshot {position} {}", outcome_words(*outcome))
         }
         Event::Accepted { first, count, .. } => format!("takes {} at {first}", commands(*count)),
         Event::Rejected { reason, .. } => format!("refuses: {reason}"),
@@ -157,7 +157,7 @@ fn writes(count: usize) -> String {
     if count == 1 { "a write".to_owned() } else { format!("{count} writes") }
 }
 
-fn operated(client: u64, operation: Operation, phase: Phase) -> String {
+fn operated(client: u64, operation: Operation, phase: Stage) -> String {
     let what = match operation {
         Operation::Write { key, value } => format!("k{key} := {}", named(value)),
         Operation::Read { key } => format!("k{key}?"),
@@ -168,16 +168,16 @@ fn operated(client: u64, operation: Operation, phase: Phase) -> String {
         }
     };
     let outcome = match (phase, operation) {
-        (Phase::Invoked, _) => String::new(),
-        (Phase::Returned { .. }, Operation::Write { .. }) => " done".to_owned(),
-        (Phase::Returned { value, .. }, Operation::Read { .. } | Operation::Query { .. }) => {
+        (Stage::Invoked, _) => String::new(),
+        (Stage::Returned { .. }, Operation::Write { .. }) => " done".to_owned(),
+        (Stage::Returned { value, .. }, Operation::Read { .. } | Operation::Query { .. }) => {
             value.map_or(" nothing".to_owned(), |value| format!(" {}", named(value)))
         }
-        (Phase::Returned { value, .. }, Operation::Apply { .. } | Operation::Ask { .. }) => {
+        (Stage::Returned { value, .. }, Operation::Apply { .. } | Operation::Ask { .. }) => {
             value.map_or(" done".to_owned(), |value| format!(" {value}"))
         }
-        (Phase::Unknown, _) => " given up".to_owned(),
-        (Phase::Failed, _) => " failed".to_owned(),
+        (Stage::Unknown, _) => " given up".to_owned(),
+        (Stage::Failed, _) => " failed".to_owned(),
     };
     format!("client {client}: {what}{outcome}")
 }
@@ -197,12 +197,12 @@ const fn by(consistency: Consistency) -> &'static str {
 const fn transferred(outcome: TransferOutcome) -> &'static str {
     match outcome {
         TransferOutcome::SteppedDown => "has handed over",
-        TransferOutcome::LeadershipLost => "lost the office before it could hand it over",
+        TransferOutcome::LeadershipLost => "lost leadership before it could transfer it",
         TransferOutcome::TimedOut => "leads on: the other did not take over",
     }
 }
 
-const fn ended(outcome: Outcome) -> &'static str {
+const fn outcome_words(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Done => "is there",
         Outcome::Failed => "has failed",

@@ -2,8 +2,8 @@
 
 use crate::host::packet::Arrival;
 use crate::plan::act::{Act, ClockAct, DiskAct, MessageAct, ProcessAct, RequestAct};
-use crate::plan::change::Change;
-use crate::plan::record::{Operation, Phase, Violation};
+use crate::plan::change::MembershipChange;
+use crate::plan::record::{Operation, Stage, Violation};
 use crate::world::env::Env;
 use crate::world::hostile::hostile;
 use crate::world::hosts::Hosts;
@@ -23,9 +23,9 @@ pub(super) fn on_act(
     hosts: &mut Hosts,
     network: &mut Network,
     operator: &mut Operator,
-    nth: usize,
+    act_index: usize,
 ) -> Result<(), Violation> {
-    let act = env.setup.timeline[nth].1.clone();
+    let act = env.setup.timeline[act_index].1.clone();
     env.tell(hosts, Fact::Act { act: &act })?;
     match act {
         Act::Link(act) => {
@@ -137,7 +137,7 @@ fn on_request(
             return change_membership(env, hosts, network, operator, (node, &change));
         }
     };
-    arrive(env, network, hosts.running(node), Arrival::Told(input))
+    arrive(env, network, hosts.running(node), Arrival::Input(input))
 }
 
 /// Ends a process, if it runs.
@@ -196,7 +196,7 @@ fn read(
     (node, consistency): (NodeId, Consistency),
 ) -> Result<(), Violation> {
     let (serial, token) = operator.request();
-    let (phase, operation) = (Phase::Invoked, Operation::Query { key: 0, consistency });
+    let (phase, operation) = (Stage::Invoked, Operation::Query { key: 0, consistency });
     env.tell(hosts, Fact::OperatorAsks { serial, operation })?;
     env.tell(hosts, Fact::Client { node: Some(node), client: 0, serial, operation, phase })?;
     arrive(env, network, hosts.running(node), Arrival::Query(token, operation))
@@ -208,11 +208,11 @@ fn change_membership(
     hosts: &mut Hosts,
     network: &mut Network,
     operator: &mut Operator,
-    (node, change): (Option<NodeId>, &Change),
+    (node, change): (Option<NodeId>, &MembershipChange),
 ) -> Result<(), Violation> {
     let Some(node) = node.or_else(|| leader(hosts, network, env.now())) else { return Ok(()) };
     let Ok(target) = change.target(hosts.named(node).membership()) else { return Ok(()) };
     let (_, token) = operator.request();
     let input = Input::ChangeMembership { token, target };
-    arrive(env, network, hosts.running(node), Arrival::Told(input))
+    arrive(env, network, hosts.running(node), Arrival::Input(input))
 }

@@ -3,7 +3,7 @@
 use crate::host::client::{Answer, Client, Wish};
 use crate::plan::choice::Question;
 use crate::plan::profile::ClientSetup;
-use crate::plan::record::{Operation, Phase, Violation};
+use crate::plan::record::{Operation, Stage, Violation};
 use crate::world::env::Env;
 use crate::world::hosts::Hosts;
 use crate::world::pending::Pending;
@@ -51,7 +51,7 @@ pub(super) fn on_turn(
         return Ok(());
     };
     let patience = who.setup().patience;
-    let phase = Phase::Invoked;
+    let phase = Stage::Invoked;
     env.tell(hosts, Fact::Client { node: None, client, serial, operation, phase })?;
     env.schedule_in(patience, Pending::GiveUp { client, serial });
     attempt(env, hosts, clients, client, serial);
@@ -85,9 +85,9 @@ pub(super) fn on_ask_again(
     clients: &mut Clients,
     client: u64,
     serial: u64,
-    nth: u64,
+    attempt_number: u64,
 ) -> Result<(), Violation> {
-    if clients.numbered(client).is_tired_of(serial, nth) {
+    if clients.numbered(client).is_tired_of(serial, attempt_number) {
         env.tell(hosts, Fact::AsksAgain)?;
         attempt(env, hosts, clients, client, serial);
     }
@@ -136,7 +136,7 @@ fn finish(
     client: u64,
     serial: u64,
     operation: Operation,
-    phase: Phase,
+    phase: Stage,
 ) -> Result<(), Violation> {
     env.tell(hosts, Fact::Client { node: None, client, serial, operation, phase })?;
     let ClientSetup { min_think, max_think, .. } = *who.setup();

@@ -1,4 +1,4 @@
-//! Whether everything comes right, and what is to be said of a run as a whole.
+//! Whether the cluster converges, and what is to be said of a run as a whole.
 
 use crate::plan::record::Violation;
 use crate::world::clients::Clients;
@@ -9,11 +9,10 @@ use crate::world::network::Network;
 use crate::world::service::{self, Service};
 use crate::world::watch::Fact;
 
-/// For how many T the term must have stood still at the end of a run in which everything comes
-/// right.
+/// For how many T the term must have stood still at the end of a run that converges.
 const STILL: u32 = 4;
 
-/// Whether everything has come right, see [`World::converged`](crate::world::World::converged).
+/// Whether the cluster has converged, see [`World::converged`](crate::world::World::converged).
 pub(super) fn converged(
     env: &Env,
     hosts: &Hosts,

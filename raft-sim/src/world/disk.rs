@@ -1,6 +1,6 @@
 //! What the host gives its disk to do, and what it makes of what the disk reports.
 
-use crate::host::disk::{Job, Report};
+use crate::host::disk::{Completion, Job};
 use crate::host::log::Log;
 use crate::host::packet::Arrival;
 use crate::plan::record::Violation;
@@ -17,28 +17,28 @@ pub(super) fn submit(env: &mut Env, at: &mut Running<'_>, job: Job) {
     env.agenda.schedule(due, Pending::Disk { node: at.id(), life: at.life() });
 }
 
-/// The disk has done something; what its node is to be told, if anything.
+/// The disk has done something; what its node is to be informed of, if anything.
 pub(super) fn take_report(
     env: &mut Env,
     at: &mut Running<'_>,
-    report: Report,
+    report: Completion,
 ) -> Result<Option<Arrival>, Violation> {
     let node = at.id();
     Ok(match report {
-        Report::NotKept => {
+        Completion::NotKept => {
             at.process_mut().takes_snapshot = false;
             env.tell(at.hosts(), Fact::SnapshotFailed)?;
             None
         }
-        Report::Written(ticket) => {
+        Completion::Written(ticket) => {
             env.tell(at.hosts(), Fact::Written { node, ticket })?;
             Some(Arrival::Persisted(ticket))
         }
-        Report::Kept(position) => {
+        Completion::Kept(position) => {
             at.process_mut().takes_snapshot = false;
-            Some(Arrival::Told(Input::SnapshotTaken { position }))
+            Some(Arrival::Input(Input::SnapshotTaken { position }))
         }
-        Report::Installed(image, outcome) => {
+        Completion::Installed(image, outcome) => {
             let position = image.snapshot.position;
             if outcome == Outcome::Done {
                 let process = at.process_mut();
@@ -50,7 +50,7 @@ pub(super) fn take_report(
                 serve(env, at)?;
             }
             env.tell(at.hosts(), Fact::Installed { node, position, outcome })?;
-            Some(Arrival::Told(Input::SnapshotInstalled { position, outcome }))
+            Some(Arrival::Input(Input::SnapshotInstalled { position, outcome }))
         }
     })
 }

@@ -1,7 +1,7 @@
 //! The world as one value, and how it is driven: what comes next is taken from the agenda and given
 //! to the handler that it is for, with the parts that this handler may touch.
 
-use crate::checker::coverage::Exercised;
+use crate::checker::coverage::Coverage;
 use crate::host::log::Log;
 use crate::host::machine::Machine;
 use crate::plan::choice::{Choice, Choices};
@@ -22,20 +22,20 @@ use crate::world::watch::{Fact, Watch};
 use crate::world::{converge, inbox, life, send};
 use raft_core::{Instant, NodeId, Term};
 
-/// How a run ended.
+/// The outcome of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Outcome {
+pub struct RunOutcome {
     /// Whether every checker was content.
     pub verdict: Result<(), Violation>,
     /// A hash of everything that went into the nodes and came out of them, with its time.
     pub hash: u64,
     /// How many things happened.
     pub events: u64,
-    /// The simulated time at which it ended.
+    /// The simulated time at its end.
     pub time: Instant,
     /// What the run had of what can happen.
-    pub exercised: Exercised,
-    /// How the disk was lost without which it could not come right, if that was to be judged.
+    pub coverage: Coverage,
+    /// How the disk was lost without which it could not converge, if that was to be judged.
     pub excused: Option<Cause>,
 }
 
@@ -49,7 +49,7 @@ pub struct World {
     operator: Operator,
 }
 
-/// For how many T a run may go on at its end until everything comes right.
+/// For how many T a run may go on at its end until the cluster converges.
 const PATIENCE: u32 = 30;
 
 impl World {
@@ -87,17 +87,17 @@ impl World {
     }
 
     /// Runs to the end of the setup's duration.
-    pub fn run(&mut self, sink: &mut dyn Sink) -> Outcome {
+    pub fn run(&mut self, sink: &mut dyn Sink) -> RunOutcome {
         let end = Instant::ZERO.saturating_add(self.env.setup.duration);
         let verdict = self.run_until(end, sink).and_then(|()| self.conclude(false));
         self.outcome(verdict)
     }
 
-    /// What is to be said of a run that ended so.
-    pub fn outcome(&self, verdict: Result<(), Violation>) -> Outcome {
+    /// The outcome of a run with this verdict.
+    pub fn outcome(&self, verdict: Result<(), Violation>) -> RunOutcome {
         let watch = &self.env.watch;
-        let (hash, exercised, excused) = (watch.hash_value(), watch.exercised(), watch.excused());
-        Outcome { verdict, hash, events: self.events(), time: self.now(), exercised, excused }
+        let (hash, coverage, excused) = (watch.hash_value(), watch.coverage(), watch.excused());
+        RunOutcome { verdict, hash, events: self.events(), time: self.now(), coverage, excused }
     }
 
     /// Lets everything happen up to and including a moment.
@@ -130,7 +130,7 @@ impl World {
         verdict.and(observed).map(|()| true)
     }
 
-    /// Lets a run that has not [come right](Self::converged) at its end go on, T by T, for
+    /// Lets a run that has not [converged](Self::converged) at its end go on, T by T, for
     /// 30 T at most: elections are random, so no fixed time is enough for each.
     ///
     /// # Errors
@@ -154,8 +154,8 @@ impl World {
     }
 
     /// What is to be said of a run as a whole, once its time is over: whether what the clients saw
-    /// can have happened one after another, and, where the run `converges`, whether everything has
-    /// [come right](Self::converged). That is not asked of a run which
+    /// can have happened one after another, and, where the run `converges`, whether the cluster
+    /// has [converged](Self::converged). That is not asked of a run which
     /// [a loss excuses](Self::excuses), for it could not.
     ///
     /// # Errors
@@ -166,7 +166,7 @@ impl World {
         converge::conclude(env, hosts, network, clients, converges)
     }
 
-    /// Whether everything has come right: there is a leader, its term has stood still for a while,
+    /// Whether the cluster has converged: there is a leader, its term has stood still for a while,
     /// everybody whom it reaches has committed and applied the same, and no client waits. To be
     /// asked when nothing has changed for a long time. Where links are cut all that time there need
     /// not be a leader, if no node can win.
@@ -230,7 +230,7 @@ impl World {
     pub fn next(&self) -> Option<(Instant, String)> {
         let (time, pending) = self.env.agenda.peek()?;
         let words = match pending {
-            Pending::Act(nth) => format!("act {}", self.env.setup.timeline[*nth].1.said()),
+            Pending::Act(index) => format!("act {}", self.env.setup.timeline[*index].1.said()),
             pending => pending.to_string(),
         };
         Some((time, words))
@@ -264,7 +264,7 @@ impl World {
         }
         match pending {
             Pending::Start(node) => life::start(env, hosts, node),
-            Pending::Act(nth) => on_act(env, hosts, network, operator, nth),
+            Pending::Act(index) => on_act(env, hosts, network, operator, index),
             Pending::Disk { node, life } => inbox::on_disk(env, hosts, network, node, life),
             Pending::Report { node, life, input } => {
                 inbox::on_report(env, hosts, network, node, life, input)
@@ -302,8 +302,8 @@ fn first_agenda(setup: &Setup) -> Agenda {
     for node in setup.nodes.iter().filter(|node| node.starts) {
         agenda.schedule(Instant::ZERO, Pending::Start(node.id));
     }
-    for (nth, (time, _)) in setup.timeline.iter().enumerate() {
-        agenda.schedule(*time, Pending::Act(nth));
+    for (index, (time, _)) in setup.timeline.iter().enumerate() {
+        agenda.schedule(*time, Pending::Act(index));
     }
     for (client, what) in (1..).zip(&setup.clients) {
         agenda.schedule(what.start, Pending::Turn { client });

@@ -1,4 +1,4 @@
-//! What excuses a run from coming right: disks that were lost for good.
+//! What excuses a run from converging: disks that were lost for good.
 
 use raft_core::{Membership, NodeId};
 use std::fmt;

@@ -82,7 +82,7 @@ pub struct Host {
     pub clock: Clock,
     /// Its state machine before the first command.
     genesis: Machine,
-    /// Its state machine when it ended last.
+    /// Its state machine when its last process stopped.
     machine: Machine,
     /// What it would be seen by while it is down.
     last_membership: Membership,
@@ -196,7 +196,7 @@ impl Host {
         self.last_membership = self.given.clone();
     }
 
-    /// The time as its node is told it.
+    /// The time as its node sees it.
     pub fn local(&self, now: Instant) -> Instant {
         Instant::from_nanos(self.clock.reading(now)).saturating_add(self.clock_offset())
     }
@@ -206,7 +206,7 @@ impl Host {
         Some(self.simulated(self.process.as_ref()?.deadline?))
     }
 
-    /// The simulated time at which its node is told this time, as far as can be said now.
+    /// The simulated time at which its node sees this time, as far as can be said now.
     fn simulated(&self, local: Instant) -> Instant {
         let origin = Instant::ZERO.saturating_add(self.clock_offset());
         let reading = local.saturating_since(origin);

@@ -91,7 +91,7 @@ pub(super) fn on_poll(
     let process = at.process_mut();
     process.poll_at = None;
     let mut gathered = std::mem::take(&mut process.inbox);
-    // Waiting messages first: a heartbeat in the inbox must not lose to the timer it puts off.
+    // Waiting messages first: a heartbeat in the inbox must not lose to the timer it resets.
     gathered.sort_by_key(|arrival| *arrival == Arrival::Wake);
     if gathered.is_empty() {
         return Ok(());
@@ -138,7 +138,7 @@ pub(super) fn on_report(
     life: u64,
     input: Input,
 ) -> Result<(), Violation> {
-    arrive(env, network, hosts.of_life(node, life), Arrival::Told(input))
+    arrive(env, network, hosts.of_life(node, life), Arrival::Input(input))
 }
 
 /// Something that the disk was given is due.

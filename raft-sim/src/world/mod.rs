@@ -36,7 +36,7 @@ mod snapshots;
 mod step;
 mod watch;
 
-pub use driver::{Outcome, World};
+pub use driver::{RunOutcome, World};
 pub use excuse::{Cause, Excuse};
 pub use host::{Host, Process, Unstartable};
 pub use network::{Network, Passage};

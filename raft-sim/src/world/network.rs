@@ -7,7 +7,7 @@ use crate::plan::kinds::MessageKind;
 use crate::plan::profile::LinkProfile;
 use crate::plan::record::DropReason;
 use crate::plan::setup::Setup;
-use crate::plan::topology::Shape;
+use crate::plan::topology::Topology;
 use crate::world::past::Past;
 use raft_core::{Envelope, Instant, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -168,7 +168,7 @@ impl Network {
     }
 
     /// Makes links whole, and cuts others, as a shape says.
-    fn reach(&mut self, shape: &Shape, leader: Option<NodeId>, now: Instant) {
+    fn reach(&mut self, shape: &Topology, leader: Option<NodeId>, now: Instant) {
         for ((from, to), link) in &mut self.links {
             match shape.joins(*from, *to, leader) {
                 Some(true) => link.heal(now),
@@ -232,7 +232,7 @@ mod tests {
     use crate::plan::profile::LinkProfile;
     use crate::plan::record::DropReason;
     use crate::plan::setup::Setup;
-    use crate::plan::topology::{Shape, Whom};
+    use crate::plan::topology::{Topology, Whom};
     use raft_core::{
         Envelope, Instant, LogPosition, Message, NodeId, PreVote, RequestVote, Round, Term,
     };
@@ -303,9 +303,9 @@ mod tests {
         let mut network = Network::new(&Setup::of_voters(4));
         act(&mut network, &LinkAct::Isolate { node: A });
         let order = [1, 2, 3, 4].map(NodeId).to_vec();
-        act(&mut network, &LinkAct::Reach { shape: Shape::Chain(order) });
+        act(&mut network, &LinkAct::Reach { shape: Topology::Chain(order) });
         assert!(network.joins(A, B, NOW) && !network.joins(A, NodeId(3), NOW));
-        let shape = Shape::Deaf(Whom::Leader);
+        let shape = Topology::Deaf(Whom::Leader);
         network.act(&LinkAct::Reach { shape }, Some(A), NOW);
         assert!(!network.joins(A, B, NOW) && network.joins(B, NodeId(3), NOW));
     }

@@ -40,8 +40,8 @@ pub(super) enum Pending {
 }
 
 impl Pending {
-    /// The order within one moment: faults before everything, messages before the timers that they
-    /// put off.
+    /// The order within one moment: faults before everything, messages before the election
+    /// timers that they reset.
     pub(super) const fn rank(&self) -> u8 {
         match self {
             Self::Start(_) => 0,
@@ -65,7 +65,7 @@ impl fmt::Display for Pending {
         };
         match self {
             Self::Start(node) => write!(f, "start {node:?}"),
-            Self::Act(nth) => write!(f, "act {nth}"),
+            Self::Act(index) => write!(f, "act {index}"),
             Self::Disk { node, .. } => write!(f, "a write of {node:?} is due"),
             Self::Build { envelope, .. } => passage(f, "build", envelope),
             Self::Report { node, input: Input::SnapshotSent { to, .. }, .. } => {

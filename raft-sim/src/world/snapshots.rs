@@ -128,8 +128,8 @@ mod tests {
             let outcome = world.run(&mut Nobody);
             assert_eq!(outcome.verdict, Ok(()), "seed {seed}");
             assert_eq!(world.converged(), Ok(()), "seed {seed}");
-            assert!(outcome.exercised.installs > 0, "seed {seed}");
-            assert!(outcome.exercised.reads_served > 0, "seed {seed}");
+            assert!(outcome.coverage.installs > 0, "seed {seed}");
+            assert!(outcome.coverage.reads_served > 0, "seed {seed}");
         }
     }
 }

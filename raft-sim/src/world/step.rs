@@ -1,5 +1,5 @@
-//! One step of one node: the node is told what came, the host carries out what it answers, and then
-//! does what it does after each step.
+//! One step of one node: the node is given what came, the host carries out what it answers, and
+//! then does what it does after each step.
 
 use crate::host::packet::Arrival;
 use crate::plan::record::Violation;
@@ -59,7 +59,7 @@ fn step_with(
     }
     compact(env, &mut at)?;
     maybe_take_snapshot(env, &mut at);
-    env.tell(at.hosts(), Fact::Ended { node, before: &before, after: &after })?;
+    env.tell(at.hosts(), Fact::StepDone { node, before: &before, after: &after })?;
     schedule_wake(env, &mut at);
     Ok(())
 }

@@ -105,7 +105,7 @@ impl Run {
 }
 
 fn said(line: &Line) -> String {
-    format!("{} {} {}", line.time.as_nanos() / 1_000_000, line.who(), line.told())
+    format!("{} {} {}", line.time.as_nanos() / 1_000_000, line.who(), line.whole_text())
 }
 
 const fn ms(millis: u64) -> Instant {

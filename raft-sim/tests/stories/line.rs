@@ -50,7 +50,7 @@ impl Line {
     }
 
     /// The whole text.
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn whole_text(&self) -> String {
         match self.peers.as_slice() {
             [] => self.text.clone(),
             peers => {
@@ -86,9 +86,9 @@ pub(crate) fn folded(lines: Vec<Line>) -> Vec<Line> {
             }
         }
         let stands = ["start:", "so far:", "end:"].iter().any(|word| line.text.starts_with(word));
-        let same = |told: &&mut Line| stands && told.text == line.text && told.time == line.time;
+        let same = |known: &&mut Line| stands && known.text == line.text && known.time == line.time;
         match folded.iter_mut().find(same) {
-            Some(told) => told.nodes.extend(&line.nodes),
+            Some(known) => known.nodes.extend(&line.nodes),
             None => folded.push(line),
         }
     }

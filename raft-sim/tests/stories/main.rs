@@ -109,13 +109,13 @@ fn what_a_story_shows_is_seen_at_other_seeds_too() {
 #[test]
 fn the_page_has_a_row_for_every_rule() {
     let page = include_str!("../../docs/STORIES.md");
-    let told: BTreeMap<String, String> =
+    let texts: BTreeMap<String, String> =
         stories().map(|story| (format!("{}.txt", story.name()), story.text(CLAIMS))).collect();
     for row in page.lines().filter(|line| line.starts_with("| N")) {
         let (files, quotes): (Vec<_>, Vec<_>) =
-            row.split('`').skip(1).step_by(2).partition(|word| told.contains_key(*word));
+            row.split('`').skip(1).step_by(2).partition(|word| texts.contains_key(*word));
         for quote in quotes {
-            assert!(files.iter().any(|file| told[*file].contains(quote)), "{quote} in {files:?}");
+            assert!(files.iter().any(|file| texts[*file].contains(quote)), "{quote} in {files:?}");
         }
     }
     for Claim { rule, story: (scenario, level), .. } in CLAIMS {
@@ -141,7 +141,13 @@ fn every_election_timeout_runs_out_within_t_and_2t_of_its_last_reset() {
                 let all = story.setup.election_timeout;
                 let timeout = own.unwrap_or(all);
                 let within = timeout <= waited && waited < timeout + timeout.max(all);
-                assert!(within, "{} {level:?}: {:?} {}", scenario.name, line.nodes, line.told());
+                assert!(
+                    within,
+                    "{} {level:?}: {:?} {}",
+                    scenario.name,
+                    line.nodes,
+                    line.whole_text()
+                );
                 waits.push(waited);
             }
         }

@@ -21,7 +21,7 @@ const LEGEND: &str = "\
 2/21 is entry 21, of term 2. timeout (803 ms): the election timeout ran out, 803 ms after its last
 reset. ── is what is done to the cluster. campaign: to be told to start an election at once.";
 
-/// A run, told.
+/// A run as a story.
 pub(crate) struct Story {
     pub(crate) scenario: String,
     pub(crate) level: String,
@@ -61,8 +61,8 @@ impl Story {
         let says = |nth: usize, (nodes, part): &(&str, &str)| {
             let line = &self.lines[nth];
             let is_any = *nodes == ANY && line.nodes.len() == 1;
-            let told = line.told();
-            (is_any || line.who() == *nodes) && part.split('…').all(|part| told.contains(part))
+            let text = line.whole_text();
+            (is_any || line.who() == *nodes) && part.split('…').all(|part| text.contains(part))
         };
         let mut from = 0;
         for wanted in claim.lines {
@@ -74,7 +74,11 @@ impl Story {
         let first = shown.first().copied().unwrap_or_default();
         for unwanted in claim.never {
             if let Some(nth) = (first + 1..self.lines.len()).find(|nth| says(*nth, unwanted)) {
-                return Err(format!("N{}: there is {:?}", claim.rule, self.lines[nth].told()));
+                return Err(format!(
+                    "N{}: there is {:?}",
+                    claim.rule,
+                    self.lines[nth].whole_text()
+                ));
             }
         }
         Ok(shown)
@@ -109,8 +113,8 @@ impl Story {
         for words in head {
             line(words).expect("a string takes everything");
         }
-        for (told, mark) in self.lines.iter().zip(&marks) {
-            let (time, who, words) = (seconds(told.time), told.who(), told.told());
+        for (known, mark) in self.lines.iter().zip(&marks) {
+            let (time, who, words) = (seconds(known.time), known.who(), known.whole_text());
             line(format!("{mark:width$}  {time:>6}  {who:6}  {words}"))
                 .expect("a string takes everything");
         }

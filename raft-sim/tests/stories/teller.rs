@@ -7,7 +7,7 @@ use raft_core::{
     AppendOutcome, Envelope, Instant, LogIndex, LogPosition, Membership, Message, NodeId, RoleKind,
     Round, Source, Term, Verdict,
 };
-use raft_sim::plan::{EntryKind, Operation, Phase};
+use raft_sim::plan::{EntryKind, Operation, Stage};
 use raft_sim::{Event, NodeState, Record, Sink};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -201,7 +201,7 @@ impl Teller {
     fn stand(&mut self, time: Instant, node: NodeId, state: &NodeState) {
         let term = state.term;
         let now = self.lines.iter().rev().take_while(|line| line.time == time);
-        let is_told = now.into_iter().any(|line| line.is_asked(node, "campaign"));
+        let is_asked_to = now.into_iter().any(|line| line.is_asked(node, "campaign"));
         let known = self.known(node);
         let before = known.state.map_or(RoleKind::Follower, |state| state.role);
         known.granted.insert(node);
@@ -219,7 +219,7 @@ impl Teller {
             _ if before == RoleKind::PreCandidate && state.role == RoleKind::Candidate => {
                 (format!("pre-votes of {}: ", Names(&granted)), None)
             }
-            _ if is_told => ("becomes ".to_owned(), None),
+            _ if is_asked_to => ("becomes ".to_owned(), None),
             _ => (format!("timeout ({} ms): ", waited.as_millis()), Some(waited)),
         };
         let nth = self.lines.len();
@@ -384,17 +384,17 @@ impl Teller {
     }
 
     /// A read that a client asks for before the leader has committed an entry of its term.
-    fn serve(&mut self, time: Instant, operation: Operation, phase: Phase) {
+    fn serve(&mut self, time: Instant, operation: Operation, phase: Stage) {
         if matches!(operation, Operation::Write { .. } | Operation::Apply { .. }) {
             return;
         }
         let has_to_wait = self.known.values().any(|known| known.first_entry.is_some());
         match phase {
-            Phase::Invoked if has_to_wait && self.waiting_read.is_none() => {
+            Stage::Invoked if has_to_wait && self.waiting_read.is_none() => {
                 self.waiting_read = Some((time, self.lines.len()));
                 self.push(time, Vec::new(), String::new());
             }
-            Phase::Returned { .. } => {
+            Stage::Returned { .. } => {
                 let Some((since, nth)) = self.waiting_read.take() else { return };
                 if time.saturating_since(since) >= SOON {
                     "a client asks for a read".clone_into(&mut self.lines[nth].text);

@@ -18,7 +18,7 @@ pub struct Call {
 pub enum CallKind {
     /// It writes a value.
     Write(u64),
-    /// It was told a value; `None` says that nothing was written before.
+    /// It returned a value; `None` says that nothing was written before.
     Read(Option<u64>),
 }
 

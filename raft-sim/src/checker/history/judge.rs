@@ -19,7 +19,7 @@ mod tests {
     use crate::plan::choice::{Choices, Question};
 
     /// The definition: some order of all that returned, and of some of the others, keeps the order
-    /// of what did not overlap, and each read in it is told what was written last.
+    /// of what did not overlap, and each read in it returned what was written last.
     fn brute_force(rest: &[Call], value: Option<u64>) -> bool {
         if rest.iter().all(|operation| operation.returned.is_none()) {
             return true;

@@ -3,7 +3,7 @@
 //!
 //! A configuration is what has taken effect and what the register holds. Few operations overlap, so
 //! it is small: everything before some operation has taken effect, and a few after it have. A read
-//! that is told what the register holds can go first at no loss; only writes make the search
+//! that returned what the register holds can go first at no loss; only writes make the search
 //! branch.
 
 use crate::checker::history::call::{Call, CallKind, Judgement};
@@ -22,13 +22,13 @@ struct Configuration {
 
 /// Judges the operations on one key, looking at so many configurations at most.
 pub fn judge_search(operations: &[Call], budget: usize) -> Judgement {
-    let told = |value: u64| operations.iter().any(|o| o.what == CallKind::Read(Some(value)));
+    let returned = |value: u64| operations.iter().any(|o| o.what == CallKind::Read(Some(value)));
     let (mut asked, mut unasked) = (Vec::new(), Vec::new());
     for operation in operations {
         match (operation.returned, operation.what) {
             (Some(_), _) => asked.push(*operation),
-            // What nobody was told of need not have happened.
-            (None, CallKind::Write(value)) if told(value) => unasked.push(*operation),
+            // What nobody has seen need not have happened.
+            (None, CallKind::Write(value)) if returned(value) => unasked.push(*operation),
             (None, _) => {}
         }
     }
@@ -90,9 +90,9 @@ impl Configuration {
         writes
     }
 
-    fn with(&self, nth: usize, value: Option<u64>) -> Self {
+    fn with(&self, operation: usize, value: Option<u64>) -> Self {
         let mut next = Self { value, ..self.clone() };
-        next.done.push(nth);
+        next.done.push(operation);
         next.done.sort_unstable();
         let ahead = (next.first..).zip(&next.done).take_while(|(first, done)| first == *done);
         let ahead = ahead.count();

@@ -4,7 +4,7 @@ use crate::checker::history::call::{Call, CallKind, Judgement};
 use crate::checker::history::judge::judge;
 use crate::host::client::{operation_of, token};
 use crate::plan::record;
-use crate::plan::record::Phase;
+use crate::plan::record::Stage;
 use raft_core::Token;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ pub struct History {
 pub enum Doubt {
     /// There is no order, and why.
     Broken(String),
-    /// The budget ended before anybody knew.
+    /// The budget was spent before anybody knew.
     Unknown(String),
 }
 
@@ -39,7 +39,7 @@ impl History {
     }
 
     /// Takes down where an operation of a client stands.
-    pub fn take(&mut self, client: u64, serial: u64, what: record::Operation, phase: Phase) {
+    pub fn take(&mut self, client: u64, serial: u64, what: record::Operation, phase: Stage) {
         self.moment += 1;
         let (key, what) = match what {
             record::Operation::Write { key, value } => (key, CallKind::Write(value)),
@@ -51,11 +51,11 @@ impl History {
         };
         let name = token(client, serial);
         match phase {
-            Phase::Invoked => {
+            Stage::Invoked => {
                 let operation = Call { called: self.moment, returned: None, what };
                 self.operations.insert(name, (key, operation));
             }
-            Phase::Returned { value, .. } => {
+            Stage::Returned { value, .. } => {
                 let Entry::Occupied(mut known) = self.operations.entry(name) else { return };
                 let (_, operation) = known.get_mut();
                 operation.returned = Some(self.moment);
@@ -63,10 +63,10 @@ impl History {
                     *seen = value;
                 }
             }
-            Phase::Failed => {
+            Stage::Failed => {
                 self.operations.remove(&name);
             }
-            Phase::Unknown => {}
+            Stage::Unknown => {}
         }
     }
 
@@ -136,40 +136,44 @@ impl History {
 mod tests {
     use super::{Doubt, History};
     use crate::host::client::token;
-    use crate::plan::record::{Operation, Phase};
+    use crate::plan::record::{Operation, Stage};
     use raft_core::LogPosition;
 
     const READ: Operation = Operation::Read { key: 3 };
     const WRITE: Operation = Operation::Write { key: 3, value: token(1, 1).get() };
 
-    fn told(value: Option<u64>) -> Phase {
-        Phase::Returned { value, position: LogPosition::ZERO }
+    fn returned(value: Option<u64>) -> Stage {
+        Stage::Returned { value, position: LogPosition::ZERO }
     }
 
-    fn written(phase: Phase) -> History {
+    fn written(phase: Stage) -> History {
         let mut history = History::default();
-        history.take(1, 1, WRITE, Phase::Invoked);
+        history.take(1, 1, WRITE, Stage::Invoked);
         history.take(1, 1, WRITE, phase);
-        history.take(2, 1, READ, Phase::Invoked);
+        history.take(2, 1, READ, Stage::Invoked);
         history
     }
 
     #[test]
-    fn a_read_that_is_told_of_a_write_that_failed() {
+    fn a_read_that_returns_a_write_that_failed() {
         let value = Some(token(1, 1).get());
-        for (phase, fine) in [(told(value), true), (Phase::Unknown, true), (Phase::Failed, false)] {
+        for (phase, fine) in
+            [(returned(value), true), (Stage::Unknown, true), (Stage::Failed, false)]
+        {
             let mut history = written(phase);
-            history.take(2, 1, READ, told(value));
+            history.take(2, 1, READ, returned(value));
             assert_eq!(history.check(History::BUDGET).is_ok(), fine, "{phase:?}");
         }
     }
 
     #[test]
-    fn a_read_that_is_not_told_of_a_write_that_returned() {
+    fn a_read_that_does_not_return_a_write_that_returned() {
         let value = Some(token(1, 1).get());
-        for (phase, fine) in [(told(value), false), (Phase::Unknown, true), (Phase::Failed, true)] {
+        for (phase, fine) in
+            [(returned(value), false), (Stage::Unknown, true), (Stage::Failed, true)]
+        {
             let mut history = written(phase);
-            history.take(2, 1, READ, told(None));
+            history.take(2, 1, READ, returned(None));
             assert_eq!(history.check(History::BUDGET).is_ok(), fine, "{phase:?}");
         }
     }
@@ -177,10 +181,10 @@ mod tests {
     #[test]
     fn what_the_operator_wrote_may_be_read() {
         let mut history = History::default();
-        history.take(2, 1, READ, Phase::Invoked);
-        history.take(2, 1, READ, told(Some(token(0, 9).get())));
-        history.take(2, 2, READ, Phase::Invoked);
-        history.take(2, 2, READ, told(Some(token(5, 9).get())));
+        history.take(2, 1, READ, Stage::Invoked);
+        history.take(2, 1, READ, returned(Some(token(0, 9).get())));
+        history.take(2, 2, READ, Stage::Invoked);
+        history.take(2, 2, READ, returned(Some(token(5, 9).get())));
         let Err(Doubt::Broken(sentence)) = history.check(History::BUDGET) else {
             panic!("client 5 wrote nothing");
         };
@@ -191,17 +195,17 @@ mod tests {
         let mut history = History::default();
         // One value twice: zones cannot judge that, only a search.
         for client in 1..=6 {
-            history.take(client, 1, WRITE, Phase::Invoked);
+            history.take(client, 1, WRITE, Stage::Invoked);
         }
         for client in 1..=6 {
-            history.take(client, 1, WRITE, told(Some(1)));
+            history.take(client, 1, WRITE, returned(Some(1)));
         }
         assert_eq!(history.check(History::BUDGET), Ok(()));
         let Err(Doubt::Unknown(sentence)) = history.check(2) else { panic!("in two steps?") };
         assert!(sentence.contains("on key 3") && sentence.contains("after 2 config"), "{sentence}");
         let later = Operation::Read { key: 4 };
-        history.take(7, 1, later, Phase::Invoked);
-        history.take(7, 1, later, told(Some(token(5, 9).get())));
+        history.take(7, 1, later, Stage::Invoked);
+        history.take(7, 1, later, returned(Some(token(5, 9).get())));
         assert!(matches!(history.check(2), Err(Doubt::Broken(_))));
     }
 }

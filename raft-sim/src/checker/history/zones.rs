@@ -1,7 +1,7 @@
 //! Histories in which no value is written twice: Gibbons and Korach, *Testing Shared Memories*
 //! (1997).
 //!
-//! The write of a value and the reads that were told it belong together: from the first return
+//! The write of a value and the reads that returned it belong together: from the first return
 //! among them to the last call, the register must hold that value, if the first comes before the
 //! second (a *forward zone*); otherwise all of them can take effect together at one moment in
 //! between (a *backward zone*). There is an order exactly if no two forward zones overlap and none
@@ -52,7 +52,7 @@ pub fn judge_zones(operations: &[Call]) -> Judgement {
         zone.last_call = zone.last_call.max(operation.called);
         zone.read = true;
     }
-    // A write that nobody was told of, neither its client nor a reader, need not have happened.
+    // A write that nobody knows of, neither its client nor a reader, need not have happened.
     let known = |zone: &Zone| zone.read || zone.first_return < u64::MAX;
     let zones = zones.into_values().filter(known);
     let (mut forward, backward): (Vec<Zone>, Vec<Zone>) = zones.partition(Zone::is_forward);

@@ -9,7 +9,7 @@ use crate::plan::act::process::ProcessAct;
 use crate::plan::act::request::RequestAct;
 use crate::plan::sentence::{Mistake, Sentence};
 use crate::plan::text::quoted;
-use crate::plan::topology::{Shape, Whom};
+use crate::plan::topology::{Topology, Whom};
 use raft_core::NodeId;
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
@@ -60,7 +60,7 @@ impl Act {
             return Err(Mistake { span: verb_span, message });
         }
         if verb == "isolate" && from.take("leader") {
-            let shape = Shape::Isolated(Whom::Leader);
+            let shape = Topology::Isolated(Whom::Leader);
             return from.end().map(|()| vec![Self::Link(LinkAct::Reach { shape })]);
         }
         let named = |with: &str| {
@@ -204,7 +204,7 @@ mod tests {
     use super::Act;
     use crate::plan::act::part::Beside;
     use crate::plan::act::{ClockAct, DiskAct, LinkAct, MessageAct, ProcessAct, RequestAct};
-    use crate::plan::change::Change;
+    use crate::plan::change::MembershipChange;
     use crate::plan::damage::DamageTarget;
     use crate::plan::kinds::{Hostile, MessageKind};
     use crate::plan::sentence::Mistake;
@@ -255,9 +255,12 @@ mod tests {
         let [a, b, c] = NODES;
         let change = |node, change| Act::Request(RequestAct::ChangeMembership { node, change });
         let voters = Membership::new([a, b], [], [c]).expect("valid");
-        assert_eq!(one("reach S1,S2 with S3"), change(None, Change::To(voters)));
-        assert_eq!(one("add S3 at S1"), change(Some(a), Change::AddLearner(c)));
-        assert_eq!(one("replace S1 S3"), change(None, Change::Replace { old: a, new: c }));
+        assert_eq!(one("reach S1,S2 with S3"), change(None, MembershipChange::To(voters)));
+        assert_eq!(one("add S3 at S1"), change(Some(a), MembershipChange::AddLearner(c)));
+        assert_eq!(
+            one("replace S1 S3"),
+            change(None, MembershipChange::Replace { old: a, new: c })
+        );
         assert_eq!(one("transfer"), Act::Request(RequestAct::Transfer { node: None, to: None }));
         assert_eq!(
             one("transfer to S2 at S1"),

@@ -3,7 +3,7 @@
 use crate::plan::act::part::{Described, Part, Row, acts};
 use crate::plan::kinds::MessageKind;
 use crate::plan::profile::LinkProfile;
-use crate::plan::topology::{Shape, Whom};
+use crate::plan::topology::{Topology, Whom};
 use raft_core::NodeId;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ acts! {
         /// Links work, or are cut, as the shape says.
         Reach {
             /// Who reaches whom.
-            shape: Shape,
+            shape: Topology,
         }
             = "deafen|mute|split|bridge|ring|chain|only", "reach", "{shape}";
         /// The link loses everything, what is on its way included.
@@ -110,7 +110,7 @@ impl LinkAct {
     /// A plainer one to try in its place.
     pub(super) fn plainer(&self) -> Option<Self> {
         match self {
-            Self::Reach { shape: Shape::Isolated(Whom::Node(node)) } => {
+            Self::Reach { shape: Topology::Isolated(Whom::Node(node)) } => {
                 Some(Self::Isolate { node: *node })
             }
             Self::SetLink { from, to, profile } if *profile != LinkProfile::default() => {

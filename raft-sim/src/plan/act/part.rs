@@ -6,7 +6,7 @@
 
 use crate::plan::profile::{DiskProfile, LinkProfile};
 use crate::plan::sentence::{Mistake, Sentence};
-use crate::plan::topology::Shape;
+use crate::plan::topology::Topology;
 use raft_core::NodeId;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -81,7 +81,7 @@ pub(crate) enum One {
     /// For the part of this name.
     Node(&'static str, NodeId),
     Link(NodeId, NodeId),
-    Shape(Shape),
+    Topology(Topology),
 }
 
 /// A sentence while it is written.

@@ -1,13 +1,13 @@
 //! The parts that acts have: nodes, numbers, profiles, shapes, changes.
 
 use crate::plan::act::part::{Naming, One, Part, Reading, Written};
-use crate::plan::change::Change;
+use crate::plan::change::MembershipChange;
 use crate::plan::damage::DamageTarget;
 use crate::plan::kinds::{Hostile, MessageKind};
 use crate::plan::profile::{DiskProfile, LinkProfile};
 use crate::plan::sentence::Mistake;
 use crate::plan::text::{digits, quoted, read_duration, span, time};
-use crate::plan::topology::Shape;
+use crate::plan::topology::Topology;
 use raft_core::{Consistency, NodeId};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -43,7 +43,7 @@ impl Part for NodeId {
             One::Node(of, node) if *of == field => *self = *node,
             One::Link(from, _) if field == "from" => *self = *from,
             One::Link(_, to) if field == "to" => *self = *to,
-            One::Node(..) | One::Link(..) | One::Shape(_) => {}
+            One::Node(..) | One::Link(..) | One::Topology(_) => {}
         }
     }
 
@@ -216,7 +216,7 @@ impl Part for i64 {
     }
 }
 
-/// It is told by the verb.
+/// The verb says which.
 impl Part for Consistency {
     fn blank() -> Self {
         Self::ReadIndex
@@ -374,19 +374,19 @@ impl Part for DiskProfile {
     }
 }
 
-impl Part for Shape {
+impl Part for Topology {
     fn blank() -> Self {
         Self::Ring(Vec::new())
     }
 
     fn read(&mut self, _: &'static str, from: &mut Reading<'_>) -> Result<(), Mistake> {
         let shapes = Self::read_all(from.verb, &mut from.sentence)?;
-        from.each = shapes.into_iter().map(One::Shape).collect();
+        from.each = shapes.into_iter().map(One::Topology).collect();
         Ok(())
     }
 
     fn put(&mut self, _: &'static str, one: &One) {
-        if let One::Shape(shape) = one {
+        if let One::Topology(shape) = one {
             shape.clone_into(self);
         }
     }
@@ -406,7 +406,7 @@ impl Part for Shape {
     }
 }
 
-impl Part for Change {
+impl Part for MembershipChange {
     fn blank() -> Self {
         Self::Remove(NodeId(0))
     }

@@ -1,7 +1,7 @@
 //! What the operator asks a node for, and what its runtime tells it.
 
 use crate::plan::act::part::{Described, Part, Row, acts};
-use crate::plan::change::Change;
+use crate::plan::change::MembershipChange;
 use raft_core::{Consistency, NodeId};
 
 acts! {
@@ -37,7 +37,7 @@ acts! {
             = "snapshot", "take_snapshot", "take a snapshot at {node}";
         /// [`Input::PeerUnreachable`](raft_core::Input::PeerUnreachable).
         Unreachable {
-            /// The node that is told.
+            /// The node that is asked.
             node: NodeId,
             /// Of whom.
             peer: NodeId,
@@ -56,7 +56,7 @@ acts! {
             /// The node that is asked; `None` for the leader that can commit, if there is one.
             node: Option<NodeId>,
             /// What is to change.
-            change: Change,
+            change: MembershipChange,
         }
             = "reach|add|promote|demote|remove|replace", "change_membership",
             "ask {node} to {change}";

@@ -51,11 +51,11 @@ pub fn fuzz_reached(bytes: &[u8]) -> BTreeSet<String> {
     let config = any.config();
     let recovered = any.recovered();
     let Ok(mut node) = Node::new(config, recovered.clone(), now) else { return reached };
-    let mut witness = Witness::new(recovered.hard_state, &node.status());
+    let mut outside = Outside::new(recovered.hard_state, &node.status());
     // A log that a snapshot contradicts goes with the first write.
     let mut actions = Vec::new();
     node.step_all([Input::Wake; 0], now, &mut actions);
-    witness.see(&Input::Wake, &actions, &node.status());
+    outside.see(&Input::Wake, &actions, &node.status());
     any.heard.take(&actions);
     while !any.choices.is_exhausted() {
         now = match any.below(8) {
@@ -67,7 +67,7 @@ pub fn fuzz_reached(bytes: &[u8]) -> BTreeSet<String> {
         };
         let input = any.input(&node.status());
         let actions = step(&mut node, &input, now);
-        witness.see(&input, &actions, &node.status());
+        outside.see(&input, &actions, &node.status());
         let waiting = node.status().pending_reads;
         assert!(waiting <= node.config().max_pending_reads, "what waits is bounded");
         if !is_refused(&input, &actions) {
@@ -105,11 +105,11 @@ fn is_refused(input: &Input, actions: &[Action]) -> bool {
 
 /// One step, compared with what it must be.
 fn step(node: &mut Node, input: &Input, now: Instant) -> Vec<Action> {
-    let (mut twin, mut idle) = (node.clone(), node.clone());
+    let (mut clone, mut idle) = (node.clone(), node.clone());
     let actions = node.step(input.clone(), now);
     node.check().expect("every invariant holds after every step");
-    assert_eq!(twin.step(input.clone(), now), actions, "a clone does the same");
-    assert_eq!(twin, *node, "a clone becomes the same");
+    assert_eq!(clone.step(input.clone(), now), actions, "a clone does the same");
+    assert_eq!(clone, *node, "a clone becomes the same");
     if is_refused(input, &actions) {
         let mut nothing = Vec::new();
         idle.step_all([Input::Wake; 0], now, &mut nothing);
@@ -121,14 +121,14 @@ fn step(node: &mut Node, input: &Input, now: Instant) -> Vec<Action> {
 }
 
 /// What is seen of the node from outside.
-struct Witness {
+struct Outside {
     before: Status,
     durable: HardState,
     in_flight: Vec<(Ticket, Option<HardState>)>,
     last_ticket: Option<Ticket>,
 }
 
-impl Witness {
+impl Outside {
     fn new(recovered: HardState, status: &Status) -> Self {
         Self { before: *status, durable: recovered, in_flight: Vec::new(), last_ticket: None }
     }

@@ -10,12 +10,12 @@ use raft_core::{Instant, NodeId};
 use std::ops::Range;
 use std::time::Duration;
 
-/// A run: its setup and the decisions that are not calm.
+/// A run: its setup and the decisions that are not the default.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Case {
     /// What it is.
     pub setup: Setup,
-    /// What is decided otherwise than calmly.
+    /// What is decided otherwise than by default.
     pub answers: Answers,
     /// See [`Trial::converges`](crate::run::trial::Trial::converges).
     pub converges: bool,
@@ -32,7 +32,7 @@ pub struct Size {
     pub clients: usize,
     /// The faults.
     pub faults: usize,
-    /// The decisions; of a script those that are not calm.
+    /// The decisions; of a script those that are not the default.
     pub decisions: usize,
     /// The simulated time.
     pub duration: Duration,
@@ -52,7 +52,7 @@ pub struct Shrunk {
     /// How many runs it took.
     pub runs: u64,
     /// Whether it was tried for each fault, client, node and decision that is left, alone, to leave
-    /// it out; if not, the budget had ended before.
+    /// it out; if not, the budget was spent before.
     pub minimal: bool,
 }
 
@@ -87,7 +87,7 @@ impl Case {
         case
     }
 
-    /// Which faults may go. Where everything must come right at the end, what is done at the last
+    /// Which faults may go. Where the cluster must converge at the end, what is done at the last
     /// moment ends the faults, and stays as long as there is something that it ends.
     pub(super) fn removable(&self) -> Vec<usize> {
         let timeline = &self.setup.timeline;
@@ -194,7 +194,7 @@ fn ends_something(repair: &Act, setup: &Setup, storm: usize) -> bool {
 mod tests {
     use super::Case;
     use crate::plan::act::{Act, ProcessAct, RequestAct};
-    use crate::plan::change::Change;
+    use crate::plan::change::MembershipChange;
     use crate::plan::choice::{Answers, Choices};
     use crate::plan::setup::Setup;
     use crate::run::swarm;
@@ -210,8 +210,8 @@ mod tests {
 
     /// Writes and reads.
     fn there_and_back(setup: &Setup) -> Setup {
-        let calm = Script::Answers(Answers::default());
-        let text = write(Words::default(), setup, &calm, false).expect("it has words");
+        let default = Script::Answers(Answers::default());
+        let text = write(Words::default(), setup, &default, false).expect("it has words");
         let read = Scenario::read("x", "x.toml", &text);
         let scenario = read.unwrap_or_else(|error| panic!("{error}"));
         scenario.setup(setup.protection)
@@ -246,7 +246,7 @@ mod tests {
         let target = Membership::new([2, 4].map(NodeId), [], [NodeId(3)]).expect("valid");
         let change = Act::Request(RequestAct::ChangeMembership {
             node: Some(NodeId(4)),
-            change: Change::To(target),
+            change: MembershipChange::To(target),
         });
         let lost = Act::Request(RequestAct::Transfer { node: None, to: Some(NodeId(3)) });
         case.setup.timeline = vec![(Instant::ZERO, change), (Instant::ZERO, lost)];
@@ -254,7 +254,7 @@ mod tests {
         let target = Membership::new([2, 3].map(NodeId), [], []).expect("valid");
         let change = Act::Request(RequestAct::ChangeMembership {
             node: Some(NodeId(3)),
-            change: Change::To(target),
+            change: MembershipChange::To(target),
         });
         assert_eq!(less.setup.timeline, [(Instant::ZERO, change)]);
     }

@@ -36,8 +36,8 @@ pub fn script(shrunk: &Shrunk, origin: &str) -> Result<String, Unwritable> {
 
 /// How long the script of a setup is; what has no words is longer than everything.
 pub(super) fn length(setup: &Setup, converges: bool) -> usize {
-    let calm = Script::Answers(Answers::default());
-    write(Words::default(), setup, &calm, converges).map_or(usize::MAX / 2, |text| text.len())
+    let default = Script::Answers(Answers::default());
+    write(Words::default(), setup, &default, converges).map_or(usize::MAX / 2, |text| text.len())
 }
 
 /// How big a run was, and is.

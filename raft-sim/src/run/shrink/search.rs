@@ -6,7 +6,7 @@ use crate::plan::setup::Setup;
 use crate::run::shrink::case::{Case, ShrinkError, Shrunk, Size};
 use crate::run::shrink::{script, simplify};
 use crate::run::trial::{Trial, same_failure};
-use crate::world::Outcome;
+use crate::world::RunOutcome;
 use raft_core::Instant;
 use std::ops::Range;
 use std::time::Duration;
@@ -35,15 +35,15 @@ pub fn shrink(
     let (setup, converges) = (trial.setup.clone(), trial.converges);
     let drawn = trial.choices.tape().len();
     let trial = Trial { choices: kept(trial.choices), ..trial };
-    let ended = trial.run(&mut Nobody)?;
-    let Err(violation) = ended.outcome.verdict else { return Err(ShrinkError::Clean) };
-    let decisions = ended.tape.len() - drawn;
-    let case = Case { setup, answers: Answers::of_tape(&ended.tape[drawn..]), converges };
-    let before = Size { decisions, ..case.size(ended.outcome.events) };
+    let finished = trial.run(&mut Nobody)?;
+    let Err(violation) = finished.outcome.verdict else { return Err(ShrinkError::Clean) };
+    let decisions = finished.tape.len() - drawn;
+    let case = Case { setup, answers: Answers::of_tape(&finished.tape[drawn..]), converges };
+    let before = Size { decisions, ..case.size(finished.outcome.events) };
     // A liveness contract is judged at the end of a run, so the end stays.
     let converges = converges && violation.checker == "liveness";
     let case = Case { converges, ..case };
-    let found = Found { case, violation, events: ended.outcome.events, minimal: false };
+    let found = Found { case, violation, events: finished.outcome.events, minimal: false };
     let mut search = Search { found, runs: 1, budget, fresh: FRESH, tell };
     search.cut();
     search.run();
@@ -126,7 +126,7 @@ impl Search<'_> {
             let before = self.found.case.clone();
             self.parts(whole);
             self.fresh = 0;
-            self.calm(whole);
+            self.default_decisions(whole);
             self.found.minimal = !self.is_over() && self.found.case == before;
             if self.is_over() || self.found.minimal {
                 return;
@@ -162,7 +162,7 @@ impl Search<'_> {
             for seed in 0..REDRAWS {
                 if failures < REDRAWN && self.attempt_with(&case.longer(), Choices::seeded(seed)) {
                     failures += 1;
-                    self.calm(true);
+                    self.default_decisions(true);
                     self.settle(false);
                     if self.found.minimal && self.found.measure() < best.measure() {
                         return true;
@@ -240,11 +240,11 @@ impl Search<'_> {
         }
     }
 
-    /// Makes decisions the calm ones, and what is left of them round.
-    fn calm(&mut self, whole: bool) {
+    /// Makes decisions the default ones, and what is left of them round.
+    fn default_decisions(&mut self, whole: bool) {
         if !self.found.case.answers.is_empty() {
-            let calm = Case { answers: Answers::default(), ..self.found.case.clone() };
-            self.attempt_exactly(&calm);
+            let default = Case { answers: Answers::default(), ..self.found.case.clone() };
+            self.attempt_exactly(&default);
         }
         self.leave_out(whole, Case::decisions, Case::without_decisions);
         for (nth, answer) in self.found.case.answers.clone().iter() {
@@ -286,11 +286,11 @@ impl Search<'_> {
         if case.answers.is_empty() {
             return false;
         }
-        let calm = Case { answers: Answers::default(), ..case };
-        if self.attempt_exactly(&calm) {
+        let default = Case { answers: Answers::default(), ..case };
+        if self.attempt_exactly(&default) {
             return true;
         }
-        (0..self.fresh).any(|seed| self.attempt_with(&calm.longer(), Choices::seeded(seed)))
+        (0..self.fresh).any(|seed| self.attempt_with(&default.longer(), Choices::seeded(seed)))
     }
 
     fn attempt_exactly(&mut self, case: &Case) -> bool {
@@ -304,13 +304,13 @@ impl Search<'_> {
         self.runs += 1;
         let setup = case.setup.clone();
         let trial = Trial { setup, choices: choices.recorded(), converges: case.converges };
-        let Ok(ended) = trial.run(&mut Nobody) else { return false };
-        let Outcome { verdict, events, .. } = ended.outcome;
+        let Ok(finished) = trial.run(&mut Nobody) else { return false };
+        let RunOutcome { verdict, events, .. } = finished.outcome;
         let Err(violation) = verdict else { return false };
         if !same_failure(&violation, &self.found.violation) {
             return false;
         }
-        let answers = Answers::of_tape(&ended.tape);
+        let answers = Answers::of_tape(&finished.tape);
         let case = Case { answers, ..case.clone() };
         self.found = Found { case, violation, events, minimal: false };
         self.cut();
@@ -353,8 +353,8 @@ mod tests {
     fn stale_read() -> Trial {
         let mut trials = (0..20).map(|seed| clocks_apart(Choices::seeded(seed)));
         let is_broken = |trial: &Trial| {
-            let ended = trial.clone().run(&mut Nobody).expect("it makes sense");
-            ended.outcome.verdict.is_err()
+            let finished = trial.clone().run(&mut Nobody).expect("it makes sense");
+            finished.outcome.verdict.is_err()
         };
         trials.find(is_broken).expect("one of them is broken")
     }
@@ -399,8 +399,8 @@ mod tests {
     fn breaks(case: &Case, checker: &str) -> bool {
         let choices = Choices::scripted(case.answers.clone());
         let trial = Trial { setup: case.setup.clone(), choices, converges: case.converges };
-        let ended = trial.run(&mut Nobody).expect("it makes sense");
-        ended.outcome.verdict.is_err_and(|violation| violation.checker == checker)
+        let finished = trial.run(&mut Nobody).expect("it makes sense");
+        finished.outcome.verdict.is_err_and(|violation| violation.checker == checker)
     }
 
     /// Each part of the case left out alone.
@@ -478,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_that_ends_is_kept_and_told() {
+    fn a_budget_that_ends_is_kept_and_reported() {
         let shrunk = shrunk(30);
         assert!(!shrunk.minimal && shrunk.runs <= 30);
         assert!(breaks(&shrunk.case, "linearizability"));
@@ -492,8 +492,8 @@ mod tests {
         let scenario = Scenario::read("x", "x.toml", &text).expect("a scenario");
         assert_eq!(scenario.broke.as_deref(), Some("linearizability"));
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
-        let ended = scenario.trial(scenario.levels[0], 1).run(&mut Nobody).expect("sense");
-        let violation = ended.outcome.verdict.expect_err("it is broken");
+        let finished = scenario.trial(scenario.levels[0], 1).run(&mut Nobody).expect("sense");
+        let violation = finished.outcome.verdict.expect_err("it is broken");
         assert_eq!(violation, one.violation);
     }
 

@@ -95,7 +95,7 @@ fn steady(min: Duration, max: Duration, over: Vec<Duration>) -> impl Iterator<It
     times.filter(move |time| min < max && (min..=max).contains(time))
 }
 
-/// The durations that were decided most often, and not calmly.
+/// The durations that were decided most often, and not by default.
 fn typical(answers: &Answers, question: Question) -> Vec<Duration> {
     const MOST: usize = 3;
     let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
@@ -107,14 +107,14 @@ fn typical(answers: &Answers, question: Question) -> Vec<Duration> {
     counts.into_iter().take(MOST).map(|(answer, _)| Duration::from_nanos(answer)).collect()
 }
 
-/// The nth client, thinking always as long: as it did mostly, or so long that less happens.
-pub(super) fn thinking(setup: &Setup, nth: usize, answers: &Answers) -> Vec<Setup> {
-    let Some(client) = setup.clients.get(nth) else { return Vec::new() };
+/// One client, thinking always as long: as it did mostly, or so long that less happens.
+pub(super) fn thinking(setup: &Setup, client_index: usize, answers: &Answers) -> Vec<Setup> {
+    let Some(client) = setup.clients.get(client_index) else { return Vec::new() };
     let times = [100, 50, 20, 10, 5].map(Duration::from_millis).into_iter();
     let typical = typical(answers, Question::Think).into_iter().map(|over| client.min_think + over);
     let thinking = times.chain(typical).map(|time| {
         let mut setup = setup.clone();
-        setup.clients[nth] = ClientSetup { min_think: time, max_think: time, ..*client };
+        setup.clients[client_index] = ClientSetup { min_think: time, max_think: time, ..*client };
         setup
     });
     thinking.collect()
@@ -124,10 +124,11 @@ pub(super) fn thinking(setup: &Setup, nth: usize, answers: &Answers) -> Vec<Setu
 static UNITS: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(10), Duration::from_millis(1)];
 
-/// The nth fault at rounder moments that keep the order, and plainer.
-pub(super) fn fault(setup: &Setup, nth: usize) -> Vec<Setup> {
-    let Some((at, fault)) = setup.timeline.get(nth) else { return Vec::new() };
-    let before = nth.checked_sub(1).map_or(Instant::ZERO, |before| setup.timeline[before].0);
+/// One fault at rounder moments that keep the order, and plainer.
+pub(super) fn fault(setup: &Setup, fault_index: usize) -> Vec<Setup> {
+    let Some((at, fault)) = setup.timeline.get(fault_index) else { return Vec::new() };
+    let before =
+        fault_index.checked_sub(1).map_or(Instant::ZERO, |before| setup.timeline[before].0);
     let mut moments = Vec::new();
     for unit in [Duration::from_secs(1)].into_iter().chain(UNITS) {
         let unit = u64::try_from(unit.as_nanos()).expect("a second at most");
@@ -148,7 +149,7 @@ pub(super) fn fault(setup: &Setup, nth: usize) -> Vec<Setup> {
     let plainer = fault.plainer();
     let with = |entry: (Instant, Act)| {
         let mut setup = setup.clone();
-        setup.timeline[nth] = entry;
+        setup.timeline[fault_index] = entry;
         setup
     };
     let at_once = plainer.iter().flat_map(|plainer| {
@@ -159,9 +160,9 @@ pub(super) fn fault(setup: &Setup, nth: usize) -> Vec<Setup> {
     at_once.chain(alone).chain(moved).collect()
 }
 
-/// The nth client, plainer, one property after the other. Where everything must come right at the
+/// One client, plainer, one property after the other. Where the cluster must converge at the
 /// end, it stops when it did.
-pub(super) fn client(setup: &Setup, nth: usize, converges: bool) -> Vec<Setup> {
+pub(super) fn client(setup: &Setup, client_index: usize, converges: bool) -> Vec<Setup> {
     let default = ClientSetup::default();
     let plain: [fn(&mut ClientSetup); 11] = [
         |client| client.leases = false,
@@ -179,11 +180,11 @@ pub(super) fn client(setup: &Setup, nth: usize, converges: bool) -> Vec<Setup> {
             client.max_think = up(client.max_think, UNITS[1]).max(client.min_think);
         },
     ];
-    let Some(client) = setup.clients.get(nth) else { return Vec::new() };
+    let Some(client) = setup.clients.get(client_index) else { return Vec::new() };
     let with = |edited: ClientSetup| {
         let mut setup = setup.clone();
         let stop = if converges { client.stop } else { edited.stop };
-        setup.clients[nth] = ClientSetup { stop, ..edited };
+        setup.clients[client_index] = ClientSetup { stop, ..edited };
         setup
     };
     let edited = plain.iter().map(|edit| {
@@ -227,9 +228,10 @@ mod tests {
             let drawn = swarm::draw_setup(&mut Choices::seeded(seed));
             let faults = (0..drawn.timeline.len()).flat_map(|nth| fault(&drawn, nth));
             let clients = (0..drawn.clients.len()).flat_map(|nth| client(&drawn, nth, false));
-            let calm = Answers::default();
-            let steady = steady_links(&drawn, &calm).into_iter().chain(steady_disks(&drawn, &calm));
-            let thinking = (0..drawn.clients.len()).flat_map(|nth| thinking(&drawn, nth, &calm));
+            let default = Answers::default();
+            let steady =
+                steady_links(&drawn, &default).into_iter().chain(steady_disks(&drawn, &default));
+            let thinking = (0..drawn.clients.len()).flat_map(|nth| thinking(&drawn, nth, &default));
             for setup in faults.chain(clients).chain(steady).chain(thinking) {
                 assert_eq!(setup.check(), Ok(()), "seed {seed}");
                 assert!(setup.timeline.is_sorted_by_key(|(at, _)| *at), "seed {seed}");
@@ -256,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_become_rounder_and_never_calm() {
+    fn answers_become_rounder_and_never_the_default() {
         assert_eq!(answers(Question::Delay, 12_345_678)[..3], [1, 100_000_000, 10_000_000]);
         assert!(answers(Question::Loss, 999_999).is_empty());
         assert_eq!(answers(Question::NodeSeed, 4), [1, 2, 3]);

@@ -2,7 +2,7 @@
 
 use crate::plan::act::any::Act;
 use crate::plan::act::{ClockAct, DiskAct, MessageAct, ProcessAct, RequestAct};
-use crate::plan::change::Change;
+use crate::plan::change::MembershipChange;
 use crate::plan::choice::{Choices, Question, nanos};
 use crate::plan::damage::DamageTarget;
 use crate::plan::kinds::Hostile;
@@ -168,13 +168,13 @@ impl Draw<'_> {
         }
     }
 
-    fn change(&mut self, node: NodeId, other: NodeId, kinds: Kinds) -> Change {
+    fn change(&mut self, node: NodeId, other: NodeId, kinds: Kinds) -> MembershipChange {
         match self.below(6) {
-            0 if kinds.removals => Change::Remove(node),
-            1 if kinds.removals => Change::Replace { old: node, new: other },
-            2 => Change::Demote(node),
-            3 => Change::AddLearner(node),
-            _ => Change::Promote(node),
+            0 if kinds.removals => MembershipChange::Remove(node),
+            1 if kinds.removals => MembershipChange::Replace { old: node, new: other },
+            2 => MembershipChange::Demote(node),
+            3 => MembershipChange::AddLearner(node),
+            _ => MembershipChange::Promote(node),
         }
     }
 
@@ -182,7 +182,7 @@ impl Draw<'_> {
     pub(super) fn storm(&mut self, setup: &mut Setup, kinds: Kinds) {
         let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
         let timeout = setup.election_timeout;
-        // The calm answer is the long pause.
+        // The default answer is the long pause.
         let longest = nanos(Duration::from_millis(1700 - 2 * self.below(800)));
         let end = nanos(self.storm);
         let mut at = longest - self.below(longest);
@@ -297,9 +297,9 @@ impl Draw<'_> {
             }
         }
         for _ in 0..3 {
-            let change = Change::AddLearner(*new);
+            let change = MembershipChange::AddLearner(*new);
             then(self, 700, Act::Request(RequestAct::ChangeMembership { node: None, change }));
-            let change = Change::Replace { old: node, new: *new };
+            let change = MembershipChange::Replace { old: node, new: *new };
             then(self, 700, Act::Request(RequestAct::ChangeMembership { node: None, change }));
         }
     }

@@ -1,8 +1,8 @@
 //! Runs whose setup is drawn, too: another mix of sizes, speeds and faults each time, and a quiet
-//! end in which everything must come right.
+//! end in which the cluster must converge.
 //!
 //! Faults happen during [`STORM`]; then every node runs, every link and every disk works, and after
-//! [`CALM_TIMEOUTS`] election timeouts there must be a leader, everybody must have applied the
+//! [`QUIET_TIMEOUTS`] election timeouts there must be a leader, everybody must have applied the
 //! same, and no client may wait any more. In some runs with full protection links stay cut, in a
 //! pattern that does not change: then there must be a leader if any node can win.
 
@@ -17,7 +17,7 @@ use crate::plan::profile::{DiskProfile, LinkProfile};
 use crate::plan::record::Sink;
 use crate::plan::setup::{NodeSetup, Setup};
 use crate::run::swarm::draw::{Draw, Kinds};
-use crate::world::{Outcome, World};
+use crate::world::{RunOutcome, World};
 use raft_core::{Instant, Membership, NodeId, Protection};
 use std::time::Duration;
 
@@ -25,14 +25,14 @@ use std::time::Duration;
 pub const STORM: Duration = Duration::from_secs(6);
 
 /// How many election timeouts the quiet end lasts.
-pub const CALM_TIMEOUTS: u32 = 40;
+pub const QUIET_TIMEOUTS: u32 = 40;
 
 /// One run: its setup and everything else is decided by the choices.
 ///
 /// # Panics
 ///
 /// If the drawn setup makes no sense, which is a bug of this file.
-pub fn run_drawn(mut choices: Choices, sink: &mut dyn Sink) -> Outcome {
+pub fn run_drawn(mut choices: Choices, sink: &mut dyn Sink) -> RunOutcome {
     let setup = draw_setup(&mut choices);
     play(&Machine::default(), &setup, choices, sink)
 }
@@ -42,7 +42,7 @@ pub fn run_drawn(mut choices: Choices, sink: &mut dyn Sink) -> Outcome {
 /// # Panics
 ///
 /// If the drawn setup makes no sense, which is a bug of this file.
-pub fn run_storm(mut choices: Choices, storm: Duration, sink: &mut dyn Sink) -> Outcome {
+pub fn run_storm(mut choices: Choices, storm: Duration, sink: &mut dyn Sink) -> RunOutcome {
     let setup = setup_of_storm(&mut choices, storm);
     play(&Machine::default(), &setup, choices, sink)
 }
@@ -52,7 +52,7 @@ pub fn run_storm(mut choices: Choices, storm: Duration, sink: &mut dyn Sink) -> 
 /// # Panics
 ///
 /// If the drawn setup makes no sense, which is a bug of this file.
-pub fn run_replicating(machine: &Machine, mut choices: Choices, sink: &mut dyn Sink) -> Outcome {
+pub fn run_replicating(machine: &Machine, mut choices: Choices, sink: &mut dyn Sink) -> RunOutcome {
     let mut setup = draw_setup(&mut choices);
     for client in &mut setup.clients {
         client.own = true;
@@ -60,7 +60,7 @@ pub fn run_replicating(machine: &Machine, mut choices: Choices, sink: &mut dyn S
     play(machine, &setup, choices, sink)
 }
 
-fn play(machine: &Machine, setup: &Setup, choices: Choices, sink: &mut dyn Sink) -> Outcome {
+fn play(machine: &Machine, setup: &Setup, choices: Choices, sink: &mut dyn Sink) -> RunOutcome {
     let world = World::replicating(machine, setup, choices);
     let mut world = world.expect("a drawn setup makes sense");
     let end = Instant::ZERO.saturating_add(setup.duration);
@@ -115,7 +115,7 @@ fn setup_of_storm(choices: &mut Choices, storm: Duration) -> Setup {
         disk: DiskProfile { min_latency: Duration::ZERO, max_latency: draw.millis(0, 30) },
         snapshots: draw.snapshots(timeout),
         clients: Vec::new(),
-        duration: storm + timeout * CALM_TIMEOUTS,
+        duration: storm + timeout * QUIET_TIMEOUTS,
         ..Setup::of_voters(1)
     };
     // Jumps are beyond any drift bound: they have no lease reads beside them.
@@ -142,13 +142,13 @@ fn setup_of_storm(choices: &mut Choices, storm: Duration) -> Setup {
     let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
     let pattern = settles.then(|| draw.reach(&ids));
     let end = Instant::ZERO.saturating_add(storm);
-    calm(&mut setup, end);
+    quiet_end(&mut setup, end);
     setup.timeline.extend(pattern.map(|pattern| (end, pattern)));
     setup
 }
 
 /// Ends every fault.
-fn calm(setup: &mut Setup, at: Instant) {
+fn quiet_end(setup: &mut Setup, at: Instant) {
     let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
     let profile = LinkProfile {
         min_delay: Duration::from_micros(100),
@@ -175,7 +175,7 @@ fn calm(setup: &mut Setup, at: Instant) {
 #[cfg(test)]
 mod tests {
     use super::run_drawn;
-    use crate::checker::coverage::Exercised;
+    use crate::checker::coverage::Coverage;
     use crate::plan::choice::Choices;
     use crate::plan::record::Nobody;
 
@@ -186,11 +186,11 @@ mod tests {
 
     #[test]
     fn storms_break_nothing_and_everything_comes_right_after_them() {
-        let mut seen = Exercised::default();
+        let mut seen = Coverage::default();
         let mut broken = Vec::new();
         for seed in 0..runs() {
             let outcome = run_drawn(Choices::seeded(seed), &mut Nobody);
-            seen.add(&outcome.exercised);
+            seen.add(&outcome.coverage);
             if let Err(violation) = outcome.verdict {
                 broken.push(format!("seed {seed}: {violation}"));
             }

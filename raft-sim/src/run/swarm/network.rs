@@ -2,7 +2,7 @@
 use crate::plan::act::LinkAct;
 use crate::plan::act::any::Act;
 use crate::plan::kinds::MessageKind;
-use crate::plan::topology::{Shape, Whom};
+use crate::plan::topology::{Topology, Whom};
 use crate::run::swarm::draw::{Draw, Outage};
 use raft_core::NodeId;
 use std::time::Duration;
@@ -69,17 +69,17 @@ impl Draw<'_> {
         let shape = match self.below(9) {
             0 => match whom {
                 Whom::Node(node) => return Act::Link(LinkAct::Isolate { node }),
-                Whom::Leader => Shape::Isolated(whom),
+                Whom::Leader => Topology::Isolated(whom),
             },
-            1 | 2 => Shape::Deaf(whom),
-            3 => Shape::Mute(whom),
-            4 => Shape::Split(vec![order[..middle].to_vec(), order[middle..].to_vec()]),
+            1 | 2 => Topology::Deaf(whom),
+            3 => Topology::Mute(whom),
+            4 => Topology::Split(vec![order[..middle].to_vec(), order[middle..].to_vec()]),
             5 => {
                 let halves = [order[1..=middle].to_vec(), order[middle + 1..].to_vec()];
-                Shape::Bridge { over: order[0], halves }
+                Topology::Bridge { over: order[0], halves }
             }
-            6 => Shape::Ring(order),
-            7 => Shape::Chain(order),
+            6 => Topology::Ring(order),
+            7 => Topology::Chain(order),
             _ => {
                 // A partial mesh: one matrix of all that there are.
                 let both = self.one_in(2);
@@ -90,7 +90,7 @@ impl Draw<'_> {
                     let given = links.clone();
                     links.retain(|(from, to)| given.contains(&(*to, *from)));
                 }
-                Shape::Only(links)
+                Topology::Only(links)
             }
         };
         Act::Link(LinkAct::Reach { shape })

@@ -14,7 +14,7 @@ pub use report::{
 use crate::plan::choice::{Choices, RollingHash};
 use crate::plan::record::Nobody;
 use crate::run::trial::Trial;
-use crate::world::Outcome;
+use crate::world::RunOutcome;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,7 +30,7 @@ pub struct SweepPlan {
     /// How many threads.
     pub jobs: NonZeroUsize,
     /// After how many failures to stop.
-    pub most_failures: usize,
+    pub max_failures: usize,
 }
 
 /// How often a sweep that waits for its threads asks whether it is to stop.
@@ -47,7 +47,7 @@ pub fn sweep(plan: SweepPlan, ask: impl FnMut(&SweepReport) -> Option<Stopped>) 
 /// The same with another run for each seed.
 fn sweep_with(
     plan: SweepPlan,
-    run: impl Fn(u64) -> Outcome + Sync,
+    run: impl Fn(u64) -> RunOutcome + Sync,
     mut ask: impl FnMut(&SweepReport) -> Option<Stopped>,
 ) -> SweepReport {
     let report = SweepReport::new(build_id(), plan.seeds);
@@ -61,22 +61,22 @@ fn sweep_with(
             scope.spawn(move || work(next, plan.seeds.end, halt, run, &give));
         }
         drop(give);
-        collect(report, plan.most_failures, &take, &halt, &mut ask)
+        collect(report, plan.max_failures, &take, &halt, &mut ask)
     })
 }
 
 /// The drawn run of one seed.
-pub fn run_seed(seed: u64) -> Outcome {
-    let ended = Trial::drawn(Choices::seeded(seed)).run(&mut Nobody);
-    ended.expect("a drawn setup makes sense").outcome
+pub fn run_seed(seed: u64) -> RunOutcome {
+    let finished = Trial::drawn(Choices::seeded(seed)).run(&mut Nobody);
+    finished.expect("a drawn setup makes sense").outcome
 }
 
 fn work(
     next: &AtomicU64,
     end: u64,
     halt: &AtomicBool,
-    run: impl Fn(u64) -> Outcome,
-    give: &Sender<(u64, Outcome)>,
+    run: impl Fn(u64) -> RunOutcome,
+    give: &Sender<(u64, RunOutcome)>,
 ) {
     while !halt.load(Ordering::Relaxed) {
         let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -89,8 +89,8 @@ fn work(
 /// Takes what the threads have found in the order of the seeds.
 fn collect(
     mut report: SweepReport,
-    most_failures: usize,
-    take: &Receiver<(u64, Outcome)>,
+    max_failures: usize,
+    take: &Receiver<(u64, RunOutcome)>,
     halt: &AtomicBool,
     ask: &mut impl FnMut(&SweepReport) -> Option<Stopped>,
 ) -> SweepReport {
@@ -103,12 +103,12 @@ fn collect(
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return report,
         }
-        while report.failures.len() < most_failures
+        while report.failures.len() < max_failures
             && let Some(outcome) = early.remove(&report.seeds.end)
         {
             report.take(&outcome);
         }
-        let full = report.failures.len() >= most_failures;
+        let full = report.failures.len() >= max_failures;
         let stop = full.then_some(Stopped::Failures);
         // Whoever has asked to stop is not asked again: what is under way is still taken.
         if !halt.load(Ordering::Relaxed)
@@ -136,10 +136,10 @@ pub fn build_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::{SweepPlan, sweep, sweep_with};
-    use crate::checker::coverage::Exercised;
+    use crate::checker::coverage::Coverage;
     use crate::plan::record::Violation;
     use crate::run::sweep::report::{Seeds, Stopped, SweepReport};
-    use crate::world::{Cause, Outcome};
+    use crate::world::{Cause, RunOutcome};
     use raft_core::Instant;
     use std::num::NonZeroUsize;
     use std::thread;
@@ -147,11 +147,11 @@ mod tests {
 
     fn plan(first: u64, end: u64, jobs: usize) -> SweepPlan {
         let jobs = NonZeroUsize::new(jobs).expect("not zero");
-        SweepPlan { seeds: Seeds { first, end }, jobs, most_failures: 3 }
+        SweepPlan { seeds: Seeds { first, end }, jobs, max_failures: 3 }
     }
 
     /// Every tenth run fails, and some take longer than others.
-    fn fake(seed: u64) -> Outcome {
+    fn fake(seed: u64) -> RunOutcome {
         thread::sleep(Duration::from_micros((seed * 7919) % 400));
         let violation = |checker| Violation {
             checker,
@@ -161,12 +161,12 @@ mod tests {
             seq: None,
         };
         let fails = seed % 10 == 9;
-        Outcome {
+        RunOutcome {
             verdict: if fails { Err(violation("fake")) } else { Ok(()) },
             hash: seed,
             events: seed,
             time: Instant::from_nanos(seed * 1_000),
-            exercised: Exercised { leaders: seed % 2, ..Exercised::default() },
+            coverage: Coverage { leaders: seed % 2, ..Coverage::default() },
             excused: (seed % 20 == 4).then_some(Cause::Destroyed),
         }
     }

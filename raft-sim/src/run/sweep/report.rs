@@ -1,7 +1,7 @@
 //! What a sweep has found, as data that can be written, read and merged.
 
 use crate::plan::choice::RollingHash;
-use crate::world::Outcome;
+use crate::world::RunOutcome;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,7 +33,8 @@ impl fmt::Display for Seeds {
 #[serde(deny_unknown_fields)]
 pub struct Shard {
     /// Which, from 1 on.
-    pub nth: u64,
+    #[serde(rename = "nth")]
+    pub number: u64,
     /// Of how many.
     pub of: u64,
     /// The seeds of all of them.
@@ -45,21 +46,21 @@ impl Shard {
     pub fn seeds(self) -> Seeds {
         let Seeds { first, end } = self.whole;
         let count = u128::from(end - first);
-        let at = |nth: u64| {
-            let part = count * u128::from(nth) / u128::from(self.of);
+        let at = |number: u64| {
+            let part = count * u128::from(number) / u128::from(self.of);
             first + u64::try_from(part).expect("at most the whole")
         };
-        Seeds { first: at(self.nth - 1), end: at(self.nth) }
+        Seeds { first: at(self.number - 1), end: at(self.number) }
     }
 
     /// Whether it is what its numbers say.
     const fn makes_sense(self) -> bool {
-        let Self { nth, of, whole } = self;
-        1 <= nth && nth <= of && whole.first < whole.end
+        let Self { number, of, whole } = self;
+        1 <= number && number <= of && whole.first < whole.end
     }
 }
 
-/// Why a sweep ended before its last seed.
+/// Why a sweep stopped before its last seed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stopped {
@@ -87,7 +88,7 @@ pub struct SweepFailure {
     pub time_us: u64,
 }
 
-/// How often something was exercised.
+/// How often something happened.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Count {
@@ -124,9 +125,10 @@ pub struct SweepReport {
     pub digest: u64,
     /// The failures, in the order of the seeds.
     pub failures: Vec<SweepFailure>,
-    /// What was exercised, by name.
-    pub exercised: BTreeMap<String, Count>,
-    /// How many runs were excused from coming right, by how a disk was lost.
+    /// The coverage: what happened how often, by name.
+    #[serde(rename = "exercised")]
+    pub coverage: BTreeMap<String, Count>,
+    /// How many runs were excused from converging, by how a disk was lost.
     #[serde(default)]
     pub excused: BTreeMap<String, u64>,
 }
@@ -160,13 +162,13 @@ impl SweepReport {
             elapsed_ms: 0,
             digest: 0,
             failures: Vec::new(),
-            exercised: BTreeMap::new(),
+            coverage: BTreeMap::new(),
             excused: BTreeMap::new(),
         }
     }
 
     /// Takes in the run of the next seed.
-    pub fn take(&mut self, outcome: &Outcome) {
+    pub fn take(&mut self, outcome: &RunOutcome) {
         let seed = self.seeds.end;
         self.seeds.end += 1;
         self.events += outcome.events;
@@ -175,11 +177,11 @@ impl SweepReport {
         let mut hash = RollingHash::new();
         hash.take(&(seed, outcome.hash));
         self.digest = self.digest.wrapping_add(hash.value());
-        for (name, count) in outcome.exercised.counts() {
-            if !self.exercised.contains_key(name) {
-                self.exercised.insert(name.to_owned(), Count::default());
+        for (name, count) in outcome.coverage.counts() {
+            if !self.coverage.contains_key(name) {
+                self.coverage.insert(name.to_owned(), Count::default());
             }
-            let sum = self.exercised.get_mut(name).expect("it was put in");
+            let sum = self.coverage.get_mut(name).expect("it was put in");
             sum.count += count;
             sum.runs += u64::from(count > 0);
         }
@@ -204,7 +206,7 @@ impl SweepReport {
 
     /// What is to be said of it.
     pub fn verdict(&self) -> SweepVerdict {
-        let never = self.exercised.iter().filter(|(_, count)| count.runs == 0);
+        let never = self.coverage.iter().filter(|(_, count)| count.runs == 0);
         let never: Vec<String> = never.map(|(name, _)| name.clone()).collect();
         match () {
             () if !self.failures.is_empty() => SweepVerdict::Violated,
@@ -233,8 +235,8 @@ impl SweepReport {
         if let Some(shard) = report.shard
             && !(shard.makes_sense() && shard.seeds() == *planned)
         {
-            let Shard { nth, of, whole } = shard;
-            return Err(format!("{planned} is not shard {nth}/{of} of the seeds {whole}"));
+            let Shard { number, of, whole } = shard;
+            return Err(format!("{planned} is not shard {number}/{of} of the seeds {whole}"));
         }
         if seeds.first != planned.first || seeds.end < seeds.first || seeds.end > planned.end {
             return Err(format!("the seeds {seeds} are no part of what was planned, {planned}"));
@@ -253,8 +255,8 @@ impl SweepReport {
         self.elapsed_ms = sum(self.elapsed_ms, next.elapsed_ms);
         self.digest = self.digest.wrapping_add(next.digest);
         self.failures.extend(next.failures);
-        for (name, Count { count, runs }) in next.exercised {
-            let mine = self.exercised.entry(name).or_default();
+        for (name, Count { count, runs }) in next.coverage {
+            let mine = self.coverage.entry(name).or_default();
             *mine = Count { count: sum(mine.count, count), runs: sum(mine.runs, runs) };
         }
         for (cause, runs) in next.excused {
@@ -301,7 +303,7 @@ pub enum MergeError {
         a: String,
         /// The next one.
         b: String,
-        /// Why the first one ended, if it was to run more.
+        /// Why the first one stopped, if it was to run more.
         why: &'static str,
     },
     /// Shards of sweeps that are not the same.
@@ -354,8 +356,8 @@ fn complete(planned: Seeds, sweep: Shard) -> Result<(), MergeError> {
     let Some(seeds) = [before, behind].into_iter().find(|part| part.first < part.end) else {
         return Ok(());
     };
-    let is_missing = |nth: &u64| {
-        let shard = Shard { nth: *nth, ..sweep }.seeds();
+    let is_missing = |number: &u64| {
+        let shard = Shard { number: *number, ..sweep }.seeds();
         shard.first < seeds.end && seeds.first < shard.end
     };
     let first = (1..=of).find(is_missing).unwrap_or(1);
@@ -454,12 +456,12 @@ mod tests {
     }
 
     /// One of so many shards of the seeds 0..6.
-    fn shard(nth: u64, of: u64) -> (String, SweepReport) {
-        let shard = Shard { nth, of, whole: Seeds { first: 0, end: 6 } };
+    fn shard(number: u64, of: u64) -> (String, SweepReport) {
+        let shard = Shard { number, of, whole: Seeds { first: 0, end: 6 } };
         let mut report = SweepReport::new("b".to_owned(), shard.seeds());
         (shard.seeds().first..shard.seeds().end).for_each(|seed| report.take(&run_seed(seed)));
         report.shard = Some(shard);
-        (format!("{nth}of{of}.json"), report)
+        (format!("{number}of{of}.json"), report)
     }
 
     #[test]
@@ -517,12 +519,12 @@ mod tests {
     #[test]
     fn a_big_sweep_that_never_saw_something_is_vacuous_and_a_small_one_is_not() {
         let mut report = of(0, 1).1;
-        report.exercised.insert("comets".to_owned(), Count::default());
+        report.coverage.insert("comets".to_owned(), Count::default());
         assert_eq!(report.verdict(), SweepVerdict::Few);
         report.seeds.end = 1_000;
         let SweepVerdict::Vacuous(never) = report.verdict() else { panic!("no comet was seen") };
         assert!(never.contains(&"comets".to_owned()));
-        report.exercised.values_mut().for_each(|count| count.runs = 1);
+        report.coverage.values_mut().for_each(|count| count.runs = 1);
         assert_eq!(report.verdict(), SweepVerdict::Clean);
     }
 }

@@ -6,8 +6,8 @@
 //! some last one.
 
 use crate::host::client::operation_of;
-use crate::plan::record::{Event, Phase, Record};
-use crate::view::picture::rows::Happening;
+use crate::plan::record::{Event, Record, Stage};
+use crate::view::picture::rows::EventRow;
 use raft_core::{LogIndex, NodeId, Token};
 use std::collections::BTreeMap;
 
@@ -28,22 +28,22 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    /// Sees the `nth` record; what elsewhere it rests on, where that is a client's doing or for a
-    /// client.
-    pub(super) fn see(&mut self, nth: usize, record: &Record) -> Option<usize> {
+    /// Sees the record of this event; what elsewhere it rests on, where that is a client's doing or
+    /// for a client.
+    pub(super) fn see(&mut self, event: usize, record: &Record) -> Option<usize> {
         match (&record.event, record.node) {
             (Event::Client { client, serial, phase, .. }, _) => {
                 let name = (*client, *serial);
                 match phase {
-                    Phase::Invoked => {
-                        self.stands.insert(name, nth);
+                    Stage::Invoked => {
+                        self.stands.insert(name, event);
                         None
                     }
-                    Phase::Returned { position, .. } => {
+                    Stage::Returned { position, .. } => {
                         self.served(name).or_else(|| self.applied(name, position.index))
                     }
-                    Phase::Unknown | Phase::Failed => {
-                        self.stands.get(&name).copied().filter(|heard| heard + 1 < nth)
+                    Stage::Unknown | Stage::Failed => {
+                        self.stands.get(&name).copied().filter(|heard| heard + 1 < event)
                     }
                 }
             }
@@ -53,15 +53,15 @@ impl Requests {
                 self.stands.get(&name).copied()
             }
             (Event::Rejected { token, .. } | Event::ReadFailed { token, .. }, _) => {
-                self.stands.insert(name(*token), nth);
+                self.stands.insert(name(*token), event);
                 None
             }
             (Event::ReadReady { token, index }, Some(node)) => {
-                self.ready.insert(name(*token), (node, *index, nth));
+                self.ready.insert(name(*token), (node, *index, event));
                 None
             }
             (Event::Apply { through, .. }, Some(node)) => {
-                self.applied.entry(node).or_default().push((through.index, nth));
+                self.applied.entry(node).or_default().push((through.index, event));
                 None
             }
             _ => None,
@@ -89,7 +89,7 @@ fn name(token: Token) -> Name {
 
 /// The last event of each lane that could have caused an event, which is one of them: what could
 /// have caused it is everything up to these.
-pub(super) fn causes(events: &[Happening], lanes: usize, of: usize) -> Vec<Option<usize>> {
+pub(super) fn causes(events: &[EventRow], lanes: usize, of: usize) -> Vec<Option<usize>> {
     let mut last = vec![None; lanes];
     if let Some(lane) = events[of].lane {
         last[lane] = Some(of);

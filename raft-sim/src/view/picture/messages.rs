@@ -2,7 +2,7 @@
 
 use crate::plan::record::{DropReason, Event, Record};
 use crate::view::message::{Class, described};
-use crate::view::picture::rows::{Fate, Message};
+use crate::view::picture::rows::{Arrow, Delivery};
 use raft_core::{AppendOutcome, Envelope, LogIndex, NodeId, Term};
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ type OnWay<'a> = (usize, Option<&'a Envelope>);
 /// arrival is taken for that of the earlier one.
 #[derive(Default)]
 pub(super) struct Messages<'a> {
-    rows: Vec<Message>,
+    rows: Vec<Arrow>,
     /// What is on its way. A snapshot that a host was asked for has no envelope until it leaves.
     on_way: BTreeMap<Link, Vec<OnWay<'a>>>,
     /// Up to where each link has acknowledged in which term.
@@ -23,94 +23,96 @@ pub(super) struct Messages<'a> {
 }
 
 impl<'a> Messages<'a> {
-    /// Sees the `nth` record; the message that it is about, if it is about one.
-    pub(super) fn see(&mut self, nth: usize, record: &'a Record) -> Option<usize> {
+    /// Sees the record of this event; the message that it is about, if it is about one.
+    pub(super) fn see(&mut self, event: usize, record: &'a Record) -> Option<usize> {
         match &record.event {
-            Event::Send { message, .. } => Some(self.leaves(nth, message)),
+            Event::Send { message, .. } => Some(self.leaves(event, message)),
             Event::SnapshotAsked { to, .. } => {
                 let (from, term) = (record.node?, record.state?.term);
                 let kind = "install_snapshot";
-                let row = Message::new(from, *to, kind, Class::Snapshot, term, Some(nth));
+                let row = Arrow::new(from, *to, kind, Class::Snapshot, term, Some(event));
                 Some(self.add(row, None))
             }
             Event::Duplicate { message } => {
                 let first = self.find(message)?;
-                let row = Message { is_copy: true, ..self.rows[first].clone() };
+                let row = Arrow { is_copy: true, ..self.rows[first].clone() };
                 self.add(row, Some(message));
                 Some(first)
             }
-            Event::Recv { message } => Some(self.arrives(nth, record, message, Fate::Received)),
+            Event::Recv { message } => {
+                Some(self.arrives(event, record, message, Delivery::Received))
+            }
             Event::Ignored { message: Some(message), .. } => {
-                Some(self.arrives(nth, record, message, Fate::Ignored))
+                Some(self.arrives(event, record, message, Delivery::Ignored))
             }
             Event::Drop { message, reason } => {
                 let fate = match reason {
-                    DropReason::Cut => Fate::Cut,
-                    DropReason::Kind => Fate::Kind,
-                    DropReason::Loss => Fate::Loss,
-                    DropReason::Down => Fate::Down,
-                    DropReason::PayloadGone => Fate::PayloadGone,
+                    DropReason::Cut => Delivery::Cut,
+                    DropReason::Kind => Delivery::Kind,
+                    DropReason::Loss => Delivery::Loss,
+                    DropReason::Down => Delivery::Down,
+                    DropReason::PayloadGone => Delivery::PayloadGone,
                 };
-                Some(self.ends(nth, message, fate))
+                Some(self.ends(event, message, fate))
             }
             _ => None,
         }
     }
 
     /// Every message, in the order in which they left.
-    pub(super) fn finish(self) -> Vec<Message> {
+    pub(super) fn finish(self) -> Vec<Arrow> {
         self.rows
     }
 
-    fn leaves(&mut self, nth: usize, envelope: &'a Envelope) -> usize {
+    fn leaves(&mut self, event: usize, envelope: &'a Envelope) -> usize {
         let class = self.class(envelope);
         let Envelope { from, to, term, message } = envelope;
-        self.add(Message::new(*from, *to, message.name(), class, *term, Some(nth)), Some(envelope))
+        self.add(Arrow::new(*from, *to, message.name(), class, *term, Some(event)), Some(envelope))
     }
 
-    fn add(&mut self, row: Message, envelope: Option<&'a Envelope>) -> usize {
-        let nth = self.rows.len();
-        self.on_way.entry((row.from, row.to)).or_default().push((nth, envelope));
+    fn add(&mut self, row: Arrow, envelope: Option<&'a Envelope>) -> usize {
+        let row_index = self.rows.len();
+        self.on_way.entry((row.from, row.to)).or_default().push((row_index, envelope));
         self.rows.push(row);
-        nth
+        row_index
     }
 
     /// The oldest message on its way that says this.
     fn find(&self, envelope: &Envelope) -> Option<usize> {
         let on_way = self.on_way.get(&(envelope.from, envelope.to))?;
-        on_way.iter().find(|(_, held)| is(*held, envelope)).map(|(nth, _)| *nth)
+        on_way.iter().find(|(_, held)| is(*held, envelope)).map(|(row_index, _)| *row_index)
     }
 
     /// What comes to a node for which it is not meant is nobody's message.
     fn arrives(
         &mut self,
-        nth: usize,
+        event: usize,
         record: &Record,
         envelope: &'a Envelope,
-        fate: Fate,
+        fate: Delivery,
     ) -> usize {
         match record.node {
             Some(node) if node != envelope.to => {
                 let Envelope { from, term, message, .. } = envelope;
                 let class = self.class(envelope);
-                let row = Message::new(*from, node, message.name(), class, *term, None);
-                self.rows.push(Message { ended: Some(nth), fate, ..row });
+                let row = Arrow::new(*from, node, message.name(), class, *term, None);
+                self.rows.push(Arrow { end: Some(event), fate, ..row });
                 self.rows.len() - 1
             }
-            _ => self.ends(nth, envelope, fate),
+            _ => self.ends(event, envelope, fate),
         }
     }
 
-    fn ends(&mut self, nth: usize, envelope: &'a Envelope, fate: Fate) -> usize {
+    fn ends(&mut self, event: usize, envelope: &'a Envelope, fate: Delivery) -> usize {
         let row = self.find(envelope).unwrap_or_else(|| {
             // Nobody has sent it, and yet it comes.
-            let row = self.leaves(nth, envelope);
+            let row = self.leaves(event, envelope);
             self.rows[row].sent = None;
             row
         });
         let on_way = self.on_way.entry((envelope.from, envelope.to)).or_default();
         on_way.retain(|(held, _)| *held != row);
-        self.rows[row].ended = Some(nth);
+        self.rows[row].end = Some(event);
         self.rows[row].fate = fate;
         row
     }

@@ -1,12 +1,14 @@
 //! What a picture shows, as plain data: made of the records of a run, drawn by the page and the
 //! SVG.
 
-use crate::plan::record::{Event, NodeState, Phase, Record};
+use crate::plan::record::{Event, NodeState, Record, Stage};
 use crate::plan::setup::Setup;
 use crate::view::picture::bands::Bands;
 use crate::view::picture::causes::{Requests, causes};
 use crate::view::picture::messages::Messages;
-use crate::view::picture::rows::{Asked, Band, Fate, Happening, Message, Picture, State};
+use crate::view::picture::rows::{
+    Arrow, Band, Delivery, EventRow, OperationRow, Picture, StateRow,
+};
 use crate::view::{trace, words};
 use raft_core::{Instant, NodeId, Term};
 use serde::Serialize;
@@ -20,11 +22,11 @@ pub(super) struct Model {
     /// Clients by their numbers; 0 is the operator.
     pub(super) clients: Vec<u64>,
     /// One for each record.
-    pub(super) events: Vec<Happening>,
-    pub(super) messages: Vec<Message>,
-    pub(super) operations: Vec<Asked>,
+    pub(super) events: Vec<EventRow>,
+    pub(super) messages: Vec<Arrow>,
+    pub(super) operations: Vec<OperationRow>,
     /// The states of all nodes, each where it changes.
-    pub(super) states: Vec<State>,
+    pub(super) states: Vec<StateRow>,
     pub(super) bands: Vec<Band>,
     /// The first index of each term, and the term of the entry before it. As one position is the
     /// same entry in every log, and so is everything before it, a last position names a whole log.
@@ -59,7 +61,7 @@ impl Model {
             let message = messages.see(nth, record);
             let asked = requests.see(nth, record);
             let (kind, text) = (trace::name(&record.event), words::of(record).0);
-            model.events.push(Happening {
+            model.events.push(EventRow {
                 time: record.time,
                 lane,
                 kind,
@@ -77,8 +79,8 @@ impl Model {
         let before = |event: &&(usize, &Record)| {
             violation.is_some_and(|v| v.seq.is_none_or(|seq| event.1.seq <= seq))
         };
-        let told = records.iter().enumerate().rev().filter(|event| before(&event));
-        model.violation = told.map(|(nth, _)| nth).find(|nth| model.events[*nth].lane.is_some());
+        let earlier = records.iter().enumerate().rev().filter(|event| before(&event));
+        model.violation = earlier.map(|(nth, _)| nth).find(|nth| model.events[*nth].lane.is_some());
         model
     }
 
@@ -103,35 +105,35 @@ impl Model {
     /// What is received rests on its sending.
     fn receive(&mut self) {
         for message in &self.messages {
-            let arrived = matches!(message.fate, Fate::Received | Fate::Ignored);
-            if let Some(ended) = message.ended.filter(|_| arrived) {
-                self.events[ended].cause = message.sent;
+            let arrived = matches!(message.fate, Delivery::Received | Delivery::Ignored);
+            if let Some(end) = message.end.filter(|_| arrived) {
+                self.events[end].cause = message.sent;
             }
         }
     }
 
-    fn operate(&mut self, nth: usize, lane: Option<usize>, record: &Record) {
+    fn operate(&mut self, event: usize, lane: Option<usize>, record: &Record) {
         let (Event::Client { phase, .. }, Some(lane)) = (&record.event, lane) else { return };
-        let text = self.events[nth].text.clone();
+        let text = self.events[event].text.clone();
         let phase = match phase {
-            Phase::Invoked => {
-                let row = Asked { lane, began: nth, ended: None, phase: "open", text };
+            Stage::Invoked => {
+                let row = OperationRow { lane, began: event, end: None, phase: "open", text };
                 return self.operations.push(row);
             }
-            Phase::Returned { .. } => "returned",
-            Phase::Unknown => "unknown",
-            Phase::Failed => "failed",
+            Stage::Returned { .. } => "returned",
+            Stage::Unknown => "unknown",
+            Stage::Failed => "failed",
         };
         let mut open = self.operations.iter_mut().rev();
-        let open = open.find(|asked| asked.lane == lane && asked.ended.is_none());
+        let open = open.find(|asked| asked.lane == lane && asked.end.is_none());
         if let Some(open) = open {
-            (open.ended, open.phase, open.text) = (Some(nth), phase, text);
+            (open.end, open.phase, open.text) = (Some(event), phase, text);
         }
     }
 
     fn state(
         &mut self,
-        nth: usize,
+        event: usize,
         lane: Option<usize>,
         record: &Record,
         log_starts: &mut BTreeMap<usize, (u64, usize)>,
@@ -152,11 +154,11 @@ impl Model {
         }
         let is_down = matches!(record.event, Event::Crash { .. });
         let state = match record.state {
-            Some(state) => State::of(lane, nth, *log_start, &state),
-            None if is_down => State::down(lane, nth),
+            Some(state) => StateRow::of(lane, event, *log_start, &state),
+            None if is_down => StateRow::down(lane, event),
             None => return,
         };
-        let known = self.states.get(*shown).map(|known| State { event: nth, ..known.clone() });
+        let known = self.states.get(*shown).map(|known| StateRow { event, ..known.clone() });
         if known.as_ref() != Some(&state) {
             *shown = self.states.len();
             self.states.push(state);
@@ -168,7 +170,7 @@ impl Model {
         let mut texts: BTreeMap<&str, usize> = BTreeMap::new();
         let mut order: Vec<&str> = Vec::new();
         let mut named = Vec::with_capacity(self.events.len());
-        for Happening { text, .. } in &self.events {
+        for EventRow { text, .. } in &self.events {
             named.push(*texts.entry(text).or_insert_with(|| {
                 order.push(text);
                 order.len() - 1

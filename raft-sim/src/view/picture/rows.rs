@@ -23,7 +23,7 @@ pub struct Picture<'a> {
 
 /// A record.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub(super) struct Happening {
+pub(super) struct EventRow {
     pub(super) time: Instant,
     /// Where; `None` for the world itself.
     pub(super) lane: Option<usize>,
@@ -38,7 +38,7 @@ pub(super) struct Happening {
 
 /// A message, or its second copy.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub(super) struct Message {
+pub(super) struct Arrow {
     pub(super) from: NodeId,
     pub(super) to: NodeId,
     /// As in the trace.
@@ -48,12 +48,13 @@ pub(super) struct Message {
     /// The event in which it left; `None` if nobody has sent it.
     pub(super) sent: Option<usize>,
     /// The event in which it arrived or was lost; `None` if neither has happened.
-    pub(super) ended: Option<usize>,
-    pub(super) fate: Fate,
+    #[serde(rename = "ended")]
+    pub(super) end: Option<usize>,
+    pub(super) fate: Delivery,
     pub(super) is_copy: bool,
 }
 
-impl Message {
+impl Arrow {
     pub(super) const fn new(
         from: NodeId,
         to: NodeId,
@@ -62,15 +63,15 @@ impl Message {
         term: Term,
         sent: Option<usize>,
     ) -> Self {
-        let fate = Fate::UnderWay;
-        Self { from, to, kind, class, term, sent, ended: None, fate, is_copy: false }
+        let fate = Delivery::UnderWay;
+        Self { from, to, kind, class, term, sent, end: None, fate, is_copy: false }
     }
 }
 
 /// What became of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Fate {
+pub(super) enum Delivery {
     /// Nothing is recorded: it is on its way, or lies in an inbox, at the end.
     UnderWay,
     Received,
@@ -82,7 +83,7 @@ pub(super) enum Fate {
     PayloadGone,
 }
 
-impl Fate {
+impl Delivery {
     /// Whether the world lost it.
     pub(super) const fn is_lost(self) -> bool {
         matches!(self, Self::Cut | Self::Kind | Self::Loss | Self::Down | Self::PayloadGone)
@@ -91,10 +92,11 @@ impl Fate {
 
 /// An operation of a client.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub(super) struct Asked {
+pub(super) struct OperationRow {
     pub(super) lane: usize,
     pub(super) began: usize,
-    pub(super) ended: Option<usize>,
+    #[serde(rename = "ended")]
+    pub(super) end: Option<usize>,
     /// `open`, `returned`, `unknown` or `failed`.
     pub(super) phase: &'static str,
     pub(super) text: String,
@@ -102,7 +104,7 @@ pub(super) struct Asked {
 
 /// What is seen of a node, from an event on.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub(super) struct State {
+pub(super) struct StateRow {
     pub(super) lane: usize,
     pub(super) event: usize,
     /// `None` while it is down; nothing else counts then.
@@ -156,7 +158,7 @@ pub(super) enum BandKind {
     Silence,
 }
 
-impl State {
+impl StateRow {
     pub(super) fn of(lane: usize, event: usize, log_start: u64, state: &NodeState) -> Self {
         Self {
             lane,

@@ -5,7 +5,7 @@
 
 use crate::view::message::Class;
 use crate::view::picture::model::Model;
-use crate::view::picture::rows::{BandKind, Message, Picture, escaped};
+use crate::view::picture::rows::{Arrow, BandKind, Picture, escaped};
 use raft_core::{Instant, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -143,7 +143,7 @@ impl Drawing {
             "<rect class=\"lane\" x=\"{LEFT}\" y=\"{y}\" width=\"{}\" height=\"{BAR}\"/>",
             RIGHT - LEFT
         ));
-        for ((role, term), time) in offices(model, lane) {
+        for ((role, term), time) in roles(model, lane) {
             self.span(role, time, (y, ROLE), &role.replace('_', "-"));
             let colour = format!("t{}", term % 8);
             self.span(&colour, time, (y + ROLE, TERM), &format!("{term}"));
@@ -173,7 +173,7 @@ impl Drawing {
                 continue;
             }
             let (arrived, stubs) = paths.entry((!is_routine, name)).or_default();
-            let Arrow { x1, y1, x2, y2 } = arrow;
+            let Line { x1, y1, x2, y2 } = arrow;
             if message.fate.is_lost() {
                 let _ = write!(stubs, "M{x1} {y1}L{x2} {y2}");
                 if !is_routine {
@@ -197,31 +197,31 @@ impl Drawing {
 
     /// From bar to bar; what was lost as it left is a stub, what was lost on arrival is nearly
     /// there.
-    fn arrow(&self, model: &Model, message: &Message, lanes: &[u64]) -> Option<Arrow> {
+    fn arrow(&self, model: &Model, message: &Arrow, lanes: &[u64]) -> Option<Line> {
         let time = |event: Option<usize>| event.map(|nth| model.events[nth].time);
-        let (sent, ended) = (time(message.sent), time(message.ended));
-        let x1 = self.x(sent.or(ended)?)?;
-        let x2 = self.x(ended.or(sent)?).unwrap_or(RIGHT);
+        let (sent, end) = (time(message.sent), time(message.end));
+        let x1 = self.x(sent.or(end)?)?;
+        let x2 = self.x(end.or(sent)?).unwrap_or(RIGHT);
         let lane = |node: NodeId| Some(lanes[model.lane_of(node)?]);
         if sent.is_none() {
             // Out of nowhere.
             let to = lane(message.to)?;
-            return Some(Arrow { x1: x2.saturating_sub(8), y1: to.saturating_sub(14), x2, y2: to });
+            return Some(Line { x1: x2.saturating_sub(8), y1: to.saturating_sub(14), x2, y2: to });
         }
         let (from, to) = (lane(message.from)?, lane(message.to)?);
         let down = to > from;
         let (y1, y2) = if down { (from + BAR, to) } else { (from, to + BAR) };
         if !message.fate.is_lost() {
-            return Some(Arrow { x1, y1, x2, y2 });
+            return Some(Line { x1, y1, x2, y2 });
         }
-        let length = if sent == ended { 10 } else { PITCH - BAR - 4 };
-        let y2 = match (down, sent == ended) {
+        let length = if sent == end { 10 } else { PITCH - BAR - 4 };
+        let y2 = match (down, sent == end) {
             (true, true) => y1 + length,
             (false, true) => y1 - length,
             (true, false) => y2 - 4,
             (false, false) => y2 + 4,
         };
-        Some(Arrow { x1, y1, x2, y2 })
+        Some(Line { x1, y1, x2, y2 })
     }
 
     fn axis(&mut self) {
@@ -295,7 +295,7 @@ impl Drawing {
     }
 }
 
-struct Arrow {
+struct Line {
     x1: u64,
     y1: u64,
     x2: u64,
@@ -316,22 +316,22 @@ const fn look(class: Class) -> (&'static str, bool) {
 }
 
 /// A role in a term.
-type Office = (&'static str, u64);
+type RoleInTerm = (&'static str, u64);
 
 /// How long a node was in one role in one term.
-fn offices(model: &Model, lane: usize) -> Vec<(Office, (Instant, Instant))> {
+fn roles(model: &Model, lane: usize) -> Vec<(RoleInTerm, (Instant, Instant))> {
     let mut spans = Vec::new();
     let mut open = None;
     for state in model.states.iter().filter(|state| state.lane == lane) {
         let (time, now) =
             (model.events[state.event].time, state.role.map(|role| (role, state.term)));
         match open {
-            Some((office, _)) if now == Some(office) => continue,
-            Some((office, since)) => spans.push((office, (since, time))),
+            Some((role, _)) if now == Some(role) => continue,
+            Some((role, since)) => spans.push((role, (since, time))),
             None => {}
         }
-        open = now.map(|office| (office, time));
+        open = now.map(|role| (role, time));
     }
-    spans.extend(open.map(|(office, since)| (office, (since, model.end))));
+    spans.extend(open.map(|(role, since)| (role, (since, model.end))));
     spans
 }

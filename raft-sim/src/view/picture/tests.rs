@@ -2,7 +2,7 @@
 
 use crate::plan::act::{Act, MessageAct};
 use crate::plan::choice::Choices;
-use crate::plan::record::{DropReason, Event, Phase, Record, Violation};
+use crate::plan::record::{DropReason, Event, Record, Stage, Violation};
 use crate::plan::setup::Setup;
 use crate::run::play::play;
 use crate::run::swarm;
@@ -11,7 +11,7 @@ use crate::scenario::text::LEVELS;
 use crate::view::message::Class;
 use crate::view::picture::causes::causes;
 use crate::view::picture::model::Model;
-use crate::view::picture::rows::{BandKind, Fate, Picture};
+use crate::view::picture::rows::{BandKind, Delivery, Picture};
 use crate::view::picture::svg;
 use crate::world::World;
 use raft_core::{Envelope, Instant, LogPosition, Message, NodeId, Term};
@@ -71,16 +71,16 @@ fn cone(model: &Model, of: usize) -> Vec<bool> {
 }
 
 /// What a record says of the end of a message.
-fn end(event: &Event) -> Option<(&Envelope, Fate)> {
+fn end(event: &Event) -> Option<(&Envelope, Delivery)> {
     Some(match event {
-        Event::Recv { message } => (message, Fate::Received),
-        Event::Ignored { message: Some(message), .. } => (message, Fate::Ignored),
+        Event::Recv { message } => (message, Delivery::Received),
+        Event::Ignored { message: Some(message), .. } => (message, Delivery::Ignored),
         Event::Drop { message, reason } => match reason {
-            DropReason::Cut => (message, Fate::Cut),
-            DropReason::Kind => (message, Fate::Kind),
-            DropReason::Loss => (message, Fate::Loss),
-            DropReason::Down => (message, Fate::Down),
-            DropReason::PayloadGone => (message, Fate::PayloadGone),
+            DropReason::Cut => (message, Delivery::Cut),
+            DropReason::Kind => (message, Delivery::Kind),
+            DropReason::Loss => (message, Delivery::Loss),
+            DropReason::Down => (message, Delivery::Down),
+            DropReason::PayloadGone => (message, Delivery::PayloadGone),
         },
         _ => return None,
     })
@@ -94,7 +94,7 @@ fn every_message_is_drawn_once_from_its_sending_to_its_end_and_a_lost_one_says_w
         let is_hostile = run.is_hostile();
         for (nth, record) in run.records.iter().enumerate() {
             let is_sent =
-                |row: &&crate::view::picture::rows::Message| row.sent == Some(nth) && !row.is_copy;
+                |row: &&crate::view::picture::rows::Arrow| row.sent == Some(nth) && !row.is_copy;
             match &record.event {
                 Event::Send { message, .. } => {
                     leaving += 1;
@@ -111,7 +111,7 @@ fn every_message_is_drawn_once_from_its_sending_to_its_end_and_a_lost_one_says_w
             }
             let Some((message, fate)) = end(&record.event) else { continue };
             ending += 1;
-            let rows: Vec<_> = model.messages.iter().filter(|row| row.ended == Some(nth)).collect();
+            let rows: Vec<_> = model.messages.iter().filter(|row| row.end == Some(nth)).collect();
             assert_eq!(rows.len(), 1, "{message:?}");
             let to = record.node.unwrap_or(message.to);
             assert_eq!((rows[0].fate, rows[0].term, rows[0].to), (fate, message.term, to));
@@ -128,7 +128,7 @@ fn every_message_is_drawn_once_from_its_sending_to_its_end_and_a_lost_one_says_w
             }
         }
         assert_eq!(model.messages.len(), leaving + copies + forged);
-        let under_way = model.messages.iter().filter(|row| row.fate == Fate::UnderWay);
+        let under_way = model.messages.iter().filter(|row| row.fate == Delivery::UnderWay);
         assert_eq!(under_way.count() + ending, leaving + copies + forged);
     }
 }
@@ -150,8 +150,8 @@ fn of_two_messages_that_say_the_same_the_earlier_ends_first() {
     };
     let records = (0..).zip(happened).map(record).collect();
     let model = Run { setup: Setup::of_voters(2), records, violation: None }.model();
-    let ends: Vec<_> = model.messages.iter().map(|row| (row.sent, row.ended, row.fate)).collect();
-    assert_eq!(ends, [(Some(0), Some(2), Fate::Received), (Some(1), Some(3), Fate::Cut)]);
+    let ends: Vec<_> = model.messages.iter().map(|row| (row.sent, row.end, row.fate)).collect();
+    assert_eq!(ends, [(Some(0), Some(2), Delivery::Received), (Some(1), Some(3), Delivery::Cut)]);
 }
 
 /// Everything that is reached backwards from an event, step by step.
@@ -197,7 +197,7 @@ fn what_is_received_rests_on_its_sending_and_an_answer_on_what_was_asked_and_app
                 let node = cause.map(|cause| run.records[cause].node);
                 assert!(node.is_none_or(|node| node == Some(message.from)));
             }
-            let Event::Client { client, serial, phase: Phase::Returned { position, .. }, .. } =
+            let Event::Client { client, serial, phase: Stage::Returned { position, .. }, .. } =
                 &record.event
             else {
                 continue;
@@ -306,9 +306,9 @@ fn what_a_cut_link_loses_lies_under_a_band_that_says_so() {
     let mut lost = 0;
     for run in some() {
         let model = run.model();
-        for message in model.messages.iter().filter(|message| message.fate == Fate::Cut) {
+        for message in model.messages.iter().filter(|message| message.fate == Delivery::Cut) {
             let time = |event: Option<usize>| event.map(|nth| model.events[nth].time);
-            let (Some(sent), Some(ended)) = (time(message.sent), time(message.ended)) else {
+            let (Some(sent), Some(end)) = (time(message.sent), time(message.end)) else {
                 continue;
             };
             let mut bands = model.bands.iter().filter(|band| band.kind == BandKind::Link);
@@ -318,7 +318,7 @@ fn what_a_cut_link_loses_lies_under_a_band_that_says_so() {
                 link_is_cut && (text.contains(&node) || text.ends_with("everybody"))
             };
             assert!(
-                bands.any(|band| says(&band.text) && band.from <= ended && sent <= band.until),
+                bands.any(|band| says(&band.text) && band.from <= end && sent <= band.until),
                 "{message:?}"
             );
             lost += 1;

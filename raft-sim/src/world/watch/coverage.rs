@@ -1,9 +1,9 @@
 //! What a run has had of what can happen, derived from its steps and facts.
 
-use crate::checker::coverage::Exercised;
+use crate::checker::coverage::Coverage;
 use crate::plan::act::{Act, LinkAct};
 use crate::plan::kinds::Hostile;
-use crate::plan::record::{Lost, Phase};
+use crate::plan::record::{Lost, Stage};
 use crate::world::watch::fact::{Fact, Stepped};
 use crate::world::watch::scene::Scene;
 use raft_core::{
@@ -11,7 +11,7 @@ use raft_core::{
 };
 
 /// Counts what happened in a step.
-pub(super) fn of_step(seen: &mut Exercised, step: &Stepped<'_>) {
+pub(super) fn of_step(seen: &mut Coverage, step: &Stepped<'_>) {
     let (before, after) = (step.before, step.after);
     let became = |role| after.role == role && (before.role != role || before.term < after.term);
     seen.batches += u64::from(step.inputs.len() > 1);
@@ -36,7 +36,7 @@ pub(super) fn of_step(seen: &mut Exercised, step: &Stepped<'_>) {
 }
 
 /// Counts any other fact.
-pub(super) fn of_fact(seen: &mut Exercised, scene: Scene<'_>, fact: &Fact<'_>) {
+pub(super) fn of_fact(seen: &mut Coverage, scene: Scene<'_>, fact: &Fact<'_>) {
     match *fact {
         Fact::Started { first, was_torn, .. } => {
             seen.torn_records += u64::from(was_torn);
@@ -47,7 +47,7 @@ pub(super) fn of_fact(seen: &mut Exercised, scene: Scene<'_>, fact: &Fact<'_>) {
         Fact::CarriesOut { node, action } => of_action(seen, scene, node, action),
         Fact::Applied { repeated, .. } => seen.repeated += repeated,
         Fact::Compacted { .. } => seen.compactions += 1,
-        Fact::FateTold { fate, .. } => seen.fates_lost += u64::from(fate == Fate::Lost),
+        Fact::FateReported { fate, .. } => seen.fates_lost += u64::from(fate == Fate::Lost),
         Fact::ReadServed => seen.reads_served += 1,
         Fact::WriteFailed { .. } => seen.writes_failed += 1,
         Fact::SnapshotFailed => seen.snapshots_failed += 1,
@@ -63,7 +63,7 @@ pub(super) fn of_fact(seen: &mut Exercised, scene: Scene<'_>, fact: &Fact<'_>) {
         Fact::Concluded { settled, .. } => of_end(seen, settled),
         Fact::Given { .. }
         | Fact::CarriedOut { .. }
-        | Fact::Ended { .. }
+        | Fact::StepDone { .. }
         | Fact::Synced { .. }
         | Fact::Written { .. }
         | Fact::Client { .. }
@@ -74,7 +74,7 @@ pub(super) fn of_fact(seen: &mut Exercised, scene: Scene<'_>, fact: &Fact<'_>) {
     }
 }
 
-fn of_crash(seen: &mut Exercised, lost: Lost, in_step: bool) {
+fn of_crash(seen: &mut Coverage, lost: Lost, in_step: bool) {
     seen.crashes += 1;
     seen.crashes_in_step += u64::from(in_step);
     seen.lost_writes += u64::from(lost.survived < lost.in_flight);
@@ -83,7 +83,7 @@ fn of_crash(seen: &mut Exercised, lost: Lost, in_step: bool) {
 }
 
 /// What counts only if the host comes to it.
-fn of_action(seen: &mut Exercised, scene: Scene<'_>, node: NodeId, action: &Action) {
+fn of_action(seen: &mut Coverage, scene: Scene<'_>, node: NodeId, action: &Action) {
     let process = scene.process(node);
     match action {
         Action::Rejected { token, reason } => {
@@ -109,7 +109,7 @@ fn of_action(seen: &mut Exercised, scene: Scene<'_>, node: NodeId, action: &Acti
     }
 }
 
-const fn of_hostile(seen: &mut Exercised, what: Hostile) {
+const fn of_hostile(seen: &mut Coverage, what: Hostile) {
     *match what {
         Hostile::Replayed => &mut seen.replayed,
         Hostile::Misrouted => &mut seen.misrouted,
@@ -118,16 +118,16 @@ const fn of_hostile(seen: &mut Exercised, what: Hostile) {
     } += 1;
 }
 
-const fn of_operation(seen: &mut Exercised, phase: Phase) {
+const fn of_operation(seen: &mut Coverage, phase: Stage) {
     match phase {
-        Phase::Returned { .. } => seen.operations_done += 1,
-        Phase::Unknown => seen.operations_unknown += 1,
-        Phase::Failed => seen.operations_failed += 1,
-        Phase::Invoked => {}
+        Stage::Returned { .. } => seen.operations_done += 1,
+        Stage::Unknown => seen.operations_unknown += 1,
+        Stage::Failed => seen.operations_failed += 1,
+        Stage::Invoked => {}
     }
 }
 
-const fn of_act(seen: &mut Exercised, act: &Act) {
+const fn of_act(seen: &mut Coverage, act: &Act) {
     match act {
         Act::Link(LinkAct::Reach { .. }) => seen.shapes += 1,
         Act::Link(LinkAct::Flap { .. }) => seen.flaps += 1,
@@ -135,7 +135,7 @@ const fn of_act(seen: &mut Exercised, act: &Act) {
     }
 }
 
-const fn of_end(seen: &mut Exercised, settled: Option<bool>) {
+const fn of_end(seen: &mut Coverage, settled: Option<bool>) {
     match settled {
         Some(true) => seen.settled_serving += 1,
         Some(false) => seen.settled_without += 1,

@@ -1,15 +1,15 @@
 //! What the parts of the world tell the watch: a step of a node, or any other fact. They tell what
 //! happened and nothing else; what is counted, hashed, recorded and shown is derived from it there.
 //!
-//! A step is told in five moments, for the records of what its actions bring about stand between:
-//! [`Fact::Given`], [`Stepped`], [`Fact::CarriesOut`] for each action, [`Fact::CarriedOut`], and
-//! [`Fact::Ended`] unless the host has crashed.
+//! A step is reported in five moments, for the records of what its actions bring about stand
+//! between: [`Fact::Given`], [`Stepped`], [`Fact::CarriesOut`] for each action,
+//! [`Fact::CarriedOut`], and [`Fact::StepDone`] unless the host has crashed.
 
 use crate::host::client::Answer;
 use crate::plan::act::Act;
 use crate::plan::damage::Damage;
 use crate::plan::kinds::Hostile;
-use crate::plan::record::{DropReason, Lost, Operation, Phase};
+use crate::plan::record::{DropReason, Lost, Operation, Stage};
 use crate::world::excuse::Cause;
 use raft_core::{
     Action, Config, Envelope, Fate, Input, LogIndex, LogPosition, NodeId, Outcome, Status, Ticket,
@@ -42,19 +42,19 @@ pub(crate) enum Fact<'a> {
     },
     /// A host found its disk damaged, and does not start its node.
     Unstartable { node: NodeId, damage: Damage },
-    /// A process ended, and its disk has lost what it may.
+    /// A process stopped, and its disk has lost what it may.
     Crashed {
         node: NodeId,
         lost: Lost,
-        /// Whether it ended in the middle of a step.
+        /// Whether it stopped in the middle of a step.
         in_step: bool,
     },
     /// The node is about to be given these.
     Given { node: NodeId, inputs: &'a [Input] },
     /// The host is about to carry out an action.
     CarriesOut { node: NodeId, action: &'a Action },
-    /// Committed entries were given to the state machine: an action that is told twice, for a
-    /// record tells what is applied after it.
+    /// Committed entries were given to the state machine: an action that is reported twice, for a
+    /// record says what is applied after it.
     Applied {
         node: NodeId,
         first: LogIndex,
@@ -72,11 +72,11 @@ pub(crate) enum Fact<'a> {
         whole: bool,
     },
     /// A step is over, and with it what the host does after each.
-    Ended { node: NodeId, before: &'a Status, after: &'a Status },
+    StepDone { node: NodeId, before: &'a Status, after: &'a Status },
     /// The host has forgotten the log up to here: a snapshot covers it.
     Compacted { node: NodeId, position: LogPosition },
-    /// The node tells the fate of a position that it had not told yet.
-    FateTold { node: NodeId, position: LogPosition, fate: Fate },
+    /// The node reports the fate of a position, for the first time.
+    FateReported { node: NodeId, position: LogPosition, fate: Fate },
     /// A read was served without the log.
     ReadServed,
     /// A disk has completed what was due.
@@ -89,7 +89,7 @@ pub(crate) enum Fact<'a> {
     SnapshotFailed,
     /// An installation that has begun is bound to fail.
     InstallFails,
-    /// An installation has ended.
+    /// An installation is over.
     Installed { node: NodeId, position: LogPosition, outcome: Outcome },
     /// A message was lost.
     Dropped { message: &'a Envelope, reason: DropReason },
@@ -97,8 +97,8 @@ pub(crate) enum Fact<'a> {
     Doubled { message: &'a Envelope },
     /// The node is about to be given a message that nobody meant to send.
     Hostile { what: Hostile },
-    /// A client's operation begins or has ended. `node` is whom the operator asked.
-    Client { node: Option<NodeId>, client: u64, serial: u64, operation: Operation, phase: Phase },
+    /// A client's operation begins or is over. `node` is whom the operator asked.
+    Client { node: Option<NodeId>, client: u64, serial: u64, operation: Operation, phase: Stage },
     /// A client that waits for an answer gives its command to another node.
     AsksAgain,
     /// The operator is about to ask for something of which the clients' history is to know.
@@ -117,7 +117,7 @@ pub(crate) enum Fact<'a> {
     Wiped { node: NodeId },
     /// The cluster came to have, or no longer has, a leader that can commit.
     Service { leader: Option<NodeId> },
-    /// A run that was to come right is over.
+    /// A run that was to converge is over.
     Concluded {
         /// The loss that excuses it.
         excused: Option<Cause>,

@@ -1,10 +1,10 @@
-//! Positions that a leader accepted: every node is asked for their fate until it tells it.
+//! Positions that a leader accepted: every node is asked for their fate until it reports it.
 
 use crate::world::host::Process;
 use raft_core::{Fate, LogIndex, LogPosition, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Which positions each node has not told the fate of.
+/// Which positions each node has not reported the fate of.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Fates {
     open: BTreeMap<NodeId, BTreeSet<LogPosition>>,
@@ -31,14 +31,15 @@ impl Fates {
         }
     }
 
-    /// Asks a node for the fate of every position that it has not told yet; what it tells.
+    /// Asks a node for the fate of every position that it has not reported yet; what it reports.
     pub(super) fn ask(&mut self, id: NodeId, process: &Process) -> Vec<(LogPosition, Fate)> {
         let Some(open) = self.open.get_mut(&id) else { return Vec::new() };
         let fate = |position: &LogPosition| (*position, process.node.fate(*position));
-        let told: Vec<_> = open.iter().map(fate).filter(|(_, fate)| *fate != Fate::Open).collect();
-        for (position, _) in &told {
+        let reported: Vec<_> =
+            open.iter().map(fate).filter(|(_, fate)| *fate != Fate::Open).collect();
+        for (position, _) in &reported {
             open.remove(position);
         }
-        told
+        reported
     }
 }

@@ -41,7 +41,7 @@ impl Losses {
                 self.lost.remove(&node);
             }
             Fact::Crashed { node, .. } | Fact::DiskHarmed { node, .. } => self.look(scene, node),
-            // Told before the host forgets in which membership it was.
+            // Reported before the host forgets in which membership it was.
             Fact::Wiped { node } => self.lose(scene, node, Cause::Wiped),
             _ => {}
         }

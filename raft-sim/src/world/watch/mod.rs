@@ -18,9 +18,9 @@ pub(crate) use fact::{Fact, Stepped};
 pub(crate) use scene::Scene;
 
 use crate::checker::Checkers;
-use crate::checker::coverage::Exercised;
+use crate::checker::coverage::Coverage;
 use crate::checker::history::seen::{Doubt, History};
-use crate::checker::sight::{Happening, Sight};
+use crate::checker::sight::{Observed, Sight};
 use crate::host::machine::Machine;
 use crate::plan::choice::RollingHash;
 use crate::plan::record::{Event, Sink, Violation};
@@ -46,7 +46,7 @@ pub(crate) struct Watch {
     recorder: Recorder,
     /// Of everything that went into the nodes and came out of them, with its time.
     hash: RollingHash,
-    exercised: Exercised,
+    coverage: Coverage,
     losses: Losses,
     fates: Fates,
     requests: Requests,
@@ -70,7 +70,7 @@ impl Watch {
             history: History::after(given),
             recorder: Recorder::default(),
             hash: RollingHash::new(),
-            exercised: Exercised::default(),
+            coverage: Coverage::default(),
             losses: Losses::default(),
             fates: Fates::default(),
             requests: Requests::default(),
@@ -86,10 +86,10 @@ impl Watch {
     pub(crate) fn stepped(&mut self, scene: Scene<'_>, step: &Stepped<'_>) {
         self.hash.take(&scene.now);
         self.hash.take(&step.actions);
-        if step.after.term.get() > self.exercised.highest_term {
+        if step.after.term.get() > self.coverage.highest_term {
             self.term_rose = scene.now;
         }
-        coverage::of_step(&mut self.exercised, step);
+        coverage::of_step(&mut self.coverage, step);
         if self.recorder.listens {
             self.narrate(scene, step);
         }
@@ -102,15 +102,15 @@ impl Watch {
     /// What a checker says.
     pub(crate) fn take(&mut self, scene: Scene<'_>, fact: &Fact<'_>) -> Result<(), Violation> {
         self.hash(scene.now, fact);
-        coverage::of_fact(&mut self.exercised, scene, fact);
+        coverage::of_fact(&mut self.coverage, scene, fact);
         self.losses.take(scene, fact);
         self.remember(scene, fact);
         self.record(scene, fact);
         match *fact {
             Fact::Given { node, inputs } => self.show_requests(scene, node, inputs),
-            Fact::Ended { node, before, after } => self.ask_fates(scene, node, before, after),
+            Fact::StepDone { node, before, after } => self.ask_fates(scene, node, before, after),
             _ => match sight::of_fact(scene, fact) {
-                Some((node, happening)) => self.show(scene, node, happening),
+                Some((node, observed)) => self.show(scene, node, observed),
                 None => Ok(()),
             },
         }
@@ -199,10 +199,10 @@ impl Watch {
     }
 
     /// What the run had of what can happen.
-    pub(crate) fn exercised(&self) -> Exercised {
-        let mut exercised = self.exercised;
-        self.checkers.count(&mut exercised);
-        exercised
+    pub(crate) fn coverage(&self) -> Coverage {
+        let mut coverage = self.coverage;
+        self.checkers.count(&mut coverage);
+        coverage
     }
 
     /// When some node last came to a term that nobody had before.
@@ -210,7 +210,7 @@ impl Watch {
         self.term_rose
     }
 
-    /// How the disk was lost without which the run could not come right, if that was to be judged.
+    /// How the disk was lost without which the run could not converge, if that was to be judged.
     pub(crate) const fn excused(&self) -> Option<Cause> {
         self.excused
     }
@@ -288,13 +288,13 @@ impl Watch {
     ) -> Result<(), Violation> {
         let Some(process) = scene.process(node) else { return Ok(()) };
         let config = process.node.config();
-        for happening in inputs.iter().filter_map(|input| sight::of_input(config, input)) {
-            self.show(scene, node, happening)?;
+        for observed in inputs.iter().filter_map(|input| sight::of_input(config, input)) {
+            self.show(scene, node, observed)?;
         }
         Ok(())
     }
 
-    /// Asks a node whose log or commit index has moved for the fates that it has not told yet.
+    /// Asks a node whose log or commit index has moved for the fates that it has not reported yet.
     fn ask_fates(
         &mut self,
         scene: Scene<'_>,
@@ -307,7 +307,7 @@ impl Watch {
             return Ok(());
         };
         for (position, fate) in self.fates.ask(node, process) {
-            self.take(scene, &Fact::FateTold { node, position, fate })?;
+            self.take(scene, &Fact::FateReported { node, position, fate })?;
         }
         Ok(())
     }
@@ -317,12 +317,12 @@ impl Watch {
         &mut self,
         scene: Scene<'_>,
         node: NodeId,
-        happening: Happening<'_>,
+        observed: Observed<'_>,
     ) -> Result<(), Violation> {
         let Some(host) = scene.host(node) else { return Ok(()) };
         let (now, clocks_hold) = (scene.now.as_nanos(), self.clocks_hold);
         let node = host.view(scene.now);
-        let sight = Sight { now, happening, node, cluster: &scene, clocks_hold };
+        let sight = Sight { now, observed, node, cluster: &scene, clocks_hold };
         self.checkers.see(&sight).map_err(|(checker, sentence)| {
             self.violation(checker, sentence, (scene.now, scene.event))
         })

@@ -2,7 +2,7 @@
 //! it.
 
 use crate::host::client::{Answer, operation_of};
-use crate::plan::record::{Operation, Phase};
+use crate::plan::record::{Operation, Stage};
 use raft_core::Token;
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Default, Debug)]
 pub(super) struct Requests {
     asked: BTreeMap<u64, Operation>,
-    heard: Vec<(u64, Operation, Phase)>,
+    heard: Vec<(u64, Operation, Stage)>,
 }
 
 impl Requests {
@@ -25,12 +25,12 @@ impl Requests {
             && let Some(operation) = self.asked.remove(&serial)
             && let Answer::Applied { value, position } = *answer
         {
-            self.heard.push((serial, operation, Phase::Returned { value, position }));
+            self.heard.push((serial, operation, Stage::Returned { value, position }));
         }
     }
 
     /// What was heard since the last call.
-    pub(super) fn heard(&mut self) -> Vec<(u64, Operation, Phase)> {
+    pub(super) fn heard(&mut self) -> Vec<(u64, Operation, Stage)> {
         std::mem::take(&mut self.heard)
     }
 }
@@ -39,7 +39,7 @@ impl Requests {
 mod tests {
     use super::Requests;
     use crate::host::client::{Answer, token};
-    use crate::plan::record::{Operation, Phase};
+    use crate::plan::record::{Operation, Stage};
     use raft_core::LogPosition;
 
     #[test]
@@ -61,7 +61,7 @@ mod tests {
         ] {
             requests.answered(name, &answer);
         }
-        assert_eq!(requests.heard(), [(1, operation, Phase::Returned { value, position })]);
+        assert_eq!(requests.heard(), [(1, operation, Stage::Returned { value, position })]);
         assert_eq!(requests.heard(), []);
     }
 }

@@ -1,4 +1,4 @@
-//! What the record of a fact says. How a step is told stands in [`narrate`](super::narrate).
+//! What the record of a fact says. How a step is recorded stands in [`narrate`](super::narrate).
 
 use crate::plan::record::Event;
 use crate::world::watch::fact::Fact;
@@ -7,7 +7,7 @@ use raft_core::{Action, NodeId};
 
 /// Where something happened, and what, if a record is to tell it.
 pub(super) fn of_fact(scene: Scene<'_>, fact: &Fact<'_>) -> Option<(Option<NodeId>, Event)> {
-    let told = match *fact {
+    let recorded = match *fact {
         Fact::Started { node, config, first: true, .. } => {
             let membership = scene.host(node)?.given_membership().clone();
             (Some(node), Event::Init { config: Box::new(config.clone()), membership })
@@ -20,7 +20,7 @@ pub(super) fn of_fact(scene: Scene<'_>, fact: &Fact<'_>) -> Option<(Option<NodeI
         Fact::CarriesOut { node, action } => (Some(node), of_action(scene, node, action)?),
         Fact::Applied { node, first, through, .. } => (Some(node), Event::Apply { first, through }),
         Fact::Compacted { node, position } => (Some(node), Event::SnapshotTaken { position }),
-        Fact::FateTold { node, position, fate } => (Some(node), Event::Fate { position, fate }),
+        Fact::FateReported { node, position, fate } => (Some(node), Event::Fate { position, fate }),
         Fact::Written { node, ticket } => (Some(node), Event::PersistDone { ticket }),
         Fact::WriteFailed { node } => (Some(node), Event::WriteFailed),
         Fact::Installed { node, position, outcome } => {
@@ -37,7 +37,7 @@ pub(super) fn of_fact(scene: Scene<'_>, fact: &Fact<'_>) -> Option<(Option<NodeI
         Fact::Service { leader } => (None, Event::Service { leader }),
         Fact::Given { .. }
         | Fact::CarriedOut { .. }
-        | Fact::Ended { .. }
+        | Fact::StepDone { .. }
         | Fact::ReadServed
         | Fact::Synced { .. }
         | Fact::SnapshotFailed
@@ -50,7 +50,7 @@ pub(super) fn of_fact(scene: Scene<'_>, fact: &Fact<'_>) -> Option<(Option<NodeI
         | Fact::Wiped { .. }
         | Fact::Concluded { .. } => return None,
     };
-    Some(told)
+    Some(recorded)
 }
 
 fn of_action(scene: Scene<'_>, node: NodeId, action: &Action) -> Option<Event> {

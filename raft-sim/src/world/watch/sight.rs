@@ -1,6 +1,6 @@
 //! What the checkers are shown of a fact.
 
-use crate::checker::sight::{Cluster, Happening, View};
+use crate::checker::sight::{Cluster, Observed, View};
 use crate::world::watch::fact::Fact;
 use crate::world::watch::scene::Scene;
 use raft_core::{Config, Input, NodeId};
@@ -16,32 +16,32 @@ impl Cluster for Scene<'_> {
 }
 
 /// What happened, and to whom, if the checkers are to see it.
-pub(super) fn of_fact<'a>(scene: Scene<'_>, fact: &Fact<'a>) -> Option<(NodeId, Happening<'a>)> {
+pub(super) fn of_fact<'a>(scene: Scene<'_>, fact: &Fact<'a>) -> Option<(NodeId, Observed<'a>)> {
     Some(match *fact {
-        Fact::Started { node, .. } => (node, Happening::Started),
-        Fact::Crashed { node, .. } => (node, Happening::Crashed),
+        Fact::Started { node, .. } => (node, Observed::Started),
+        Fact::Crashed { node, .. } => (node, Observed::Crashed),
         Fact::CarriedOut { node, before, actions, whole } => {
-            (node, Happening::Stepped { before, actions, whole })
+            (node, Observed::Stepped { before, actions, whole })
         }
-        Fact::FateTold { node, position, fate } => (node, Happening::FateTold { position, fate }),
-        Fact::Synced { node } => (node, Happening::Synced),
+        Fact::FateReported { node, position, fate } => {
+            (node, Observed::FateReported { position, fate })
+        }
+        Fact::Synced { node } => (node, Observed::Synced),
         // It happens to nobody: somebody has to stand for all.
         Fact::Client { client, serial, operation: what, phase, .. } => {
             let first = scene.hosts.iter().next()?.id();
-            (first, Happening::Client { operation: (client, serial), what, phase })
+            (first, Observed::Client { operation: (client, serial), what, phase })
         }
         _ => return None,
     })
 }
 
 /// An input that asks for something which must end, and how soon.
-pub(super) fn of_input(config: &Config, input: &Input) -> Option<Happening<'static>> {
+pub(super) fn of_input(config: &Config, input: &Input) -> Option<Observed<'static>> {
     let timeout = config.election_timeout;
     match *input {
-        Input::Read { token, .. } => Some(Happening::Asked { token, within: timeout * 2 }),
-        Input::TransferLeadership { token, .. } => {
-            Some(Happening::Asked { token, within: timeout })
-        }
+        Input::Read { token, .. } => Some(Observed::Asked { token, within: timeout * 2 }),
+        Input::TransferLeadership { token, .. } => Some(Observed::Asked { token, within: timeout }),
         _ => None,
     }
 }

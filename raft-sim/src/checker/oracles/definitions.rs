@@ -2,9 +2,9 @@
 //! memory of their own, and without a line of the checkers'.
 
 use crate::checker::fixture::TestNode;
-use crate::checker::twins::history::{Seen, What};
+use crate::checker::oracles::history::{Recorded, Seen};
 use crate::host::log::{Command, Entry, Log};
-use crate::plan::record::{Operation, Phase};
+use crate::plan::record::{Operation, Stage};
 use raft_core::payload::Content;
 use raft_core::{
     Action, Envelope, Fate, LogIndex, LogPosition, Membership, Message, NodeId, RoleKind, Status,
@@ -48,14 +48,14 @@ pub(super) fn stands_on(node: &TestNode, position: LogPosition) -> bool {
 
 pub(super) fn step(seen: &Seen) -> Option<(&Status, &Status)> {
     match &seen.what {
-        What::Stepped { before, .. } => Some((before, seen.status()?)),
+        Recorded::Stepped { before, .. } => Some((before, seen.status()?)),
         _ => None,
     }
 }
 
 /// Where the log was written, if it was.
 pub(super) fn written(seen: &Seen) -> Option<u64> {
-    if let What::Started = seen.what {
+    if let Recorded::Started = seen.what {
         return Some(1);
     }
     let first = |action: &Action| match action {
@@ -69,8 +69,8 @@ pub(super) fn written(seen: &Seen) -> Option<u64> {
 fn commits(seen: &Seen) -> Vec<LogPosition> {
     let Some(status) = seen.status() else { return Vec::new() };
     let from = match &seen.what {
-        What::Started => 0,
-        What::Stepped { before, whole, .. } if *whole || status.role == RoleKind::Leader => {
+        Recorded::Started => 0,
+        Recorded::Stepped { before, whole, .. } if *whole || status.role == RoleKind::Leader => {
             before.commit_index.get()
         }
         _ => return Vec::new(),
@@ -163,8 +163,8 @@ pub(super) fn commit_quorum(past: &[Seen], now: &Seen) -> bool {
         term_at(&by.node().log, index.get())
     };
     let expected = match (&now.what, now.status()) {
-        (What::Started, Some(status)) => 1..=status.commit_index.get(),
-        (What::Stepped { before, whole, .. }, Some(status))
+        (Recorded::Started, Some(status)) => 1..=status.commit_index.get(),
+        (Recorded::Stepped { before, whole, .. }, Some(status))
             if *whole || status.role == RoleKind::Leader =>
         {
             before.commit_index.get() + 1..=status.commit_index.get()
@@ -229,7 +229,7 @@ pub(super) fn state_machine_safety(past: &[Seen], now: &Seen) -> bool {
     }
     let mut last = 0;
     for seen in past.iter().chain([now]).filter(|seen| seen.id == now.id) {
-        if let (What::Started, Some(status)) = (&seen.what, seen.status()) {
+        if let (Recorded::Started, Some(status)) = (&seen.what, seen.status()) {
             last = status.last_applied.get();
         }
         if let Some((before, after)) = step(seen)
@@ -289,7 +289,7 @@ pub(super) fn term_and_vote(past: &[Seen], now: &Seen) -> bool {
             return false;
         }
     }
-    if let (What::Started, Some(status)) = (&now.what, now.status()) {
+    if let (Recorded::Started, Some(status)) = (&now.what, now.status()) {
         let as_stored = status.term == disk.current_term && status.voted_for == disk.voted_for;
         if !as_stored || mine().flat_map(Seen::sent).any(|e| e.term > status.term) {
             return false;
@@ -310,14 +310,14 @@ pub(super) fn term_and_vote(past: &[Seen], now: &Seen) -> bool {
 /// What is said of a position is true, and certain when it is said.
 pub(super) fn fate(past: &[Seen], now: &Seen) -> bool {
     let mut committed: BTreeMap<LogIndex, LogPosition> = BTreeMap::new();
-    let told = |seen: &Seen| match seen.what {
-        What::FateTold { position, fate } => Some((position, fate)),
+    let reported = |seen: &Seen| match seen.what {
+        Recorded::FateReported { position, fate } => Some((position, fate)),
         _ => None,
     };
-    for position in past.iter().filter(|seen| told(seen).is_none()).flat_map(commits) {
+    for position in past.iter().filter(|seen| reported(seen).is_none()).flat_map(commits) {
         committed.insert(position.index, position);
     }
-    match told(now) {
+    match reported(now) {
         Some((position, Fate::Committed)) => committed.get(&position.index) == Some(&position),
         Some((position, Fate::Lost)) => {
             let at = committed.get(&position.index);
@@ -327,7 +327,7 @@ pub(super) fn fate(past: &[Seen], now: &Seen) -> bool {
         }
         Some(_) => true,
         None => {
-            let lost = past.iter().filter_map(told).filter(|(_, fate)| *fate == Fate::Lost);
+            let lost = past.iter().filter_map(reported).filter(|(_, fate)| *fate == Fate::Lost);
             let lost: BTreeSet<LogPosition> = lost.map(|(position, _)| position).collect();
             commits(now).iter().all(|position| !lost.contains(position))
         }
@@ -392,7 +392,7 @@ pub(super) fn exactly_once(past: &[Seen], now: &Seen) -> bool {
     registers.iter().all(|(key, value)| held(*key) == *value)
 }
 
-/// The order of the log explains what clients are told.
+/// The order of the log explains what clients see.
 pub(super) fn linearizability(past: &[Seen], now: &Seen) -> bool {
     // What was applied, as the actions have it.
     let applied = |upto: &[&Seen]| {
@@ -416,7 +416,7 @@ pub(super) fn linearizability(past: &[Seen], now: &Seen) -> bool {
     let all: Vec<&Seen> = past.iter().chain([now]).collect();
     let (old, log) = (applied(&all[..past.len()]), applied(&all));
     let client = |seen: &Seen| match seen.what {
-        What::Client { operation, what, phase } => Some((operation, what, phase)),
+        Recorded::Client { operation, what, phase } => Some((operation, what, phase)),
         _ => None,
     };
     let takes_effect = |index: u64| {
@@ -426,7 +426,7 @@ pub(super) fn linearizability(past: &[Seen], now: &Seen) -> bool {
     };
     let name = |command: &Command| (command.client, command.serial);
     let failed = |operation| {
-        past.iter().filter_map(client).any(|(o, _, phase)| o == operation && phase == Phase::Failed)
+        past.iter().filter_map(client).any(|(o, _, phase)| o == operation && phase == Stage::Failed)
     };
     if log.iter().any(|(index, command)| !old.contains_key(index) && failed(name(command))) {
         return false;
@@ -435,8 +435,8 @@ pub(super) fn linearizability(past: &[Seen], now: &Seen) -> bool {
     // The operator's commands come once each; of any that came again, the last is meant.
     let stands = log.iter().rev().find(|(i, c)| name(c) == operation && takes_effect(**i));
     match phase {
-        Phase::Failed => stands.is_none(),
-        Phase::Returned { value, position } => {
+        Stage::Failed => stands.is_none(),
+        Stage::Returned { value, position } => {
             let index = position.index.get();
             let goes_past = matches!(what, Operation::Query { .. });
             if !goes_past && stands.is_none_or(|(at, _)| *at != index) {
@@ -446,14 +446,14 @@ pub(super) fn linearizability(past: &[Seen], now: &Seen) -> bool {
             let mine = |seen: &Seen| client(seen).is_some_and(|(other, ..)| other == operation);
             let last = past.iter().rposition(mine);
             let called = last.filter(|nth| {
-                matches!(client(&past[*nth]), Some((_, _, Phase::Invoked | Phase::Unknown)))
+                matches!(client(&past[*nth]), Some((_, _, Stage::Invoked | Stage::Unknown)))
             });
             let invoked = called.and_then(|_| {
                 past.iter()
-                    .rposition(|s| mine(s) && matches!(client(s), Some((_, _, Phase::Invoked))))
+                    .rposition(|s| mine(s) && matches!(client(s), Some((_, _, Stage::Invoked))))
             });
             let returned = |seen: &Seen| match client(seen) {
-                Some((_, _, Phase::Returned { position, .. })) => Some(position.index.get()),
+                Some((_, _, Stage::Returned { position, .. })) => Some(position.index.get()),
                 _ => None,
             };
             let before = invoked.map_or(&[][..], |nth| &past[..nth]);
@@ -473,6 +473,6 @@ pub(super) fn linearizability(past: &[Seen], now: &Seen) -> bool {
             });
             value == written.max_by_key(|(at, _)| *at).map(|(_, value)| value)
         }
-        Phase::Invoked | Phase::Unknown => true,
+        Stage::Invoked | Stage::Unknown => true,
     }
 }

@@ -1,7 +1,7 @@
 //! The properties of state machines, snapshots and memberships, word by word.
 
-use crate::checker::twins::definitions::{applied_log, entries, written};
-use crate::checker::twins::history::{Seen, What};
+use crate::checker::oracles::definitions::{applied_log, entries, written};
+use crate::checker::oracles::history::{Recorded, Seen};
 use crate::host::machine::Machine;
 use raft_core::payload::Content;
 use raft_core::{LogIndex, LogPosition, Membership, RoleKind};
@@ -85,7 +85,7 @@ pub(super) fn membership_coherence(past: &[Seen], now: &Seen) -> bool {
         before = Some(membership.clone());
     }
     let acts = before.is_none_or(|last| last == now.node().membership);
-    let whole = !matches!(now.what, What::Stepped { whole: false, .. });
+    let whole = !matches!(now.what, Recorded::Stepped { whole: false, .. });
     if whole && !acts {
         return false;
     }

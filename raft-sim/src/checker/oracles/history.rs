@@ -1,10 +1,10 @@
 //! A run as data that can be kept, changed and shown again.
 
 use crate::checker::fixture::{TestNode, entry};
-use crate::checker::sight::{Checker, Cluster, Happening, Sight, View};
+use crate::checker::sight::{Checker, Cluster, Observed, Sight, View};
 use crate::host::machine::Machine;
 use crate::plan::choice::{Choices, Question};
-use crate::plan::record::{Operation, Phase};
+use crate::plan::record::{Operation, Stage};
 use raft_core::{
     Action, AppendOutcome, Envelope, Fate, Instant, LogIndex, LogPosition, Membership, Message,
     NodeId, RequestVoteResponse, RoleKind, Status, Term, Token, Verdict,
@@ -15,20 +15,20 @@ use std::time::Duration;
 
 /// What happened, with all that it names.
 #[derive(Clone, Debug)]
-pub(super) enum What {
+pub(super) enum Recorded {
     Started,
     Stepped { before: Status, actions: Vec<Action>, whole: bool },
     Synced,
     Crashed,
-    FateTold { position: LogPosition, fate: Fate },
+    FateReported { position: LogPosition, fate: Fate },
     Asked { token: Token, within: Duration },
-    Client { operation: (u64, u64), what: Operation, phase: Phase },
+    Client { operation: (u64, u64), what: Operation, phase: Stage },
 }
 
 /// One event: what happened, to whom, and everybody as they were.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
-    pub(super) what: What,
+    pub(super) what: Recorded,
     pub(super) id: NodeId,
     pub(super) clocks_hold: bool,
     pub(super) nodes: BTreeMap<NodeId, Rc<TestNode>>,
@@ -58,7 +58,7 @@ impl Seen {
     }
 
     pub(super) fn actions(&self) -> &[Action] {
-        if let What::Stepped { actions, .. } = &self.what { actions } else { &[] }
+        if let Recorded::Stepped { actions, .. } = &self.what { actions } else { &[] }
     }
 
     pub(super) fn sent(&self) -> impl Iterator<Item = &Envelope> {
@@ -69,47 +69,49 @@ impl Seen {
     }
 
     pub(super) fn is_whole(&self) -> bool {
-        !matches!(self.what, What::Stepped { whole: false, .. })
+        !matches!(self.what, Recorded::Stepped { whole: false, .. })
     }
 
     pub(super) fn shows_disk(&self) -> bool {
-        matches!(self.what, What::Started | What::Synced | What::Crashed)
+        matches!(self.what, Recorded::Started | Recorded::Synced | Recorded::Crashed)
     }
 
     /// Shows it to a checker.
     pub(super) fn show(&self, checker: &mut dyn Checker) -> Result<(), String> {
-        let happening = match &self.what {
-            What::Started => Happening::Started,
-            What::Stepped { before, actions, whole } => {
-                Happening::Stepped { before, actions, whole: *whole }
+        let observed = match &self.what {
+            Recorded::Started => Observed::Started,
+            Recorded::Stepped { before, actions, whole } => {
+                Observed::Stepped { before, actions, whole: *whole }
             }
-            What::Synced => Happening::Synced,
-            What::Crashed => Happening::Crashed,
-            What::FateTold { position, fate } => {
-                Happening::FateTold { position: *position, fate: *fate }
+            Recorded::Synced => Observed::Synced,
+            Recorded::Crashed => Observed::Crashed,
+            Recorded::FateReported { position, fate } => {
+                Observed::FateReported { position: *position, fate: *fate }
             }
-            What::Asked { token, within } => Happening::Asked { token: *token, within: *within },
-            What::Client { operation, what, phase } => {
-                Happening::Client { operation: *operation, what: *what, phase: *phase }
+            Recorded::Asked { token, within } => Observed::Asked { token: *token, within: *within },
+            Recorded::Client { operation, what, phase } => {
+                Observed::Client { operation: *operation, what: *what, phase: *phase }
             }
         };
         let node = self.view(self.id).expect("it exists");
         let clocks_hold = self.clocks_hold;
-        checker.see(&Sight { now: 0, happening, node, cluster: self, clocks_hold })
+        checker.see(&Sight { now: 0, observed, node, cluster: self, clocks_hold })
     }
 
     /// Takes down what the checkers of a world are shown.
     pub(super) fn of(sight: &Sight<'_>, before: Option<&Self>) -> Self {
-        let what = match sight.happening {
-            Happening::Started => What::Started,
-            Happening::Stepped { before, actions, whole } => {
-                What::Stepped { before: *before, actions: actions.to_vec(), whole }
+        let what = match sight.observed {
+            Observed::Started => Recorded::Started,
+            Observed::Stepped { before, actions, whole } => {
+                Recorded::Stepped { before: *before, actions: actions.to_vec(), whole }
             }
-            Happening::Synced => What::Synced,
-            Happening::Crashed => What::Crashed,
-            Happening::FateTold { position, fate } => What::FateTold { position, fate },
-            Happening::Asked { token, within } => What::Asked { token, within },
-            Happening::Client { operation, what, phase } => What::Client { operation, what, phase },
+            Observed::Synced => Recorded::Synced,
+            Observed::Crashed => Recorded::Crashed,
+            Observed::FateReported { position, fate } => Recorded::FateReported { position, fate },
+            Observed::Asked { token, within } => Recorded::Asked { token, within },
+            Observed::Client { operation, what, phase } => {
+                Recorded::Client { operation, what, phase }
+            }
         };
         let (id, clocks_hold) = (sight.node.id, sight.clocks_hold);
         let known = |other: NodeId| before.filter(|_| other != id)?.nodes.get(&other);
@@ -140,7 +142,7 @@ pub(super) fn spoil(history: &mut History, choices: &mut Choices) {
             let twice = below(2) == 0;
             for seen in &mut history[nth..] {
                 match &mut seen.what {
-                    What::Stepped { actions, .. } if twice => {
+                    Recorded::Stepped { actions, .. } if twice => {
                         let ends = |action: &&Action| {
                             matches!(
                                 action,
@@ -151,7 +153,7 @@ pub(super) fn spoil(history: &mut History, choices: &mut Choices) {
                             return actions.push(end);
                         }
                     }
-                    What::Asked { within, .. } if !twice => return *within = Duration::ZERO,
+                    Recorded::Asked { within, .. } if !twice => return *within = Duration::ZERO,
                     _ => {}
                 }
             }
@@ -175,7 +177,7 @@ pub(super) fn spoil(history: &mut History, choices: &mut Choices) {
             ];
             let target = targets[below(2)];
             let steps = history[nth..].iter_mut().filter_map(|seen| match &mut seen.what {
-                What::Stepped { actions, .. } => Some(actions),
+                Recorded::Stepped { actions, .. } => Some(actions),
                 _ => None,
             });
             let mut actions = steps.flatten();
@@ -185,8 +187,8 @@ pub(super) fn spoil(history: &mut History, choices: &mut Choices) {
         }
         4 => {
             let is_step = |seen: &Seen| match &seen.what {
-                What::Stepped { actions, .. } => !actions.is_empty(),
-                What::FateTold { .. } | What::Client { .. } => true,
+                Recorded::Stepped { actions, .. } => !actions.is_empty(),
+                Recorded::FateReported { .. } | Recorded::Client { .. } => true,
                 _ => false,
             };
             if let Some(at) = (nth..history.len()).find(|at| is_step(&history[*at])) {
@@ -214,7 +216,7 @@ pub(super) fn spoil(history: &mut History, choices: &mut Choices) {
                 *node = spoilt;
                 // A log counts where it is written or read: let it.
                 if dice[0] < 3 && seen.id == id && lasting == 0 {
-                    seen.what = What::Started;
+                    seen.what = Recorded::Started;
                 }
             }
         }
@@ -230,9 +232,9 @@ fn near(n: u64, dice: usize) -> u64 {
     if dice.is_multiple_of(2) { n + 1 } else { n.saturating_sub(1) }
 }
 
-fn spoil_what(what: &mut What, [kind, near_by, nth]: [usize; 3]) {
+fn spoil_what(what: &mut Recorded, [kind, near_by, nth]: [usize; 3]) {
     match what {
-        What::Stepped { actions, before, whole } => {
+        Recorded::Stepped { actions, before, whole } => {
             let nth = nth % actions.len();
             match kind {
                 0 => drop(actions.remove(nth)),
@@ -243,19 +245,19 @@ fn spoil_what(what: &mut What, [kind, near_by, nth]: [usize; 3]) {
                 _ => spoil_action(&mut actions[nth], kind, near_by),
             }
         }
-        What::FateTold { position, fate } => match kind % 3 {
+        Recorded::FateReported { position, fate } => match kind % 3 {
             0 => *fate = if *fate == Fate::Lost { Fate::Committed } else { Fate::Lost },
             1 => position.index = LogIndex(near(position.index.get(), near_by)),
             _ => position.term = Term(near(position.term.get(), near_by)),
         },
-        What::Client { phase, operation, .. } => match phase {
-            Phase::Returned { value, position } => match kind % 4 {
+        Recorded::Client { phase, operation, .. } => match phase {
+            Stage::Returned { value, position } => match kind % 4 {
                 0 => *value = value.map(|value| near(value, near_by)),
                 1 => position.index = LogIndex(near(position.index.get(), near_by)),
                 2 => *value = None,
-                _ => *phase = Phase::Failed,
+                _ => *phase = Stage::Failed,
             },
-            Phase::Unknown => *phase = Phase::Failed,
+            Stage::Unknown => *phase = Stage::Failed,
             _ => operation.1 = near(operation.1, near_by),
         },
         _ => {}

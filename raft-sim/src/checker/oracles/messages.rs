@@ -1,8 +1,8 @@
 //! The properties of what nodes say and promise, word by word.
 
 use crate::checker::fixture::TestNode;
-use crate::checker::twins::definitions::{majority, stands_on, step, term_at};
-use crate::checker::twins::history::{Seen, What};
+use crate::checker::oracles::definitions::{majority, stands_on, step, term_at};
+use crate::checker::oracles::history::{Recorded, Seen};
 use raft_core::{
     Action, AppendOutcome, Envelope, LogIndex, Message, NodeId, PeerPhase, RoleKind, Term, Token,
     Verdict,
@@ -32,28 +32,28 @@ pub(super) fn lease_disjointness(past: &[Seen], now: &Seen) -> bool {
         })
 }
 
-/// "A node asks before it stands, and a new term begins with a candidate."
+/// "A node asks before it starts an election, and a new term begins with a candidate."
 pub(super) fn no_disruption(past: &[Seen], now: &Seen) -> bool {
     let Some((before, after)) = step(now).filter(|(b, a)| a.term > b.term) else { return true };
     let made = |seen: &Seen| {
-        let known = matches!(seen.what, What::Started | What::Stepped { .. });
+        let known = matches!(seen.what, Recorded::Started | Recorded::Stepped { .. });
         seen.status().filter(|_| known).map(|status| status.term)
     };
     // What rose within a step was either made there or came from somebody who had it.
     let rose = |seen: &&Seen| {
-        matches!(seen.what, What::Started) || step(seen).is_some_and(|(b, a)| a.term > b.term)
+        matches!(seen.what, Recorded::Started) || step(seen).is_some_and(|(b, a)| a.term > b.term)
     };
     let highest = past.iter().filter(rose).filter_map(made).max().unwrap_or_default();
     if after.term > highest && after.voted_for != Some(after.id) {
         return false;
     }
-    let stands = before.role == RoleKind::PreCandidate
+    let starts = before.role == RoleKind::PreCandidate
         && matches!(after.role, RoleKind::Candidate | RoleKind::Leader);
-    let told = past.iter().flat_map(Seen::sent).any(|envelope| {
+    let transferred = past.iter().flat_map(Seen::sent).any(|envelope| {
         let next = envelope.term.get() + 1 == after.term.get();
         matches!(envelope.message, Message::TimeoutNow) && envelope.to == after.id && next
     });
-    if !stands || told {
+    if !starts || transferred {
         return true;
     }
     let all: Vec<_> = past.iter().flat_map(Seen::sent).collect();
@@ -136,15 +136,15 @@ pub(super) fn requests_end(past: &[Seen], now: &Seen) -> bool {
             _ => false,
         })
     };
-    // Until when it must have ended, if it is under way after these events.
+    // Until when it must be over, if it is under way after these events.
     let open = |events: &[&Seen], name: Token| {
-        let over = |seen: &&Seen| matches!(seen.what, What::Crashed) || names(seen, name);
+        let over = |seen: &&Seen| matches!(seen.what, Recorded::Crashed) || names(seen, name);
         let asked = events.iter().rposition(|seen| match seen.what {
-            What::Asked { token, .. } => token == name,
+            Recorded::Asked { token, .. } => token == name,
             _ => false,
         });
         let since = asked.filter(|nth| !events[*nth..].iter().any(over))?;
-        let What::Asked { within, .. } = events[since].what else { return None };
+        let Recorded::Asked { within, .. } = events[since].what else { return None };
         let within = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX);
         Some(local(events[since]).saturating_add(within))
     };
@@ -160,13 +160,13 @@ pub(super) fn requests_end(past: &[Seen], now: &Seen) -> bool {
         }
         _ => true,
     });
-    let judges = matches!(now.what, What::Stepped { whole: true, .. });
+    let judges = matches!(now.what, Recorded::Stepped { whole: true, .. });
     if !ends || !judges || now.node().deadline.is_some_and(|at| at.as_nanos() <= local(now)) {
         return ends;
     }
     let with_now: Vec<&Seen> = mine.iter().copied().chain([now]).collect();
     let asked = mine.iter().filter_map(|seen| match seen.what {
-        What::Asked { token, .. } => Some(token),
+        Recorded::Asked { token, .. } => Some(token),
         _ => None,
     });
     let mut due = asked.filter_map(|token| open(&with_now, token));
@@ -181,11 +181,11 @@ pub(super) fn promise(past: &[Seen], now: &Seen) -> bool {
     let mut all = before;
     for envelope in now.sent() {
         let permit = |to: NodeId, term: Term| {
-            let told = all.iter().rev().find(|(_, e)| {
+            let permit = all.iter().rev().find(|(_, e)| {
                 matches!(e.message, Message::TimeoutNow)
                     && (e.to, e.term.get() + 1) == (to, term.get())
             });
-            told.map(|(_, e)| e.from)
+            permit.map(|(_, e)| e.from)
         };
         let (from, term) = (envelope.from, envelope.term);
         let (candidate, of) = match &envelope.message {

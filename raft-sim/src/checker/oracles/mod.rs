@@ -6,9 +6,9 @@ mod history;
 mod messages;
 mod states;
 
+use crate::checker::oracles::definitions::Definition;
+use crate::checker::oracles::history::{History, Seen, spoil};
 use crate::checker::sight::{Checker, Sight};
-use crate::checker::twins::definitions::Definition;
-use crate::checker::twins::history::{History, Seen, spoil};
 use crate::plan::choice::{Choices, Question};
 use crate::plan::record::Nobody;
 use crate::run::swarm;
@@ -83,16 +83,16 @@ fn agree<C: Checker + Default>(name: &str, holds: Definition, least_bad: u64) {
     assert!(good > 50 && bad >= least_bad, "{name}: {good} good and {bad} bad histories");
 }
 
-macro_rules! twins {
-    ($($name:ident: $checker:ident, $twin:ident, $least_bad:literal;)*) => {
+macro_rules! oracles {
+    ($($name:ident: $checker:ident, $oracle:ident, $least_bad:literal;)*) => {
         $(#[test]
         fn $name() {
-            agree::<super::$name::$checker>(stringify!($name), $twin::$name, $least_bad);
+            agree::<super::$name::$checker>(stringify!($name), $oracle::$name, $least_bad);
         })*
     };
 }
 
-twins! {
+oracles! {
     election_safety: ElectionSafety, definitions, 20;
     leader_append_only: LeaderAppendOnly, definitions, 2;
     log_matching: LogMatching, definitions, 10;
