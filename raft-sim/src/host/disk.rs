@@ -152,7 +152,7 @@ impl Disk {
                 }
                 Job::Keep(image) => reported.push(Completion::Kept(image.snapshot.position)),
                 Job::Install(image, outcome) => {
-                    reported.push(Completion::Installed(image, outcome))
+                    reported.push(Completion::Installed(image, outcome));
                 }
             }
         }
