@@ -25,7 +25,7 @@ const ROWS: [Row; 5] = [
     ("time without a leader that can commit", |figures| {
         Some(format!("{} ms", figures.leaderless.as_millis()))
     }),
-    ("the leader of before still leads after the heal", still_leads),
+    ("the previous leader still leads after the heal", still_leads),
 ];
 
 /// What a stranger needs to know before the first table.
@@ -133,7 +133,7 @@ pub(crate) fn in_full(scenario: &Scenario, plays: &[Played]) -> String {
         let _ = writeln!(text, "{INDENT}{BAD}{:8}{BAD:#}{}", "alarm", sentence.trim_start());
     }
     for (level, excuse) in plays.iter().filter_map(|p| Some((p.level, p.excuse.as_ref()?))) {
-        let words = format!("{}: {excuse}; not all need come right", level_name(level));
+        let words = format!("{}: {excuse}; not all need converge", level_name(level));
         let sentence = indented(&words, &" ".repeat(10));
         let _ = writeln!(text, "{INDENT}{DIM}{:8}{DIM:#}{}", "excused", sentence.trim_start());
     }
@@ -146,7 +146,7 @@ pub(crate) fn summary(scenarios: usize, plays: &[Played]) -> String {
     let bad = plays.iter().filter(|play| !play.is_good()).count();
     let all = format!("{scenarios} scenarios, {} runs, {checks} expectations", plays.len());
     if bad == 0 {
-        format!("{all}: {LEADER}all hold{LEADER:#}, and no safety checker raised an alarm in vain.")
+        format!("{all}: {LEADER}all hold{LEADER:#}, and no safety checker gave a false positive.")
     } else {
         let what = if bad == 1 { "run is" } else { "runs are" };
         format!("{all}: {BAD}{bad} {what} not as expected{BAD:#}.")
@@ -159,7 +159,7 @@ pub(crate) fn measured_heading(seeds: u64, level: Protection) -> String {
     let text = format!(
         "From the fault to a leader that commits, in multiples of the election timeout T: {seeds} \
          seeds, all rotations, protection {level}. *First*: until any leader commits. *Last*: \
-         until the leader does that keeps the office. *Kept*: runs in which these are one."
+         until the leader does that stays leader. *Kept*: runs in which these are one."
     );
     let columns = ["first median", "worst", "last median", "worst", "kept", "failed"];
     let columns = columns.map(|column| format!("{column:>13}")).concat();
@@ -221,16 +221,16 @@ fn outcome(figures: &Figures) -> String {
             format!("{} leads on in term {}", node(before.leader), before.term)
         }
         (Some(before), Some(now)) if before.leader == now.leader => {
-            format!("{} loses its office, and leads again in term {}", node(now.leader), now.term)
+            format!("{} loses leadership, and leads again in term {}", node(now.leader), now.term)
         }
         (Some(before), Some(now)) => format!(
-            "{} loses its office, and {} leads term {} at the end",
+            "{} loses leadership, and {} leads term {} at the end",
             node(before.leader),
             node(now.leader),
             now.term
         ),
         (Some(before), None) => {
-            format!("{} loses its office, and nobody leads at the end", node(before.leader))
+            format!("{} loses leadership, and nobody leads at the end", node(before.leader))
         }
         (None, Some(now)) => format!("{} leads term {} at the end", node(now.leader), now.term),
         (None, None) => "nobody leads at the end".to_owned(),

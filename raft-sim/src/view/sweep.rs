@@ -47,7 +47,7 @@ fn summary_within(report: &SweepReport, columns: usize) -> String {
     text + &excused(report) + &verdict(report)
 }
 
-/// How many runs need not come right, and why; nothing if there are none.
+/// How many runs need not converge, and why; nothing if there are none.
 fn excused(report: &SweepReport) -> String {
     if report.excused.is_empty() {
         return String::new();
@@ -57,7 +57,7 @@ fn excused(report: &SweepReport) -> String {
         by_cause.map(|(cause, runs)| format!("{} {cause}", thousands(*runs))).collect();
     let all = thousands(report.excused.values().sum());
     let by_cause = by_cause.join(", ");
-    format!("excused from coming right, as a quorum of disks was lost: {all} runs ({by_cause})\n")
+    format!("excused from converging, as a quorum of disks was lost: {all} runs ({by_cause})\n")
 }
 
 fn figures(report: &SweepReport) -> String {
