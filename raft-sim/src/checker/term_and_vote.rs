@@ -2,7 +2,7 @@
 //! (Raft paper, 5.1, 5.2 and 5.4.1; N11).
 //!
 //! Three sources are compared: what the node says of itself, what its disk holds, and what it has
-//! told others. Only the last two outlive a crash.
+//! sent others. Only the last two outlive a crash.
 
 use crate::checker::sight::Checker;
 use crate::checker::sight::Observed;

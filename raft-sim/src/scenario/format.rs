@@ -1,4 +1,5 @@
-//! The tables and keys of a scenario file. What they mean: `docs/SCENARIOS.md`.
+//! The tables and keys of a scenario file. What they mean: `docs/SCENARIOS.md`. Errors
+//! keep their words by `expecting`.
 
 use crate::scenario::text::{LogRun, Number, Range, Text};
 use raft_core::{LogPosition, NodeId, Protection, RoleKind};
@@ -35,7 +36,7 @@ pub(super) struct File {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "struct Cluster")]
 pub(super) struct ClusterTable {
     pub(super) voters: Spanned<Text<u64>>,
     pub(super) learners: Option<Spanned<Text<u64>>>,
@@ -48,7 +49,7 @@ pub(super) struct ClusterTable {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "struct Link")]
 pub(super) struct LinkTable {
     pub(super) delay: Option<Spanned<Text<Range<Duration>>>>,
     pub(super) loss_ppm: Option<Spanned<Text<u64>>>,
@@ -67,7 +68,7 @@ pub(super) struct Except {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "struct Disk")]
 pub(super) struct DiskTable {
     pub(super) latency: Option<Spanned<Text<Range<Duration>>>>,
 }
@@ -83,7 +84,7 @@ pub(super) struct Snapshots {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "struct Limits")]
 pub(super) struct LimitsTable {
     pub(super) max_entries_per_message: Option<Spanned<Text<u64>>>,
     pub(super) max_messages_in_flight: Option<Spanned<Text<u64>>>,
@@ -95,7 +96,7 @@ pub(super) struct LimitsTable {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "struct Node")]
 pub(super) struct NodeTable {
     pub(super) id: Spanned<Text<NodeId>>,
     pub(super) membership: Option<Spanned<String>>,
@@ -111,7 +112,7 @@ pub(super) struct NodeTable {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "struct Client")]
 pub(super) struct ClientTable {
     pub(super) think: Option<Spanned<Text<Range<Duration>>>>,
     pub(super) write_percent: Option<Spanned<Text<u64>>>,
@@ -127,7 +128,7 @@ pub(super) struct ClientTable {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "struct Run")]
 pub(super) struct RunTable {
     pub(super) duration: Spanned<Text<Duration>>,
     pub(super) observe_from: Option<Spanned<Text<Duration>>>,
@@ -148,7 +149,7 @@ pub(super) struct RunTable {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "struct Answer")]
 pub(super) struct AnswerEntry {
     pub(super) of: Spanned<String>,
     pub(super) nth: Text<u64>,
@@ -157,7 +158,7 @@ pub(super) struct AnswerEntry {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "struct Happening")]
 pub(super) struct TimelineEntry {
     pub(super) at: Spanned<Text<Duration>>,
     #[serde(rename = "do")]
