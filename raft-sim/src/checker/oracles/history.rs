@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// What happened, with all that it names.
 #[derive(Clone, Debug)]
-pub(super) enum Recorded {
+pub(in crate::checker) enum Recorded {
     Started,
     Stepped { before: Status, actions: Vec<Action>, whole: bool },
     Synced,
@@ -27,16 +27,16 @@ pub(super) enum Recorded {
 
 /// One event: what happened, to whom, and everybody as they were.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) what: Recorded,
-    pub(super) id: NodeId,
-    pub(super) clocks_hold: bool,
-    pub(super) nodes: BTreeMap<NodeId, Rc<TestNode>>,
+pub(in crate::checker) struct Seen {
+    pub(in crate::checker) what: Recorded,
+    pub(in crate::checker) id: NodeId,
+    pub(in crate::checker) clocks_hold: bool,
+    pub(in crate::checker) nodes: BTreeMap<NodeId, Rc<TestNode>>,
     /// What the clocks show: it changes with every event, and so stands apart.
-    pub(super) clocks: BTreeMap<NodeId, u64>,
+    pub(in crate::checker) clocks: BTreeMap<NodeId, u64>,
 }
 
-pub(super) type History = Vec<Seen>;
+pub(in crate::checker) type History = Vec<Seen>;
 
 impl Cluster for Seen {
     fn view(&self, id: NodeId) -> Option<View<'_>> {
@@ -49,35 +49,35 @@ impl Cluster for Seen {
 }
 
 impl Seen {
-    pub(super) fn node(&self) -> &TestNode {
+    pub(in crate::checker) fn node(&self) -> &TestNode {
         &self.nodes[&self.id]
     }
 
-    pub(super) fn status(&self) -> Option<&Status> {
+    pub(in crate::checker) fn status(&self) -> Option<&Status> {
         Some(&self.node().status).filter(|_| self.node().running)
     }
 
-    pub(super) fn actions(&self) -> &[Action] {
+    pub(in crate::checker) fn actions(&self) -> &[Action] {
         if let Recorded::Stepped { actions, .. } = &self.what { actions } else { &[] }
     }
 
-    pub(super) fn sent(&self) -> impl Iterator<Item = &Envelope> {
+    pub(in crate::checker) fn sent(&self) -> impl Iterator<Item = &Envelope> {
         self.actions().iter().filter_map(|action| match action {
             Action::Send(envelope) => Some(envelope),
             _ => None,
         })
     }
 
-    pub(super) fn is_whole(&self) -> bool {
+    pub(in crate::checker) fn is_whole(&self) -> bool {
         !matches!(self.what, Recorded::Stepped { whole: false, .. })
     }
 
-    pub(super) fn shows_disk(&self) -> bool {
+    pub(in crate::checker) fn shows_disk(&self) -> bool {
         matches!(self.what, Recorded::Started | Recorded::Synced | Recorded::Crashed)
     }
 
     /// Shows it to a checker.
-    pub(super) fn show(&self, checker: &mut dyn Checker) -> Result<(), String> {
+    pub(in crate::checker) fn show(&self, checker: &mut dyn Checker) -> Result<(), String> {
         let observed = match &self.what {
             Recorded::Started => Observed::Started,
             Recorded::Stepped { before, actions, whole } => {
@@ -99,7 +99,7 @@ impl Seen {
     }
 
     /// Takes down what the checkers of a world are shown.
-    pub(super) fn of(sight: &Sight<'_>, before: Option<&Self>) -> Self {
+    pub(in crate::checker) fn of(sight: &Sight<'_>, before: Option<&Self>) -> Self {
         let what = match sight.observed {
             Observed::Started => Recorded::Started,
             Observed::Stepped { before, actions, whole } => {
@@ -127,7 +127,7 @@ impl Seen {
 }
 
 /// Changes something in a history, as chance has it.
-pub(super) fn spoil(history: &mut History, choices: &mut Choices) {
+pub(in crate::checker) fn spoil(history: &mut History, choices: &mut Choices) {
     let mut below = |bound: usize| {
         let bound = u64::try_from(bound).expect("small");
         usize::try_from(choices.below(Question::Setup, bound)).expect("small")

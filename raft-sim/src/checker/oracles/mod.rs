@@ -2,7 +2,7 @@
 //! were, and over runs in which something was changed, both must object to the same event first.
 
 mod definitions;
-mod history;
+pub(super) mod history;
 mod messages;
 mod states;
 
