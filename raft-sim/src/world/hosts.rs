@@ -3,45 +3,56 @@
 use crate::host::disk::Disk;
 use crate::world::host::{Host, Process};
 use raft_core::NodeId;
-use std::collections::BTreeMap;
 
-/// Every host of the setup. None ever joins or leaves.
+/// Every host of the setup, in the order of the ids. None ever joins or leaves.
 #[derive(Clone, Debug)]
 pub(super) struct Hosts {
-    hosts: BTreeMap<NodeId, Host>,
+    hosts: Vec<Host>,
 }
 
 impl Hosts {
     pub(super) fn new(hosts: impl Iterator<Item = Host>) -> Self {
-        Self { hosts: hosts.map(|host| (host.id(), host)).collect() }
+        let mut hosts: Vec<Host> = hosts.collect();
+        hosts.sort_by_key(Host::id);
+        Self { hosts }
+    }
+
+    /// The place of a host. Most setups number their nodes from 1 on.
+    fn place(&self, id: NodeId) -> Option<usize> {
+        let guess = usize::try_from(id.get().wrapping_sub(1)).ok()?;
+        if self.hosts.get(guess).is_some_and(|host| host.id() == id) {
+            return Some(guess);
+        }
+        self.hosts.iter().position(|host| host.id() == id)
     }
 
     /// A host, if there is one of this name.
     pub(super) fn get(&self, id: NodeId) -> Option<&Host> {
-        self.hosts.get(&id)
+        Some(&self.hosts[self.place(id)?])
     }
 
     /// A host that the setup names.
     pub(super) fn named(&mut self, id: NodeId) -> &mut Host {
-        self.hosts
-            .get_mut(&id)
-            .expect("no host ever leaves, and `Setup::check` refuses the names of others")
+        let place = self.place(id);
+        let place = place.expect("no host ever leaves, and `Setup::check` refuses other names");
+        &mut self.hosts[place]
     }
 
     /// Each host, in the order of the ids.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Host> {
-        self.hosts.values()
+        self.hosts.iter()
     }
 
     /// Each id, in their order.
     pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> {
-        self.hosts.keys().copied()
+        self.hosts.iter().map(Host::id)
     }
 
     /// A host, if its process runs.
     pub(super) fn running(&mut self, id: NodeId) -> Option<Running<'_>> {
-        let runs = self.get(id).is_some_and(|host| host.process.is_some());
-        runs.then_some(Running { hosts: self, id })
+        let place = self.place(id)?;
+        let runs = self.hosts[place].process.is_some();
+        runs.then_some(Running { hosts: self, id, place })
     }
 
     /// A host, if its process still is the one of this life: what was scheduled in a life, ends
@@ -57,6 +68,7 @@ impl Hosts {
 pub(super) struct Running<'a> {
     hosts: &'a mut Hosts,
     id: NodeId,
+    place: usize,
 }
 
 impl<'a> Running<'a> {
@@ -75,7 +87,7 @@ impl<'a> Running<'a> {
     }
 
     pub(super) fn host(&self) -> &Host {
-        self.hosts.get(self.id).expect("no host ever leaves")
+        &self.hosts.hosts[self.place]
     }
 
     pub(super) fn process(&self) -> &Process {
@@ -92,14 +104,14 @@ impl<'a> Running<'a> {
 
     /// The process and the disk.
     pub(super) fn parts(&mut self) -> (&mut Process, &mut Disk) {
-        let host = self.hosts.named(self.id);
+        let host = &mut self.hosts.hosts[self.place];
         let process = host.process.as_mut().expect("a handle is made of a process that runs");
         (process, &mut host.disk)
     }
 
     /// Ends the process; everybody is left. What the disk loses is the caller's to decide.
     pub(super) fn stop(self) -> &'a mut Hosts {
-        self.hosts.named(self.id).stop();
+        self.hosts.hosts[self.place].stop();
         self.hosts
     }
 }
