@@ -3,12 +3,12 @@
 //! # Where to begin
 //!
 //! - [`Node`] is the face: `new`, `step`, `step_all`, `deadline`.
-//! - [`Input`] is what the runtime tells it, [`Action`] what it tells the runtime. Each contract
-//!   stands at the variant that it binds.
+//! - [`Input`] is what the runtime tells it, [`Action`] what it tells the runtime. What the
+//!   runtime must do stands at the variant that asks for it.
 //! - [`Config`] are the tunables, [`Membership`] who belongs to the cluster, [`Recovered`] what a
 //!   node finds on its disk.
 //! - [`payload`] joins positions with the bytes of commands.
-//! - [`Node::check`] names an invariant that does not hold; there is none, or this crate has a bug.
+//! - [`Node::check`] names an invariant that does not hold: if it names one, this crate has a bug.
 
 #![no_std]
 
