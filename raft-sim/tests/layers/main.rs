@@ -5,6 +5,7 @@
 
 mod floors;
 mod imports;
+mod order;
 mod size;
 mod sources;
 
@@ -42,6 +43,22 @@ fn complaints(find: impl Fn(&Source) -> Vec<String>) -> String {
 fn a_floor_imports_only_from_those_below_it() {
     let [_, (_, sim)] = crates();
     assert_eq!(floors::wrong(&sim), Vec::<String>::new());
+}
+
+#[test]
+fn a_module_of_the_core_imports_only_from_those_before_it() {
+    let [(_, core), _] = crates();
+    let wrong = core.iter().flat_map(|source| {
+        order::wrong(source).into_iter().map(|wrong| format!("{}: {wrong}", source.module))
+    });
+    assert_eq!(wrong.collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+/// `docs/ARCHITECTURE.md` shows the modules of the core in the order that the imports keep.
+#[test]
+fn the_layers_that_are_drawn_are_those_that_are_kept() {
+    let page = std::fs::read_to_string(workspace().join("docs/ARCHITECTURE.md"));
+    assert_eq!(order::drawn(&page.expect("the page")), order::to_be_drawn());
 }
 
 #[test]

@@ -170,51 +170,36 @@ impl Part for u64 {
     }
 }
 
-impl Part for i32 {
-    fn blank() -> Self {
-        0
-    }
+/// A number that may have a sign, and is spelt as it is everywhere.
+macro_rules! signed {
+    ($kind:ty, $wanted:literal) => {
+        impl Part for $kind {
+            fn blank() -> Self {
+                0
+            }
 
-    fn read(&mut self, _: &'static str, from: &mut Reading<'_>) -> Result<(), Mistake> {
-        *self = from.sentence.number("millionths, fast or slow, as in `clock -500 S1`")?;
-        Ok(())
-    }
+            fn read(&mut self, _: &'static str, from: &mut Reading<'_>) -> Result<(), Mistake> {
+                *self = from.sentence.number($wanted)?;
+                Ok(())
+            }
 
-    fn write(&self, _: &'static str, to: &mut Written) {
-        to.word(&self.to_string());
-    }
+            fn write(&self, _: &'static str, to: &mut Written) {
+                to.word(&self.to_string());
+            }
 
-    fn record(&self, field: &'static str, to: &mut Map<String, Value>) {
-        to.insert(field.to_owned(), json!(self));
-    }
+            fn record(&self, field: &'static str, to: &mut Map<String, Value>) {
+                to.insert(field.to_owned(), json!(self));
+            }
 
-    fn say(&self, _: &'static str) -> String {
-        self.to_string()
-    }
+            fn say(&self, _: &'static str) -> String {
+                self.to_string()
+            }
+        }
+    };
 }
 
-impl Part for i64 {
-    fn blank() -> Self {
-        0
-    }
-
-    fn read(&mut self, _: &'static str, from: &mut Reading<'_>) -> Result<(), Mistake> {
-        *self = from.sentence.number("milliseconds, forward or back, as in `jump -500 S1`")?;
-        Ok(())
-    }
-
-    fn write(&self, _: &'static str, to: &mut Written) {
-        to.word(&self.to_string());
-    }
-
-    fn record(&self, field: &'static str, to: &mut Map<String, Value>) {
-        to.insert(field.to_owned(), json!(self));
-    }
-
-    fn say(&self, _: &'static str) -> String {
-        self.to_string()
-    }
-}
+signed!(i32, "millionths, fast or slow, as in `clock -500 S1`");
+signed!(i64, "milliseconds, forward or back, as in `jump -500 S1`");
 
 /// The verb says which.
 impl Part for Consistency {

@@ -1,4 +1,5 @@
-//! What is done to links: cuts, shapes of the whole network, flapping, losses by kind.
+//! What is done to links: cuts, topologies of the whole network, flapping, losses by kind.
+
 use crate::plan::act::LinkAct;
 use crate::plan::act::any::Act;
 use crate::plan::kinds::MessageKind;

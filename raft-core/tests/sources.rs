@@ -1,61 +1,11 @@
-//! The layers of the core: imports point one way, the named functions make the actions, nothing but
-//! tests knows of an operating system, and what the table of rules names is there. Sizes and
-//! circles are held for the whole workspace, in the simulator's test of the same name.
+//! What the sources of the core keep to: the named functions make the actions, nothing but tests
+//! knows of an operating system, and what the table of rules names is there. The order of the
+//! layers, circles and sizes are held for the whole workspace, by the simulator's test `layers`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-
-/// Every module, in the order in which they may know one another: a module imports only from those
-/// before it. It is the list of layers of `docs/ARCHITECTURE.md`, one module at a time, with the
-/// files that only list others.
-const ORDER: &[&str] = &[
-    "work",
-    "types",
-    "error",
-    "config",
-    "membership",
-    "entries",
-    // The boundary.
-    "message",
-    "input",
-    "action",
-    "payload",
-    // Nouns: what a node knows.
-    "state::log",
-    "state::quorum",
-    "state::progress",
-    "state::timers",
-    "state::lease",
-    "state::rng",
-    "state::disk",
-    "state::reads",
-    "state::role",
-    "state::core",
-    "state",
-    // Verbs: what it does.
-    "protocol::transition",
-    "protocol::contact",
-    "protocol::snapshot",
-    "protocol::replication",
-    "protocol::election",
-    "protocol::read",
-    "protocol::transfer",
-    "protocol::reconfiguration",
-    "protocol::admission",
-    "protocol",
-    "invariants",
-    "recovery",
-    "status",
-    "step",
-    "node",
-    "dump",
-    "lib",
-];
-
-/// What only lists other modules.
-const LISTS: &[&str] = &["state", "protocol", "lib"];
 
 /// What makes each action, and what lets a message out: the module and function, and nothing else.
 /// `docs/ARCHITECTURE.md` says why.
@@ -102,35 +52,8 @@ const MAKERS: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn imports_point_one_way() {
-    assert_eq!(complaints(wrong_imports), "");
-}
-
-#[test]
 fn only_tests_know_std() {
     assert_eq!(complaints(|_, source| uses_of_std(source)), "");
-}
-
-/// `docs/ARCHITECTURE.md` shows the modules in the order that the imports keep.
-#[test]
-fn the_layers_that_are_drawn_are_those_that_are_kept() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("docs/ARCHITECTURE.md")).expect("the page");
-    let kept: Vec<_> = ORDER.iter().filter(|name| !LISTS.contains(name)).copied().collect();
-    assert_eq!(drawn_layers(&page), kept);
-}
-
-/// The modules of the first drawing of a page: `folder/ name · name   what they are`, line by line.
-fn drawn_layers(page: &str) -> Vec<String> {
-    let drawing = page.split("```text\n").nth(1).and_then(|rest| rest.split("```").next());
-    let mut all = Vec::new();
-    for line in drawing.expect("a drawing").lines().filter(|line| !line.contains('─')) {
-        let names = line.trim().split("  ").next().expect("the names come first");
-        let (folder, names) = names.split_once("/ ").unwrap_or(("", names));
-        let path = |name| if folder.is_empty() { name } else { format!("{folder}::{name}") };
-        all.extend(names.split(" · ").map(|name| path(name.to_string())));
-    }
-    all
 }
 
 /// Every action is made in one place, or is an answer about an input.
@@ -272,74 +195,6 @@ fn code(source: &str) -> String {
     source.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn wrong_imports(module: &str, source: &str) -> Vec<String> {
-    let Some(mine) = ORDER.iter().position(|name| *name == module) else {
-        return vec!["has no place in the order of modules".to_string()];
-    };
-    let names = imports(module, &code(&without_tests(source)));
-    let wrong = names.iter().filter(|path| rank(path) >= mine && module_of(path) != module);
-    wrong.map(|path| format!("imports crate::{path}, which comes after it")).collect()
-}
-
-/// The module that a path lies in: the longest known start of it. What is not in a module is in
-/// `lib`, which comes last.
-fn module_of(path: &str) -> &'static str {
-    let starts = |name: &&&str| path == **name || path.starts_with(&format!("{name}::"));
-    ORDER.iter().filter(starts).max_by_key(|name| name.len()).copied().unwrap_or("lib")
-}
-
-fn rank(path: &str) -> usize {
-    let module = module_of(path);
-    ORDER.iter().position(|name| *name == module).expect("one of the order")
-}
-
-/// Every path into this crate that the code of `module` names, without the `crate::` before it.
-fn imports(module: &str, code: &str) -> Vec<String> {
-    let flat = code.split_whitespace().collect::<Vec<_>>().join(" ");
-    let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
-    let mut all = Vec::new();
-    for (root, prefix) in [("crate::", String::new()), ("super::", parent.to_string())] {
-        for (at, _) in flat.match_indices(root) {
-            let inside_a_name = flat[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
-            if !inside_a_name {
-                let (paths, _) = expand(&flat[at + root.len()..]);
-                let joined = paths.iter().map(|path| match prefix.as_str() {
-                    "" => path.clone(),
-                    prefix => format!("{prefix}::{path}"),
-                });
-                all.extend(joined);
-            }
-        }
-    }
-    all
-}
-
-/// `a::{b, c::d}` names `a::b` and `a::c::d`. The paths, and the rest of the text.
-fn expand(text: &str) -> (Vec<String>, &str) {
-    let text = text.trim_start();
-    if let Some(mut rest) = text.strip_prefix('{') {
-        let mut all = Vec::new();
-        loop {
-            let (paths, after) = expand(rest);
-            all.extend(paths.into_iter().filter(|path| !path.is_empty()));
-            let after = after.trim_start();
-            match after.strip_prefix(',') {
-                Some(more) => rest = more,
-                None => return (all, after.strip_prefix('}').unwrap_or(after)),
-            }
-        }
-    }
-    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
-    let (name, rest) = text.split_at(end);
-    match rest.strip_prefix("::") {
-        Some(inner) if !inner.starts_with(['<', '*']) => {
-            let (paths, rest) = expand(inner);
-            (paths.iter().map(|path| format!("{name}::{path}")).collect(), rest)
-        }
-        _ => (vec![name.to_string()], rest.strip_prefix("::*").unwrap_or(rest)),
-    }
-}
-
 fn uses_of_std(source: &str) -> Vec<String> {
     let code = code(&without_tests(source));
     code.lines().filter(|line| line.contains("std::")).map(|l| format!("`{}`", l.trim())).collect()
@@ -347,29 +202,12 @@ fn uses_of_std(source: &str) -> Vec<String> {
 
 #[test]
 fn the_checks_see_what_they_look_for() {
-    let wrong = |module, source| wrong_imports(module, source).len();
-    assert_eq!(wrong("message", "use crate::types::Term;\nuse crate::entries::{Entries, Run};"), 0);
-    assert_eq!(wrong("message", "use crate::{types::Term,\n  action::{self, Action}};"), 2);
-    assert_eq!(wrong("message", "fn f() { crate::node::g() }"), 1);
-    assert_eq!(wrong("message", "use crate::Node;"), 1, "the front page is above all");
-    assert_eq!(
-        wrong("message", "// use crate::node::Node;\n#[cfg(test)]\nmod tests { use crate::Node; }"),
-        0
-    );
-    assert_eq!(wrong("state::log", "use super::quorum;"), 1);
-    assert_eq!(wrong("state::quorum", "use super::log::Log;"), 0);
-    assert_eq!(wrong("node", "use crate::protocol::{admission, election};"), 0);
-    assert_eq!(wrong("novelty", ""), 1);
-
     assert_eq!(uses_of_std("use std::vec;\n// std::vec\n").len(), 1);
 
     let source =
         "fn a() {\n    v.push(Action::Send(e)); // Action::Apply {\n    core.let_out(to, m);\n}";
     let made = |what: &str| (what.to_string(), "a".to_string());
     assert_eq!(makes(source), [made("Action::Send"), made(".let_out")]);
-
-    let page = "```text\n types   newtypes\n ────\n state/ log · core   nouns\n```\n";
-    assert_eq!(drawn_layers(page), ["types", "state::log", "state::core"]);
 }
 
 /// Whether a function begins in this line.
