@@ -345,113 +345,107 @@ mod tests {
         }
     }
 
+    /// A sentence, its line in the trace, and what the timeline says.
+    const PINS: &[(&str, &str, &str)] = &[
+        ("isolate S2", r#"{"what":"isolate","node":2}"#, "isolate S2"),
+        ("split S1 S2,S3", r#"{"what":"reach","shape":"split S1 S2,S3"}"#, "split S1 S2,S3"),
+        ("cut S1 -> S2", r#"{"what":"cut","from":1,"to":2}"#, "cut S1 → S2"),
+        ("heal S1 -> S2", r#"{"what":"heal","from":1,"to":2}"#, "heal S1 → S2"),
+        ("heal all", r#"{"what":"heal_all"}"#, "heal every link"),
+        (
+            "flap 300ms S1 -> S2",
+            r#"{"what":"flap","from":1,"to":2,"period":300000000}"#,
+            "flap S1 → S2, 300 ms each",
+        ),
+        (
+            "drop pre_vote S1 -> S2",
+            r#"{"what":"drop_kind","from":1,"to":2,"kind":"pre_vote"}"#,
+            "lose pre_vote on S1 → S2",
+        ),
+        (
+            "pass pre_vote S1 -> S2",
+            r#"{"what":"pass_kind","from":1,"to":2,"kind":"pre_vote"}"#,
+            "pass pre_vote on S1 → S2",
+        ),
+        (
+            "set S1 -> S2",
+            concat!(
+                r#"{"what":"set_link","from":1,"to":2,"min_delay":1000000,"#,
+                r#""max_delay":5000000,"loss_ppm":0,"duplicate_ppm":0}"#
+            ),
+            "change S1 → S2",
+        ),
+        ("crash S1", r#"{"what":"crash","node":1}"#, "crash S1"),
+        ("crash-in-step S1", r#"{"what":"crash_in_step","node":1}"#, "crash S1 in its next step"),
+        ("restart S1", r#"{"what":"restart","node":1}"#, "restart S1"),
+        ("pause S1", r#"{"what":"pause","node":1}"#, "pause S1"),
+        ("resume S1", r#"{"what":"resume","node":1}"#, "resume S1"),
+        ("hang-disk S1", r#"{"what":"hang_disk","node":1}"#, "hang the disk of S1"),
+        ("release-disk S1", r#"{"what":"release_disk","node":1}"#, "release the disk of S1"),
+        (
+            "set-disk S1",
+            r#"{"what":"set_disk","node":1,"min_latency":1000000,"max_latency":3000000}"#,
+            "the disk of S1 takes up to 3 ms",
+        ),
+        (
+            "fill-disk 3 S1",
+            r#"{"what":"fill_disk","node":1,"room":3}"#,
+            "the disk of S1 has room for 3 records more",
+        ),
+        ("free-disk S1", r#"{"what":"free_disk","node":1}"#, "the disk of S1 has room"),
+        (
+            "damage hard_state S1",
+            r#"{"what":"damage","node":1,"part":"hard_state"}"#,
+            "damage the disk of S1: the hard state",
+        ),
+        ("destroy S1", r#"{"what":"destroy","node":1}"#, "destroy S1"),
+        ("wipe S1", r#"{"what":"wipe","node":1}"#, "wipe the disk of S1"),
+        (
+            "hostile replayed S1",
+            r#"{"what":"hostile","node":1,"message":"replayed"}"#,
+            "a replayed message for S1",
+        ),
+        (
+            "clock -500 S1",
+            r#"{"what":"set_clock","node":1,"ppm":-500}"#,
+            "the clock of S1 is off by -500 ppm",
+        ),
+        (
+            "jump 700 S1",
+            r#"{"what":"jump_clock","node":1,"millis":700}"#,
+            "the clock of S1 jumps by 700 ms",
+        ),
+        ("campaign S1", r#"{"what":"campaign","node":1}"#, "ask S1 to campaign"),
+        ("propose 2 S1", r#"{"what":"propose","node":1,"count":2}"#, "propose 2 commands to S1"),
+        (
+            "lease-read S1",
+            r#"{"what":"read","node":1,"consistency":"lease"}"#,
+            "read at S1 by lease",
+        ),
+        ("snapshot S1", r#"{"what":"take_snapshot","node":1}"#, "take a snapshot at S1"),
+        (
+            "unreachable S2 at S1",
+            r#"{"what":"unreachable","node":1,"peer":2}"#,
+            "tell S1 that S2 is unreachable",
+        ),
+        (
+            "transfer to S2",
+            r#"{"what":"transfer","node":null,"to":2}"#,
+            "ask the leader to hand over to S2",
+        ),
+        (
+            "replace S2 S3 at S1",
+            r#"{"what":"change_membership","node":1,"change":"replace S2 by S3"}"#,
+            "ask S1 to replace S2 by S3",
+        ),
+    ];
+
     /// Scenario files, traces and timelines that exist are read by others: a row that changes is a
     /// change for them.
     #[test]
     fn every_act_is_spelt_as_it_always_was() {
-        let pins = [
-            ("isolate S2", r#"{"what":"isolate","node":2}"#, "isolate S2"),
-            ("split S1 S2,S3", r#"{"what":"reach","shape":"split S1 S2,S3"}"#, "split S1 S2,S3"),
-            ("cut S1 -> S2", r#"{"what":"cut","from":1,"to":2}"#, "cut S1 → S2"),
-            ("heal S1 -> S2", r#"{"what":"heal","from":1,"to":2}"#, "heal S1 → S2"),
-            ("heal all", r#"{"what":"heal_all"}"#, "heal every link"),
-            (
-                "flap 300ms S1 -> S2",
-                r#"{"what":"flap","from":1,"to":2,"period":300000000}"#,
-                "flap S1 → S2, 300 ms each",
-            ),
-            (
-                "drop pre_vote S1 -> S2",
-                r#"{"what":"drop_kind","from":1,"to":2,"kind":"pre_vote"}"#,
-                "lose pre_vote on S1 → S2",
-            ),
-            (
-                "pass pre_vote S1 -> S2",
-                r#"{"what":"pass_kind","from":1,"to":2,"kind":"pre_vote"}"#,
-                "pass pre_vote on S1 → S2",
-            ),
-            (
-                "set S1 -> S2",
-                concat!(
-                    r#"{"what":"set_link","from":1,"to":2,"min_delay":1000000,"#,
-                    r#""max_delay":5000000,"loss_ppm":0,"duplicate_ppm":0}"#
-                ),
-                "change S1 → S2",
-            ),
-            ("crash S1", r#"{"what":"crash","node":1}"#, "crash S1"),
-            (
-                "crash-in-step S1",
-                r#"{"what":"crash_in_step","node":1}"#,
-                "crash S1 in its next step",
-            ),
-            ("restart S1", r#"{"what":"restart","node":1}"#, "restart S1"),
-            ("pause S1", r#"{"what":"pause","node":1}"#, "pause S1"),
-            ("resume S1", r#"{"what":"resume","node":1}"#, "resume S1"),
-            ("hang-disk S1", r#"{"what":"hang_disk","node":1}"#, "hang the disk of S1"),
-            ("release-disk S1", r#"{"what":"release_disk","node":1}"#, "release the disk of S1"),
-            (
-                "set-disk S1",
-                r#"{"what":"set_disk","node":1,"min_latency":1000000,"max_latency":3000000}"#,
-                "the disk of S1 takes up to 3 ms",
-            ),
-            (
-                "fill-disk 3 S1",
-                r#"{"what":"fill_disk","node":1,"room":3}"#,
-                "the disk of S1 has room for 3 records more",
-            ),
-            ("free-disk S1", r#"{"what":"free_disk","node":1}"#, "the disk of S1 has room"),
-            (
-                "damage hard_state S1",
-                r#"{"what":"damage","node":1,"part":"hard_state"}"#,
-                "damage the disk of S1: the hard state",
-            ),
-            ("destroy S1", r#"{"what":"destroy","node":1}"#, "destroy S1"),
-            ("wipe S1", r#"{"what":"wipe","node":1}"#, "wipe the disk of S1"),
-            (
-                "hostile replayed S1",
-                r#"{"what":"hostile","node":1,"message":"replayed"}"#,
-                "a replayed message for S1",
-            ),
-            (
-                "clock -500 S1",
-                r#"{"what":"set_clock","node":1,"ppm":-500}"#,
-                "the clock of S1 is off by -500 ppm",
-            ),
-            (
-                "jump 700 S1",
-                r#"{"what":"jump_clock","node":1,"millis":700}"#,
-                "the clock of S1 jumps by 700 ms",
-            ),
-            ("campaign S1", r#"{"what":"campaign","node":1}"#, "ask S1 to campaign"),
-            (
-                "propose 2 S1",
-                r#"{"what":"propose","node":1,"count":2}"#,
-                "propose 2 commands to S1",
-            ),
-            (
-                "lease-read S1",
-                r#"{"what":"read","node":1,"consistency":"lease"}"#,
-                "read at S1 by lease",
-            ),
-            ("snapshot S1", r#"{"what":"take_snapshot","node":1}"#, "take a snapshot at S1"),
-            (
-                "unreachable S2 at S1",
-                r#"{"what":"unreachable","node":1,"peer":2}"#,
-                "tell S1 that S2 is unreachable",
-            ),
-            (
-                "transfer to S2",
-                r#"{"what":"transfer","node":null,"to":2}"#,
-                "ask the leader to hand over to S2",
-            ),
-            (
-                "replace S2 S3 at S1",
-                r#"{"what":"change_membership","node":1,"change":"replace S2 by S3"}"#,
-                "ask S1 to replace S2 by S3",
-            ),
-        ];
         let mut left: Vec<Row> = Act::blanks().map(|act| act.described().row()).collect();
-        for (sentence, line, words) in pins {
+        for (sentence, line, words) in PINS.iter().copied() {
             let set = sentence.starts_with("set ").then(LinkProfile::default);
             let set_disk = sentence.starts_with("set-disk ").then(DiskProfile::default);
             let beside = Beside { link: set, disk: set_disk };
