@@ -59,8 +59,8 @@ pub use input::{Consistency, HardState, Input, Outcome, Recovered};
 pub use membership::Membership;
 pub use message::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, Echo, Envelope, InstallSnapshot, Message,
-    Permit, PreVote, PreVoteResponse, Probe, ReadIndex, ReadIndexResponse, RequestVote,
-    RequestVoteResponse, TermSpan, Verdict,
+    MessageKind, Permit, PreVote, PreVoteResponse, Probe, ReadIndex, ReadIndexResponse,
+    RequestVote, RequestVoteResponse, TermSpan, Verdict,
 };
 pub use node::Node;
 pub use status::{PeerPhase, PeerStatus, Status};

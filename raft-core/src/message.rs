@@ -276,21 +276,82 @@ pub struct TermSpan {
     pub last: LogIndex,
 }
 
-impl Message {
-    /// The name of its kind, in snake case: that of the variant, whatever it carries.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::PreVote(_) => "pre_vote",
-            Self::PreVoteResponse(_) => "pre_vote_response",
-            Self::RequestVote(_) => "request_vote",
-            Self::RequestVoteResponse(_) => "request_vote_response",
-            Self::AppendEntries(_) => "append_entries",
-            Self::AppendEntriesResponse(_) => "append_entries_response",
-            Self::InstallSnapshot(_) => "install_snapshot",
-            Self::TimeoutNow => "timeout_now",
-            Self::ReadIndex(_) => "read_index",
-            Self::ReadIndexResponse(_) => "read_index_response",
+macro_rules! message_kinds {
+    ($($kind:ident = $name:literal,)*) => {
+        /// The kinds of [`Message`]s, for whoever counts them, names them or treats them apart.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum MessageKind {
+            $(
+                #[doc = concat!("[`Message::", stringify!($kind), "`].")]
+                $kind,
+            )*
         }
+
+        impl MessageKind {
+            /// Each of them.
+            pub const ALL: &[Self] = &[$(Self::$kind,)*];
+
+            /// Its name, in snake case: that of the variant.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)*
+                }
+            }
+        }
+    };
+}
+
+message_kinds! {
+    PreVote = "pre_vote",
+    PreVoteResponse = "pre_vote_response",
+    RequestVote = "request_vote",
+    RequestVoteResponse = "request_vote_response",
+    AppendEntries = "append_entries",
+    AppendEntriesResponse = "append_entries_response",
+    InstallSnapshot = "install_snapshot",
+    TimeoutNow = "timeout_now",
+    ReadIndex = "read_index",
+    ReadIndexResponse = "read_index_response",
+}
+
+impl MessageKind {
+    /// The kind with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+
+    /// Whether a node says it only when it was asked.
+    pub const fn is_answer(self) -> bool {
+        matches!(
+            self,
+            Self::PreVoteResponse
+                | Self::RequestVoteResponse
+                | Self::AppendEntriesResponse
+                | Self::ReadIndexResponse
+        )
+    }
+}
+
+impl Message {
+    /// Which kind it is of, whatever it carries.
+    pub const fn kind(&self) -> MessageKind {
+        match self {
+            Self::PreVote(_) => MessageKind::PreVote,
+            Self::PreVoteResponse(_) => MessageKind::PreVoteResponse,
+            Self::RequestVote(_) => MessageKind::RequestVote,
+            Self::RequestVoteResponse(_) => MessageKind::RequestVoteResponse,
+            Self::AppendEntries(_) => MessageKind::AppendEntries,
+            Self::AppendEntriesResponse(_) => MessageKind::AppendEntriesResponse,
+            Self::InstallSnapshot(_) => MessageKind::InstallSnapshot,
+            Self::TimeoutNow => MessageKind::TimeoutNow,
+            Self::ReadIndex(_) => MessageKind::ReadIndex,
+            Self::ReadIndexResponse(_) => MessageKind::ReadIndexResponse,
+        }
+    }
+
+    /// The name of its kind, see [`MessageKind::name`].
+    pub const fn name(&self) -> &'static str {
+        self.kind().name()
     }
 
     /// How many commands it announces: so many payloads travel beside it, no fewer and no more. See
@@ -340,7 +401,7 @@ impl Message {
 
 #[cfg(test)]
 mod tests {
-    use super::AppendEntries;
+    use super::{AppendEntries, MessageKind};
     use crate::entries::{Entries, Run};
     use crate::types::{LogIndex, LogPosition, Term};
     use alloc::vec::Vec;
@@ -355,6 +416,12 @@ mod tests {
                 Run::Commands { term: Term(term), count: u64::from(*count) + 1 }
             })
             .collect()
+    }
+
+    #[test]
+    fn kinds_are_found_by_their_names() {
+        assert!(MessageKind::ALL.iter().all(|kind| MessageKind::named(kind.name()) == Some(*kind)));
+        assert_eq!(MessageKind::named("heartbeat"), None);
     }
 
     quickcheck! {

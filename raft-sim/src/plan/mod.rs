@@ -18,9 +18,10 @@ pub use act::{Act, ClockAct, DiskAct, LinkAct, MessageAct, ProcessAct, RequestAc
 pub use change::MembershipChange;
 pub use choice::{Answers, Choice, Choices, RollingHash};
 pub use damage::{Damage, DamageTarget};
-pub use kinds::{Hostile, MessageKind};
+pub use kinds::Hostile;
 pub use limits::Limits;
 pub use profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};
+pub use raft_core::MessageKind;
 pub use record::{
     DropReason, EntryKind, Event, Lost, Nobody, NodeState, Operation, Record, Sink, Stage,
     Violation,

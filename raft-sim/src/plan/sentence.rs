@@ -1,7 +1,6 @@
 //! The sentences of a scenario file, word by word: groups of nodes, links, memberships.
 
-use crate::plan::kinds::MessageKind;
-use raft_core::{Membership, MembershipError, NodeId};
+use raft_core::{Membership, MembershipError, MessageKind, NodeId};
 use std::ops::Range;
 use std::str::FromStr;
 
@@ -168,7 +167,7 @@ impl<'a> Sentence<'a> {
 
     /// A kind of message, by its name.
     pub(crate) fn kind(&mut self) -> Result<MessageKind, Mistake> {
-        let names = MessageKind::ALL.map(MessageKind::name).join(", ");
+        let names = MessageKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
         let wanted = format!("a kind of message: {names}");
         let (word, span) = self.next(&wanted)?;
         MessageKind::named(word).ok_or_else(|| Mistake::expected(&wanted, word, span))

@@ -11,7 +11,7 @@
 
 use crate::host::packet::{Arrival, Packet, Payload};
 use crate::plan::choice::{Choices, Question};
-use crate::plan::kinds::{Hostile, MessageKind};
+use crate::plan::kinds::Hostile;
 use crate::plan::record::Violation;
 use crate::world::env::Env;
 use crate::world::hosts::Hosts;
@@ -63,7 +63,7 @@ fn invent(env: &mut Env, network: &Network, status: &Status, what: Hostile) -> O
             let answers = |message: &Envelope| {
                 message.to == id
                     && message.term <= status.term
-                    && MessageKind::of(&message.message).is_answer()
+                    && message.message.kind().is_answer()
             };
             let mut packet = one_of_the_past(choices, network, answers)?;
             packet.envelope.from = STRANGER;

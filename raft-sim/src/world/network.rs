@@ -3,13 +3,12 @@
 use crate::host::packet::{Packet, Payload};
 use crate::plan::act::{Act, LinkAct, MessageAct};
 use crate::plan::choice::{Choices, Question, nanos};
-use crate::plan::kinds::MessageKind;
 use crate::plan::profile::LinkProfile;
 use crate::plan::record::DropReason;
 use crate::plan::setup::Setup;
 use crate::plan::topology::Topology;
 use crate::world::past::Past;
-use raft_core::{Envelope, Instant, NodeId};
+use raft_core::{Envelope, Instant, MessageKind, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -68,7 +67,7 @@ impl Network {
         if link.is_cut(now) {
             return Passage::Lost(DropReason::Cut);
         }
-        if link.lost_kinds.contains(&MessageKind::of(&envelope.message)) {
+        if link.lost_kinds.contains(&envelope.message.kind()) {
             return Passage::Lost(DropReason::Kind);
         }
         if choices.chance(Question::Loss, loss_ppm) {
@@ -228,13 +227,13 @@ mod tests {
     use crate::host::packet::Payload;
     use crate::plan::act::LinkAct;
     use crate::plan::choice::Choices;
-    use crate::plan::kinds::MessageKind;
     use crate::plan::profile::LinkProfile;
     use crate::plan::record::DropReason;
     use crate::plan::setup::Setup;
     use crate::plan::topology::{Topology, Whom};
     use raft_core::{
-        Envelope, Instant, LogPosition, Message, NodeId, PreVote, RequestVote, Round, Term,
+        Envelope, Instant, LogPosition, Message, MessageKind, NodeId, PreVote, RequestVote, Round,
+        Term,
     };
     use std::time::Duration;
 

@@ -206,10 +206,10 @@ mod tests {
     use crate::plan::act::{ClockAct, DiskAct, LinkAct, MessageAct, ProcessAct, RequestAct};
     use crate::plan::change::MembershipChange;
     use crate::plan::damage::DamageTarget;
-    use crate::plan::kinds::{Hostile, MessageKind};
+    use crate::plan::kinds::Hostile;
     use crate::plan::profile::{DiskProfile, LinkProfile};
     use crate::plan::sentence::Mistake;
-    use raft_core::{Membership, NodeId};
+    use raft_core::{Membership, MessageKind, NodeId};
 
     const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 

@@ -1,10 +1,9 @@
 //! What is done to links. Links are directed: *both ways* is two acts.
 
 use crate::plan::act::part::{Described, Part, Row, acts};
-use crate::plan::kinds::MessageKind;
 use crate::plan::profile::LinkProfile;
 use crate::plan::topology::{Topology, Whom};
-use raft_core::NodeId;
+use raft_core::{MessageKind, NodeId};
 use std::time::Duration;
 
 acts! {

@@ -3,12 +3,12 @@
 use crate::plan::act::part::{Naming, One, Part, Reading, Written};
 use crate::plan::change::MembershipChange;
 use crate::plan::damage::DamageTarget;
-use crate::plan::kinds::{Hostile, MessageKind};
+use crate::plan::kinds::Hostile;
 use crate::plan::profile::{DiskProfile, LinkProfile};
 use crate::plan::sentence::Mistake;
 use crate::plan::text::{digits, quoted, read_duration, span, time};
 use crate::plan::topology::Topology;
-use raft_core::{Consistency, NodeId};
+use raft_core::{Consistency, MessageKind, NodeId};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::time::Duration;

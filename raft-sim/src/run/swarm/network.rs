@@ -2,10 +2,9 @@
 
 use crate::plan::act::LinkAct;
 use crate::plan::act::any::Act;
-use crate::plan::kinds::MessageKind;
 use crate::plan::topology::{Topology, Whom};
 use crate::run::swarm::draw::{Draw, Outage};
-use raft_core::NodeId;
+use raft_core::{MessageKind, NodeId};
 use std::time::Duration;
 
 impl Draw<'_> {
@@ -47,7 +46,7 @@ impl Draw<'_> {
 
     /// A kind of message is lost on one link, on all to a node, on all from it, or everywhere.
     fn lose_kind(&mut self, ids: &[NodeId], from: NodeId, to: NodeId) -> Outage {
-        let kind = self.one_of(&MessageKind::ALL);
+        let kind = self.one_of(MessageKind::ALL);
         let which = self.below(4);
         let is_meant = |a: NodeId, b: NodeId| match which {
             0 => (a, b) == (from, to),

@@ -1,12 +1,11 @@
 //! What lasts: faults of links and hosts, leases and promises, writes on their way, who can commit.
 use crate::plan::act::any::Act;
 use crate::plan::act::{DiskAct, ProcessAct};
-use crate::plan::kinds::MessageKind;
 use crate::plan::record::{Event, Record};
 use crate::plan::setup::Setup;
 use crate::view::picture::rows::{Band, BandKind};
 use crate::world::Network;
-use raft_core::{Instant, Message, NodeId, Round, Ticket};
+use raft_core::{Instant, Message, MessageKind, NodeId, Round, Ticket};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A directed link.
