@@ -5,7 +5,7 @@ pub(crate) mod act;
 pub(crate) mod change;
 pub(crate) mod choice;
 pub(crate) mod damage;
-pub(crate) mod kinds;
+pub(crate) mod hostile;
 pub(crate) mod limits;
 pub(crate) mod profile;
 pub(crate) mod record;
@@ -18,7 +18,7 @@ pub use act::{Act, ClockAct, DiskAct, LinkAct, MessageAct, ProcessAct, RequestAc
 pub use change::MembershipChange;
 pub use choice::{Answers, Choice, Choices, RollingHash};
 pub use damage::{Damage, DamageTarget};
-pub use kinds::Hostile;
+pub use hostile::Hostile;
 pub use limits::Limits;
 pub use profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};
 pub use raft_core::MessageKind;

@@ -11,7 +11,7 @@
 
 use crate::host::packet::{Arrival, Packet, Payload};
 use crate::plan::choice::{Choices, Question};
-use crate::plan::kinds::Hostile;
+use crate::plan::hostile::Hostile;
 use crate::plan::record::Violation;
 use crate::world::env::Env;
 use crate::world::hosts::Hosts;

@@ -206,7 +206,7 @@ mod tests {
     use crate::plan::act::{ClockAct, DiskAct, LinkAct, MessageAct, ProcessAct, RequestAct};
     use crate::plan::change::MembershipChange;
     use crate::plan::damage::DamageTarget;
-    use crate::plan::kinds::Hostile;
+    use crate::plan::hostile::Hostile;
     use crate::plan::profile::{DiskProfile, LinkProfile};
     use crate::plan::sentence::Mistake;
     use raft_core::{Membership, MessageKind, NodeId};

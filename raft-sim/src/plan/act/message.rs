@@ -1,7 +1,7 @@
 //! Messages that nobody meant to send.
 
 use crate::plan::act::part::{Described, Part, Row, acts};
-use crate::plan::kinds::Hostile;
+use crate::plan::hostile::Hostile;
 use raft_core::NodeId;
 
 acts! {

@@ -3,7 +3,7 @@
 use crate::plan::act::part::{Naming, One, Part, Reading, Written};
 use crate::plan::change::MembershipChange;
 use crate::plan::damage::DamageTarget;
-use crate::plan::kinds::Hostile;
+use crate::plan::hostile::Hostile;
 use crate::plan::profile::{DiskProfile, LinkProfile};
 use crate::plan::sentence::Mistake;
 use crate::plan::text::{digits, quoted, read_duration, span, time};

@@ -5,7 +5,7 @@ use crate::plan::act::{ClockAct, DiskAct, MessageAct, ProcessAct, RequestAct};
 use crate::plan::change::MembershipChange;
 use crate::plan::choice::{Choices, Question, nanos};
 use crate::plan::damage::DamageTarget;
-use crate::plan::kinds::Hostile;
+use crate::plan::hostile::Hostile;
 use crate::plan::limits::Limits;
 use crate::plan::profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};
 use crate::plan::setup::Setup;

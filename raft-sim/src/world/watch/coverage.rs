@@ -2,7 +2,7 @@
 
 use crate::checker::coverage::Coverage;
 use crate::plan::act::{Act, LinkAct};
-use crate::plan::kinds::Hostile;
+use crate::plan::hostile::Hostile;
 use crate::plan::record::{Lost, Stage};
 use crate::world::watch::fact::{Fact, Stepped};
 use crate::world::watch::scene::Scene;

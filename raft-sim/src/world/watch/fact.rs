@@ -8,7 +8,7 @@
 use crate::host::client::Answer;
 use crate::plan::act::Act;
 use crate::plan::damage::Damage;
-use crate::plan::kinds::Hostile;
+use crate::plan::hostile::Hostile;
 use crate::plan::record::{DropReason, Lost, Operation, Stage};
 use crate::world::excuse::Cause;
 use raft_core::{

@@ -1,4 +1,4 @@
-//! The kinds of messages that nobody meant to send.
+//! Messages that nobody meant to send.
 
 /// Messages that nobody meant to send.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
