@@ -194,13 +194,7 @@ impl Coverage {
                 let mismatched = matches!(m.outcome, AppendOutcome::Mismatched { .. });
                 self.mismatches += u64::from(mismatched);
             }
-            Message::PreVote(_)
-            | Message::RequestVote(_)
-            | Message::AppendEntries(_)
-            | Message::InstallSnapshot(_)
-            | Message::TimeoutNow
-            | Message::ReadIndex(_)
-            | Message::ReadIndexResponse(_) => {}
+            _ => {}
         }
     }
 

@@ -82,6 +82,7 @@ impl Checkers {
 }
 
 mod by_index;
+mod claims;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]

@@ -1,13 +1,11 @@
 //! Nothing that left a node rests on state that was not durable when it left: the term of the
 //! envelope, a vote given or asked for, acknowledged positions, a promise.
 
+use crate::checker::claims::Claims;
 use crate::checker::sight::Checker;
 use crate::checker::sight::Sight;
 use crate::checker::sight::View;
-use raft_core::{
-    Action, AppendEntriesResponse, AppendOutcome, Envelope, LogIndex, Message, NodeId, RoleKind,
-    Status, Term, Verdict,
-};
+use raft_core::{Action, Envelope, LogIndex, NodeId, RoleKind, Status, Term};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Default, Debug)]
@@ -80,23 +78,21 @@ fn belief(node: &View<'_>, status: &Status) -> Result<(), String> {
 
 impl OutputGating {
     fn content(&self, sight: &Sight<'_>, envelope: &Envelope) -> Result<(), String> {
-        match &envelope.message {
-            Message::RequestVote(_) => self.vote(envelope, envelope.from),
-            Message::RequestVoteResponse(response) if response.verdict == Verdict::Granted => {
-                self.vote(envelope, envelope.to)
-            }
-            Message::AppendEntriesResponse(response) => acknowledgement(sight, envelope, response),
-            Message::AppendEntries(append) => announcement(&sight.node, append.commit),
-            Message::ReadIndexResponse(response) => {
-                response.index.map_or(Ok(()), |index| announcement(&sight.node, index))
-            }
-            Message::PreVote(_)
-            | Message::PreVoteResponse(_)
-            | Message::RequestVoteResponse(_)
-            | Message::InstallSnapshot(_)
-            | Message::TimeoutNow
-            | Message::ReadIndex(_) => Ok(()),
+        let claims = Claims::of(envelope);
+        if let Some(vote) = claims.vote.filter(|vote| vote.given) {
+            self.vote(envelope, vote.candidate)?;
         }
+        let node = &sight.node;
+        if let Some(echo) = claims.echo
+            && echo.promised > node.stored.hard_state.promised
+        {
+            return Err(format!(
+                "{:?} promises {:?}, and {:?} is durable",
+                node.id, echo.promised, node.stored.hard_state.promised
+            ));
+        }
+        claims.acknowledged.map_or(Ok(()), |index| matched(sight, envelope, index))?;
+        claims.commit.map_or(Ok(()), |commit| announcement(node, commit))
     }
 
     fn vote(&self, envelope: &Envelope, candidate: NodeId) -> Result<(), String> {
@@ -108,28 +104,6 @@ impl OutputGating {
         Err(format!(
             "{voter:?} sends {name} of term {term}, but its vote for {candidate:?} is not durable"
         ))
-    }
-}
-
-fn acknowledgement(
-    sight: &Sight<'_>,
-    envelope: &Envelope,
-    response: &AppendEntriesResponse,
-) -> Result<(), String> {
-    let node = &sight.node;
-    if let Some(echo) = response.echo
-        && echo.promised > node.stored.hard_state.promised
-    {
-        return Err(format!(
-            "{:?} promises {:?}, and {:?} is durable",
-            node.id, echo.promised, node.stored.hard_state.promised
-        ));
-    }
-    match response.outcome {
-        AppendOutcome::Matched { match_index } => matched(sight, envelope, match_index),
-        AppendOutcome::Mismatched { .. } | AppendOutcome::StaleTerm | AppendOutcome::Installing => {
-            Ok(())
-        }
     }
 }
 

@@ -4,10 +4,11 @@
 //! The promise is `promised` after the leader sent the probe, by the clock of the node that gave
 //! it: what that clock showed at the moment of the sending is seen from outside.
 
+use crate::checker::claims::Claims;
 use crate::checker::sight::Checker;
 use crate::checker::sight::Sight;
 use crate::plan::choice::nanos;
-use raft_core::{Message, NodeId, Permit, Round, Term, Verdict};
+use raft_core::{Envelope, NodeId, Permit, Round, Term};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -35,50 +36,7 @@ impl Checker for Promise {
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
         for envelope in sight.sent() {
-            let (from, to, term) = (envelope.from, envelope.to, envelope.term);
-            match &envelope.message {
-                Message::AppendEntries(append) => {
-                    self.led.insert(term);
-                    if let Some(probe) = append.probe
-                        && let Some(receiver) = sight.cluster.view(to)
-                    {
-                        self.longest = self.longest.max(probe.lease);
-                        self.probe((from, to), probe.round, receiver.clock);
-                    }
-                }
-                Message::AppendEntriesResponse(response) => {
-                    if let Some(echo) = response.echo
-                        && let Some(sent) = self.sent_at((to, from), echo.round)
-                    {
-                        self.longest = self.longest.max(echo.promised);
-                        let (until, of) = self.promises.entry((from, to)).or_default();
-                        *until = sent.saturating_add(nanos(echo.promised)).max(*until);
-                        *of = term.max(*of);
-                    }
-                }
-                Message::TimeoutNow => {
-                    self.permits.insert((to, Term(term.get() + 1)), from);
-                    self.handed_over.insert((from, term));
-                }
-                Message::RequestVote(request) => {
-                    self.permit(from, term, request.permit)?;
-                    self.votes(sight.node.clock, from, from, term)?;
-                }
-                Message::RequestVoteResponse(response) => {
-                    if response.verdict == Verdict::Granted {
-                        self.votes(sight.node.clock, from, to, term)?;
-                    }
-                }
-                Message::PreVoteResponse(response) => {
-                    if response.verdict == Verdict::Granted {
-                        self.votes(sight.node.clock, from, to, Term(term.get() + 1))?;
-                    }
-                }
-                Message::PreVote(_)
-                | Message::InstallSnapshot(_)
-                | Message::ReadIndex(_)
-                | Message::ReadIndexResponse(_) => {}
-            }
+            self.claims(sight, envelope)?;
         }
         if sight.shows_disk() {
             self.survives(sight)?;
@@ -88,6 +46,35 @@ impl Checker for Promise {
 }
 
 impl Promise {
+    fn claims(&mut self, sight: &Sight<'_>, envelope: &Envelope) -> Result<(), String> {
+        let (from, to, term) = (envelope.from, envelope.to, envelope.term);
+        let claims = Claims::of(envelope);
+        if claims.appends {
+            self.led.insert(term);
+        }
+        if let Some(probe) = claims.probe
+            && let Some(receiver) = sight.cluster.view(to)
+        {
+            self.longest = self.longest.max(probe.lease);
+            self.probe((from, to), probe.round, receiver.clock);
+        }
+        if let Some(echo) = claims.echo
+            && let Some(sent) = self.sent_at((to, from), echo.round)
+        {
+            self.longest = self.longest.max(echo.promised);
+            let (until, of) = self.promises.entry((from, to)).or_default();
+            *until = sent.saturating_add(nanos(echo.promised)).max(*until);
+            *of = term.max(*of);
+        }
+        if claims.hands_over {
+            self.permits.insert((to, Term(term.get() + 1)), from);
+            self.handed_over.insert((from, term));
+        }
+        self.permit(from, term, claims.permit)?;
+        let vote = claims.vote.map(|vote| (vote.candidate, vote.term));
+        vote.map_or(Ok(()), |(to, term)| self.votes(sight.node.clock, from, to, term))
+    }
+
     /// What is durable would keep every promise that is not over, should the node crash now.
     fn survives(&self, sight: &Sight<'_>) -> Result<(), String> {
         let (id, now) = (sight.node.id, sight.node.clock);
