@@ -44,7 +44,7 @@ pub enum Message {
     AppendEntriesResponse(AppendEntriesResponse),
     /// The leader's snapshot has arrived, whole (Raft paper, 7).
     InstallSnapshot(InstallSnapshot),
-    /// Hold an election now: the leader of this term hands over (thesis, 3.10).
+    /// Hold an election now: the leader of this term transfers leadership (thesis, 3.10).
     TimeoutNow,
     /// From which index on may I read? (thesis, 6.4)
     ReadIndex(ReadIndex),
@@ -84,7 +84,7 @@ pub struct PreVoteResponse {
 pub struct RequestVote {
     /// The last position of the candidate's log.
     pub last: LogPosition,
-    /// The word of the leader before, if it hands over.
+    /// The word of the leader before, if it transfers leadership.
     pub permit: Option<Permit>,
 }
 
@@ -93,7 +93,7 @@ pub struct RequestVote {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Permit {
-    /// The leader that hands over.
+    /// The leader that transfers leadership.
     pub leader: NodeId,
     /// The term that it leads.
     pub term: Term,

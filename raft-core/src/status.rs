@@ -43,7 +43,7 @@ pub struct Status {
     /// Whether a change of the membership is under way: the membership in force is joint, or not
     /// committed.
     pub membership_changes: bool,
-    /// To whom this leader hands over.
+    /// To whom this leader transfers leadership.
     pub transfers_to: Option<NodeId>,
 }
 

@@ -51,8 +51,8 @@ pub(crate) fn on_change(
 }
 
 /// Draws the consequences of a membership that is committed: a joint one is left, a leader that has
-/// no vote in it hands over, and those who have left are forgotten. Returns whether another
-/// membership is in force now.
+/// no vote in it transfers leadership, and those who have left are forgotten. Returns whether
+/// another membership is in force now.
 pub(crate) fn settle(core: &mut Core, leader: &mut Leader) -> bool {
     if core.log.membership_index().max(leader.first_index) > core.commit_index {
         return false;

@@ -11,7 +11,7 @@ use crate::state::timers::Deadline;
 use crate::types::{Instant, NodeId, Token};
 use alloc::vec::Vec;
 
-/// The operator asks this leader to hand over.
+/// The operator asks this leader to transfer leadership.
 pub(crate) fn on_request(
     core: &mut Core,
     role: &mut Role,
@@ -33,7 +33,7 @@ pub(crate) fn on_request(
     Ok(())
 }
 
-/// Begins to hand over; it ends by itself after T.
+/// Begins to transfer leadership; it ends by itself after T.
 pub(crate) fn begin(core: &mut Core, leader: &mut Leader, token: Option<Token>, to: NodeId) {
     leader.transfer = Some(Transfer { token, to, permitted: false });
     let until = core.now.saturating_add(core.config.election_timeout);
@@ -95,15 +95,16 @@ pub(crate) fn on_timeout_now(
     Ok(())
 }
 
-/// When the leader's disk will hang. A lone voter has nobody to hand over to, and holds up nobody.
+/// When the leader's disk will hang. A lone voter has nobody to transfer leadership to, and holds
+/// up nobody.
 pub(crate) fn disk_deadline(core: &Core, role: &Role) -> Option<Instant> {
     let since = core.disk.stalled_since().filter(|_| matches!(role, Role::Leader(_)))?;
     let keeps_others_waiting = !core.membership().is_lone_voter(core.id());
     keeps_others_waiting.then(|| since.saturating_add(core.config.disk_timeout))
 }
 
-/// The disk hangs: a leader that can write nothing must not keep leading. It hands over to the best
-/// voter there is, without waiting for it to catch up, and steps down.
+/// The disk hangs: a leader that can write nothing must not keep leading. It transfers leadership
+/// to the best voter there is, without waiting for it to catch up, and steps down.
 pub(crate) fn on_disk_timeout(core: &mut Core, role: &mut Role) {
     let Role::Leader(leader) = role else { return };
     if !core.disk_hangs() {

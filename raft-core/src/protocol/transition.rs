@@ -142,7 +142,7 @@ fn retire(core: &mut Core, role: &mut Role) {
     core.timers.set(Deadline::Election, election);
 }
 
-/// What the operator hears when the leader that was to hand over leads no more.
+/// What the operator hears when the leader that was to transfer leadership leads no more.
 fn transfer_ended(transfer: &Transfer) -> Option<Action> {
     let outcome = if transfer.permitted {
         TransferOutcome::SteppedDown

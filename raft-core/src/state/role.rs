@@ -62,7 +62,7 @@ pub(crate) struct Candidate {
     pub(crate) granted: NodeSet,
     /// Who has refused it.
     pub(crate) refused: NodeSet,
-    /// The word of the leader before, if it handed over.
+    /// The word of the leader before, if it transferred leadership.
     pub(crate) permit: Option<Permit>,
 }
 
@@ -94,7 +94,7 @@ pub(crate) struct Leader {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Transfer {
-    /// The operator's name for it; `None` if this leader hands over by itself.
+    /// The operator's name for it; `None` if this leader transfers leadership by itself.
     pub(crate) token: Option<Token>,
     /// Who is to take over.
     pub(crate) to: NodeId,

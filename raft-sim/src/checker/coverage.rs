@@ -1,4 +1,4 @@
-//! What a run has seen of what can happen. A sweep that never exercised what it claims to test,
+//! What a run has seen of what can happen. A sweep that never covered what it claims to test,
 //! fails.
 
 use crate::plan::record::DropReason;

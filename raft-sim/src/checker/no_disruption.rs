@@ -167,7 +167,7 @@ mod tests {
     fn when_the_leader_says_so() {
         let (mut cluster, mut checker) = asked(&[]);
         let word = send(2, 1, 0, Message::TimeoutNow);
-        cluster.stepped(&mut checker, 2, &[word]).expect("it hands over");
+        cluster.stepped(&mut checker, 2, &[word]).expect("it transfers leadership");
         starts_election((cluster, checker)).expect("as its leader asked");
     }
 

@@ -187,7 +187,7 @@ mod tests {
     fn a_vote_with_the_word_of_the_leader() {
         let (mut cluster, mut checker) = promised();
         let word = send(1, 3, 1, Message::TimeoutNow);
-        cluster.stepped(&mut checker, 1, &[word]).expect("it hands over");
+        cluster.stepped(&mut checker, 1, &[word]).expect("it transfers leadership");
         cluster.stepped(&mut checker, 3, &[permitted(1)]).expect("as its leader asked");
         let granted = [vote(2, 3, 2, Verdict::Granted)];
         cluster.stepped(&mut checker, 2, &granted).expect("the leader itself wants it");
@@ -199,7 +199,7 @@ mod tests {
         let word = |term| send(3, 4, term, Message::TimeoutNow);
         let granted = |term| [vote(2, 4, term, Verdict::Granted)];
         // S1 had lost its quorum, and S3 is elected in term 2 while the promise of S2 still runs.
-        cluster.stepped(&mut checker, 3, &[word(2)]).expect("it hands over");
+        cluster.stepped(&mut checker, 3, &[word(2)]).expect("it transfers leadership");
         cluster.stepped(&mut checker, 2, &granted(3)).expect("nobody rests on the promise now");
         refused(cluster.stepped(&mut checker, 2, &granted(4)), "before its promise to S1 is over");
         cluster.stepped(&mut checker, 3, &[word(1)]).expect("asked by nobody who leads");
@@ -211,7 +211,7 @@ mod tests {
         let (mut cluster, mut checker) = promised();
         refused(cluster.stepped(&mut checker, 3, &[permitted(1)]), "which nobody gave");
         let word = send(1, 3, 1, Message::TimeoutNow);
-        cluster.stepped(&mut checker, 1, &[word]).expect("it hands over");
+        cluster.stepped(&mut checker, 1, &[word]).expect("it transfers leadership");
         refused(cluster.stepped(&mut checker, 3, &[permitted(2)]), "which nobody gave");
     }
 

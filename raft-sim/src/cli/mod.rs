@@ -44,7 +44,7 @@ struct Arguments {
 const EXIT_CODES: &str = "Exit codes:
   0    everything is as it should be
   1    a property is broken, an expectation does not hold, two runs differ, or a sweep of 1000 seeds
-       or more never exercised something that it claims to test
+       or more never covered something that it claims to test
   2    the command cannot be carried out: wrong arguments, a file that cannot be read
   130  a sweep was interrupted; it has reported what was done until then, and nothing was broken";
 

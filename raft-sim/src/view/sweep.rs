@@ -17,7 +17,7 @@ pub fn failure_line(failure: &SweepFailure) -> String {
     )
 }
 
-/// What was run, what was exercised, and the verdict.
+/// What was run, what was covered, and the verdict.
 pub fn summary(report: &SweepReport) -> String {
     summary_within(report, columns())
 }
@@ -27,7 +27,7 @@ fn summary_within(report: &SweepReport, columns: usize) -> String {
     /// Of two rows side by side.
     const BOTH: usize = 98;
     let mut text = String::new();
-    let _ = writeln!(text, "{TITLE}exercised{TITLE:#}, over all runs and in how many of them");
+    let _ = writeln!(text, "{TITLE}coverage{TITLE:#}, over all runs and in how many of them");
     let rows: Vec<String> = report
         .coverage
         .iter()
@@ -95,10 +95,10 @@ fn verdict(report: &SweepReport) -> String {
     }
     let words = match report.verdict() {
         SweepVerdict::Clean => {
-            format!("{LEADER}clean{LEADER:#}: no property is broken, and everything was exercised")
+            format!("{LEADER}clean{LEADER:#}: no property is broken, and everything was covered")
         }
         SweepVerdict::Few => format!(
-            "{LEADER}clean{LEADER:#}: no property is broken (fewer than {} runs need not exercise \
+            "{LEADER}clean{LEADER:#}: no property is broken (fewer than {} runs need not cover \
              everything)",
             thousands(ENOUGH)
         ),
@@ -106,7 +106,7 @@ fn verdict(report: &SweepReport) -> String {
             format!("{BAD}violated{BAD:#}: {} runs broke a property", report.failures.len())
         }
         SweepVerdict::Vacuous(never) => format!(
-            "{BAD}vacuous{BAD:#}: no property is broken, but this was never exercised: {}",
+            "{BAD}vacuous{BAD:#}: no property is broken, but this was never covered: {}",
             never.join(", ")
         ),
     };
@@ -158,6 +158,6 @@ mod tests {
         assert!(text.contains("3 runs, seeds 0..3: "), "{text}");
         assert!(text.contains(" in 1.2 s ("), "{text}");
         assert!(text.contains("interrupted: the seeds 3..9 were not run"), "{text}");
-        assert!(text.ends_with("need not exercise everything)\n"), "{text}");
+        assert!(text.ends_with("need not cover everything)\n"), "{text}");
     }
 }

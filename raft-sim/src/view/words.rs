@@ -74,8 +74,10 @@ pub(crate) fn of(record: &Record) -> (String, Style) {
         Event::ReadReady { index, .. } => format!("may read once {index} is applied"),
         Event::ReadFailed { reason, .. } => format!("does not read: {reason}"),
         Event::Change { target, .. } => format!("is asked to reach {target:?}"),
-        Event::Transfer { to: Some(to), .. } => format!("is asked to hand over to {to:?}"),
-        Event::Transfer { to: None, .. } => "is asked to hand over".to_owned(),
+        Event::Transfer { to: Some(to), .. } => {
+            format!("is asked to transfer leadership to {to:?}")
+        }
+        Event::Transfer { to: None, .. } => "is asked to transfer leadership".to_owned(),
         Event::TransferEnded { outcome, .. } => transferred(*outcome).to_owned(),
         Event::PeerRegressed { peer, acknowledged, rejected } => {
             format!("finds that {peer:?}, which held {acknowledged}, lacks {rejected}")
@@ -196,7 +198,7 @@ const fn by(consistency: Consistency) -> &'static str {
 
 const fn transferred(outcome: TransferOutcome) -> &'static str {
     match outcome {
-        TransferOutcome::SteppedDown => "has handed over",
+        TransferOutcome::SteppedDown => "has transferred leadership",
         TransferOutcome::LeadershipLost => "lost leadership before it could transfer it",
         TransferOutcome::TimedOut => "leads on: the other did not take over",
     }

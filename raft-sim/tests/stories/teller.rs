@@ -214,7 +214,7 @@ impl Teller {
         };
         let (why, waited) = match cause {
             Some(Envelope { from, message: Message::TimeoutNow, .. }) => {
-                (format!("{from:?} hands over: "), None)
+                (format!("{from:?} transfers leadership: "), None)
             }
             _ if before == RoleKind::PreCandidate && state.role == RoleKind::Candidate => {
                 (format!("pre-votes of {}: ", Names(&granted)), None)

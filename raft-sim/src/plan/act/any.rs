@@ -431,7 +431,7 @@ mod tests {
         (
             "transfer to S2",
             r#"{"what":"transfer","node":null,"to":2}"#,
-            "ask the leader to hand over to S2",
+            "ask the leader to transfer leadership to S2",
         ),
         (
             "replace S2 S3 at S1",

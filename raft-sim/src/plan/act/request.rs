@@ -50,7 +50,7 @@ acts! {
             /// The voter, or `None` for the one whose log is the most complete.
             to: Option<NodeId>,
         }
-            = "transfer", "transfer", "ask {node} to hand over to {to}";
+            = "transfer", "transfer", "ask {node} to transfer leadership to {to}";
         /// [`Input::ChangeMembership`](raft_core::Input::ChangeMembership).
         ChangeMembership {
             /// The node that is asked; `None` for the leader that can commit, if there is one.

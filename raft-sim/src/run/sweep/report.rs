@@ -9,7 +9,7 @@ use std::fmt;
 /// How the format of the file is named; see `docs/SWEEPS.md`.
 const SCHEMA: &str = "raft-sim sweep 1";
 
-/// A sweep of so many runs must have exercised everything.
+/// A sweep of so many runs must have covered everything.
 pub const ENOUGH: u64 = 1_000;
 
 /// Seeds from `first` on, below `end`.
@@ -136,7 +136,7 @@ pub struct SweepReport {
 /// What is to be said of a sweep in the end.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SweepVerdict {
-    /// No property is broken, and everything was exercised.
+    /// No property is broken, and everything was covered.
     Clean,
     /// No property is broken in so few runs.
     Few,
