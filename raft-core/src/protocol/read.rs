@@ -179,9 +179,10 @@ pub(crate) fn settle_deadlines(core: &mut Core, role: &Role) {
         Role::Follower(follower) => (follower.reads.oldest(), follower.reads.sent_at()),
         Role::PreCandidate(_) | Role::Candidate(_) => (None, None),
     };
-    let after = |at: Option<Instant>, time| at.map(|at| at.saturating_add(time));
-    core.timers.set(Deadline::Read, after(oldest, patience(core)));
-    core.timers.set(Deadline::ReadRepeat, after(sent_at, core.config.heartbeat_interval));
+    let given_up = oldest.map(|at| at.saturating_add(patience(core)));
+    let repeated = sent_at.map(|at| at.saturating_add(core.config.heartbeat_interval));
+    core.timers.set(Deadline::Read, given_up);
+    core.timers.set(Deadline::ReadRepeat, repeated);
 }
 
 /// Until when, by the leader's clock, nobody else can be elected: the quorum-th latest promise.

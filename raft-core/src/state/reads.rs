@@ -161,8 +161,11 @@ impl LeaderReads {
 
     /// When the oldest was asked.
     pub(crate) fn oldest(&self) -> Option<Instant> {
-        let fronts = [self.queue.front(), self.leased.front()];
-        fronts.into_iter().flatten().map(|read| read.asked_at).min()
+        let asked_at = |reads: &VecDeque<LeaderRead>| reads.front().map(|read| read.asked_at);
+        match (asked_at(&self.queue), asked_at(&self.leased)) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
     }
 
     /// Gives up the oldest.
