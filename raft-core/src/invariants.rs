@@ -41,6 +41,8 @@ fn check_core(core: &Core) -> Result<(), Broken> {
     let (log, disk) = (&core.log, &core.disk);
     holds(log.is_sound(), "the log is a sequence of runs with ascending terms")?;
     holds(disk.is_sound(log.last_index()), "tickets ascend and what is durable is in the log")?;
+    let is_voter = core.membership().is_voter(core.id());
+    holds(core.is_voter == is_voter, "a node knows whether it is a voter")?;
     holds(log.last_position().term <= core.term(), "no entry has a term above the current one")?;
     holds(log.start().index <= core.last_applied, "what a snapshot covers is applied")?;
     holds(core.last_applied <= core.commit_index, "only what is committed is applied")?;

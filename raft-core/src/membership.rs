@@ -121,7 +121,7 @@ impl Membership {
 
     /// Whether `id` is a voter in either half.
     pub fn is_voter(&self, id: NodeId) -> bool {
-        // Asked with every step; a walk over a few numbers is faster than halving them.
+        // A walk over a few numbers is faster than halving them.
         self.voters.contains(&id) || self.outgoing.contains(&id)
     }
 

@@ -73,6 +73,7 @@ fn recover_core(config: Config, recovered: Recovered, now: Instant) -> Result<Co
         commit_index: start.index.max(applied),
         last_applied: start.index.max(applied),
         disk,
+        is_voter: log.membership().is_voter(config.id),
         log,
         round,
         outbox: Vec::new(),

@@ -266,9 +266,12 @@ fn has_quorum(core: &Core, says_yes: impl Fn(NodeId) -> bool) -> bool {
 pub(crate) fn settle_timer(core: &mut Core, role: &Role) {
     let waits = core.timers.get(Deadline::Election).is_some();
     let may = !matches!(role, Role::Leader(_)) && core.has_a_vote();
-    if may && !waits {
+    if may == waits {
+        return;
+    }
+    if may {
         core.reset_election_timer();
-    } else if waits && !may {
+    } else {
         core.timers.set(Deadline::Election, None);
     }
 }

@@ -31,6 +31,7 @@ pub(crate) const MAX_COMMANDS: u64 = LIMIT - OWN_ENTRIES;
 /// What a node knows in every role.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact by itself, no state machine")]
 pub(crate) struct Core {
     pub(crate) config: Config,
     /// The latest moment that was seen. It never goes back.
@@ -49,6 +50,9 @@ pub(crate) struct Core {
     /// since then more time has passed than the clock tells, so their echoes prove no lease.
     pub(crate) untimed: Round,
     pub(crate) log: Log,
+    /// Whether this node is a voter in the membership in force. Every step asks, so it is kept, and
+    /// looked up where the membership changes.
+    pub(crate) is_voter: bool,
     pub(crate) commit_index: LogIndex,
     /// The last index that was handed out in an `Apply`.
     pub(crate) last_applied: LogIndex,
@@ -89,8 +93,7 @@ impl Core {
     /// one would be too many: a restart forgets what is committed, and would revive all of them.)
     pub(crate) fn has_a_vote(&self) -> bool {
         let votes_in = |membership: &Membership| membership.is_voter(self.id());
-        votes_in(self.membership())
-            || self.log.membership_before(self.commit_index).is_some_and(votes_in)
+        self.is_voter || self.log.membership_before(self.commit_index).is_some_and(votes_in)
     }
 
     /// How many more commands the log takes.
@@ -132,8 +135,7 @@ impl Core {
     /// (N4). A node that has no vote in its own membership draws from `[0, 2T)`: the others go
     /// first, but not always, for their requests reset its timer.
     pub(crate) fn reset_election_timer(&mut self) {
-        let votes = self.membership().is_voter(self.id());
-        let spread = self.config.timeout_nanos() * if votes { 1 } else { 2 };
+        let spread = self.config.timeout_nanos() * if self.is_voter { 1 } else { 2 };
         let jitter = Duration::from_nanos(self.rng.below(spread));
         let at = self.now.saturating_add(self.config.election_timeout).saturating_add(jitter);
         self.timers.set(Deadline::Election, Some(at));
@@ -165,6 +167,7 @@ impl Core {
     pub(crate) fn append_membership(&mut self, term: Term, membership: Membership) {
         self.disk.append_membership(self.log.last_index(), term, membership.clone());
         self.log.append_membership(term, membership);
+        self.membership_changed();
     }
 
     /// Drops the log from `index` on, here and on the disk.
@@ -172,6 +175,7 @@ impl Core {
         debug_assert!(index > self.commit_index, "what is committed is never dropped");
         self.disk.truncate_from(self.log.last_index(), index);
         self.log.truncate_from(index);
+        self.membership_changed();
     }
 
     /// The log, what is committed and what is applied are what the snapshot says.
@@ -179,9 +183,15 @@ impl Core {
         let index = snapshot.position.index;
         debug_assert!(index > self.commit_index, "a snapshot of what is committed is ignored");
         self.log = Log::new(snapshot);
+        self.membership_changed();
         self.disk.replaced(index);
         self.commit_index = index;
         self.last_applied = index;
+    }
+
+    /// Another membership may be in force.
+    fn membership_changed(&mut self) {
+        self.is_voter = self.membership().is_voter(self.id());
     }
 
     /// The one way out for a message: what it rests on is durable.
