@@ -98,19 +98,20 @@ pub(crate) fn refuse_stale_leader(core: &mut Core, from: NodeId) {
 /// when more of its entries are durable.
 pub(crate) fn settle_answer(core: &mut Core, follower: &mut Follower, actions: &mut Vec<Action>) {
     let Some(leader) = follower.leader else { return };
+    let match_index = follower.verified.min(core.disk.durable_index());
+    let has_news = match_index > follower.acknowledged;
+    if !has_news && !follower.answer_now {
+        return;
+    }
     if !core.is_open() {
         // It could not leave yet, and a later one would take its place without its echo.
         return;
     }
-    let match_index = follower.verified.min(core.disk.durable_index());
-    if core.is_stuck() {
+    follower.answer_now = false;
+    if !has_news && core.is_stuck() {
         // What it is asked again it answers when it is well again.
-        follower.answer_now = false;
-    }
-    if !follower.answer_now && match_index <= follower.acknowledged {
         return;
     }
-    follower.answer_now = false;
     follower.acknowledged = follower.acknowledged.max(match_index);
     let echo = follower.probe.map(|probe| echo(core, probe));
     let (outcome, seen) = (AppendOutcome::Matched { match_index }, seen(follower));
