@@ -233,17 +233,15 @@ fn would_vote(core: &Core, asks: &PreCandidate, id: NodeId) -> bool {
 /// Draws the consequence of the votes that are in: from would-win to candidate, from candidate to
 /// leader. A node's own vote counts once it is durable.
 pub(crate) fn settle_votes(core: &mut Core, role: &mut Role) {
-    if core.installing.is_some() {
-        // A log that is about to be replaced lacks what is committed: it cannot win.
-        return;
-    }
     let (is_elected, would_win) = match &*role {
+        Role::Follower(_) | Role::Leader(_) => return,
+        // A log that is about to be replaced lacks what is committed: it cannot win.
+        Role::PreCandidate(_) | Role::Candidate(_) if core.installing.is_some() => return,
         Role::PreCandidate(asks) => {
             let is_elected = asks.votes.as_ref().is_some_and(|votes| has_votes(core, votes));
             (is_elected, has_quorum(core, |id| would_vote(core, asks, id)))
         }
         Role::Candidate(Candidate { granted, .. }) => (has_votes(core, granted), false),
-        Role::Follower(_) | Role::Leader(_) => (false, false),
     };
     if is_elected {
         become_leader(core, role);
