@@ -234,9 +234,10 @@ pub(crate) fn settle_commit(core: &mut Core, leader: &Leader) {
 /// the question for a sign of life if it is due, or at least the news of a commit. One round serves
 /// all of it.
 pub(crate) fn settle_sends(core: &mut Core, leader: &mut Leader, actions: &mut Vec<Action>) {
-    let (mut question, newest) = (None, leader.newest_probe);
-    let heartbeat = core::mem::take(&mut leader.heartbeat_due);
-    for (id, peer) in &mut leader.peers {
+    let Leader { peers, newest_probe, heartbeat_due, .. } = leader;
+    let mut question = None;
+    let heartbeat = core::mem::take(heartbeat_due);
+    for (id, peer) in peers {
         let is_level =
             peer.next_index > core.log.last_index() && peer.announced >= core.commit_index;
         if is_level && !heartbeat {
@@ -251,7 +252,8 @@ pub(crate) fn settle_sends(core: &mut Core, leader: &mut Leader, actions: &mut V
             // The first message of a heartbeat asks, and so does one whose answer must say where
             // the logs part. All others repeat the newest question, which may have been lost.
             let asks = heartbeat && !sent || peer.phase != Phase::Replicate;
-            let asked = if asks { Some(probe(core, &mut question)) } else { question.or(newest) };
+            let newest = question.or(*newest_probe);
+            let asked = if asks { Some(probe(core, &mut question)) } else { newest };
             let m = compose(core, peer, entries, asked);
             peer.sent(m.last_position().index);
             actions.push(core.let_out(*id, Message::AppendEntries(m)));
@@ -264,7 +266,9 @@ pub(crate) fn settle_sends(core: &mut Core, leader: &mut Leader, actions: &mut V
             actions.push(core.let_out(*id, Message::AppendEntries(m)));
         }
     }
-    leader.newest_probe = question.or(newest);
+    if question.is_some() {
+        *newest_probe = question;
+    }
 }
 
 /// Takes over what is missing, and drops what is in conflict; what matches already stays, for a
