@@ -310,6 +310,9 @@ fn is_news(peer: &Progress, seen: Round, rejected: LogPosition) -> bool {
 
 /// How many entries may be sent to the peer now, if it lacks any.
 fn wants_entries(core: &Core, peer: &Progress) -> Option<u64> {
+    if peer.next_index > core.log.last_index() {
+        return None;
+    }
     let config = &core.config;
     let on_their_way = peer.next_index.prev().since(peer.match_index);
     let window = match peer.phase {
@@ -320,7 +323,7 @@ fn wants_entries(core: &Core, peer: &Progress) -> Option<u64> {
         Phase::Probe { .. } | Phase::Replicate | Phase::Snapshot { .. } => 0,
     };
     let free = window.min(config.max_entries_per_message);
-    (free > 0 && peer.next_index <= core.log.last_index()).then_some(free)
+    (free > 0).then_some(free)
 }
 
 fn compose(
