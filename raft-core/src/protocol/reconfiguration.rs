@@ -66,11 +66,18 @@ pub(crate) fn settle(core: &mut Core, leader: &mut Leader) -> bool {
         }
         return may_leave;
     }
-    if !core.membership().is_voter(core.id())
+    if !core.is_voter
         && leader.transfer.is_none()
         && let Some(to) = transfer::best_voter(core, leader)
     {
         transfer::begin(core, leader, None, to);
+    }
+    // Nearly always nobody is leaving: there are as many peers as other members.
+    let members = core.membership().voters().len() + core.membership().learners().len();
+    if core.is_voter && leader.peers.len() + 1 == members {
+        let all_stay = leader.peers.iter().all(|(_, peer)| peer.leaving.is_none());
+        debug_assert!(all_stay, "who leaves is no member");
+        return false;
     }
     let (now, patience) = (core.now, core.config.election_timeout);
     let next_round = core.round.next();
