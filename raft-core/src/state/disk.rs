@@ -210,12 +210,14 @@ impl Disk {
         let hard_state = (self.issued_hard_state != *hard_state).then_some(*hard_state);
         let ticket = self.next;
         self.next = ticket.next();
-        self.issued_hard_state = hard_state.unwrap_or(self.issued_hard_state);
-        let through = log.as_ref().map(LogWrite::last_index);
+        if let Some(changed) = hard_state {
+            self.issued_hard_state = changed;
+        }
         debug_assert!(
-            through.is_none_or(|end| end == last),
+            log.as_ref().is_none_or(|log| log.last_index() == last),
             "what is written ends where the log does"
         );
+        let through = log.is_some().then_some(last);
         let mut write = InFlight { ticket, hard_state, through, issued_at: now };
         if self.in_flight.len() == MAX_IN_FLIGHT
             && let Some(newest) = self.in_flight.pop_back()
@@ -239,8 +241,12 @@ impl Disk {
             && let Some(write) = self.in_flight.pop_front()
         {
             self.progress_at = now;
-            self.durable_hard_state = write.hard_state.unwrap_or(self.durable_hard_state);
-            self.durable_index = self.durable_index.max(write.through.unwrap_or_default());
+            if let Some(hard_state) = write.hard_state {
+                self.durable_hard_state = hard_state;
+            }
+            if let Some(through) = write.through {
+                self.durable_index = self.durable_index.max(through);
+            }
         }
         self.assert_ends(last);
         Some(())
