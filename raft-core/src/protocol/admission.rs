@@ -72,11 +72,15 @@ fn check_append(
         return Ok(());
     }
     check_first_leader(core, from, term)?;
-    let contradiction = first_contradiction(core, m, settled(core, role, term));
-    match contradiction.or_else(|| first_other_content(core, m)) {
-        Some(at) => Err(IgnoreReason::Contradiction { at }),
-        None => Ok(()),
+    if let Some(at) = first_contradiction(core, m, settled(core, role, term)) {
+        return Err(IgnoreReason::Contradiction { at });
     }
+    if m.prev.index < core.log.last_index()
+        && let Some(at) = first_other_content(core, m)
+    {
+        return Err(IgnoreReason::Contradiction { at });
+    }
+    Ok(())
 }
 
 fn check_install(
@@ -185,7 +189,8 @@ fn first_contradiction(core: &Core, m: &AppendEntries, settled: LogIndex) -> Opt
 }
 
 /// The first index at which this log holds the same position as the message, but not the same
-/// entry: a command where the other is a membership, or another membership.
+/// entry: a command where the other is a membership, or another membership. There is none in what
+/// goes on where this log ends, as nearly every message does.
 fn first_other_content(core: &Core, m: &AppendEntries) -> Option<LogIndex> {
     let mut before = m.prev.index;
     for run in m.entries.runs() {
