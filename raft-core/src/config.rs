@@ -162,12 +162,12 @@ impl Config {
         }
     }
 
-    /// How much of a promise a leader may count on, by its own clock: the other's may run fast by
-    /// the drift bound, and its own slow.
-    pub(crate) fn safe_lease(&self, promised: Duration) -> Duration {
+    /// How much of a promise a leader may count on, by its own clock, in nanoseconds: the other's
+    /// may run fast by the drift bound, and its own slow.
+    pub(crate) fn safe_lease_nanos(&self, promised: Duration) -> u64 {
         let (drift, million) = (u128::from(self.clock_drift_ppm), 1_000_000_u128);
         let safe = u128::from(nanos(promised)) * (million - drift) / (million + drift);
-        Duration::from_nanos(u64::try_from(safe).expect("no longer than the promise"))
+        u64::try_from(safe).expect("no longer than the promise")
     }
 
     /// T in nanoseconds.

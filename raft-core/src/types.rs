@@ -195,7 +195,12 @@ impl Instant {
     /// The moment `duration` later; [`Instant::MAX`] if that is beyond the range.
     #[must_use]
     pub const fn saturating_add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(nanos(duration)))
+        self.plus_nanos(nanos(duration))
+    }
+
+    /// The moment `nanos` nanoseconds later; [`Instant::MAX`] if that is beyond the range.
+    pub(crate) const fn plus_nanos(self, nanos: u64) -> Self {
+        Self(self.0.saturating_add(nanos))
     }
 
     /// The time from `earlier` to this moment; zero if `earlier` is the later one.

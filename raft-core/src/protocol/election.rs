@@ -15,7 +15,6 @@ use crate::state::role::{Candidate, Leader, NodeSet, PreCandidate, Role};
 use crate::state::timers::Deadline;
 use crate::types::{Instant, LogPosition, NodeId, Term};
 use alloc::vec::Vec;
-use core::time::Duration;
 
 /// The election timer has run out, or a round has taken too long: once more (N1, N10, N16).
 pub(crate) fn on_election_timeout(core: &mut Core, role: &mut Role) {
@@ -25,7 +24,7 @@ pub(crate) fn on_election_timeout(core: &mut Core, role: &mut Role) {
     } else if !core.lease.is_over(core.now) {
         // A promise of an earlier life, or to a leader with a longer timeout, binds this node too.
         let jitter = core.rng.below(core.config.timeout_nanos());
-        let after = core.lease.until().saturating_add(Duration::from_nanos(jitter));
+        let after = core.lease.until().plus_nanos(jitter);
         core.timers.set(Deadline::Election, Some(after));
     } else {
         campaign(core, role);

@@ -190,8 +190,8 @@ fn on_echo(core: &Core, peer: &mut Progress, echo: Echo) {
     peer.heard = peer.heard.max(echo.round);
     if echo.round > core.untimed {
         // The promise began after the probe had left, on a clock that may run fast.
-        let safe = core.config.safe_lease(echo.promised);
-        peer.lease_until = peer.lease_until.max(echo.sent_at.saturating_add(safe));
+        let safe = core.config.safe_lease_nanos(echo.promised);
+        peer.lease_until = peer.lease_until.max(echo.sent_at.plus_nanos(safe));
     }
 }
 

@@ -13,7 +13,6 @@ use crate::state::rng::Rng;
 use crate::state::timers::{Deadline, Timers};
 use crate::types::{Instant, LIMIT, LogIndex, NodeId, Round, Term};
 use alloc::vec::Vec;
-use core::time::Duration;
 
 /// How many messages wait for the disk at most. While so many wait, no more are taken in.
 pub(crate) const MAX_WAITING: usize = 1024;
@@ -135,9 +134,9 @@ impl Core {
     /// (N4). A node that has no vote in its own membership draws from `[0, 2T)`: the others go
     /// first, but not always, for their requests reset its timer.
     pub(crate) fn reset_election_timer(&mut self) {
-        let spread = self.config.timeout_nanos() * if self.is_voter { 1 } else { 2 };
-        let jitter = Duration::from_nanos(self.rng.below(spread));
-        let at = self.now.saturating_add(self.config.election_timeout).saturating_add(jitter);
+        let timeout = self.config.timeout_nanos();
+        let jitter = self.rng.below(timeout * if self.is_voter { 1 } else { 2 });
+        let at = self.now.plus_nanos(timeout).plus_nanos(jitter);
         self.timers.set(Deadline::Election, Some(at));
     }
 
