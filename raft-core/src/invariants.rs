@@ -106,12 +106,16 @@ fn check_voters(core: &Core, mut ids: impl Iterator<Item = NodeId>) -> Result<()
 
 fn check_timers(core: &Core, role: &Role) -> Result<(), Broken> {
     let leads = matches!(role, Role::Leader(_));
+    let follows = matches!(role, Role::Follower(_));
     let set = |deadline| core.timers.get(deadline).is_some();
     holds(set(Deadline::Heartbeat) == leads, "leaders have heartbeats, and only they")?;
     holds(
         set(Deadline::CheckQuorum) == (leads && core.has_leases()),
         "leaders check their quorum",
     )?;
+    holds(leads || !set(Deadline::Disk), "only leaders hand over when a disk hangs")?;
+    holds(leads || follows || !set(Deadline::Read), "who campaigns has no reads")?;
+    holds(follows || !set(Deadline::ReadRepeat), "only followers ask their leader for reads")?;
     holds(
         set(Deadline::Election) == (!leads && core.has_a_vote()),
         "who may hold an election waits for one, and only they",

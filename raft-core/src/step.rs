@@ -238,6 +238,8 @@ fn settle(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
             if asks {
                 read::asked(core, leader);
             }
+            read::settle_leader_deadline(core, leader);
+            core.timers.set(Deadline::Disk, transfer::disk_deadline(core));
         }
         Role::Follower(follower) => {
             replication::settle_answer(core, follower, actions);
@@ -253,8 +255,6 @@ fn settle(core: &mut Core, role: &mut Role, actions: &mut Vec<Action>) {
         actions.append(&mut core.outcomes);
     }
     election::settle_timer(core, role);
-    read::settle_deadlines(core, role);
-    core.timers.set(Deadline::Disk, transfer::disk_deadline(core, role));
 }
 
 /// Why an input was refused, by the rules for requests or for everything else.

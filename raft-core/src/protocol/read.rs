@@ -120,12 +120,26 @@ pub(crate) fn asked(core: &Core, leader: &mut Leader) {
     leader.reads.asked(core.round, core.commit_index);
 }
 
-/// A follower asks its leader once for all new reads of a call.
+/// Sets the deadline at which a leader gives up the oldest read.
+pub(crate) fn settle_leader_deadline(core: &mut Core, leader: &Leader) {
+    let given_up = leader.reads.oldest().map(|at| at.saturating_add(patience(core)));
+    core.timers.set(Deadline::Read, given_up);
+}
+
+/// A follower asks its leader once for all new reads of a call. Sets the deadlines at which it
+/// gives up the oldest read, and repeats the question.
 pub(crate) fn settle_follower(core: &mut Core, follower: &mut Follower) {
-    let Some(leader) = follower.leader.filter(|_| follower.reads.has_new()) else { return };
-    let id = core.next_round();
-    follower.reads.asked(id, core.now);
-    core.send(leader, Message::ReadIndex(ReadIndex { id }));
+    let reads = &mut follower.reads;
+    if let Some(leader) = follower.leader.filter(|_| reads.has_new()) {
+        let id = core.next_round();
+        reads.asked(id, core.now);
+        core.send(leader, Message::ReadIndex(ReadIndex { id }));
+    }
+    let interval = core.config.heartbeat_interval;
+    let given_up = reads.oldest().map(|at| at.saturating_add(patience(core)));
+    let repeated = reads.sent_at().map(|at| at.saturating_add(interval));
+    core.timers.set(Deadline::Read, given_up);
+    core.timers.set(Deadline::ReadRepeat, repeated);
 }
 
 /// Acts on the deadlines of reads.
@@ -170,19 +184,6 @@ fn repeat_question(core: &mut Core, follower: &mut Follower) {
         follower.reads.repeated(core.now);
         core.send(leader, Message::ReadIndex(ReadIndex { id }));
     }
-}
-
-/// Sets the deadlines of reads: when the oldest is given up, and when a question is repeated.
-pub(crate) fn settle_deadlines(core: &mut Core, role: &Role) {
-    let (oldest, sent_at) = match role {
-        Role::Leader(leader) => (leader.reads.oldest(), None),
-        Role::Follower(follower) => (follower.reads.oldest(), follower.reads.sent_at()),
-        Role::PreCandidate(_) | Role::Candidate(_) => (None, None),
-    };
-    let given_up = oldest.map(|at| at.saturating_add(patience(core)));
-    let repeated = sent_at.map(|at| at.saturating_add(core.config.heartbeat_interval));
-    core.timers.set(Deadline::Read, given_up);
-    core.timers.set(Deadline::ReadRepeat, repeated);
 }
 
 /// Until when, by the leader's clock, nobody else can be elected: the quorum-th latest promise.

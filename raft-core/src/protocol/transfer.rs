@@ -97,10 +97,7 @@ pub(crate) fn on_timeout_now(
 
 /// When the leader's disk will hang. A lone voter has nobody to transfer leadership to, and holds
 /// up nobody.
-pub(crate) fn disk_deadline(core: &Core, role: &Role) -> Option<Instant> {
-    if !matches!(role, Role::Leader(_)) {
-        return None;
-    }
+pub(crate) fn disk_deadline(core: &Core) -> Option<Instant> {
     let since = core.disk.stalled_since()?;
     let keeps_others_waiting = !core.membership().is_lone_voter(core.id());
     keeps_others_waiting.then(|| since.saturating_add(core.config.disk_timeout))
