@@ -15,11 +15,15 @@ pub(crate) fn on_contact(
     probe: Option<Probe>,
 ) {
     core.reset_election_timer();
-    if probe.map(|new| new.round) >= follower.probe.map(|known| known.round) {
+    if let Some(new) = probe
+        && seen(follower).is_none_or(|known| new.round >= known)
+    {
         follower.probe = probe;
     }
     // A message that asks for no lease shortens none.
-    if let Some(probe) = probe.filter(|_| core.has_leases()) {
+    if let Some(probe) = probe
+        && core.has_leases()
+    {
         // A leader that wants no lease does not check its quorum either: no lease for it.
         let promised = promise(core, probe.lease);
         follower.lease = match probe.lease {
