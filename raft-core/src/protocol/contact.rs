@@ -75,9 +75,9 @@ fn promise(core: &mut Core, lease: Duration) -> Duration {
 /// The answer to a probe. It promises what would outlive a crash already; the next one may promise
 /// more. A longer promise of an earlier life is kept, not made again.
 pub(crate) fn echo(core: &Core, probe: Probe) -> Echo {
-    let durable = core.disk.durable_hard_state().promised.min(core.hard_state.promised);
-    let longest = core.config.longest_promise.min(durable);
-    let kept = core.has_leases() && probe.lease <= longest;
+    let durable = core.disk.durable_hard_state().promised;
+    let longest = [core.config.longest_promise, core.hard_state.promised, durable];
+    let kept = core.has_leases() && longest.iter().all(|longest| probe.lease <= *longest);
     let promised = if kept { probe.lease } else { Duration::ZERO };
     Echo { round: probe.round, sent_at: probe.sent_at, promised }
 }

@@ -76,12 +76,14 @@ impl Lease {
         if lease > longest {
             // Whatever was promised before is shorter, and over before this is.
             (self.long_until, self.short) = (over_at, Duration::ZERO);
-        } else if lease > longest / 2 {
+            return lease;
+        }
+        if lease > longest / 2 {
             self.long_until = self.long_until.max(over_at);
         } else {
             self.short = self.short.max(lease);
         }
-        longest.max(lease)
+        longest
     }
 
     /// What must survive a crash when every promise is over that is longer than half of `longest`,
