@@ -174,6 +174,10 @@ fn first_contradiction(core: &Core, m: &AppendEntries, settled: LogIndex) -> Opt
     if !core.log.matches(m.prev) {
         return Some(m.prev.index);
     }
+    if m.prev.index == settled {
+        // Nearly every message: it goes on where what is settled ends.
+        return None;
+    }
     let mut before = m.prev.index;
     for run in m.entries.runs() {
         if before >= settled {
