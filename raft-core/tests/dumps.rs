@@ -250,3 +250,43 @@ fn a_corrupt_dump_is_refused_or_is_a_node_that_nothing_makes_panic() {
     assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), refused + read, failed.join("\n"));
     assert!(refused > 1000 && read > 100, "{refused} refused, {read} read");
 }
+
+/// The first of the [`nodes`] of this name, with `change` made to its dump, and why it is refused.
+fn refusal_of(name: &str, change: impl Fn(&mut Value)) -> String {
+    let node = nodes().into_iter().find(|(of, _)| *of == name).expect("there is one").1;
+    let mut dump = serde_json::to_value(&node).expect("it can be written");
+    change(&mut dump);
+    serde_json::from_value::<Node>(dump).expect_err("it cannot be").to_string()
+}
+
+/// Nobody but the role that has a deadline takes it back: it would be due for ever.
+#[test]
+fn a_dump_with_a_deadline_of_another_role_is_refused() {
+    let (read, read_repeat, disk) = (4, 5, 7);
+    for (name, deadline, why) in [
+        ("follower", disk, "only leaders hand over"),
+        ("pre-candidate", disk, "only leaders hand over"),
+        ("pre-candidate", read, "who campaigns has no reads"),
+        ("candidate", read, "who campaigns has no reads"),
+        ("candidate", read_repeat, "only followers ask their leader"),
+        ("leader", read_repeat, "only followers ask their leader"),
+    ] {
+        let refusal = refusal_of(name, |dump| {
+            let at = &mut dump["core"]["timers"][deadline];
+            assert!(at.is_null(), "{name} has no deadline {deadline}");
+            *at = 1.into();
+        });
+        assert!(refusal.contains(why), "{name}: {refusal}");
+    }
+}
+
+#[test]
+fn a_dump_that_is_wrong_about_whether_the_node_is_a_voter_is_refused() {
+    for (name, is_voter) in [("follower", true), ("leader", true), ("fresh", false)] {
+        let refusal = refusal_of(name, |dump| {
+            assert_eq!(dump["core"]["is_voter"], is_voter, "{name}");
+            dump["core"]["is_voter"] = (!is_voter).into();
+        });
+        assert!(refusal.contains("a node knows whether it is a voter"), "{name}: {refusal}");
+    }
+}
