@@ -113,7 +113,7 @@ fn check_timers(core: &Core, role: &Role) -> Result<(), Broken> {
         set(Deadline::CheckQuorum) == (leads && core.has_leases()),
         "leaders check their quorum",
     )?;
-    holds(leads || !set(Deadline::Disk), "only leaders hand over when a disk hangs")?;
+    holds(leads || !set(Deadline::Disk), "only leaders step aside for a disk that hangs")?;
     holds(leads || follows || !set(Deadline::Read), "who campaigns has no reads")?;
     holds(follows || !set(Deadline::ReadRepeat), "only followers ask their leader for reads")?;
     holds(
