@@ -44,6 +44,15 @@ fn who_is_removed_waits_for_no_election_once_it_knows_that_this_is_committed() {
 }
 
 #[test]
+fn who_was_removed_is_a_voter_again_where_that_is_undone() {
+    let mut solo = joiner(0);
+    let before = raft_core::LogPosition::new(Term(1), LogIndex(3));
+    let _ = solo.hears(S2, 2, says::appends(9, before, &[2]));
+    assert!(solo.node.membership().is_voter(S3), "the joint membership is in force again");
+    assert_eq!(solo.node.check(), Ok(()), "and the node knows");
+}
+
+#[test]
 fn who_is_removed_waits_for_an_election_after_a_restart_that_forgot_the_commit() {
     let mut solo = joiner(4);
     solo.crash_and_restart();
