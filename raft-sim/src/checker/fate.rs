@@ -1,11 +1,13 @@
 //! What a node says of the fate of a position is true, and is said only once it is certain: that a
-//! node has dropped a position proves nothing (Figure 8 of the Raft paper, read backwards).
+//! node has dropped a position proves nothing (Figure 8 of the Raft paper, read backwards). And it is
+//! said in time: once the node knows what is committed at the index, the position is committed or
+//! lost, or unknown where a snapshot has taken the place of its log.
 
 use crate::checker::by_index::ByIndex;
 use crate::checker::sight::Checker;
 use crate::checker::sight::Observed;
-use crate::checker::sight::Sight;
-use raft_core::{Fate, LogPosition, NodeId};
+use crate::checker::sight::{Sight, View};
+use raft_core::{Fate, LogIndex, LogPosition, NodeId};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Default, Debug)]
@@ -24,7 +26,7 @@ impl Checker for FateChecker {
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
         if let Observed::FateReported { position, fate } = sight.observed {
-            return self.reported(sight.node.id, position, fate);
+            return self.reported(&sight.node, position, fate);
         }
         for index in sight.committed() {
             let Some(position) = sight.node.log.position(index) else { continue };
@@ -38,8 +40,15 @@ impl Checker for FateChecker {
 }
 
 impl FateChecker {
-    fn reported(&mut self, node: NodeId, position: LogPosition, fate: Fate) -> Result<(), String> {
+    fn reported(
+        &mut self,
+        view: &View<'_>,
+        position: LogPosition,
+        fate: Fate,
+    ) -> Result<(), String> {
         self.judged += 1;
+        let node = view.id;
+        let committed = view.status.map_or(LogIndex::ZERO, |status| status.commit_index);
         let here = self.committed.get(position.index);
         match fate {
             Fate::Committed if here != Some(&position) => {
@@ -59,6 +68,13 @@ impl FateChecker {
                 } else {
                     Err(format!("{node:?} says that {position} is lost, {doubt}"))
                 }
+            }
+            Fate::Open if position.index <= committed => Err(format!(
+                "{node:?} leaves open what became of {position}, and knows of commits up to \
+                 {committed}"
+            )),
+            Fate::Unknown if position.index > view.log.start().index => {
+                Err(format!("{node:?} does not know what became of {position}, and holds its log"))
             }
             Fate::Committed | Fate::Open | Fate::Unknown => Ok(()),
         }
@@ -93,7 +109,6 @@ mod tests {
             (position(1, 2), Fate::Lost),
             (position(2, 7), Fate::Lost),
             (position(3, 3), Fate::Open),
-            (position(9, 9), Fate::Unknown),
         ];
         for (position, fate) in certain {
             cluster.reports_fate(&mut checker, 2, position, fate).expect("certain");
@@ -109,6 +124,19 @@ mod tests {
         refused(answer, "3/3 is committed; None is");
         let answer = cluster.reports_fate(&mut checker, 2, position(4, 3), Fate::Lost);
         refused(answer, "nothing that is committed rules it out");
+    }
+
+    #[test]
+    fn what_a_node_knows_it_does_not_leave_open() {
+        let (mut cluster, mut checker) = committed();
+        cluster.reports_fate(&mut checker, 1, position(3, 3), Fate::Open).expect("not committed");
+        for fate in [Fate::Open, Fate::Unknown] {
+            let answer = cluster.reports_fate(&mut checker, 1, position(2, 1), fate);
+            refused(answer, "what became of 2/1");
+        }
+        cluster.node(1).log.compact(position(3, 2));
+        let unknown = cluster.reports_fate(&mut checker, 1, position(2, 1), Fate::Unknown);
+        unknown.expect("a snapshot has taken the place of the log");
     }
 
     #[test]

@@ -325,7 +325,10 @@ pub(super) fn fate(past: &[Seen], now: &Seen) -> bool {
             at.is_some_and(|known| *known != position)
                 || at.is_none() && below.is_some_and(|(_, known)| known.term > position.term)
         }
-        Some(_) => true,
+        Some((position, Fate::Open)) => {
+            now.status().is_none_or(|status| status.commit_index < position.index)
+        }
+        Some((position, Fate::Unknown)) => position.index <= now.node().log.start().index,
         None => {
             let lost = past.iter().filter_map(reported).filter(|(_, fate)| *fate == Fate::Lost);
             let lost: BTreeSet<LogPosition> = lost.map(|(position, _)| position).collect();

@@ -245,9 +245,11 @@ fn spoil_what(what: &mut Recorded, [kind, near_by, nth]: [usize; 3]) {
                 _ => spoil_action(&mut actions[nth], kind, near_by),
             }
         }
-        Recorded::FateReported { position, fate } => match kind % 3 {
+        Recorded::FateReported { position, fate } => match kind % 5 {
             0 => *fate = if *fate == Fate::Lost { Fate::Committed } else { Fate::Lost },
             1 => position.index = LogIndex(near(position.index.get(), near_by)),
+            2 => *fate = Fate::Open,
+            3 => *fate = Fate::Unknown,
             _ => position.term = Term(near(position.term.get(), near_by)),
         },
         Recorded::Client { phase, operation, .. } => match phase {

@@ -1,4 +1,5 @@
-//! Positions that a leader accepted: every node is asked for their fate until it reports it.
+//! Positions that a leader accepted: every node is asked for their fate until it reports it. One
+//! that leaves it open although it knows what is committed there has said so, too.
 
 use crate::world::host::Process;
 use raft_core::{Fate, LogIndex, LogPosition, NodeId};
@@ -35,8 +36,10 @@ impl Fates {
     pub(super) fn ask(&mut self, id: NodeId, process: &Process) -> Vec<(LogPosition, Fate)> {
         let Some(open) = self.open.get_mut(&id) else { return Vec::new() };
         let fate = |position: &LogPosition| (*position, process.node.fate(*position));
-        let reported: Vec<_> =
-            open.iter().map(fate).filter(|(_, fate)| *fate != Fate::Open).collect();
+        let known = process.status.commit_index;
+        let says =
+            |(position, fate): &(LogPosition, Fate)| *fate != Fate::Open || position.index <= known;
+        let reported: Vec<_> = open.iter().map(fate).filter(says).collect();
         for (position, _) in &reported {
             open.remove(position);
         }
