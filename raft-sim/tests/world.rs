@@ -216,6 +216,20 @@ fn an_operation_that_nobody_takes_has_failed_and_one_that_is_swallowed_is_unknow
 }
 
 #[test]
+fn the_record_of_an_answer_names_who_gave_it() {
+    let mut setup = Setup::of_voters(3);
+    setup.clients = vec![ClientSetup { start: at(3_000), ..ClientSetup::default() }];
+    let records = records(&mut world(&setup));
+    let led = records.iter().find(|record| record.event == Event::BecomeLeader);
+    let leader = led.expect("somebody leads").node;
+    let answered = records.iter().filter(|record| {
+        matches!(record.event, Event::Client { phase: Stage::Returned { .. }, .. })
+    });
+    let named: Vec<_> = answered.map(|record| record.node).collect();
+    assert!(named.len() > 10 && named.iter().all(|node| *node == leader), "{named:?}");
+}
+
+#[test]
 fn setups_that_make_no_sense_are_refused() {
     let refused = |spoil: fn(&mut Setup)| {
         let mut setup = Setup::of_voters(3);

@@ -294,7 +294,7 @@ pub enum Event {
         /// Committed, lost or unknown; a position is open until this is recorded.
         fate: Fate,
     },
-    /// A client began or finished an operation. `node` is whom it asked, or who answered.
+    /// A client began or finished an operation. `node` is who answered, or whom the operator asked.
     Client {
         /// The client, from 1 on.
         client: u64,

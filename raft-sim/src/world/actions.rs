@@ -100,7 +100,7 @@ fn reject(
         RejectReason::NotLeader { leader } => leader,
         _ => None,
     };
-    reply(env, at.hosts(), token, Answer::Refused { leader })
+    reply(env, at.hosts(), at.id(), token, Answer::Refused { leader })
 }
 
 fn persist(
@@ -161,7 +161,7 @@ fn apply(
         } else {
             Answer::Lost
         };
-        reply(env, at.hosts(), token, answer)?;
+        reply(env, at.hosts(), node, token, answer)?;
     }
     serve(env, at)?;
     env.tell(at.hosts(), Fact::Applied { node, first, through, repeated })

@@ -101,7 +101,7 @@ pub(super) fn on_answer(
     clients: &mut Clients,
     client: u64,
     serial: u64,
-    answer: Answer,
+    (from, answer): (NodeId, Answer),
 ) -> Result<(), Violation> {
     let who = clients.numbered(client);
     match who.answer(serial, answer) {
@@ -109,7 +109,9 @@ pub(super) fn on_answer(
             env.schedule_in(BACKOFF, Pending::Retry { client, serial });
             Ok(())
         }
-        Some(Wish::Finish(what, phase)) => finish(env, hosts, who, client, serial, what, phase),
+        Some(Wish::Finish(what, phase)) => {
+            finish(env, hosts, who, (Some(from), client, serial), what, phase)
+        }
         Some(Wish::Ask(..)) | None => Ok(()),
     }
 }
@@ -124,21 +126,23 @@ pub(super) fn on_give_up(
 ) -> Result<(), Violation> {
     let who = clients.numbered(client);
     match who.give_up(serial) {
-        Some(Wish::Finish(what, phase)) => finish(env, hosts, who, client, serial, what, phase),
+        Some(Wish::Finish(what, phase)) => {
+            finish(env, hosts, who, (None, client, serial), what, phase)
+        }
         _ => Ok(()),
     }
 }
 
+/// An operation is over, by the answer of a node or without one.
 fn finish(
     env: &mut Env,
     hosts: &Hosts,
     who: &Client,
-    client: u64,
-    serial: u64,
+    (node, client, serial): (Option<NodeId>, u64, u64),
     operation: Operation,
     phase: Stage,
 ) -> Result<(), Violation> {
-    env.tell(hosts, Fact::Client { node: None, client, serial, operation, phase })?;
+    env.tell(hosts, Fact::Client { node, client, serial, operation, phase })?;
     let ClientSetup { min_think, max_think, .. } = *who.setup();
     let pause = env.choices.duration(Question::Think, min_think, max_think);
     env.schedule_in(pause, Pending::Turn { client });

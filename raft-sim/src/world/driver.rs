@@ -278,8 +278,8 @@ impl World {
             Pending::Request { node, request } => {
                 inbox::on_request(env, hosts, network, node, request)
             }
-            Pending::Answer { client, serial, answer } => {
-                clients::on_answer(env, hosts, clients, client, serial, answer)
+            Pending::Answer { from, client, serial, answer } => {
+                clients::on_answer(env, hosts, clients, client, serial, (from, answer))
             }
             Pending::Turn { client } => clients::on_turn(env, hosts, clients, client),
             Pending::Retry { client, serial } => {

@@ -69,7 +69,7 @@ pub(super) fn on_request(
     request: Request,
 ) -> Result<(), Violation> {
     let Some(at) = hosts.running(node) else {
-        return reply(env, hosts, request.token, Answer::Refused { leader: None });
+        return reply(env, hosts, node, request.token, Answer::Refused { leader: None });
     };
     let arrival = match request.query {
         Some(question) => Arrival::Query(request.token, question),

@@ -26,7 +26,7 @@ pub(super) enum Pending {
     /// A client's request arrives.
     Request { node: NodeId, request: Request },
     /// A node's answer arrives.
-    Answer { client: u64, serial: u64, answer: Answer },
+    Answer { from: NodeId, client: u64, serial: u64, answer: Answer },
     /// A client begins its next operation.
     Turn { client: u64 },
     /// A client asks again.

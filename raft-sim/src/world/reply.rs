@@ -7,12 +7,13 @@ use crate::world::env::Env;
 use crate::world::hosts::{Hosts, Running};
 use crate::world::pending::Pending;
 use crate::world::watch::Fact;
-use raft_core::{Instant, Token};
+use raft_core::{Instant, NodeId, Token};
 
 /// A node answers. The operator hears it at once, a client after a while.
 pub(super) fn reply(
     env: &mut Env,
     hosts: &Hosts,
+    from: NodeId,
     token: Token,
     answer: Answer,
 ) -> Result<(), Violation> {
@@ -20,7 +21,7 @@ pub(super) fn reply(
     let (client, serial) = operation_of(token);
     if client != 0 {
         let time = on_the_way(env);
-        env.agenda.schedule(time, Pending::Answer { client, serial, answer });
+        env.agenda.schedule(time, Pending::Answer { from, client, serial, answer });
     }
     Ok(())
 }
@@ -36,7 +37,8 @@ pub(super) fn serve(env: &mut Env, at: &mut Running<'_>) -> Result<(), Violation
         let value = question.and_then(|question| process.machine.read(question));
         let position = process.log.position(applied).expect("what is applied is held");
         env.tell(at.hosts(), Fact::ReadServed)?;
-        reply(env, at.hosts(), token, Answer::Applied { value, position })?;
+        let from = at.id();
+        reply(env, at.hosts(), from, token, Answer::Applied { value, position })?;
     }
     Ok(())
 }
