@@ -264,8 +264,8 @@ fn refusal_of(name: &str, change: impl Fn(&mut Value)) -> String {
 fn a_dump_with_a_deadline_of_another_role_is_refused() {
     let (read, read_repeat, disk) = (4, 5, 7);
     for (name, deadline, why) in [
-        ("follower", disk, "only leaders hand over"),
-        ("pre-candidate", disk, "only leaders hand over"),
+        ("follower", disk, "only leaders step aside"),
+        ("pre-candidate", disk, "only leaders step aside"),
         ("pre-candidate", read, "who campaigns has no reads"),
         ("candidate", read, "who campaigns has no reads"),
         ("candidate", read_repeat, "only followers ask their leader"),
