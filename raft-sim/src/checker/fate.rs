@@ -1,7 +1,7 @@
 //! What a node says of the fate of a position is true, and is said only once it is certain: that a
-//! node has dropped a position proves nothing (Figure 8 of the Raft paper, read backwards). And it is
-//! said in time: once the node knows what is committed at the index, the position is committed or
-//! lost, or unknown where a snapshot has taken the place of its log.
+//! node has dropped a position proves nothing (Figure 8 of the Raft paper, read backwards). And it
+//! is said in time: once the node knows what is committed at the index, the position is committed
+//! or lost, or unknown where a snapshot has taken the place of its log.
 
 use crate::checker::by_index::ByIndex;
 use crate::checker::sight::Checker;
