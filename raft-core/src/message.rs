@@ -322,13 +322,18 @@ impl MessageKind {
 
     /// Whether a node says it only when it was asked.
     pub const fn is_answer(self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::PreVoteResponse
-                | Self::RequestVoteResponse
-                | Self::AppendEntriesResponse
-                | Self::ReadIndexResponse
-        )
+            | Self::RequestVoteResponse
+            | Self::AppendEntriesResponse
+            | Self::ReadIndexResponse => true,
+            Self::PreVote
+            | Self::RequestVote
+            | Self::AppendEntries
+            | Self::InstallSnapshot
+            | Self::TimeoutNow
+            | Self::ReadIndex => false,
+        }
     }
 }
 
