@@ -2,6 +2,10 @@
 //!
 //! Whoever answers drives the run: a seeded generator, a tape recorded earlier, or the bytes of a
 //! fuzzer. In every question 0 is the default answer, so a tape that ends early ends in peace.
+//!
+//! A seed gives each kind of question a stream of answers of its own, by the name of the question:
+//! what is asked of one kind moves no answer of another. So a new draw takes a new question, and
+//! then it renumbers nothing.
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
@@ -75,11 +79,60 @@ questions! {
     Damage = "damage",
     /// What a hostile message is.
     Hostile = "hostile",
-    /// A property of a run whose setup is drawn.
+    /// The sizes and times of a run whose setup is drawn.
     Setup = "setup",
+    /// How nodes differ from one another in it.
+    SetupNodes = "setup_nodes",
+    /// Its limits.
+    SetupLimits = "setup_limits",
+    /// Its links.
+    SetupLinks = "setup_links",
+    /// Its disks.
+    SetupDisk = "setup_disk",
+    /// Its snapshots.
+    SetupSnapshots = "setup_snapshots",
+    /// Its clients.
+    SetupClients = "setup_clients",
+    /// Its clients that read at one node, whoever leads.
+    SetupReaders = "setup_readers",
+    /// Which kinds of faults a run may have.
+    StormKinds = "storm_kinds",
+    /// When there is a fault, and of which family.
+    Storm = "storm",
+    /// A fault of a process.
+    StormProcess = "storm_process",
+    /// A fault of a disk.
+    StormDisk = "storm_disk",
+    /// A fault of the network.
+    StormNetwork = "storm_network",
+    /// What is asked of a node.
+    StormRequest = "storm_request",
+    /// What a clock does.
+    StormClock = "storm_clock",
+    /// Which messages there are that nobody meant to send.
+    StormHostile = "storm_hostile",
+    /// Whether a disk loses what was durable, which, and what the operator does then.
+    StormLoss = "storm_loss",
+    /// How a run ends.
+    End = "end",
 }
 
+/// How many kinds of questions there are.
+const KINDS: usize = Question::ALL.len();
+
 impl Question {
+    /// A number that only its name decides, wherever it stands in the list.
+    const fn named_number(self) -> u64 {
+        let name = self.name().as_bytes();
+        let mut number = 0;
+        let mut at = 0;
+        while at < name.len() {
+            number = scramble(number ^ name[at] as u64).wrapping_add(GOLDEN);
+            at += 1;
+        }
+        number
+    }
+
     /// The question with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|question| question.name() == name)
@@ -162,22 +215,23 @@ pub struct Choices {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Source {
-    Seeded(Generator),
-    Tape { choices: Vec<Choice>, next: usize },
+    Seeded(Streams),
+    Tape(Tape),
     Script { answers: Answers, asked: BTreeMap<Question, u64> },
     Bytes { bytes: Vec<u8>, next: usize },
 }
 
 impl Choices {
     /// A generator answers: another seed, another run.
-    pub const fn seeded(seed: u64) -> Self {
-        Self { source: Source::Seeded(Generator::new(seed)), tape: None }
+    pub fn seeded(seed: u64) -> Self {
+        Self { source: Source::Seeded(Streams::new(seed)), tape: None }
     }
 
-    /// A recorded list answers, and 0 after its end. An answer that a question does not allow
-    /// counts as the greatest that it does, so that every tape is a run.
-    pub const fn replayed(choices: Vec<Choice>) -> Self {
-        Self { source: Source::Tape { choices, next: 0 }, tape: None }
+    /// A recorded list answers, kind by kind, and 0 where it has no more of a kind. An answer that
+    /// a question does not allow counts as the greatest that it does, so that every tape is a run.
+    pub fn replayed(choices: Vec<Choice>) -> Self {
+        let tape = Tape { choices, given: 0, next: Box::new([0; KINDS]) };
+        Self { source: Source::Tape(tape), tape: None }
     }
 
     /// These answers are given, and 0 to every other question.
@@ -206,12 +260,20 @@ impl Choices {
         self.tape.as_deref().unwrap_or_default()
     }
 
-    /// Whether bytes or a tape have come to their end.
+    /// Whether bytes have come to their end, or a tape has given each of its answers.
     pub const fn is_exhausted(&self) -> bool {
         match &self.source {
             Source::Seeded(_) | Source::Script { .. } => false,
-            Source::Tape { choices, next } => *next >= choices.len(),
+            Source::Tape(tape) => tape.given >= tape.choices.len(),
             Source::Bytes { bytes, next } => *next >= bytes.len(),
+        }
+    }
+
+    /// From here on, questions of this kind are about the `nth` of several things. With a seed, its
+    /// answers do not depend on how much was asked about those before it.
+    pub fn begin(&mut self, question: Question, nth: u64) {
+        if let Source::Seeded(streams) = &mut self.source {
+            streams.begin(question, nth);
         }
     }
 
@@ -222,12 +284,8 @@ impl Choices {
             return 0;
         }
         let answer = match &mut self.source {
-            Source::Seeded(generator) => generator.below(bound),
-            Source::Tape { choices, next } => {
-                let answer = choices.get(*next).map_or(0, |choice| choice.answer);
-                *next += 1;
-                answer.min(bound - 1)
-            }
+            Source::Seeded(streams) => streams.below(question, bound),
+            Source::Tape(tape) => tape.next(question).min(bound - 1),
             Source::Script { answers, asked } => {
                 let numbered = (question, count(asked, question));
                 answers.0.get(&numbered).map_or(0, |answer| *answer).min(bound - 1)
@@ -280,20 +338,58 @@ fn take(bytes: &[u8], next: &mut usize, bound: u64) -> u64 {
     number
 }
 
-/// A small generator of good quality: a Weyl sequence, scrambled. It need not be secret.
+/// A list of answers that were given once.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Generator {
-    state: u64,
+struct Tape {
+    choices: Vec<Choice>,
+    /// How many of them were given again.
+    given: usize,
+    /// Where in the list to look for the next answer of each kind.
+    next: Box<[usize; KINDS]>,
 }
 
-impl Generator {
-    const fn new(seed: u64) -> Self {
-        Self { state: scramble(seed) }
+impl Tape {
+    /// The next answer of a kind; 0 if there is none.
+    fn next(&mut self, question: Question) -> u64 {
+        let from = &mut self.next[question as usize];
+        let later = self.choices[*from..].iter();
+        let found = later.zip(*from + 1..).find(|(choice, _)| choice.question == question);
+        *from = found.map_or(self.choices.len(), |(_, after)| after);
+        self.given += usize::from(found.is_some());
+        found.map_or(0, |(choice, _)| choice.answer)
+    }
+}
+
+/// For each kind of question a small generator of good quality: a Weyl sequence, scrambled. It need
+/// not be secret.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Streams {
+    seed: u64,
+    states: Box<[u64; KINDS]>,
+}
+
+/// The step of a Weyl sequence: 2^64 divided by the golden ratio.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl Streams {
+    fn new(seed: u64) -> Self {
+        let seed = scramble(seed);
+        let mut states = Box::new([0; KINDS]);
+        for (state, question) in states.iter_mut().zip(Question::ALL) {
+            *state = scramble(seed ^ question.named_number());
+        }
+        Self { seed, states }
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let wide = u128::from(scramble(self.state)) * u128::from(bound);
+    fn begin(&mut self, question: Question, nth: u64) {
+        let thing = scramble(nth.wrapping_add(GOLDEN));
+        self.states[question as usize] = scramble(self.seed ^ question.named_number()) ^ thing;
+    }
+
+    fn below(&mut self, question: Question, bound: u64) -> u64 {
+        let state = &mut self.states[question as usize];
+        *state = state.wrapping_add(GOLDEN);
+        let wide = u128::from(scramble(*state)) * u128::from(bound);
         u64::try_from(wide >> 64).expect("the upper half of a product is below its factor")
     }
 }
@@ -379,6 +475,7 @@ impl Hasher for RollingHash {
 #[cfg(test)]
 mod tests {
     use super::{Answers, Choice, Choices, Question, RollingHash};
+    use std::collections::BTreeSet;
 
     fn answers(choices: &mut Choices) -> Vec<u64> {
         (1..200).map(|bound| choices.below(Question::Delay, bound * bound)).collect()
@@ -402,6 +499,63 @@ mod tests {
         assert_eq!(other.below(Question::Loss, 9), 0, "another kind moves nothing");
         assert_eq!(answers(&mut other), said);
         assert_eq!(other.below(Question::Delay, 9), 0, "the default after its end");
+    }
+
+    /// Answers of one kind, and before each of them so many questions of every other.
+    fn among(others: u64, of: Question, mut choices: Choices) -> Vec<u64> {
+        let mut said = Vec::new();
+        for bound in 2..40 {
+            for other in Question::ALL.iter().filter(|other| **other != of) {
+                (0..others).for_each(|_| {
+                    choices.below(*other, bound);
+                });
+            }
+            said.push(choices.below(of, bound * bound));
+        }
+        said
+    }
+
+    #[test]
+    fn questions_of_one_kind_move_no_answer_of_another() {
+        let mut all = BTreeSet::new();
+        for of in Question::ALL.iter().copied() {
+            let said = among(0, of, Choices::seeded(7));
+            assert_eq!(among(3, of, Choices::seeded(7)), said, "{of:?}");
+            let tape = (2..40).zip(&said).flat_map(|(nth, answer)| {
+                let other = Question::ALL.iter().copied().find(|other| *other != of);
+                let noise = Choice { question: other.expect("there are several"), answer: nth };
+                [noise, Choice { question: of, answer: *answer }]
+            });
+            assert_eq!(among(2, of, Choices::replayed(tape.collect())), said, "{of:?} of a tape");
+            assert!(all.insert(said), "{of:?} has a stream of its own");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_about_one_thing_moves_nothing_of_the_next() {
+        let about = |questions: u64, nth: u64| {
+            let mut choices = Choices::seeded(7);
+            (0..questions).for_each(|_| {
+                choices.below(Question::Delay, 9);
+            });
+            choices.begin(Question::Delay, nth);
+            answers(&mut choices)
+        };
+        let each: BTreeSet<_> = (0..100).map(|nth| about(0, nth)).collect();
+        assert_eq!(each.len(), 100);
+        assert_eq!(about(5, 3), about(0, 3));
+        assert!(
+            !each.contains(&answers(&mut Choices::seeded(7))),
+            "nor are they those of no thing"
+        );
+    }
+
+    /// A question may move in the list, and others may be put before it.
+    #[test]
+    fn a_stream_depends_on_the_seed_and_the_name_alone() {
+        let first = |of| Choices::seeded(1).below(of, 1 << 32);
+        let found = [first(Question::NodeSeed), first(Question::Setup)];
+        assert_eq!(found, [2_454_903_093, 3_728_351_358]);
     }
 
     #[test]

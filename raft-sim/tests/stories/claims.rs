@@ -67,7 +67,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
         2,
         ("asymmetric-partition", "plain"),
         "a later term resets S3's timer, even with a vote refused; it runs out T to 2T after that",
-        &[("S3", "moves to term 7, refuses"), ("S3", "timeout (")],
+        &[("S3", "moves to term 5, refuses"), ("S3", "timeout (")],
     )
     .by_chance(),
     claim(

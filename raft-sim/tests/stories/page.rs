@@ -26,6 +26,7 @@ pub(crate) struct Story {
     pub(crate) scenario: String,
     pub(crate) level: String,
     pub(crate) title: String,
+    pub(crate) seed: u64,
     pub(crate) setup: Setup,
     pub(crate) lines: Vec<Line>,
 }
@@ -42,7 +43,7 @@ impl Story {
         let played = play(&scenario, protection, seed, &mut teller);
         assert!(played.is_good(), "{name} {level} seed {seed}");
         let (name, level) = (name.to_owned(), level.to_owned());
-        Self { scenario: name, level, title: scenario.title, setup, lines: teller.finish() }
+        Self { scenario: name, level, title: scenario.title, seed, setup, lines: teller.finish() }
     }
 
     pub(crate) fn name(&self) -> String {
@@ -97,7 +98,10 @@ impl Story {
         let timeout = self.setup.election_timeout.as_millis();
         let mut head = vec![
             format!("{}: {}", self.scenario, self.title),
-            format!("protection {protection}; seed {SEED}; election timeout T = {timeout} ms"),
+            format!(
+                "protection {protection}; seed {}; election timeout T = {timeout} ms",
+                self.seed
+            ),
             LEGEND.to_owned(),
             String::new(),
         ];

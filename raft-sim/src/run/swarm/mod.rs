@@ -5,18 +5,21 @@
 //! [`QUIET_TIMEOUTS`] election timeouts there must be a leader, everybody must have applied the
 //! same, and no client may wait any more. In some runs with full protection links stay cut, in a
 //! pattern that does not change: then there must be a leader if any node can win.
+//!
+//! Each kind of draw answers to a question of its own, and each fault of the storm has a stream of
+//! its own by its number and its family. So a draw that is new takes a new [`Question`], and leaves
+//! all others as they were; no question is put between those of another kind.
 
-use crate::plan::act::any::Act;
-use crate::plan::act::{DiskAct, LinkAct, ProcessAct};
 mod draw;
+mod end;
 mod network;
+mod storm;
 
 use crate::host::machine::Machine;
-use crate::plan::choice::Choices;
-use crate::plan::profile::{DiskProfile, LinkProfile};
+use crate::plan::choice::{Choices, Question};
 use crate::plan::record::Sink;
 use crate::plan::setup::{NodeSetup, Setup};
-use crate::run::swarm::draw::{Draw, Kinds};
+use crate::run::swarm::draw::Draw;
 use crate::world::{RunOutcome, World};
 use raft_core::{Instant, Membership, NodeId, Protection};
 use std::time::Duration;
@@ -77,25 +80,17 @@ pub fn draw_setup(choices: &mut Choices) -> Setup {
 }
 
 fn setup_of_storm(choices: &mut Choices, storm: Duration) -> Setup {
-    let mut draw = Draw { choices, storm };
+    let mut draw = Draw { choices, question: Question::Setup, storm };
     let voters = [3, 3, 5, 2, 4, 1][draw.index(6)];
     let learners = u64::from(draw.one_in(5));
-    let protections = [Protection::Full, Protection::PreVote, Protection::Plain, Protection::Full];
     let timeout = draw.millis(100, 300);
     let heartbeat_interval = timeout / [10, 4, 2][draw.index(3)];
-    let protection = protections[draw.index(4)];
-    let ids = (1..=voters + learners).map(NodeId);
-    let mut nodes: Vec<NodeSetup> = ids.clone().map(NodeSetup::new).collect();
-    let mixed = draw.one_in(8);
-    if mixed {
-        // A rolling upgrade, or a careless operator.
-        for node in &mut nodes {
-            node.protection = Some(protections[draw.index(4)]);
-            node.election_timeout = Some(timeout + draw.millis(0, 25));
-        }
-    }
+    let protection = draw.protection();
     // Nodes that may join later know of no cluster.
     let spare = draw.below(3);
+    let ids = (1..=voters + learners).map(NodeId);
+    let mut nodes: Vec<NodeSetup> = ids.map(NodeSetup::new).collect();
+    let mixed = draw.mix(&mut nodes, timeout);
     for id in (1..=spare).map(|nth| NodeId(voters + learners + nth)) {
         nodes.push(NodeSetup { membership: Some(Membership::empty()), ..NodeSetup::new(id) });
     }
@@ -108,76 +103,34 @@ fn setup_of_storm(choices: &mut Choices, storm: Duration) -> Setup {
         election_timeout: timeout,
         heartbeat_interval,
         clock_offset: draw.often(Duration::from_secs(3600)),
-        limits: draw.limits(),
+        limits: draw.of(Question::SetupLimits).limits(),
         gathering: draw.often(Duration::from_millis(2)),
         build_delay: draw.often(Duration::from_millis(10)),
-        link: draw.link(),
-        disk: DiskProfile { min_latency: Duration::ZERO, max_latency: draw.millis(0, 30) },
-        snapshots: draw.snapshots(timeout),
+        link: draw.of(Question::SetupLinks).link(),
+        disk: draw.of(Question::SetupDisk).disk_profile(),
+        snapshots: draw.of(Question::SetupSnapshots).snapshots(timeout),
         clients: Vec::new(),
         duration: storm + timeout * QUIET_TIMEOUTS,
         ..Setup::of_voters(1)
     };
-    // Jumps are beyond any drift bound: they have no lease reads beside them.
-    let jumps = draw.one_in(4);
-    for _ in 0..draw.index(4) {
-        setup.clients.push(draw.client(&setup, !jumps));
-    }
-    // Somebody reads at every node: who leads no more and answers all the same has readers, then.
-    if draw.one_in(5) {
-        for home in (1..=voters).map(NodeId) {
-            setup.clients.push(draw.reader(&setup, !jumps, home));
-        }
-    }
-    // A node that is removed and never hears of it is held off by the full protection only.
-    let kinds = Kinds {
-        jumps,
-        removals: protection == Protection::Full && !mixed,
-        hostile: draw.one_in(3),
-        drift_ppm: setup.config(&setup.nodes[0], 0).clock_drift_ppm,
-    };
-    draw.storm(&mut setup, kinds);
+    let removals = protection == Protection::Full && !mixed;
+    let kinds = draw.of(Question::StormKinds).kinds(&setup, removals);
+    draw.clients(&mut setup, !kinds.jumps);
+    draw.of(Question::Storm).storm(&mut setup, kinds);
     // Only full protection promises a leader wherever one is possible.
-    let settles = protection == Protection::Full && !mixed && voters >= 3 && draw.one_in(4);
-    let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
-    let pattern = settles.then(|| draw.reach(&ids));
-    let end = Instant::ZERO.saturating_add(storm);
-    quiet_end(&mut setup, end);
-    setup.timeline.extend(pattern.map(|pattern| (end, pattern)));
+    let settles = protection == Protection::Full && !mixed && voters >= 3;
+    draw.of(Question::End).end(&mut setup, settles);
     setup
-}
-
-/// Ends every fault.
-fn quiet_end(setup: &mut Setup, at: Instant) {
-    let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
-    let profile = LinkProfile {
-        min_delay: Duration::from_micros(100),
-        max_delay: setup.election_timeout / 20,
-        loss_ppm: 0,
-        duplicate_ppm: 0,
-    };
-    let disk =
-        DiskProfile { min_latency: Duration::ZERO, max_latency: setup.election_timeout / 20 };
-    let mut add = |fault| setup.timeline.push((at, fault));
-    add(Act::Link(LinkAct::HealAll));
-    for node in ids.iter().copied() {
-        add(Act::Disk(DiskAct::ReleaseDisk { node }));
-        add(Act::Disk(DiskAct::FreeDisk { node }));
-        add(Act::Disk(DiskAct::SetDisk { node, profile: disk }));
-        add(Act::Process(ProcessAct::Resume { node }));
-        add(Act::Process(ProcessAct::Restart { node }));
-        for to in ids.iter().copied().filter(|to| *to != node) {
-            add(Act::Link(LinkAct::SetLink { from: node, to, profile }));
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::run_drawn;
+    use super::{draw_setup, run_drawn};
     use crate::checker::coverage::Coverage;
-    use crate::plan::choice::Choices;
+    use crate::plan::act::any::Act;
+    use crate::plan::choice::{Choices, Question};
     use crate::plan::record::Nobody;
+    use crate::plan::setup::Setup;
 
     /// How many runs; the environment can ask for more.
     fn runs() -> u64 {
@@ -198,5 +151,77 @@ mod tests {
         assert!(broken.is_empty(), "{} runs: {broken:#?}", broken.len());
         let never: Vec<_> = seen.counts().into_iter().filter(|(_, count)| *count == 0).collect();
         assert!(never.is_empty(), "never exercised: {never:?}");
+    }
+
+    /// The setup of a seed, and the one after a question more of this kind.
+    fn setups(seed: u64, question: Question) -> [Setup; 2] {
+        let mut choices = Choices::seeded(seed);
+        choices.below(question, 1000);
+        [draw_setup(&mut Choices::seeded(seed)), draw_setup(&mut choices)]
+    }
+
+    #[test]
+    fn a_draw_more_of_one_kind_leaves_the_rest_of_a_setup_as_it_was() {
+        type Moves = fn(&mut Setup, &Setup);
+        // What follows from limits besides themselves: how far clocks may be off.
+        let clocks = |setup: &mut Setup| {
+            setup.timeline.retain(|(_, act)| !matches!(act, Act::Clock(_)));
+        };
+        let cases: [(Question, Moves); 8] = [
+            (Question::SetupLimits, |setup, other| setup.limits = other.limits),
+            (Question::SetupLinks, |setup, other| setup.link = other.link),
+            (Question::SetupDisk, |setup, other| setup.disk = other.disk),
+            (Question::SetupSnapshots, |setup, other| setup.snapshots = other.snapshots),
+            (Question::SetupClients, |setup, other| setup.clients.clone_from(&other.clients)),
+            (Question::SetupReaders, |setup, other| setup.clients.clone_from(&other.clients)),
+            (Question::StormLoss, |setup, other| setup.timeline.clone_from(&other.timeline)),
+            (Question::End, |setup, other| setup.timeline.clone_from(&other.timeline)),
+        ];
+        for (question, moves) in cases {
+            let mut moved = 0;
+            for seed in 0..30 {
+                let [mut setup, mut other] = setups(seed, question);
+                clocks(&mut setup);
+                clocks(&mut other);
+                moved += u32::from(setup != other);
+                moves(&mut setup, &other);
+                assert_eq!(setup, other, "seed {seed}, {question:?}");
+            }
+            assert!(moved > 0, "{question:?} is asked");
+        }
+    }
+
+    #[test]
+    fn a_client_is_drawn_alike_however_many_there_are() {
+        let mut more = 0;
+        for seed in 0..60 {
+            let [setup, other] = setups(seed, Question::SetupClients);
+            let drawn = |setup: &Setup| {
+                let clients = setup.clients.iter().filter(|client| client.home.is_none());
+                clients.cloned().collect::<Vec<_>>()
+            };
+            let [one, two] = [drawn(&setup), drawn(&other)];
+            assert!(one.iter().zip(&two).all(|(a, b)| a == b), "seed {seed}");
+            more += usize::from(one.len() != two.len());
+        }
+        assert!(more > 10);
+    }
+
+    #[test]
+    fn each_fault_has_a_stream_of_its_own() {
+        let families = [
+            Question::StormProcess,
+            Question::StormDisk,
+            Question::StormNetwork,
+            Question::StormRequest,
+            Question::StormClock,
+            Question::StormHostile,
+        ];
+        for question in families {
+            for seed in 0..30 {
+                let [setup, other] = setups(seed, question);
+                assert_eq!(setup, other, "seed {seed}: what was asked before it moves no fault");
+            }
+        }
     }
 }

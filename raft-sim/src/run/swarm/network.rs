@@ -3,7 +3,8 @@
 use crate::plan::act::LinkAct;
 use crate::plan::act::any::Act;
 use crate::plan::topology::{Topology, Whom};
-use crate::run::swarm::draw::{Draw, Outage};
+use crate::run::swarm::draw::Draw;
+use crate::run::swarm::storm::Outage;
 use raft_core::{MessageKind, NodeId};
 use std::time::Duration;
 
