@@ -100,6 +100,16 @@ coverage! {
     shapes,
     /// Links that began to flap.
     flaps,
+    /// Acts that were aimed at the leader that could commit, and done to it.
+    struck_leaders,
+    /// Those aimed at a leader at which reads waited.
+    struck_reading,
+    /// Those aimed at a leader whose membership was joint, or not committed.
+    struck_changing,
+    /// Those aimed at a node that installed a snapshot.
+    struck_installing,
+    /// Those aimed at a follower whose disk held a promise.
+    struck_promised,
     /// Messages sent twice by the network.
     duplicates,
     /// Messages of any time before that were given to their receiver again.

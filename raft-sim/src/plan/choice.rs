@@ -115,6 +115,8 @@ questions! {
     StormLoss = "storm_loss",
     /// How a run ends.
     End = "end",
+    /// Which faults wait for their target, and when.
+    StormAimed = "storm_aimed",
 }
 
 /// How many kinds of questions there are.

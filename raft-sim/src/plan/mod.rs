@@ -14,7 +14,7 @@ pub(crate) mod setup;
 pub(crate) mod text;
 pub(crate) mod topology;
 
-pub use act::{Act, ClockAct, DiskAct, LinkAct, MessageAct, ProcessAct, RequestAct};
+pub use act::{Act, Aimed, ClockAct, DiskAct, LinkAct, MessageAct, ProcessAct, RequestAct, Target};
 pub use change::MembershipChange;
 pub use choice::{Answers, Choice, Choices, RollingHash};
 pub use damage::{Damage, DamageTarget};

@@ -4,6 +4,7 @@ use crate::host::packet::Arrival;
 use crate::plan::act::{Act, ClockAct, DiskAct, MessageAct, ProcessAct, RequestAct};
 use crate::plan::change::MembershipChange;
 use crate::plan::record::{Operation, Stage, Violation};
+use crate::world::aim;
 use crate::world::env::Env;
 use crate::world::hostile::hostile;
 use crate::world::hosts::Hosts;
@@ -25,7 +26,37 @@ pub(super) fn on_act(
     operator: &mut Operator,
     act_index: usize,
 ) -> Result<(), Violation> {
-    let act = env.setup.timeline[act_index].1.clone();
+    match env.setup.timeline[act_index].1.clone() {
+        Act::Aimed(aimed) => {
+            env.aims.wait(aimed, env.now());
+            Ok(())
+        }
+        act => carry_out(env, hosts, network, operator, act),
+    }
+}
+
+/// Does what is aimed at a target that is there now.
+pub(super) fn strike(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    network: &mut Network,
+    operator: &mut Operator,
+) -> Result<(), Violation> {
+    while !env.aims.is_idle() {
+        let Some((target, act)) = aim::next(env, hosts, network) else { break };
+        env.tell(hosts, Fact::Struck { target })?;
+        carry_out(env, hosts, network, operator, act)?;
+    }
+    Ok(())
+}
+
+fn carry_out(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    network: &mut Network,
+    operator: &mut Operator,
+    act: Act,
+) -> Result<(), Violation> {
     env.tell(hosts, Fact::Act { act: &act })?;
     match act {
         Act::Link(act) => {
@@ -43,6 +74,8 @@ pub(super) fn on_act(
             Ok(())
         }
         Act::Request(act) => on_request(env, hosts, network, operator, act),
+        // None is aimed at what another is aimed at.
+        Act::Aimed(_) => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::host::machine::Machine;
 use crate::plan::choice::{Choice, Choices};
 use crate::plan::record::{Sink, Violation};
 use crate::plan::setup::{Setup, SetupError};
-use crate::world::acts::on_act;
+use crate::world::acts::{on_act, strike};
 use crate::world::agenda::Agenda;
 use crate::world::clients::{self, Clients};
 use crate::world::env::Env;
@@ -121,7 +121,10 @@ impl World {
             self.env.tell(&self.hosts, Fact::Service { leader: None })?;
         }
         let Some(pending) = self.env.agenda.next(until) else { return Ok(false) };
-        let verdict = self.happen(pending);
+        let verdict = self.happen(pending).and_then(|()| {
+            let Self { env, hosts, network, operator, .. } = self;
+            strike(env, hosts, network, operator)
+        });
         let (scene, watch) = self.env.scene(&self.hosts);
         let verdict = verdict.and_then(|()| watch.operator_hears(scene));
         watch.look_for_unheard_loss(scene);

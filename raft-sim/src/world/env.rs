@@ -5,6 +5,7 @@ use crate::plan::choice::Choices;
 use crate::plan::record::Violation;
 use crate::plan::setup::Setup;
 use crate::world::agenda::Agenda;
+use crate::world::aim::Aims;
 use crate::world::hosts::Hosts;
 use crate::world::pending::Pending;
 use crate::world::watch::{Fact, Scene, Stepped, Watch};
@@ -17,6 +18,8 @@ pub(super) struct Env {
     pub(super) setup: Setup,
     pub(super) choices: Choices,
     pub(super) agenda: Agenda,
+    /// The acts that wait for their target.
+    pub(super) aims: Aims,
     pub(super) watch: Watch,
     /// Empty between two steps; kept for their memory.
     pub(super) lists: Lists,
@@ -44,7 +47,7 @@ impl Lists {
 impl Env {
     pub(super) const fn new(setup: Setup, choices: Choices, agenda: Agenda, watch: Watch) -> Self {
         let lists = Lists { inputs: Vec::new(), payloads: Vec::new(), actions: Vec::new() };
-        Self { setup, choices, agenda, watch, lists, arrivals: Vec::new() }
+        Self { setup, choices, agenda, aims: Aims::new(), watch, lists, arrivals: Vec::new() }
     }
 
     /// The simulated time.

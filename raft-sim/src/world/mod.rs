@@ -13,6 +13,7 @@
 mod actions;
 mod acts;
 mod agenda;
+mod aim;
 mod clients;
 mod converge;
 mod disk;

@@ -1,5 +1,6 @@
 //! An act of any family: read, written, recorded, said and renamed by the tables of the families.
 
+use crate::plan::act::aimed::{Aimed, SOMEBODY, Target, read_within, waits};
 use crate::plan::act::clock::ClockAct;
 use crate::plan::act::disk::DiskAct;
 use crate::plan::act::link::LinkAct;
@@ -7,12 +8,14 @@ use crate::plan::act::message::MessageAct;
 use crate::plan::act::part::{Beside, Described, Naming, Reading, Written};
 use crate::plan::act::process::ProcessAct;
 use crate::plan::act::request::RequestAct;
+use crate::plan::choice::nanos;
 use crate::plan::sentence::{Mistake, Sentence};
 use crate::plan::text::quoted;
 use crate::plan::topology::{Topology, Whom};
 use raft_core::NodeId;
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
+use std::time::Duration;
 
 /// Something that is done to a cluster at a moment of a run.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -29,9 +32,26 @@ pub enum Act {
     Clock(ClockAct),
     /// By the operator, or by the runtime of a node.
     Request(RequestAct),
+    /// To a node that is found when the moment has come.
+    Aimed(Aimed<Self>),
 }
 
 impl Act {
+    /// What `act` does to a node, aimed: it waits so long for there to be such a node.
+    pub fn aimed(target: Target, within: Duration, act: impl FnOnce(NodeId) -> Self) -> Self {
+        Self::Aimed(Aimed { target, within, act: Box::new(act(SOMEBODY)) })
+    }
+
+    /// What an aimed act does, once its node is found.
+    pub(crate) fn struck(aimed: &Aimed<Self>, node: NodeId) -> Self {
+        let mut act = (*aimed.act).clone();
+        for (_, part) in act.described_mut().parts_mut() {
+            let found = part.rename(&|name| Some(if name == SOMEBODY { node } else { name }));
+            assert!(found.is_some(), "nobody is gone");
+        }
+        act
+    }
+
     /// The nodes that it names.
     pub fn nodes(&self) -> Vec<NodeId> {
         let named = RefCell::new(Vec::new());
@@ -77,11 +97,20 @@ impl Act {
                 named(verb).ok_or_else(|| Mistake::expected(&verbs(), verb, verb_span.clone()))?
             }
         };
-        let mut reading = Reading { sentence: from, verb, verb_span, beside, each: Vec::new() };
+        let mut reading =
+            Reading { sentence: from, verb, verb_span, beside, each: Vec::new(), aim: None };
         for (field, part) in act.described_mut().parts_mut().into_iter().rev() {
             part.read(field, &mut reading)?;
         }
+        let within = if reading.aim.is_some() {
+            read_within(&mut reading.sentence)?
+        } else {
+            Duration::ZERO
+        };
         reading.sentence.end()?;
+        if let Some(target) = reading.aim {
+            return Ok(vec![Self::Aimed(Aimed { target, within, act: Box::new(act) })]);
+        }
         if reading.each.is_empty() {
             return Ok(vec![act]);
         }
@@ -102,7 +131,7 @@ impl Act {
         for (field, part) in self.described().parts().into_iter().rev() {
             part.write(field, &mut to);
         }
-        let sentence = format!("{}{}", to.verb, to.words);
+        let sentence = self.with_target(&format!("{}{}", to.verb, to.words), true);
         format!("do = {}{}", quoted(sentence.trim_start()), to.beside)
     }
 
@@ -113,6 +142,10 @@ impl Act {
         for (field, part) in self.described().parts() {
             part.record(field, &mut line);
         }
+        if let Self::Aimed(Aimed { target, within, .. }) = self {
+            line.insert("aimed_at".to_owned(), json!(target.word()));
+            line.insert("within".to_owned(), json!(nanos(*within)));
+        }
         Value::Object(line)
     }
 
@@ -122,14 +155,22 @@ impl Act {
         for (field, part) in self.described().parts() {
             text = text.replace(&format!("{{{field}}}"), &part.say(field));
         }
-        text
+        self.with_target(&text, false)
+    }
+
+    /// Words of an act, with those of its target in them.
+    fn with_target(&self, words: &str, with_wait: bool) -> String {
+        let Self::Aimed(Aimed { target, within, .. }) = self else { return words.to_owned() };
+        let words = words.replace(&format!("{SOMEBODY:?}"), target.word());
+        if with_wait { words + &waits(*within) } else { words }
     }
 
     /// With other names for nodes; `None` if it is about one that is gone.
     pub(crate) fn renamed(&self, name: &Naming<'_>) -> Option<Self> {
         let mut act = self.clone();
+        let keep = |node| if node == SOMEBODY { Some(node) } else { name(node) };
         for (_, part) in act.described_mut().parts_mut() {
-            part.rename(name)?;
+            part.rename(&keep)?;
         }
         Some(act)
     }
@@ -139,11 +180,23 @@ impl Act {
     pub(crate) fn undoes(&self, before: &Self) -> bool {
         let repairs = |node: Option<NodeId>| node.is_some_and(|id| before.nodes().contains(&id));
         match (self, before) {
+            // It may have been any node.
+            (_, Self::Aimed(aimed)) => {
+                let node = self.nodes().first().copied().unwrap_or(SOMEBODY);
+                self.undoes(&Self::struck(aimed, node))
+            }
             (Self::Link(act), Self::Link(before)) => act.undoes(before),
             (Self::Process(act), _) => repairs(act.repairs()),
             (Self::Disk(act), Self::Disk(before)) if act.undoes(before) => true,
             (Self::Disk(act), _) => repairs(act.repairs()),
-            (Self::Link(_) | Self::Message(_) | Self::Clock(_) | Self::Request(_), _) => false,
+            (
+                Self::Link(_)
+                | Self::Message(_)
+                | Self::Clock(_)
+                | Self::Request(_)
+                | Self::Aimed(_),
+                _,
+            ) => false,
         }
     }
 
@@ -153,7 +206,7 @@ impl Act {
             Self::Link(act) => act.plainer().map(Self::Link),
             Self::Process(act) => act.plainer().map(Self::Process),
             Self::Request(act) => act.plainer().map(Self::Request),
-            Self::Message(_) | Self::Disk(_) | Self::Clock(_) => None,
+            Self::Message(_) | Self::Disk(_) | Self::Clock(_) | Self::Aimed(_) => None,
         }
     }
 
@@ -176,6 +229,7 @@ impl Act {
             Self::Process(act) => act,
             Self::Clock(act) => act,
             Self::Request(act) => act,
+            Self::Aimed(aimed) => aimed.act.described(),
         }
     }
 
@@ -187,6 +241,7 @@ impl Act {
             Self::Process(act) => act,
             Self::Clock(act) => act,
             Self::Request(act) => act,
+            Self::Aimed(aimed) => aimed.act.described_mut(),
         }
     }
 }
@@ -202,6 +257,7 @@ fn verbs() -> String {
 #[cfg(test)]
 mod tests {
     use super::Act;
+    use crate::plan::act::aimed::Target;
     use crate::plan::act::part::{Beside, Row};
     use crate::plan::act::{ClockAct, DiskAct, LinkAct, MessageAct, ProcessAct, RequestAct};
     use crate::plan::change::MembershipChange;
@@ -210,6 +266,7 @@ mod tests {
     use crate::plan::profile::{DiskProfile, LinkProfile};
     use crate::plan::sentence::Mistake;
     use raft_core::{Membership, MessageKind, NodeId};
+    use std::time::Duration;
 
     const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 
@@ -316,6 +373,8 @@ mod tests {
     #[test]
     fn a_mistake_names_the_word_and_what_was_expected() {
         let cases = [
+            ("crash leader within 3", 20..21, "expected how long it waits"),
+            ("crash struck S1", 13..15, "expected the end"),
             ("", 0..0, "expected one of isolate, deafen"),
             ("sever S1", 0..5, "expected one of isolate, deafen"),
             ("flap 3 S1 -> S2", 5..6, "expected how long the links are cut"),
@@ -342,6 +401,39 @@ mod tests {
             let Mistake { span, message } = read(sentence, &NODES).expect_err(sentence);
             assert_eq!(span, at, "{sentence}: {message}");
             assert!(message.contains(part), "{sentence}: {message}");
+        }
+    }
+
+    #[test]
+    fn an_aimed_act_is_read_written_and_renamed_and_finds_its_node() {
+        let [a, b, c] = NODES;
+        for sentence in [
+            "pause leader",
+            "crash installing within 300ms",
+            "crash-in-step changing-leader within 1s",
+            "restart struck",
+            "jump -200 reading-leader within 5ms",
+            "isolate promised",
+        ] {
+            let Ok(acts) = read(sentence, &NODES) else { panic!("{sentence}") };
+            let [act] = &acts[..] else { panic!("one act: {sentence}") };
+            assert_eq!(act.written(), format!("do = \"{sentence}\""));
+            let other = act.renamed(&|node| (node != c).then_some(node));
+            assert_eq!(other.as_ref(), Some(act), "it is about nobody who is gone");
+        }
+        let crash = |node| Act::Process(ProcessAct::Crash { node });
+        let aimed = Act::aimed(Target::Installing, Duration::from_millis(300), crash);
+        let Act::Aimed(inner) = &aimed else { panic!("it is aimed") };
+        assert_eq!((Act::struck(inner, b), aimed.nodes()), (crash(b), vec![]));
+        assert_eq!(aimed.said(), "crash installing");
+        let line = r#"{"what":"crash","node":18446744073709551615,"aimed_at":"installing","within":300000000}"#;
+        assert_eq!(aimed.recorded().to_string(), line);
+        for node in [a, b] {
+            assert!(
+                Act::Process(ProcessAct::Restart { node }).undoes(&aimed),
+                "it may be that one"
+            );
+            assert!(!Act::Disk(DiskAct::ReleaseDisk { node }).undoes(&aimed));
         }
     }
 

@@ -4,6 +4,7 @@
 //! smaller run all use the table. What an act does to a world stands where that part of the world
 //! is.
 
+pub(crate) mod aimed;
 pub(crate) mod any;
 pub(crate) mod clock;
 pub(crate) mod disk;
@@ -14,6 +15,7 @@ pub(crate) mod parts;
 pub(crate) mod process;
 pub(crate) mod request;
 
+pub use aimed::{Aimed, Target};
 pub use any::Act;
 pub use clock::ClockAct;
 pub use disk::DiskAct;

@@ -4,6 +4,7 @@
 //! The fields of an act are its parts, each with a name. A sentence of a scenario file names them
 //! from the last to the first; the trace, from the first to the last.
 
+use crate::plan::act::aimed::Target;
 use crate::plan::profile::{DiskProfile, LinkProfile};
 use crate::plan::sentence::{Mistake, Sentence};
 use crate::plan::topology::Topology;
@@ -73,6 +74,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) beside: Beside,
     /// What the sentence names several of: it is one act for each.
     pub(crate) each: Vec<One>,
+    /// Whom it is aimed at, if not at a node of a name.
+    pub(crate) aim: Option<Target>,
 }
 
 /// One of several things that a sentence names at once.

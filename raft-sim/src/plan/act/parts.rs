@@ -1,5 +1,6 @@
 //! The parts that acts have: nodes, numbers, profiles, shapes, changes.
 
+use crate::plan::act::aimed::{SOMEBODY, Target};
 use crate::plan::act::part::{Naming, One, Part, Reading, Written};
 use crate::plan::change::MembershipChange;
 use crate::plan::damage::DamageTarget;
@@ -26,7 +27,12 @@ impl Part for NodeId {
                 from.each = links.into_iter().map(|(from, to)| One::Link(from, to)).collect();
             }
             "from" => {}
-            _ if from.each.is_empty() => {
+            _ if from.each.is_empty() && from.aim.is_none() => {
+                from.aim = Target::read(&mut from.sentence);
+                if from.aim.is_some() {
+                    *self = SOMEBODY;
+                    return Ok(());
+                }
                 let group = from.sentence.group()?;
                 from.each = group.into_iter().map(|node| One::Node(field, node)).collect();
             }

@@ -10,6 +10,7 @@
 //! its own by its number and its family. So a draw that is new takes a new [`Question`], and leaves
 //! all others as they were; no question is put between those of another kind.
 
+mod aimed;
 mod draw;
 mod end;
 mod network;
@@ -117,6 +118,7 @@ fn setup_of_storm(choices: &mut Choices, storm: Duration) -> Setup {
     let kinds = draw.of(Question::StormKinds).kinds(&setup, removals);
     draw.clients(&mut setup, !kinds.jumps);
     draw.of(Question::Storm).storm(&mut setup, kinds);
+    draw.of(Question::StormAimed).aimed(&mut setup, kinds);
     // Only full protection promises a leader wherever one is possible.
     let settles = protection == Protection::Full && !mixed && voters >= 3;
     draw.of(Question::End).end(&mut setup, settles);

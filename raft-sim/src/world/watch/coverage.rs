@@ -1,7 +1,7 @@
 //! What a run has had of what can happen, derived from its steps and facts.
 
 use crate::checker::coverage::Coverage;
-use crate::plan::act::{Act, LinkAct};
+use crate::plan::act::{Act, LinkAct, Target};
 use crate::plan::hostile::Hostile;
 use crate::plan::record::{Lost, Stage};
 use crate::world::watch::fact::{Fact, Stepped};
@@ -59,6 +59,7 @@ pub(super) fn of_fact(seen: &mut Coverage, scene: Scene<'_>, fact: &Fact<'_>) {
         Fact::Client { client, phase, .. } if client != 0 => of_operation(seen, phase),
         Fact::AsksAgain => seen.asked_again += 1,
         Fact::Act { act } => of_act(seen, act),
+        Fact::Struck { target } => of_aim(seen, target),
         Fact::DiskHarmed { record, .. } => seen.damages += u64::from(record),
         Fact::Concluded { settled, .. } => of_end(seen, settled),
         Fact::Given { .. }
@@ -125,6 +126,17 @@ const fn of_operation(seen: &mut Coverage, phase: Stage) {
         Stage::Failed => seen.operations_failed += 1,
         Stage::Invoked => {}
     }
+}
+
+const fn of_aim(seen: &mut Coverage, target: Target) {
+    *match target {
+        Target::Leader => &mut seen.struck_leaders,
+        Target::ReadingLeader => &mut seen.struck_reading,
+        Target::ChangingLeader => &mut seen.struck_changing,
+        Target::Installing => &mut seen.struck_installing,
+        Target::Promised => &mut seen.struck_promised,
+        Target::Struck => return,
+    } += 1;
 }
 
 const fn of_act(seen: &mut Coverage, act: &Act) {

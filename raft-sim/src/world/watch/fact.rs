@@ -6,7 +6,7 @@
 //! [`Fact::CarriedOut`], and [`Fact::StepDone`] unless the host has crashed.
 
 use crate::host::client::Answer;
-use crate::plan::act::Act;
+use crate::plan::act::{Act, Target};
 use crate::plan::damage::Damage;
 use crate::plan::hostile::Hostile;
 use crate::plan::record::{DropReason, Lost, Operation, Stage};
@@ -107,6 +107,8 @@ pub(crate) enum Fact<'a> {
     Answered { token: Token, answer: &'a Answer },
     /// Something is about to be done to the world.
     Act { act: &'a Act },
+    /// A target was found for what waited for it, which is about to be done.
+    Struck { target: Target },
     /// Something was done to what a disk holds.
     DiskHarmed {
         node: NodeId,

@@ -44,6 +44,7 @@ pub(super) fn of_fact(scene: Scene<'_>, fact: &Fact<'_>) -> Option<(Option<NodeI
         | Fact::InstallFails
         | Fact::Hostile { .. }
         | Fact::AsksAgain
+        | Fact::Struck { .. }
         | Fact::OperatorAsks { .. }
         | Fact::Answered { .. }
         | Fact::DiskHarmed { .. }
