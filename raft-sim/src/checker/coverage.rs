@@ -88,6 +88,10 @@ coverage! {
     settled_without,
     /// Processes started again.
     restarts,
+    /// Those among them with another T, or another protection, than at the node's first start.
+    restarts_changed,
+    /// Starts of nodes whose T was at least 1.5 times that of the setup.
+    starts_slower,
     /// Messages lost.
     drops,
     /// Those among them on a link that was cut.

@@ -7,11 +7,12 @@ mod sweep;
 mod target;
 
 use crate::plan::record::{Nobody, Record, Sink};
+use crate::plan::text::level_name;
 use crate::plan::text::{instant, visible};
 use crate::run::measure::measure;
 use crate::run::play::{Played, play, play_rotations};
 use crate::scenario::model::Scenario;
-use crate::scenario::text::{LEVELS, duration, level_name};
+use crate::scenario::text::{LEVELS, duration};
 use crate::view::picture::rows::Picture;
 use crate::view::picture::svg::svg;
 use crate::view::report;

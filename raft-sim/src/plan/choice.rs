@@ -117,6 +117,12 @@ questions! {
     End = "end",
     /// Which faults wait for their target, and when.
     StormAimed = "storm_aimed",
+    /// Whether voters differ widely in T.
+    SetupTimeouts = "setup_timeouts",
+    /// Whether disks are about as slow as the time after which one hangs, and how slow.
+    SetupSlowDisk = "setup_slow_disk",
+    /// Which nodes start again with another T, or another protection.
+    StormLives = "storm_lives",
 }
 
 /// How many kinds of questions there are.

@@ -1,6 +1,6 @@
 //! What a run is, as plain data: with a seed it decides everything that happens.
 use crate::plan::act::any::Act;
-use crate::plan::act::{DiskAct, LinkAct};
+use crate::plan::act::{DiskAct, LinkAct, ProcessAct};
 use crate::plan::limits::Limits;
 use crate::plan::profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};
 use raft_core::{
@@ -100,6 +100,7 @@ impl Setup {
             };
             Node::new(self.config(node, 0), recovered, Instant::ZERO).map_err(refused)?;
         }
+        self.check_changes()?;
         let named = self.links.keys().copied().flat_map(|(from, to)| [from, to]);
         let named = named.chain(self.timeline.iter().flat_map(|(_, fault)| fault.nodes()));
         let named = named.chain(self.clients.iter().filter_map(|client| client.home));
@@ -129,6 +130,17 @@ impl Setup {
             || profiles.any(|profile| profile.min_delay > profile.max_delay)
         {
             return Err(SetupError::Range);
+        }
+        Ok(())
+    }
+
+    /// Whether every node can start with what the timeline sets for its next start.
+    fn check_changes(&self) -> Result<(), SetupError> {
+        for (_, act) in &self.timeline {
+            let Act::Process(ProcessAct::SetTimeout { node, timeout }) = *act else { continue };
+            let changed = NodeSetup { election_timeout: Some(timeout), ..NodeSetup::new(node) };
+            let refused = |error| SetupError::Node { node, error: StartError::Config(error) };
+            self.config(&changed, 0).check().map_err(refused)?;
         }
         Ok(())
     }

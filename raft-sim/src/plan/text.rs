@@ -1,6 +1,6 @@
 //! Small things that every text needs.
 
-use raft_core::{Instant, NodeId};
+use raft_core::{Instant, NodeId, Protection};
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
@@ -116,4 +116,13 @@ pub(crate) fn escaped(text: &str) -> String {
 pub(crate) fn group(nodes: &[NodeId]) -> String {
     let names: Vec<_> = nodes.iter().map(|node| format!("{node:?}")).collect();
     if names.is_empty() { "-".to_owned() } else { names.join(",") }
+}
+
+/// The name of a protection level, as files, options and tables spell it.
+pub const fn level_name(level: Protection) -> &'static str {
+    match level {
+        Protection::Plain => "plain",
+        Protection::PreVote => "pre-vote",
+        Protection::Full => "full",
+    }
 }

@@ -13,8 +13,9 @@ pub(crate) mod reader;
 pub(crate) mod text;
 pub(crate) mod write;
 
+pub use crate::plan::text::level_name;
 pub use error::ScenarioError;
 pub use expect::{Condition, Expectation, NodeCondition};
 pub use model::{Scenario, Script};
-pub use text::{LEVELS, Range, level_name};
+pub use text::{LEVELS, Range};
 pub use write::{Unwritable, Words, write};

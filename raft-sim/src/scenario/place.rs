@@ -1,8 +1,9 @@
 //! The places of a scenario file, for whoever has to say that something is wrong there.
 
 use crate::plan::sentence;
+use crate::plan::text::level_name;
 use crate::scenario::error::ScenarioError;
-use crate::scenario::text::{LEVELS, Text, level_name};
+use crate::scenario::text::{LEVELS, Text};
 use raft_core::{NodeId, Protection};
 use toml::Spanned;
 

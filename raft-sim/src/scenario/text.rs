@@ -1,6 +1,6 @@
 //! The small words of a scenario file: durations, ranges, nodes, positions.
 
-use crate::plan::text::{digits, read_duration};
+use crate::plan::text::{digits, level_name, read_duration};
 use raft_core::{LogIndex, LogPosition, NodeId, Protection, RoleKind, Term};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use std::fmt;
@@ -178,15 +178,6 @@ impl Word for RoleKind {
 
 /// The protection levels, the weakest first.
 pub const LEVELS: [Protection; 3] = [Protection::Plain, Protection::PreVote, Protection::Full];
-
-/// The name of a protection level, as files, options and tables spell it.
-pub const fn level_name(level: Protection) -> &'static str {
-    match level {
-        Protection::Plain => "plain",
-        Protection::PreVote => "pre-vote",
-        Protection::Full => "full",
-    }
-}
 
 /// Reads a duration as a scenario file spells it.
 #[cfg(feature = "cli")]

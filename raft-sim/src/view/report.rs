@@ -2,12 +2,12 @@
 //! terminal has fewer, colours where the terminal wants
 //! them.
 
+use crate::plan::text::level_name;
 use crate::plan::text::{visible, wrapped};
 use crate::run::measure::Measured;
 use crate::run::observe::{Figures, Leadership};
 use crate::run::play::Played;
 use crate::scenario::model::Scenario;
-use crate::scenario::text::level_name;
 use crate::view::style::{BAD, DIM, LEADER, TITLE, WIDTH, columns};
 use raft_core::{NodeId, Protection};
 use std::fmt::Write as _;

@@ -116,6 +116,10 @@ fn on_process_act(
         ProcessAct::CrashInStep { node } => hosts.named(node).crash_in_step = true,
         ProcessAct::Restart { node } => return start(env, hosts, node),
         ProcessAct::Pause { node } => hosts.named(node).paused = true,
+        ProcessAct::SetTimeout { node, timeout } => hosts.named(node).set_timeout(timeout),
+        ProcessAct::SetProtection { node, protection } => {
+            hosts.named(node).set_protection(protection);
+        }
         ProcessAct::Resume { node } => return resume(env, hosts, network, node),
     }
     Ok(())

@@ -13,8 +13,8 @@ use crate::plan::damage::Damage;
 use crate::plan::record::{NodeState, Operation};
 use crate::plan::setup::{NodeSetup, Setup};
 use raft_core::{
-    Config, Instant, LogIndex, LogPosition, Membership, Node, NodeId, Recovered, Snapshot,
-    StartError, Status, Token,
+    Config, Instant, LogIndex, LogPosition, Membership, Node, NodeId, Protection, Recovered,
+    Snapshot, StartError, Status, Token,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -179,6 +179,16 @@ impl Host {
             clock_offset,
         });
         Ok((config, was_torn))
+    }
+
+    /// Its T from its next start on.
+    pub const fn set_timeout(&mut self, timeout: Duration) {
+        self.setup.election_timeout = Some(timeout);
+    }
+
+    /// Its protection from its next start on.
+    pub const fn set_protection(&mut self, protection: Protection) {
+        self.setup.protection = Some(protection);
     }
 
     /// Ends the process. What the disk loses is the caller's to decide.

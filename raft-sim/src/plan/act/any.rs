@@ -366,7 +366,7 @@ mod tests {
             "only S1 -> S2 and S1 -> S3 and S2 -> S1 and S3 -> S1"
         );
         let flap = read("flap 300ms S1 -> S2", &NODES).expect("a sentence");
-        let period = std::time::Duration::from_millis(300);
+        let period = Duration::from_millis(300);
         assert_eq!(flap, [Act::Link(LinkAct::Flap { from: NodeId(1), to: NodeId(2), period })]);
     }
 
@@ -472,6 +472,16 @@ mod tests {
         ("restart S1", r#"{"what":"restart","node":1}"#, "restart S1"),
         ("pause S1", r#"{"what":"pause","node":1}"#, "pause S1"),
         ("resume S1", r#"{"what":"resume","node":1}"#, "resume S1"),
+        (
+            "set-timeout 300ms S1",
+            r#"{"what":"set_timeout","node":1,"timeout":300000000}"#,
+            "S1 is to start with T = 300 ms",
+        ),
+        (
+            "set-protection pre-vote S1",
+            r#"{"what":"set_protection","node":1,"protection":"pre-vote"}"#,
+            "S1 is to start with protection pre-vote",
+        ),
         ("hang-disk S1", r#"{"what":"hang_disk","node":1}"#, "hang the disk of S1"),
         ("release-disk S1", r#"{"what":"release_disk","node":1}"#, "release the disk of S1"),
         (

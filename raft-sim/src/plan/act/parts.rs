@@ -7,9 +7,9 @@ use crate::plan::damage::DamageTarget;
 use crate::plan::hostile::Hostile;
 use crate::plan::profile::{DiskProfile, LinkProfile};
 use crate::plan::sentence::Mistake;
-use crate::plan::text::{digits, quoted, read_duration, span, time};
+use crate::plan::text::{digits, level_name, quoted, read_duration, span, time};
 use crate::plan::topology::Topology;
-use raft_core::{Consistency, MessageKind, NodeId};
+use raft_core::{Consistency, MessageKind, NodeId, Protection};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -266,6 +266,28 @@ impl Part for DamageTarget {
             Self::Everything => "all of it",
         };
         what.to_owned()
+    }
+}
+
+impl Part for Protection {
+    fn blank() -> Self {
+        Self::Full
+    }
+
+    fn read(&mut self, _: &'static str, from: &mut Reading<'_>) -> Result<(), Mistake> {
+        let levels =
+            [Self::Plain, Self::PreVote, Self::Full].map(|level| (level, level_name(level)));
+        let wanted = format!("a level: {}", levels.map(|(_, name)| name).join(", "));
+        *self = from.sentence.one_of(&levels, &wanted)?;
+        Ok(())
+    }
+
+    fn write(&self, _: &'static str, to: &mut Written) {
+        to.word(level_name(*self));
+    }
+
+    fn say(&self, _: &'static str) -> String {
+        level_name(*self).to_owned()
     }
 }
 

@@ -1,7 +1,8 @@
 //! What is done to processes.
 
 use crate::plan::act::part::{Described, Part, Row, acts};
-use raft_core::NodeId;
+use raft_core::{NodeId, Protection};
+use std::time::Duration;
 
 acts! {
     /// What is done to processes.
@@ -38,6 +39,22 @@ acts! {
             node: NodeId,
         }
             = "resume", "resume", "resume {node}";
+        /// From its next start on the node's T is another.
+        SetTimeout {
+            /// The node.
+            node: NodeId,
+            /// T.
+            timeout: Duration,
+        }
+            = "set-timeout", "set_timeout", "{node} is to start with T = {timeout}";
+        /// From its next start on the node protects a working leader otherwise.
+        SetProtection {
+            /// The node.
+            node: NodeId,
+            /// How.
+            protection: Protection,
+        }
+            = "set-protection", "set_protection", "{node} is to start with protection {protection}";
     }
 }
 
@@ -46,7 +63,11 @@ impl ProcessAct {
     pub(super) const fn repairs(&self) -> Option<NodeId> {
         match self {
             Self::Restart { node } | Self::Resume { node } => Some(*node),
-            Self::Crash { .. } | Self::CrashInStep { .. } | Self::Pause { .. } => None,
+            Self::Crash { .. }
+            | Self::CrashInStep { .. }
+            | Self::Pause { .. }
+            | Self::SetTimeout { .. }
+            | Self::SetProtection { .. } => None,
         }
     }
 
@@ -57,7 +78,9 @@ impl ProcessAct {
             Self::Crash { .. }
             | Self::Restart { .. }
             | Self::Pause { .. }
-            | Self::Resume { .. } => None,
+            | Self::Resume { .. }
+            | Self::SetTimeout { .. }
+            | Self::SetProtection { .. } => None,
         }
     }
 }

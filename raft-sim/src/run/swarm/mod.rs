@@ -13,6 +13,7 @@
 mod aimed;
 mod draw;
 mod end;
+mod lives;
 mod network;
 mod storm;
 
@@ -21,6 +22,7 @@ use crate::plan::choice::{Choices, Question};
 use crate::plan::record::Sink;
 use crate::plan::setup::{NodeSetup, Setup};
 use crate::run::swarm::draw::Draw;
+use crate::run::swarm::lives::longest_timeout;
 use crate::world::{RunOutcome, World};
 use raft_core::{Instant, Membership, NodeId, Protection};
 use std::time::Duration;
@@ -92,6 +94,12 @@ fn setup_of_storm(choices: &mut Choices, storm: Duration) -> Setup {
     let ids = (1..=voters + learners).map(NodeId);
     let mut nodes: Vec<NodeSetup> = ids.map(NodeSetup::new).collect();
     let mixed = draw.mix(&mut nodes, timeout);
+    let is_full = protection == Protection::Full && !mixed;
+    let lives = draw.of(Question::StormLives).lives(is_full);
+    let is_full = is_full && !lives.is_some_and(|lives| lives.mixes);
+    if is_full {
+        draw.stretch(&mut nodes, timeout);
+    }
     for id in (1..=spare).map(|nth| NodeId(voters + learners + nth)) {
         nodes.push(NodeSetup { membership: Some(Membership::empty()), ..NodeSetup::new(id) });
     }
@@ -111,16 +119,19 @@ fn setup_of_storm(choices: &mut Choices, storm: Duration) -> Setup {
         disk: draw.of(Question::SetupDisk).disk_profile(),
         snapshots: draw.of(Question::SetupSnapshots).snapshots(timeout),
         clients: Vec::new(),
-        duration: storm + timeout * QUIET_TIMEOUTS,
         ..Setup::of_voters(1)
     };
-    let removals = protection == Protection::Full && !mixed;
-    let kinds = draw.of(Question::StormKinds).kinds(&setup, removals);
+    draw.of(Question::SetupSlowDisk).slow_disk(&mut setup);
+    let kinds = draw.of(Question::StormKinds).kinds(&setup, is_full);
     draw.clients(&mut setup, !kinds.jumps);
     draw.of(Question::Storm).storm(&mut setup, kinds);
     draw.of(Question::StormAimed).aimed(&mut setup, kinds);
+    if let Some(lives) = lives {
+        draw.of(Question::StormLives).change_lives(&mut setup, lives);
+    }
+    setup.duration = storm + longest_timeout(&setup) * QUIET_TIMEOUTS;
     // Only full protection promises a leader wherever one is possible.
-    let settles = protection == Protection::Full && !mixed && voters >= 3;
+    let settles = is_full && voters >= 3;
     draw.of(Question::End).end(&mut setup, settles);
     setup
 }

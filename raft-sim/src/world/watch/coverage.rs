@@ -7,7 +7,8 @@ use crate::plan::record::{Lost, Stage};
 use crate::world::watch::fact::{Fact, Stepped};
 use crate::world::watch::scene::Scene;
 use raft_core::{
-    Action, Fate, Input, NodeId, Outcome, RejectReason, RoleKind, Token, TransferOutcome, Write,
+    Action, Config, Fate, Input, NodeId, Outcome, RejectReason, RoleKind, Token, TransferOutcome,
+    Write,
 };
 
 /// Counts what happened in a step.
@@ -38,9 +39,12 @@ pub(super) fn of_step(seen: &mut Coverage, step: &Stepped<'_>) {
 /// Counts any other fact.
 pub(super) fn of_fact(seen: &mut Coverage, scene: Scene<'_>, fact: &Fact<'_>) {
     match *fact {
-        Fact::Started { first, was_torn, .. } => {
+        Fact::Started { node, config, first, was_torn } => {
             seen.torn_records += u64::from(was_torn);
             seen.restarts += u64::from(!first);
+            seen.restarts_changed += u64::from(!first && !is_as_at_first(scene, node, config));
+            let usual = scene.setup.election_timeout;
+            seen.starts_slower += u64::from(config.election_timeout * 2 >= usual * 3);
         }
         Fact::Unstartable { .. } => seen.damaged_starts += 1,
         Fact::Crashed { lost, in_step, .. } => of_crash(seen, lost, in_step),
@@ -73,6 +77,15 @@ pub(super) fn of_fact(seen: &mut Coverage, scene: Scene<'_>, fact: &Fact<'_>) {
         | Fact::Wiped { .. }
         | Fact::Service { .. } => {}
     }
+}
+
+/// Whether T and the protection are those with which the node started first.
+fn is_as_at_first(scene: Scene<'_>, node: NodeId, config: &Config) -> bool {
+    let setup = scene.setup.nodes.iter().find(|setup| setup.id == node);
+    setup.map(|setup| scene.setup.config(setup, 0)).is_some_and(|first| {
+        let of = |config: &Config| (config.election_timeout, config.protection);
+        of(&first) == of(config)
+    })
 }
 
 fn of_crash(seen: &mut Coverage, lost: Lost, in_step: bool) {

@@ -1,0 +1,93 @@
+//! Nodes whose settings differ, from one another or from one life to the next; disks about as slow
+//! as a disk that hangs.
+
+use crate::plan::act::ProcessAct;
+use crate::plan::act::any::Act;
+use crate::plan::choice::{Question, nanos};
+use crate::plan::setup::{NodeSetup, Setup};
+use crate::run::swarm::draw::Draw;
+use raft_core::{Instant, NodeId};
+use std::time::Duration;
+
+/// How a node's settings may change at a restart.
+#[derive(Clone, Copy)]
+pub(super) struct Lives {
+    /// T may be up to four times as long, which only full protection bears.
+    is_wide: bool,
+    /// Whether the protection changes, too.
+    pub(super) mixes: bool,
+}
+
+impl Draw<'_> {
+    /// In some runs under full protection, voters with a T of up to four times the usual.
+    pub(super) fn stretch(&mut self, nodes: &mut [NodeSetup], timeout: Duration) {
+        if !self.of(Question::SetupTimeouts).one_in(6) {
+            return;
+        }
+        for node in nodes {
+            let mut draw = self.nth(Question::SetupTimeouts, node.id.0);
+            node.election_timeout = Some(draw.longer(timeout, true));
+        }
+    }
+
+    /// A T from the usual one to four times that, or, if not wide, to 25 ms more.
+    fn longer(&mut self, timeout: Duration, is_wide: bool) -> Duration {
+        let most = if is_wide { timeout * 3 } else { Duration::from_millis(25) };
+        timeout + Duration::from_nanos(self.below(nanos(most)))
+    }
+
+    /// In some runs, disks that take from nearly nothing to 2T for a write, where one hangs after a
+    /// time from T/8 to 2T.
+    pub(super) fn slow_disk(&mut self, setup: &mut Setup) {
+        if !self.one_in(8) {
+            return;
+        }
+        let timeout = setup.election_timeout;
+        let most = nanos(timeout * 2);
+        setup.limits.disk_timeout = Some(timeout / 8 + Duration::from_nanos(self.below(most)));
+        setup.disk.max_latency = Duration::from_nanos(self.below(most));
+    }
+
+    /// In some runs nodes start again with other settings.
+    pub(super) fn lives(&mut self, is_full: bool) -> Option<Lives> {
+        self.one_in(6).then(|| {
+            let mixes = self.one_in(2);
+            Lives { is_wide: is_full && !mixes, mixes }
+        })
+    }
+
+    /// Which nodes, and when: most come back while a promise of their life before may bind them.
+    pub(super) fn change_lives(&mut self, setup: &mut Setup, lives: Lives) {
+        let timeout = setup.election_timeout;
+        let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
+        for nth in 0..=self.below(5) {
+            let mut draw = self.nth(Question::StormLives, nth);
+            let node = draw.one_of(&ids);
+            let at = draw.below(nanos(draw.storm));
+            let back = at + 1 + draw.below(nanos(timeout));
+            let change = if lives.mixes && draw.one_in(2) {
+                ProcessAct::SetProtection { node, protection: draw.protection() }
+            } else {
+                ProcessAct::SetTimeout { node, timeout: draw.longer(timeout, lives.is_wide) }
+            };
+            let mut then =
+                |at, act| setup.timeline.push((Instant::from_nanos(at), Act::Process(act)));
+            then(at, change);
+            then(at, ProcessAct::Crash { node });
+            if back < nanos(draw.storm) {
+                then(back, ProcessAct::Restart { node });
+            }
+        }
+        setup.timeline.sort_by_key(|(time, _)| *time);
+    }
+}
+
+/// The longest T of any node in any of its lives.
+pub(super) fn longest_timeout(setup: &Setup) -> Duration {
+    let first = setup.nodes.iter().filter_map(|node| node.election_timeout);
+    let later = setup.timeline.iter().filter_map(|(_, act)| match act {
+        Act::Process(ProcessAct::SetTimeout { timeout, .. }) => Some(*timeout),
+        _ => None,
+    });
+    first.chain(later).fold(setup.election_timeout, Duration::max)
+}
