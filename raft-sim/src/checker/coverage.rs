@@ -134,6 +134,8 @@ coverage! {
     snapshots_sent,
     /// Snapshots installed.
     installs,
+    /// Installations that took longer than T.
+    installs_long,
     /// Installations that failed.
     installs_failed,
     /// Reads served without the log.
@@ -142,6 +144,10 @@ coverage! {
     reads_refused,
     /// Changes of the membership that were taken.
     membership_changes,
+    /// Transfers that began while a change of the membership was under way.
+    transfers_in_changes,
+    /// Clocks that stepped back, which their nodes saw.
+    steps_back,
     /// Transfers after which another led.
     transfers_done,
     /// Transfers that came to nothing.

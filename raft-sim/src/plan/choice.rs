@@ -123,6 +123,14 @@ questions! {
     SetupSlowDisk = "setup_slow_disk",
     /// Which nodes start again with another T, or another protection.
     StormLives = "storm_lives",
+    /// Which memberships are asked for close to one another and to transfers.
+    StormMembers = "storm_members",
+    /// Which clocks step back, seen by their nodes.
+    StormBack = "storm_back",
+    /// How long installations may take.
+    SetupInstalls = "setup_installs",
+    /// How long an installation takes.
+    InstallTime = "install_time",
 }
 
 /// How many kinds of questions there are.

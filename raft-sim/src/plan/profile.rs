@@ -68,13 +68,20 @@ pub struct SnapshotProfile {
     /// How many of a million installations fail. If not 0, what became of a snapshot that was sent
     /// is sometimes reported late, or never.
     pub failure_ppm: u32,
-    /// From then on none fails, and each report comes.
+    /// From then on none fails or takes long, and each report comes.
     pub failures_until: Instant,
     /// [`Config::snapshot_timeout`](raft_core::Config::snapshot_timeout); 60 T if it is not given.
     pub timeout: Option<Duration>,
+    /// How much longer than a write an installation may take, as long as installations may fail.
+    pub install: Duration,
 }
 
 impl SnapshotProfile {
+    /// How much longer an installation may take that begins now.
+    pub fn installing(&self, now: Instant) -> Duration {
+        if now < self.failures_until { self.install } else { Duration::ZERO }
+    }
+
     /// How many of a million installations fail that begin now.
     pub fn failing(&self, now: Instant) -> u32 {
         if now < self.failures_until { self.failure_ppm } else { 0 }
@@ -89,6 +96,7 @@ impl Default for SnapshotProfile {
             failure_ppm: 0,
             failures_until: Instant::MAX,
             timeout: None,
+            install: Duration::ZERO,
         }
     }
 }

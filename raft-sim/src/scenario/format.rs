@@ -81,6 +81,7 @@ pub(super) struct Snapshots {
     pub(super) failure_ppm: Option<Spanned<Text<u64>>>,
     pub(super) failures_until: Option<Text<Duration>>,
     pub(super) timeout: Option<Text<Duration>>,
+    pub(super) install: Option<Text<Duration>>,
 }
 
 #[derive(Deserialize, Default)]

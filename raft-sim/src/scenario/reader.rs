@@ -165,6 +165,7 @@ impl Reader<'_> {
                 .failures_until
                 .map_or(default.failures_until, |until| instant(until.0)),
             timeout: raw.timeout.map(|timeout| timeout.0),
+            install: raw.install.map_or(default.install, |install| install.0),
         })
     }
 

@@ -271,7 +271,8 @@ impl File {
     }
 
     fn snapshots(&mut self, snapshots: &SnapshotProfile) {
-        let SnapshotProfile { every, delay, failure_ppm, failures_until, timeout } = *snapshots;
+        let SnapshotProfile { every, delay, failure_ppm, failures_until, timeout, install } =
+            *snapshots;
         let default = SnapshotProfile::default();
         if *snapshots == default {
             return;
@@ -286,6 +287,7 @@ impl File {
         if let Some(timeout) = timeout {
             self.key("timeout", quoted(time(timeout)));
         }
+        self.unless(install == default.install, "install", || quoted(time(install)));
     }
 
     fn client(&mut self, client: &ClientSetup) {
@@ -337,6 +339,7 @@ impl File {
             let name = quoted(question.name());
             let answer = match question {
                 Question::ClockOffset
+                | Question::InstallTime
                 | Question::Delay
                 | Question::BuildDelay
                 | Question::Gathering

@@ -15,6 +15,7 @@ use crate::world::operator::Operator;
 use crate::world::pending::Pending;
 use crate::world::service::leader;
 use crate::world::snapshots::take_snapshot;
+use crate::world::step::step;
 use crate::world::watch::Fact;
 use raft_core::{Consistency, Input, NodeId};
 
@@ -69,6 +70,7 @@ fn carry_out(
         }
         Act::Disk(act) => on_disk_act(env, hosts, &act),
         Act::Process(act) => on_process_act(env, hosts, network, &act),
+        Act::Clock(ClockAct::StepBack { node, back }) => step_back(env, hosts, network, node, back),
         Act::Clock(act) => {
             on_clock_act(env, hosts, &act);
             Ok(())
@@ -137,8 +139,37 @@ fn on_clock_act(env: &mut Env, hosts: &mut Hosts, act: &ClockAct) {
             hosts.named(node).clock.jump(now, millis);
             node
         }
+        ClockAct::StepBack { node, .. } => node,
     };
     wake_in_time(env, hosts, node);
+}
+
+/// The node is stepped before and after its clock jumps back: so it knows that no time is to be
+/// read off it until it has caught up.
+fn step_back(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    network: &mut Network,
+    node: NodeId,
+    back: u64,
+) -> Result<(), Violation> {
+    if !hosts.named(node).runs() {
+        return Ok(());
+    }
+    look(env, hosts, network, node)?;
+    let millis = i64::try_from(back).unwrap_or(i64::MAX).saturating_neg();
+    hosts.named(node).clock.jump(env.now(), millis);
+    look(env, hosts, network, node)
+}
+
+/// A node looks at its clock.
+fn look(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    network: &mut Network,
+    node: NodeId,
+) -> Result<(), Violation> {
+    hosts.running(node).map_or(Ok(()), |at| step(env, network, at, [Arrival::Wake]))
 }
 
 fn on_request(

@@ -10,10 +10,17 @@ use crate::world::pending::Pending;
 use crate::world::reply::serve;
 use crate::world::watch::Fact;
 use raft_core::{Input, Outcome};
+use std::time::Duration;
 
 /// Gives the disk something to do.
 pub(super) fn submit(env: &mut Env, at: &mut Running<'_>, job: Job) {
-    let due = at.disk_mut().submit(job, env.agenda.now(), &mut env.choices);
+    submit_later(env, at, job, Duration::ZERO);
+}
+
+/// Gives the disk something to do that it begins with after a while.
+pub(super) fn submit_later(env: &mut Env, at: &mut Running<'_>, job: Job, pause: Duration) {
+    let begin = env.now().saturating_add(pause);
+    let due = at.disk_mut().submit(job, begin, &mut env.choices);
     env.agenda.schedule(due, Pending::Disk { node: at.id(), life: at.life() });
 }
 

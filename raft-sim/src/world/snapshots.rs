@@ -5,12 +5,13 @@ use crate::host::machine::Image;
 use crate::host::packet::Payload;
 use crate::plan::choice::Question;
 use crate::plan::record::Violation;
-use crate::world::disk::submit;
+use crate::world::disk::{submit, submit_later};
 use crate::world::env::Env;
 use crate::world::hosts::Running;
 use crate::world::pending::Pending;
 use crate::world::watch::Fact;
 use raft_core::{Envelope, InstallSnapshot, LogPosition, Message, NodeId, Outcome, Snapshot, Term};
+use std::time::Duration;
 
 /// Takes a snapshot of what is applied, if that is news.
 pub(super) fn take_snapshot(env: &mut Env, at: &mut Running<'_>) {
@@ -93,7 +94,12 @@ pub(super) fn install(
         Outcome::Done
     };
     let image = Box::new(Image { snapshot: snapshot.clone(), machine });
-    submit(env, at, Job::Install(image, outcome));
+    let longest = env.setup.snapshots.installing(env.now());
+    let pause = env.choices.duration(Question::InstallTime, Duration::ZERO, longest);
+    if pause > env.setup.election_timeout {
+        env.tell(at.hosts(), Fact::InstallIsLong)?;
+    }
+    submit_later(env, at, Job::Install(image, outcome), pause);
     Ok(())
 }
 

@@ -517,6 +517,11 @@ mod tests {
             r#"{"what":"jump_clock","node":1,"millis":700}"#,
             "the clock of S1 jumps by 700 ms",
         ),
+        (
+            "step-back 50 S1",
+            r#"{"what":"step_back","node":1,"back":50}"#,
+            "the clock of S1 steps back by 50 ms",
+        ),
         ("campaign S1", r#"{"what":"campaign","node":1}"#, "ask S1 to campaign"),
         ("propose 2 S1", r#"{"what":"propose","node":1,"count":2}"#, "propose 2 commands to S1"),
         (

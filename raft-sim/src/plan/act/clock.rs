@@ -22,5 +22,14 @@ acts! {
             millis: i64,
         }
             = "jump", "jump_clock", "the clock of {node} jumps by {millis} ms";
+        /// The node's clock jumps back, and the node sees it: it is stepped just before and just
+        /// after. Nothing is done to one that does not run.
+        StepBack {
+            /// The node.
+            node: NodeId,
+            /// By so many milliseconds.
+            back: u64,
+        }
+            = "step-back", "step_back", "the clock of {node} steps back by {back} ms";
     }
 }

@@ -149,13 +149,15 @@ impl Part for u64 {
     fn read(&mut self, field: &'static str, from: &mut Reading<'_>) -> Result<(), Mistake> {
         const ROOM: &str = "for how many records there is room, as in `fill-disk 0 S1`";
         const COUNT: &str = "the number of commands, as in `propose 3 S1`";
+        const BACK: &str = "milliseconds, as in `step-back 50 S1`";
         if field == "room" {
             *self = from.sentence.number(ROOM)?;
             return Ok(());
         }
-        let (word, span) = from.sentence.next(COUNT)?;
+        let wanted = if field == "back" { BACK } else { COUNT };
+        let (word, span) = from.sentence.next(wanted)?;
         let count = digits(word).filter(|count| *count > 0);
-        *self = count.ok_or_else(|| Mistake::expected(COUNT, word, span))?;
+        *self = count.ok_or_else(|| Mistake::expected(wanted, word, span))?;
         Ok(())
     }
 

@@ -136,7 +136,14 @@ impl Draw<'_> {
             failure_ppm: [0, 300_000][self.index(2)],
             failures_until: Instant::ZERO.saturating_add(self.storm),
             timeout: Some(timeout * 8),
+            install: Duration::ZERO,
         }
+    }
+
+    /// How long an installation takes at most: in some runs about as long as a leader waits for it.
+    pub(super) fn install(&mut self, timeout: Duration) -> Duration {
+        let longest = [0, 0, 1, 3, 12][self.index(5)];
+        timeout * longest
     }
 
     /// Limits so tight that they are met, and a drift bound that allows for bad clocks.

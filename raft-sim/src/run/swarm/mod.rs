@@ -11,9 +11,11 @@
 //! all others as they were; no question is put between those of another kind.
 
 mod aimed;
+mod clocks;
 mod draw;
 mod end;
 mod lives;
+mod members;
 mod network;
 mod storm;
 
@@ -122,10 +124,13 @@ fn setup_of_storm(choices: &mut Choices, storm: Duration) -> Setup {
         ..Setup::of_voters(1)
     };
     draw.of(Question::SetupSlowDisk).slow_disk(&mut setup);
+    setup.snapshots.install = draw.of(Question::SetupInstalls).install(timeout);
     let kinds = draw.of(Question::StormKinds).kinds(&setup, is_full);
     draw.clients(&mut setup, !kinds.jumps);
     draw.of(Question::Storm).storm(&mut setup, kinds);
     draw.of(Question::StormAimed).aimed(&mut setup, kinds);
+    draw.of(Question::StormMembers).members(&mut setup, kinds);
+    draw.of(Question::StormBack).steps_back(&mut setup, kinds);
     if let Some(lives) = lives {
         draw.of(Question::StormLives).change_lives(&mut setup, lives);
     }

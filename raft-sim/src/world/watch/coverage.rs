@@ -1,7 +1,7 @@
 //! What a run has had of what can happen, derived from its steps and facts.
 
 use crate::checker::coverage::Coverage;
-use crate::plan::act::{Act, LinkAct, Target};
+use crate::plan::act::{Act, ClockAct, LinkAct, Target};
 use crate::plan::hostile::Hostile;
 use crate::plan::record::{Lost, Stage};
 use crate::world::watch::fact::{Fact, Stepped};
@@ -17,6 +17,7 @@ pub(super) fn of_step(seen: &mut Coverage, step: &Stepped<'_>) {
     let became = |role| after.role == role && (before.role != role || before.term < after.term);
     seen.batches += u64::from(step.inputs.len() > 1);
     seen.membership_changes += changes_taken(step.inputs, step.actions);
+    seen.transfers_in_changes += transfers_begun(step);
     seen.pre_votes += u64::from(became(RoleKind::PreCandidate));
     seen.elections += u64::from(became(RoleKind::Candidate));
     seen.leaders += u64::from(became(RoleKind::Leader));
@@ -55,6 +56,7 @@ pub(super) fn of_fact(seen: &mut Coverage, scene: Scene<'_>, fact: &Fact<'_>) {
         Fact::ReadServed => seen.reads_served += 1,
         Fact::WriteFailed { .. } => seen.writes_failed += 1,
         Fact::SnapshotFailed => seen.snapshots_failed += 1,
+        Fact::InstallIsLong => seen.installs_long += 1,
         Fact::InstallFails => seen.installs_failed += 1,
         Fact::Installed { outcome, .. } => seen.installs += u64::from(outcome == Outcome::Done),
         Fact::Dropped { reason, .. } => seen.dropped(reason),
@@ -156,6 +158,7 @@ const fn of_act(seen: &mut Coverage, act: &Act) {
     match act {
         Act::Link(LinkAct::Reach { .. }) => seen.shapes += 1,
         Act::Link(LinkAct::Flap { .. }) => seen.flaps += 1,
+        Act::Clock(ClockAct::StepBack { .. }) => seen.steps_back += 1,
         _ => {}
     }
 }
@@ -180,4 +183,10 @@ fn changes_taken(inputs: &[Input], actions: &[Action]) -> u64 {
         _ => false,
     });
     u64::try_from(changes.count()).expect("a few inputs")
+}
+
+/// Whether a transfer of leadership began while a change of the membership was under way.
+fn transfers_begun(step: &Stepped<'_>) -> u64 {
+    let begins = step.before.transfers_to.is_none() && step.after.transfers_to.is_some();
+    u64::from(begins && step.before.membership_changes)
 }

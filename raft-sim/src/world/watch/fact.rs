@@ -89,6 +89,8 @@ pub(crate) enum Fact<'a> {
     SnapshotFailed,
     /// An installation that has begun is bound to fail.
     InstallFails,
+    /// An installation that has begun takes longer than T.
+    InstallIsLong,
     /// An installation is over.
     Installed { node: NodeId, position: LogPosition, outcome: Outcome },
     /// A message was lost.

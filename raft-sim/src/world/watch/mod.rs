@@ -337,7 +337,7 @@ fn keeps_clocks(setup: &Setup, act: &Act) -> bool {
             let bound = node.map_or(0, |node| setup.config(node, 0).clock_drift_ppm);
             ppm.unsigned_abs() <= bound
         }
-        Act::Clock(ClockAct::JumpClock { .. }) => false,
+        Act::Clock(ClockAct::JumpClock { .. } | ClockAct::StepBack { .. }) => false,
         _ => true,
     }
 }

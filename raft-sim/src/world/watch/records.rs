@@ -42,6 +42,7 @@ pub(super) fn of_fact(scene: Scene<'_>, fact: &Fact<'_>) -> Option<(Option<NodeI
         | Fact::Synced { .. }
         | Fact::SnapshotFailed
         | Fact::InstallFails
+        | Fact::InstallIsLong
         | Fact::Hostile { .. }
         | Fact::AsksAgain
         | Fact::Struck { .. }
