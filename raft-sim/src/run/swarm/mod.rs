@@ -216,7 +216,7 @@ mod tests {
             let [setup, other] = setups(seed, Question::SetupClients);
             let drawn = |setup: &Setup| {
                 let clients = setup.clients.iter().filter(|client| client.home.is_none());
-                clients.cloned().collect::<Vec<_>>()
+                clients.copied().collect::<Vec<_>>()
             };
             let [one, two] = [drawn(&setup), drawn(&other)];
             assert!(one.iter().zip(&two).all(|(a, b)| a == b), "seed {seed}");
