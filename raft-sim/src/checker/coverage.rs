@@ -196,6 +196,8 @@ coverage! {
     lease_disjointness,
     /// Requests whose end `requests_end` has seen.
     requests_end,
+    /// Refusals of what nobody invented that `accusations` judged.
+    accusations,
     /// Messages with entries that `bounds` judged.
     bounds,
     /// Operations that `linearizability` judged.

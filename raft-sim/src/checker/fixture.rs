@@ -8,9 +8,9 @@ use crate::plan::record::{Operation, Stage};
 use raft_core::payload::Content;
 use raft_core::{
     Action, AppendEntries, AppendEntriesResponse, AppendOutcome, Chunk, Config, Echo, Entries,
-    Envelope, Fate, HardState, Instant, LogIndex, LogPosition, LogWrite, Membership, Message,
-    NodeId, PeerStatus, RequestVote, RequestVoteResponse, RoleKind, Source, Status, Term, Ticket,
-    Token, Verdict, Write,
+    Envelope, Fate, HardState, Input, Instant, LogIndex, LogPosition, LogWrite, Membership,
+    Message, NodeId, PeerStatus, RequestVote, RequestVoteResponse, RoleKind, Source, Status, Term,
+    Ticket, Token, Verdict, Write,
 };
 use std::fmt;
 use std::time::Duration;
@@ -205,7 +205,19 @@ impl Cluster {
         before: &Status,
         actions: &[Action],
     ) -> Result<(), String> {
-        self.show(checker, id, Observed::Stepped { before, actions, whole: true })
+        self.show(checker, id, Observed::Stepped { inputs: &[], before, actions, whole: true })
+    }
+
+    /// A step that takes something in, and after which the status is as it was before.
+    pub(super) fn takes(
+        &mut self,
+        checker: &mut dyn Checker,
+        id: u64,
+        inputs: &[Input],
+        actions: &[Action],
+    ) -> Result<(), String> {
+        let before = &self.status(id);
+        self.show(checker, id, Observed::Stepped { inputs, before, actions, whole: true })
     }
 
     pub(super) fn started(&mut self, checker: &mut dyn Checker, id: u64) -> Result<(), String> {

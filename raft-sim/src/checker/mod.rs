@@ -66,6 +66,7 @@ checkers! {
     membership_coherence: MembershipCoherence,
     lease_disjointness: LeaseDisjointness,
     requests_end: RequestsEnd,
+    accusations: Accusations,
     bounds: Bounds,
     linearizability: Linearizability,
 }

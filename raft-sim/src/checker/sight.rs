@@ -5,8 +5,8 @@ use crate::host::machine::Machine;
 use crate::host::stored::Stored;
 use crate::plan::record::{Operation, Stage};
 use raft_core::{
-    Action, Config, Envelope, Fate, Instant, LogIndex, LogPosition, Membership, Node, NodeId,
-    PeerStatus, RoleKind, Status, Token,
+    Action, Config, Envelope, Fate, Input, Instant, LogIndex, LogPosition, Membership, Node,
+    NodeId, PeerStatus, RoleKind, Status, Token,
 };
 use std::collections::BTreeSet;
 use std::fmt;
@@ -65,6 +65,8 @@ pub enum Observed<'a> {
     Started,
     /// It took inputs, and its host carried out actions.
     Stepped {
+        /// What it took in.
+        inputs: &'a [Input],
         /// What it said of itself before.
         before: &'a Status,
         /// What its host carried out.
@@ -131,6 +133,14 @@ impl<'a> Sight<'a> {
     pub(super) fn actions(&self) -> &'a [Action] {
         match self.observed {
             Observed::Stepped { actions, .. } => actions,
+            _ => &[],
+        }
+    }
+
+    /// What it took in; nothing where it was no step.
+    pub(super) fn inputs(&self) -> &'a [Input] {
+        match self.observed {
+            Observed::Stepped { inputs, .. } => inputs,
             _ => &[],
         }
     }

@@ -48,8 +48,8 @@ pub(super) fn carry_out<'a>(
         carry_out_one(env, network, &mut at, action, beside)?;
     }
     let (done, left) = actions.split_at(done);
-    let fact = Fact::CarriedOut { node, before, actions: done, whole: !crashes };
-    env.tell(at.hosts(), fact)?;
+    let (inputs, whole) = (beside.0, !crashes);
+    env.tell(at.hosts(), Fact::CarriedOut { node, inputs, before, actions: done, whole })?;
     if crashes {
         crash(env, at, Some(left.len()))?;
         return Ok(None);

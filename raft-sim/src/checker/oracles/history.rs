@@ -6,8 +6,8 @@ use crate::host::machine::Machine;
 use crate::plan::choice::{Choices, Question};
 use crate::plan::record::{Operation, Stage};
 use raft_core::{
-    Action, AppendOutcome, Envelope, Fate, Instant, LogIndex, LogPosition, Membership, Message,
-    NodeId, RequestVoteResponse, RoleKind, Status, Term, Token, Verdict,
+    Action, AppendOutcome, Envelope, Fate, IgnoreReason, Input, Instant, LogIndex, LogPosition,
+    Membership, Message, NodeId, RequestVoteResponse, RoleKind, Status, Term, Token, Verdict,
 };
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(in crate::checker) enum Recorded {
     Started,
-    Stepped { before: Status, actions: Vec<Action>, whole: bool },
+    Stepped { inputs: Vec<Input>, before: Status, actions: Vec<Action>, whole: bool },
     Synced,
     Crashed,
     FateReported { position: LogPosition, fate: Fate },
@@ -61,6 +61,10 @@ impl Seen {
         if let Recorded::Stepped { actions, .. } = &self.what { actions } else { &[] }
     }
 
+    pub(in crate::checker) fn inputs(&self) -> &[Input] {
+        if let Recorded::Stepped { inputs, .. } = &self.what { inputs } else { &[] }
+    }
+
     pub(in crate::checker) fn sent(&self) -> impl Iterator<Item = &Envelope> {
         self.actions().iter().filter_map(|action| match action {
             Action::Send(envelope) => Some(envelope),
@@ -80,8 +84,8 @@ impl Seen {
     pub(in crate::checker) fn show(&self, checker: &mut dyn Checker) -> Result<(), String> {
         let observed = match &self.what {
             Recorded::Started => Observed::Started,
-            Recorded::Stepped { before, actions, whole } => {
-                Observed::Stepped { before, actions, whole: *whole }
+            Recorded::Stepped { inputs, before, actions, whole } => {
+                Observed::Stepped { inputs, before, actions, whole: *whole }
             }
             Recorded::Synced => Observed::Synced,
             Recorded::Crashed => Observed::Crashed,
@@ -102,9 +106,12 @@ impl Seen {
     pub(in crate::checker) fn of(sight: &Sight<'_>, before: Option<&Self>) -> Self {
         let what = match sight.observed {
             Observed::Started => Recorded::Started,
-            Observed::Stepped { before, actions, whole } => {
-                Recorded::Stepped { before: *before, actions: actions.to_vec(), whole }
-            }
+            Observed::Stepped { inputs, before, actions, whole } => Recorded::Stepped {
+                inputs: inputs.to_vec(),
+                before: *before,
+                actions: actions.to_vec(),
+                whole,
+            },
             Observed::Synced => Recorded::Synced,
             Observed::Crashed => Recorded::Crashed,
             Observed::FateReported { position, fate } => Recorded::FateReported { position, fate },
@@ -133,7 +140,7 @@ pub(in crate::checker) fn spoil(history: &mut History, choices: &mut Choices) {
         usize::try_from(choices.below(Question::Setup, bound)).expect("small")
     };
     let nth = below(history.len());
-    match below(11) {
+    match below(12) {
         0 => {
             history.remove(nth);
         }
@@ -162,6 +169,14 @@ pub(in crate::checker) fn spoil(history: &mut History, choices: &mut Choices) {
             let again = history[nth].clone();
             let at = nth + below(history.len() - nth);
             history.insert(at, Seen { what: again.what, id: again.id, ..history[at].clone() });
+        }
+        // Something that was taken in is refused.
+        11 => {
+            let dice = [below(16), below(8)];
+            let mut steps = history[nth..].iter_mut();
+            if let Some(seen) = steps.find(|seen| !seen.inputs().is_empty()) {
+                refuse(&mut seen.what, dice);
+            }
         }
         // A leader drops an entry; an answer to a leader becomes a vote for somebody else.
         2 | 3 => {
@@ -234,7 +249,7 @@ fn near(n: u64, dice: usize) -> u64 {
 
 fn spoil_what(what: &mut Recorded, [kind, near_by, nth]: [usize; 3]) {
     match what {
-        Recorded::Stepped { actions, before, whole } => {
+        Recorded::Stepped { actions, before, whole, .. } => {
             let nth = nth % actions.len();
             match kind {
                 0 => drop(actions.remove(nth)),
@@ -264,6 +279,28 @@ fn spoil_what(what: &mut Recorded, [kind, near_by, nth]: [usize; 3]) {
         },
         _ => {}
     }
+}
+
+/// A node refuses something that it took in, for a reason that may be none.
+fn refuse(what: &mut Recorded, [nth, why]: [usize; 2]) {
+    let Recorded::Stepped { inputs, actions, .. } = what else { return };
+    let (at, last) = (LogIndex(1), LogIndex(0));
+    let ignored = match why {
+        0 => IgnoreReason::Stale,
+        1 => IgnoreReason::Malformed,
+        2 => IgnoreReason::Contradiction { at },
+        3 => IgnoreReason::SecondLeader { first: NodeId(1) },
+        4 => IgnoreReason::ImpossibleAcknowledgement { match_index: at, last },
+        5 => IgnoreReason::Overloaded,
+        6 => IgnoreReason::UnknownTicket,
+        _ => IgnoreReason::UnknownPeer,
+    };
+    let input = &inputs[nth % inputs.len()];
+    let from = match input {
+        Input::Message(envelope) => Some(envelope.from),
+        _ => None,
+    };
+    actions.push(Action::Ignored { from, reason: ignored });
 }
 
 fn spoil_action(action: &mut Action, kind: usize, near_by: usize) {

@@ -4,6 +4,7 @@
 mod definitions;
 pub(super) mod history;
 mod messages;
+mod reproaches;
 mod states;
 
 use crate::checker::oracles::definitions::Definition;
@@ -106,6 +107,7 @@ oracles! {
     no_disruption: NoDisruption, messages, 3;
     linearizability: Linearizability, definitions, 3;
     requests_end: RequestsEnd, messages, 20;
+    accusations: Accusations, reproaches, 20;
     bounds: Bounds, messages, 5;
     promise: Promise, messages, 3;
     output_gating: OutputGating, messages, 20;

@@ -65,6 +65,7 @@ pub(crate) enum Fact<'a> {
     /// The host has carried out the actions of a step.
     CarriedOut {
         node: NodeId,
+        inputs: &'a [Input],
         before: &'a Status,
         /// Those that it came to.
         actions: &'a [Action],

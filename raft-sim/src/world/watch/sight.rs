@@ -20,8 +20,8 @@ pub(super) fn of_fact<'a>(scene: Scene<'_>, fact: &Fact<'a>) -> Option<(NodeId, 
     Some(match *fact {
         Fact::Started { node, .. } => (node, Observed::Started),
         Fact::Crashed { node, .. } => (node, Observed::Crashed),
-        Fact::CarriedOut { node, before, actions, whole } => {
-            (node, Observed::Stepped { before, actions, whole })
+        Fact::CarriedOut { node, inputs, before, actions, whole } => {
+            (node, Observed::Stepped { inputs, before, actions, whole })
         }
         Fact::FateReported { node, position, fate } => {
             (node, Observed::FateReported { position, fate })
