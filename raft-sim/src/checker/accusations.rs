@@ -2,10 +2,10 @@
 //!
 //! A node says so when a message cannot be, or contradicts what it knows: one of the two is broken
 //! then, or has lost its disk. A message that was sent as it came, however late and however often,
-//! can deserve no such word. So each is a lie, here or there, unless the message itself is one: that
-//! can be seen, for the simulator lies in nobody's name who might have said it, see
-//! [`hostile`](crate::world). A disk that has forgotten what was durable is no excuse either: its
-//! node does not start again, or [`term_and_vote`](super::term_and_vote) objects when it does.
+//! can deserve no such word. So each is wrong, here or there, unless the message itself is a lie.
+//! That can be seen: the simulator lies in nobody's name who might have said it (`world/hostile.rs`
+//! says why). A disk that has forgotten what was durable is no excuse either: its node does not
+//! start again, or `term_and_vote` objects when it does.
 //!
 //! What is late, repeated, from somebody who was removed, or too early for the state of the node,
 //! is no accusation: `Stale`, `UnknownPeer`, `UnknownVoter`, `CannotCompact`, and the refusals of

@@ -198,6 +198,12 @@ coverage! {
     requests_end,
     /// Refusals of what nobody invented that `accusations` judged.
     accusations,
+    /// Answers and messages of a new role that `answers` waited for.
+    answers,
+    /// Refusals whose reason `refusals` judged.
+    refusals,
+    /// Wakes of leaders with full protection that `check_quorum` judged.
+    check_quorum,
     /// Messages with entries that `bounds` judged.
     bounds,
     /// Operations that `linearizability` judged.

@@ -85,6 +85,12 @@ impl TestNode {
         }
     }
 
+    /// Runs with this configuration.
+    pub(super) fn configured(&mut self, config: Config) -> &mut Self {
+        self.node = Some(Opened { config, peers: Vec::new() });
+        self
+    }
+
     /// Takes on a term and a vote, and has them durable.
     pub(super) fn vote(&mut self, term: u64, candidate: u64) -> &mut Self {
         self.status.term = Term(term);
@@ -216,7 +222,18 @@ impl Cluster {
         inputs: &[Input],
         actions: &[Action],
     ) -> Result<(), String> {
-        let before = &self.status(id);
+        let before = self.status(id);
+        self.takes_from(checker, id, &before, inputs, actions)
+    }
+
+    pub(super) fn takes_from(
+        &mut self,
+        checker: &mut dyn Checker,
+        id: u64,
+        before: &Status,
+        inputs: &[Input],
+        actions: &[Action],
+    ) -> Result<(), String> {
         self.show(checker, id, Observed::Stepped { inputs, before, actions, whole: true })
     }
 
@@ -283,6 +300,14 @@ impl super::Cluster for Cluster {
 
     fn views(&self) -> Vec<View<'_>> {
         self.nodes.iter().map(TestNode::view).collect()
+    }
+}
+
+/// The message of an action, as it comes in.
+pub(super) fn taken(action: Action) -> Input {
+    match action {
+        Action::Send(envelope) => Input::Message(envelope),
+        _ => unreachable!("it is a message"),
     }
 }
 

@@ -67,6 +67,9 @@ checkers! {
     lease_disjointness: LeaseDisjointness,
     requests_end: RequestsEnd,
     accusations: Accusations,
+    answers: Answers,
+    refusals: Refusals,
+    check_quorum: CheckQuorum,
     bounds: Bounds,
     linearizability: Linearizability,
 }
@@ -88,3 +91,4 @@ mod claims;
 mod fixture;
 #[cfg(test)]
 mod oracles;
+mod writes;

@@ -7,7 +7,8 @@ use crate::plan::choice::{Choices, Question};
 use crate::plan::record::{Operation, Stage};
 use raft_core::{
     Action, AppendOutcome, Envelope, Fate, IgnoreReason, Input, Instant, LogIndex, LogPosition,
-    Membership, Message, NodeId, RequestVoteResponse, RoleKind, Status, Term, Token, Verdict,
+    Membership, Message, NodeId, RejectReason, RequestVoteResponse, RoleKind, Status, Term, Token,
+    Verdict,
 };
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 /// What happened, with all that it names.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "most events are steps")]
 pub(in crate::checker) enum Recorded {
     Started,
     Stepped { inputs: Vec<Input>, before: Status, actions: Vec<Action>, whole: bool },
@@ -40,7 +42,7 @@ pub(in crate::checker) type History = Vec<Seen>;
 
 impl Cluster for Seen {
     fn view(&self, id: NodeId) -> Option<View<'_>> {
-        Some(View { clock: self.clocks[&id], ..self.nodes.get(&id)?.view() })
+        Some(View { clock: *self.clocks.get(&id)?, ..self.nodes.get(&id)?.view() })
     }
 
     fn views(&self) -> Vec<View<'_>> {
@@ -140,7 +142,7 @@ pub(in crate::checker) fn spoil(history: &mut History, choices: &mut Choices) {
         usize::try_from(choices.below(Question::Setup, bound)).expect("small")
     };
     let nth = below(history.len());
-    match below(12) {
+    match below(13) {
         0 => {
             history.remove(nth);
         }
@@ -178,6 +180,7 @@ pub(in crate::checker) fn spoil(history: &mut History, choices: &mut Choices) {
                 refuse(&mut seen.what, dice);
             }
         }
+        12 => silence(&mut history[nth..]),
         // A leader drops an entry; an answer to a leader becomes a vote for somebody else.
         2 | 3 => {
             let targets: [fn(&Action) -> bool; 2] = [
@@ -281,6 +284,17 @@ fn spoil_what(what: &mut Recorded, [kind, near_by, nth]: [usize; 3]) {
     }
 }
 
+/// Nobody says anything to a node any more, a leader if there is one.
+fn silence(rest: &mut [Seen]) {
+    let leads = |seen: &&Seen| seen.status().is_some_and(|s| s.role == RoleKind::Leader);
+    let id = rest.iter().find(leads).map_or(rest[0].id, |seen| seen.id);
+    for seen in rest.iter_mut().filter(|seen| seen.id == id) {
+        if let Recorded::Stepped { inputs, .. } = &mut seen.what {
+            inputs.retain(|input| !matches!(input, Input::Message(_)));
+        }
+    }
+}
+
 /// A node refuses something that it took in, for a reason that may be none.
 fn refuse(what: &mut Recorded, [nth, why]: [usize; 2]) {
     let Recorded::Stepped { inputs, actions, .. } = what else { return };
@@ -296,6 +310,25 @@ fn refuse(what: &mut Recorded, [nth, why]: [usize; 2]) {
         _ => IgnoreReason::UnknownPeer,
     };
     let input = &inputs[nth % inputs.len()];
+    let rejected = match why {
+        0 => RejectReason::NotLeader { leader: Some(NodeId(1)) },
+        1 => RejectReason::TransferInProgress,
+        2 => RejectReason::TooManyUncommitted { waiting: 1 },
+        3 => RejectReason::TermNotCommitted,
+        4 => RejectReason::ChangeInProgress,
+        5 => RejectReason::TooManyReads,
+        6 => RejectReason::LeaderChanged,
+        _ => RejectReason::TimedOut,
+    };
+    match *input {
+        Input::Propose { token, .. }
+        | Input::Read { token, .. }
+        | Input::ChangeMembership { token, .. }
+        | Input::TransferLeadership { token, .. } => {
+            return actions.push(Action::Rejected { token, reason: rejected });
+        }
+        _ => {}
+    }
     let from = match input {
         Input::Message(envelope) => Some(envelope.from),
         _ => None,

@@ -2,6 +2,7 @@
 //! were, and over runs in which something was changed, both must object to the same event first.
 
 mod definitions;
+mod duties;
 pub(super) mod history;
 mod messages;
 mod reproaches;
@@ -108,6 +109,9 @@ oracles! {
     linearizability: Linearizability, definitions, 3;
     requests_end: RequestsEnd, messages, 20;
     accusations: Accusations, reproaches, 20;
+    refusals: Refusals, reproaches, 10;
+    answers: Answers, duties, 20;
+    check_quorum: CheckQuorum, duties, 1;
     bounds: Bounds, messages, 5;
     promise: Promise, messages, 3;
     output_gating: OutputGating, messages, 20;
