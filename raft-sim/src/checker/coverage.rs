@@ -204,6 +204,8 @@ coverage! {
     refusals,
     /// Wakes of leaders with full protection that `check_quorum` judged.
     check_quorum,
+    /// Messages and writes that `wasted_work` judged.
+    wasted_work,
     /// Messages with entries that `bounds` judged.
     bounds,
     /// Operations that `linearizability` judged.

@@ -70,6 +70,7 @@ checkers! {
     answers: Answers,
     refusals: Refusals,
     check_quorum: CheckQuorum,
+    wasted_work: WastedWork,
     bounds: Bounds,
     linearizability: Linearizability,
 }
