@@ -44,7 +44,8 @@ pub(super) fn strike(
     operator: &mut Operator,
 ) -> Result<(), Violation> {
     while !env.aims.is_idle() {
-        let Some((target, act)) = aim::next(env, hosts, network) else { break };
+        let now = env.now();
+        let Some((target, act)) = aim::next(&mut env.aims, hosts, network, now) else { break };
         env.tell(hosts, Fact::Struck { target })?;
         carry_out(env, hosts, network, operator, act)?;
     }

@@ -2,7 +2,6 @@
 //! one.
 
 use crate::plan::act::{Act, Aimed, Target};
-use crate::world::env::Env;
 use crate::world::host::Host;
 use crate::world::hosts::Hosts;
 use crate::world::network::Network;
@@ -34,9 +33,12 @@ impl Aims {
 }
 
 /// The first act whose target is there, and that target. An act whose time is over is forgotten.
-pub(super) fn next(env: &mut Env, hosts: &Hosts, network: &Network) -> Option<(Target, Act)> {
-    let now = env.now();
-    let Aims { waiting, struck } = &mut env.aims;
+pub(super) fn next(
+    Aims { waiting, struck }: &mut Aims,
+    hosts: &Hosts,
+    network: &Network,
+    now: Instant,
+) -> Option<(Target, Act)> {
     waiting.retain(|(until, _)| now <= *until);
     let found = waiting.iter().enumerate().find_map(|(nth, (_, aimed))| {
         let node = match aimed.target {

@@ -426,7 +426,10 @@ mod tests {
         let Act::Aimed(inner) = &aimed else { panic!("it is aimed") };
         assert_eq!((Act::struck(inner, b), aimed.nodes()), (crash(b), vec![]));
         assert_eq!(aimed.said(), "crash installing");
-        let line = r#"{"what":"crash","node":18446744073709551615,"aimed_at":"installing","within":300000000}"#;
+        let line = concat!(
+            r#"{"what":"crash","node":18446744073709551615,"#,
+            r#""aimed_at":"installing","within":300000000}"#
+        );
         assert_eq!(aimed.recorded().to_string(), line);
         for node in [a, b] {
             assert!(
