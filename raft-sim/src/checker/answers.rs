@@ -92,10 +92,17 @@ impl Checker for Answers {
 impl Mind {
     /// Takes in a step; how many duties it brought.
     fn step(&mut self, sight: &Sight<'_>, before: &Status, after: &Status) -> Result<u64, String> {
+        // What comes in one call with the write that ends a hang may have come before it.
+        let was_stuck = self.is_stuck(sight) && sight.inputs().len() > 1;
         self.writes.step(sight);
         self.forget(sight, after);
         let known = self.duties.len();
         self.take(sight, before, after);
+        if was_stuck {
+            let new = self.duties.split_off(known);
+            let to_leader = |duty: &Duty| matches!(duty.what, Due::Contact(_) | Due::Entries(_));
+            self.duties.extend(new.into_iter().filter(|duty| !to_leader(duty)));
+        }
         self.take_role(sight, before, after);
         let new = u64::try_from(self.duties.len() - known).expect("a few messages");
         if !self.duties.is_empty() {

@@ -124,11 +124,14 @@ struct Owed<'a> {
 }
 
 /// What the disk was at the end of a step.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact by itself, no state machine")]
 pub(super) struct Disk {
     waiting: Vec<Ticket>,
     newest: Option<Ticket>,
     open: bool,
     stuck: bool,
+    /// Whether it was so when the call came.
+    was_stuck: bool,
     pub(super) hangs: bool,
 }
 
@@ -138,6 +141,16 @@ pub(super) fn disks(steps: &[&Seen]) -> Vec<Disk> {
     let (mut vote, mut gate, mut installs) = (None, None, None);
     for seen in steps {
         let clock = seen.clocks[&seen.id];
+        let config = seen.node().node.as_ref().map(|node| &node.config);
+        let over = |at: u64, limit| at.saturating_add(nanos(limit)) <= clock;
+        let hang = |waiting: &[(Ticket, u64)], progress: u64| {
+            let oldest = waiting.first().map(|(_, at)| progress.max(*at));
+            config.is_none_or(|config| oldest.is_some_and(|at| over(at, config.disk_timeout)))
+        };
+        let is_long = |installs: Option<u64>| {
+            config.is_none_or(|config| installs.is_some_and(|at| over(at, config.snapshot_timeout)))
+        };
+        let was_stuck = hang(&waiting, progress) || is_long(installs);
         for input in seen.inputs() {
             let Input::Persisted { ticket } = input else { continue };
             let left: Vec<_> =
@@ -158,17 +171,11 @@ pub(super) fn disks(steps: &[&Seen]) -> Vec<Disk> {
         }
         let installing = seen.status().and_then(|status| status.installing);
         installs = installing.and(installs.or(Some(clock)));
-        let over = |at: u64, limit| at.saturating_add(nanos(limit)) <= clock;
-        let config = seen.node().node.as_ref().map(|node| &node.config);
-        let oldest = waiting.first().map(|(_, at)| progress.max(*at));
-        let hangs =
-            config.is_none_or(|config| oldest.is_some_and(|at| over(at, config.disk_timeout)));
-        let long = config
-            .is_none_or(|config| installs.is_some_and(|at| over(at, config.snapshot_timeout)));
-        let stuck = hangs || long;
+        let hangs = hang(&waiting, progress);
+        let stuck = hangs || is_long(installs);
         let open = gate.is_none_or(|gate| waiting.iter().all(|(other, _)| gate < *other));
         let waiting = waiting.iter().map(|(ticket, _)| *ticket).collect();
-        all.push(Disk { waiting, newest, open, stuck, hangs });
+        all.push(Disk { waiting, newest, open, stuck, was_stuck, hangs });
     }
     all
 }
@@ -205,7 +212,9 @@ fn owed<'a>(steps: &[&'a Seen], disk: &Disk) -> Vec<Owed<'a>> {
         if !clear || e.to != now.id || ignores(now, e.from) {
             continue;
         }
-        let of_leader = after.leader == Some(e.from) && !disk.stuck && !starts_afresh(now);
+        // What comes in one call with the write that ends a hang may have come before it.
+        let stuck = disk.stuck || disk.was_stuck && now.inputs().len() > 1;
+        let of_leader = after.leader == Some(e.from) && !stuck && !starts_afresh(now);
         match &e.message {
             Message::PreVote(ask) => owe(
                 e.from,
