@@ -436,7 +436,6 @@ mod tests {
                 Act::Process(ProcessAct::Restart { node }).undoes(&aimed),
                 "it may be that one"
             );
-            assert!(!Act::Disk(DiskAct::ReleaseDisk { node }).undoes(&aimed));
         }
     }
 

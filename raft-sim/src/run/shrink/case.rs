@@ -269,7 +269,8 @@ mod tests {
         assert_eq!(case.faults(), all);
         case.converges = true;
         let named = |node| {
-            case.setup.timeline[..storm].iter().any(|(_, fault)| fault.nodes().contains(&node))
+            let mut faults = case.setup.timeline[..storm].iter().map(|(_, fault)| fault);
+            faults.any(|fault| fault.nodes().contains(&node) || matches!(fault, Act::Aimed(_)))
         };
         let restarts = |nth: &usize| match case.setup.timeline[*nth].1 {
             Act::Process(ProcessAct::Restart { node }) => *nth >= storm && named(node),

@@ -245,7 +245,8 @@ mod tests {
     fn edits_make_sense_but_for_heartbeats() {
         for seed in 0..100 {
             let drawn = swarm::draw_setup(&mut Choices::seeded(seed));
-            let own = drawn.nodes.iter().any(|node| node.election_timeout.is_some());
+            let later = drawn.timeline.iter().any(|(_, act)| act.said().contains("start with T"));
+            let own = later || drawn.nodes.iter().any(|node| node.election_timeout.is_some());
             for edit in edits(&drawn, false) {
                 let mut setup: Setup = drawn.clone();
                 edit(&mut setup);

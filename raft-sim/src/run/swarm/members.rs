@@ -52,6 +52,9 @@ impl Draw<'_> {
                 _ => {}
             }
         }
+        if voters.is_empty() {
+            return Vec::new();
+        }
         let Ok(target) = Membership::new(voters, [], learners) else { return Vec::new() };
         let mut acts = Vec::new();
         let mut after = Duration::ZERO;
