@@ -86,6 +86,20 @@ coverage! {
     settled_serving,
     /// Those that ended so and without one, as nobody could win.
     settled_without,
+    /// Runs that ended with nodes that were down, paused, hung or too slow, or with links that lost
+    /// messages, and with a leader.
+    minority_broken,
+    /// Those that ended so and without one.
+    majority_broken,
+    /// Runs that ended without a leader, and only the logs were in the way: who held what may be
+    /// committed reached no quorum, and who reached one did not hold it.
+    constrained,
+    /// Leaders that came where the contract asks for one, and disks are fast.
+    fail_overs,
+    /// The same where disks are slow.
+    slow_fail_overs,
+    /// Leaders that had to go on leading, as a quorum of nodes that work was joined with them.
+    led_on,
     /// Processes started again.
     restarts,
     /// Those among them with another T, or another protection, than at the node's first start.

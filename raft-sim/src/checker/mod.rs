@@ -4,6 +4,7 @@
 //! the host's disk, and at [`Status`](raft_core::Status). None of them asks the core whether the
 //! core is right.
 
+pub(crate) mod contract;
 pub(crate) mod coverage;
 pub(crate) mod history;
 pub(crate) mod sight;

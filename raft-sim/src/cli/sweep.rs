@@ -183,7 +183,9 @@ impl<'a, W: Write> People<'a, W> {
             None => {}
         }
         let verdict = match (report.verdict(), report.stopped) {
-            (SweepVerdict::Violated | SweepVerdict::Vacuous(_), _) => Ok(false),
+            (SweepVerdict::Violated | SweepVerdict::Vacuous(_) | SweepVerdict::TooOften(_), _) => {
+                Ok(false)
+            }
             (SweepVerdict::Clean | SweepVerdict::Few, Some(Stopped::Interrupted)) => {
                 Err(Failure::Interrupted)
             }

@@ -21,6 +21,11 @@ impl Clock {
         Self { since: 0, base: 0, ppm: 0, back: 0 }
     }
 
+    /// By how many millionths it is off.
+    pub const fn drift_ppm(&self) -> u32 {
+        self.ppm.unsigned_abs()
+    }
+
     /// What it shows.
     pub fn reading(&self, now: Instant) -> u64 {
         let passed = now.as_nanos().saturating_sub(self.since);

@@ -11,6 +11,7 @@ use crate::plan::profile::DiskProfile;
 use crate::plan::record::Lost;
 use raft_core::{HardState, Instant, LogIndex, LogPosition, Outcome, Ticket};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// What a disk is given to do.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -88,6 +89,8 @@ pub struct Disk {
     records: Records,
     in_flight: VecDeque<(Instant, Job)>,
     hung: bool,
+    /// Since when a write waits and none was reported; `None` while none waits.
+    silent_since: Option<Instant>,
     /// For how many records there is room; `None` for enough.
     room: Option<u64>,
 }
@@ -96,7 +99,15 @@ impl Disk {
     /// A disk that holds something already.
     pub fn new(profile: DiskProfile, stored: Stored) -> Self {
         let records = Records::of(&stored);
-        Self { profile, stored, records, in_flight: VecDeque::new(), hung: false, room: None }
+        Self {
+            profile,
+            stored,
+            records,
+            in_flight: VecDeque::new(),
+            hung: false,
+            silent_since: None,
+            room: None,
+        }
     }
 
     /// What is durable.
@@ -109,12 +120,29 @@ impl Disk {
         self.hung
     }
 
+    /// How long it takes.
+    pub const fn profile(&self) -> DiskProfile {
+        self.profile
+    }
+
+    /// Whether it has room, and neither takes longer for a write than a share of `limit` that leaves
+    /// room for every clock, nor has been silent for so long: it leaves a completion to the next
+    /// one as often as it likes.
+    pub fn works_within(&self, limit: Duration, now: Instant) -> bool {
+        let most = limit * 4 / 5;
+        let silent = self.silent_since.map_or(Duration::ZERO, |since| now.saturating_since(since));
+        !self.hung && self.room.is_none() && self.profile.max_latency <= most && silent <= most
+    }
+
     /// Takes a write; returns when it will be complete. No write overtakes another.
     pub fn submit(&mut self, job: Job, now: Instant, choices: &mut Choices) -> Instant {
         let DiskProfile { min_latency, max_latency } = self.profile;
         let latency = choices.duration(Question::DiskLatency, min_latency, max_latency);
         let earliest = self.in_flight.back().map_or(now, |(due, _)| *due);
         let due = now.saturating_add(latency).max(earliest);
+        if job.as_write().is_some() {
+            self.silent_since.get_or_insert(now);
+        }
         self.in_flight.push_back((due, job));
         due
     }
@@ -147,6 +175,7 @@ impl Disk {
                 Job::Write(write) => {
                     let more = self.in_flight.iter().any(|(_, job)| job.as_write().is_some());
                     if !(more && choices.below(Question::JoinSync, 2) == 1) {
+                        self.silent_since = more.then_some(now);
                         reported.push(Completion::Written(write.ticket));
                     }
                 }
@@ -263,6 +292,7 @@ impl Disk {
     /// Loses what is in flight: any number of writes from the first on survive whole, as far as
     /// there is room, the next one in part, and the hard state of a later one may.
     pub fn crash(&mut self, choices: &mut Choices) -> Lost {
+        self.silent_since = None;
         let jobs: Vec<Job> = self.in_flight.drain(..).map(|(_, job)| job).collect();
         let fitting = self.fitting(&jobs);
         let survived = at_most(choices, Question::WritesSurvive, fitting);

@@ -131,6 +131,8 @@ questions! {
     SetupInstalls = "setup_installs",
     /// How long an installation takes.
     InstallTime = "install_time",
+    /// Which minority stays broken at its end, and how.
+    EndMinority = "end_minority",
 }
 
 /// How many kinds of questions there are.

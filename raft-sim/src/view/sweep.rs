@@ -44,7 +44,7 @@ fn summary_within(report: &SweepReport, columns: usize) -> String {
     }
     let _ = writeln!(text, "\n{}", figures(report));
     let _ = writeln!(text, "{DIM}digest {:016x}, build {}{DIM:#}", report.digest, report.build);
-    text + &excused(report) + &verdict(report)
+    text + &excused(report) + &late(report) + &verdict(report)
 }
 
 /// How many runs need not converge, and why; nothing if there are none.
@@ -58,6 +58,19 @@ fn excused(report: &SweepReport) -> String {
     let all = thousands(report.excused.values().sum());
     let by_cause = by_cause.join(", ");
     format!("excused from converging, as a quorum of disks was lost: {all} runs ({by_cause})\n")
+}
+
+/// How often leaders came late, see `docs/LIVENESS.md`; nothing if none had to come.
+fn late(report: &SweepReport) -> String {
+    let of_each = report.late.iter().filter_map(|(name, late)| {
+        let runs = report.coverage.get(name).filter(|count| count.runs > 0)?.runs;
+        Some(format!("{} of {} runs with {name}", thousands(*late), thousands(runs)))
+    });
+    let of_each: Vec<_> = of_each.collect();
+    if of_each.is_empty() {
+        return String::new();
+    }
+    format!("leaders came late in {}\n", of_each.join(", "))
 }
 
 fn figures(report: &SweepReport) -> String {
@@ -104,6 +117,9 @@ fn verdict(report: &SweepReport) -> String {
         ),
         SweepVerdict::Violated => {
             format!("{BAD}violated{BAD:#}: {} runs broke a property", report.failures.len())
+        }
+        SweepVerdict::TooOften(what) => {
+            format!("{BAD}too often{BAD:#}: no property is broken, but {what}")
         }
         SweepVerdict::Vacuous(never) => format!(
             "{BAD}vacuous{BAD:#}: no property is broken, but this was never covered: {}",

@@ -1,5 +1,6 @@
 //! Whether the cluster converges, and what is to be said of a run as a whole.
 
+use crate::checker::sight::is_quorum;
 use crate::plan::record::Violation;
 use crate::world::clients::Clients;
 use crate::world::env::Env;
@@ -7,7 +8,8 @@ use crate::world::host::{Host, Process};
 use crate::world::hosts::Hosts;
 use crate::world::network::Network;
 use crate::world::service::{self, Service};
-use crate::world::watch::Fact;
+use crate::world::watch::{EndOfRun, Fact};
+use std::time::Duration;
 
 /// For how many T the term must have stood still at the end of a run that converges.
 const STILL: u32 = 4;
@@ -21,28 +23,95 @@ pub(super) fn converged(
 ) -> Result<(), Violation> {
     let now = env.now();
     let fails = |sentence| Err(env.violation("liveness", sentence));
+    let contract = env.watch.premises().contract();
+    let trouble = Trouble::of(env, hosts, network);
+    let (lasts, is_due) = (contract.lasts(), contract.due().is_some() || !trouble.hampers);
     let Some((leader, leading)) = service::serving(hosts, network, now) else {
         return match Service::of(hosts, network, now) {
-            Service::DidNot(id) => {
+            Service::DidNot(id) if trouble.is_none() || lasts && is_due => {
                 fails(format!("there is no leader that can commit, and {id:?} could win"))
             }
-            _ if network.is_whole(now) => fails("no node can win an election any more".to_owned()),
+            _ if !trouble.explains(env, hosts) => {
+                fails("no node can win an election any more".to_owned())
+            }
             _ => nobody_waits(env, clients),
         };
     };
-    let still = now.saturating_since(env.watch.term_rose());
-    if still < env.setup.election_timeout * STILL {
-        let millis = still.as_millis();
-        return fails(format!("the term rose {millis} ms ago, with nothing to make it rise"));
-    }
-    for host in hosts.iter() {
-        let Some(process) = &host.process else { continue };
-        let reached = network.joins(leader.id(), host.id(), now);
-        if reached && leader.membership().contains(host.id()) {
-            caught_up(host, process, leading).or_else(fails)?;
+    if trouble.is_none() || lasts {
+        let still = now.saturating_since(env.watch.term_rose());
+        if still < env.setup.election_timeout * STILL {
+            let millis = still.as_millis();
+            return fails(format!("the term rose {millis} ms ago, with nothing to make it rise"));
+        }
+        for (place, host) in hosts.iter().enumerate() {
+            let Some(process) = &host.process else { continue };
+            let reached = network.joins(leader.id(), host.id(), now);
+            let is_well = !trouble.hampers || contract.has(place);
+            if reached && is_well && leader.membership().contains(host.id()) {
+                caught_up(host, process, leading).or_else(fails)?;
+            }
         }
     }
     nobody_waits(env, clients)
+}
+
+/// The longest T of a node that works, and the longest write.
+pub(super) fn round(env: &Env, hosts: &Hosts) -> Duration {
+    let working = hosts.iter().filter_map(|host| {
+        let config = host.process.as_ref()?.node.config();
+        let works = host.runs() && host.disk.works_within(config.disk_timeout, env.now());
+        works.then(|| (config.election_timeout, host.disk.profile().max_latency))
+    });
+    let of_each = working
+        .fold((env.setup.election_timeout, Duration::ZERO), |a, b| (a.0.max(b.0), a.1.max(b.1)));
+    of_each.0 + of_each.1
+}
+
+/// What is still broken at the end of a run.
+#[derive(Clone, Copy, Debug)]
+struct Trouble {
+    /// A link is cut, or loses something, or is slow.
+    of_links: bool,
+    /// A node whose disk is not lost does not run, or its disk does not work; or a link loses
+    /// something by chance, or is slow. So who could win cannot be told from cut links alone.
+    hampers: bool,
+    /// No node works at all.
+    of_all: bool,
+}
+
+impl Trouble {
+    fn of(env: &Env, hosts: &Hosts, network: &Network) -> Self {
+        let (left, now) = (env.watch.losses().left(hosts), env.now());
+        let works = |host: &Host| {
+            host.runs()
+                && host.process.as_ref().is_some_and(|process| {
+                    host.disk.works_within(process.node.config().disk_timeout, now)
+                })
+        };
+        let of_all = !hosts.iter().any(works);
+        let of_nodes = hosts.iter().any(|host| left.contains(&host.id()) && !works(host));
+        let hampers = network.hampers(env.setup.election_timeout);
+        Self { of_links: hampers || !network.is_whole(now), hampers: hampers || of_nodes, of_all }
+    }
+
+    const fn is_none(self) -> bool {
+        !self.of_links && !self.hampers
+    }
+
+    /// Whether it is the reason why no node can win: with all of it repaired one could. Where no
+    /// node works at all, nothing was left that could show anything.
+    fn explains(self, env: &Env, hosts: &Hosts) -> bool {
+        let left = env.watch.losses().left(hosts);
+        let could_win = |host: &Host| {
+            let yes = hosts.iter().filter(|other| other.last() <= host.last());
+            let yes = yes.map(Host::id).filter(|id| left.contains(id)).collect();
+            left.contains(&host.id())
+                && host.membership().is_voter(host.id())
+                && is_quorum(host.membership(), &yes)
+        };
+        self.of_links && !self.hampers
+            || !self.is_none() && !self.of_all && hosts.iter().any(could_win)
+    }
 }
 
 /// Whether a node has nothing to do any more, and the same as its leader.
@@ -82,9 +151,17 @@ pub(super) fn conclude(
         return Ok(());
     }
     let excused = env.watch.losses().excuses(hosts).next().map(|excuse| excuse.cause);
-    let cut = excused.is_none() && !network.is_whole(env.now());
-    let settled = cut.then(|| service::leader(hosts, network, env.now()).is_some());
-    env.tell(hosts, Fact::Concluded { excused, settled })?;
+    let trouble = Trouble::of(env, hosts, network);
+    let end = excused.is_none().then(|| {
+        let (scene, watch) = env.scene(hosts);
+        EndOfRun {
+            has_cut_links: trouble.of_links,
+            has_broken_nodes: trouble.hampers,
+            serves: service::leader(hosts, network, scene.now).is_some(),
+            is_constrained: watch.premises().is_constrained(scene, network),
+        }
+    });
+    env.tell(hosts, Fact::Concluded { excused, end })?;
     if excused.is_some() {
         return Ok(());
     }

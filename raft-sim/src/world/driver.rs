@@ -37,6 +37,8 @@ pub struct RunOutcome {
     pub coverage: Coverage,
     /// How the disk was lost without which it could not converge, if that was to be judged.
     pub excused: Option<Cause>,
+    /// How often a leader came late, where disks are fast and where they are slow.
+    pub late: [u64; 2],
 }
 
 /// A world. A run is a function of a [`Setup`] and of the answers of [`Choices`], whoever listens.
@@ -49,7 +51,7 @@ pub struct World {
     operator: Operator,
 }
 
-/// For how many T a run may go on at its end until the cluster converges.
+/// For how many T, with a write each, a run may go on at its end until the cluster converges.
 const PATIENCE: u32 = 30;
 
 impl World {
@@ -97,7 +99,9 @@ impl World {
     pub fn outcome(&self, verdict: Result<(), Violation>) -> RunOutcome {
         let watch = &self.env.watch;
         let (hash, coverage, excused) = (watch.hash_value(), watch.coverage(), watch.excused());
-        RunOutcome { verdict, hash, events: self.events(), time: self.now(), coverage, excused }
+        let late = watch.premises().contract().fail_overs().map(|fail_overs| fail_overs.late);
+        let (events, time) = (self.events(), self.now());
+        RunOutcome { verdict, hash, events, time, coverage, excused, late }
     }
 
     /// Lets everything happen up to and including a moment.
@@ -128,13 +132,15 @@ impl World {
         let (scene, watch) = self.env.scene(&self.hosts);
         let verdict = verdict.and_then(|()| watch.operator_hears(scene));
         watch.look_for_unheard_loss(scene);
+        let verdict = verdict.and_then(|()| watch.look_at_the_contract(scene, &self.network));
         let observed = watch.observe_service(scene, &self.network);
         watch.hand_over(sink);
         verdict.and(observed).map(|()| true)
     }
 
-    /// Lets a run that has not [converged](Self::converged) at its end go on, T by T, for
-    /// 30 T at most: elections are random, so no fixed time is enough for each.
+    /// Lets a run that has not [converged](Self::converged) at its end go on, T and a write at a
+    /// time, 30 times at most, and for as long as the contract of `docs/LIVENESS.md` allows for a
+    /// leader: elections are random, so no fixed time is enough for each.
     ///
     /// # Errors
     ///
@@ -144,11 +150,14 @@ impl World {
         sink: &mut dyn Sink,
         look: &mut dyn FnMut(&Self),
     ) -> Result<(), Violation> {
-        for _ in 0..PATIENCE {
-            if self.is_beyond_repair() || self.converged().is_ok() {
+        let round = converge::round(&self.env, &self.hosts);
+        for nth in 0.. {
+            let due = self.env.watch.premises().contract().due();
+            let is_over = nth >= PATIENCE && due.is_none_or(|due| due < self.now());
+            if is_over || self.is_beyond_repair() || self.converged().is_ok() {
                 break;
             }
-            let end = self.now().saturating_add(self.env.setup.election_timeout);
+            let end = self.now().saturating_add(round);
             while self.advance(end, sink)? {
                 look(self);
             }
@@ -251,6 +260,12 @@ impl World {
 
     pub(crate) fn violation(&self, checker: &'static str, sentence: String) -> Violation {
         self.env.violation(checker, sentence)
+    }
+
+    /// How the contract is kept.
+    #[cfg(test)]
+    pub(crate) const fn contract(&self) -> &crate::checker::contract::Contract {
+        self.env.watch.premises().contract()
     }
 
     /// Everything that is shown to the checkers is kept, too.

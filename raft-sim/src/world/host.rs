@@ -129,6 +129,11 @@ impl Host {
         self.process.as_ref().map_or(&self.last_membership, |process| process.node.membership())
     }
 
+    /// The last position of its log; of what its disk holds while it is down.
+    pub fn last(&self) -> LogPosition {
+        self.process.as_ref().map_or(&self.disk.stored().log, |process| &process.log).last()
+    }
+
     /// Starts the process from what the disk holds; returns the configuration of this life, and
     /// whether a record was cut off that a crash had torn.
     ///
@@ -189,6 +194,11 @@ impl Host {
     /// Its protection from its next start on.
     pub const fn set_protection(&mut self, protection: Protection) {
         self.setup.protection = Some(protection);
+    }
+
+    /// The settings that it starts with when it starts next; the seed is another then.
+    pub fn next_config(&self, setup: &Setup) -> Config {
+        setup.config(&self.setup, 0)
     }
 
     /// Ends the process. What the disk loses is the caller's to decide.

@@ -17,8 +17,8 @@ impl Hosts {
         Self { hosts }
     }
 
-    /// The place of a host. Most setups number their nodes from 1 on.
-    fn place(&self, id: NodeId) -> Option<usize> {
+    /// The place of a host in the order of the ids. Most setups number their nodes from 1 on.
+    pub(super) fn place(&self, id: NodeId) -> Option<usize> {
         let guess = usize::try_from(id.get().wrapping_sub(1)).ok()?;
         if self.hosts.get(guess).is_some_and(|host| host.id() == id) {
             return Some(guess);

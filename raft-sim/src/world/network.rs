@@ -123,6 +123,47 @@ impl Network {
         self.links.values().all(|link| !link.is_cut(now) && link.lost_kinds.is_empty())
     }
 
+    /// Whether both directions between two nodes are whole all the time, and lose nothing.
+    pub fn is_clear(&self, a: NodeId, b: NodeId, now: Instant) -> bool {
+        let clear = |from, to| {
+            self.links.get(&(from, to)).is_some_and(|link| {
+                let lossless = link.lost_kinds.is_empty() && link.profile.loss_ppm == 0;
+                lossless && link.flaps.is_none() && !link.is_cut(now)
+            })
+        };
+        a == b || clear(a, b) && clear(b, a)
+    }
+
+    /// How long a message takes at most from `a` to `b`; `None` if both ways are not clear.
+    pub fn longest_delay(&self, a: NodeId, b: NodeId, now: Instant) -> Option<Duration> {
+        if a == b {
+            return Some(Duration::ZERO);
+        }
+        self.links.get(&(a, b)).filter(|_| self.is_clear(a, b, now)).map(|l| l.profile.max_delay)
+    }
+
+    /// Whether a link loses messages by chance, or takes more than a tenth of T.
+    pub fn hampers(&self, timeout: Duration) -> bool {
+        let profiles = || self.links.values().map(|link| link.profile);
+        profiles().any(|link| link.loss_ppm > 0 || link.max_delay * 10 > timeout)
+    }
+
+    /// Whether each link works exactly if the way back does.
+    pub fn is_symmetric(&self, now: Instant) -> bool {
+        let works = |pair| self.links.get(&pair).is_some_and(|link| !link.is_cut(now));
+        self.links.keys().all(|(a, b)| works((*a, *b)) == works((*b, *a))) && !self.flaps()
+    }
+
+    /// Whether a link is cut again and again.
+    fn flaps(&self) -> bool {
+        self.links.values().any(|link| link.flaps.is_some())
+    }
+
+    /// Whether a link loses messages by their kind.
+    pub fn loses_kinds(&self) -> bool {
+        self.links.values().any(|link| !link.lost_kinds.is_empty())
+    }
+
     /// Does something to links; `leader` is who can commit.
     pub fn act(&mut self, act: &LinkAct, leader: Option<NodeId>, now: Instant) {
         match *act {

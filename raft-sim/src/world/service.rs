@@ -76,7 +76,7 @@ fn works(host: &Host) -> bool {
 #[cfg(test)]
 mod tests {
     use super::Service;
-    use crate::plan::act::{Act, LinkAct, ProcessAct, RequestAct};
+    use crate::plan::act::{Act, DiskAct, LinkAct, ProcessAct, RequestAct};
     use crate::plan::choice::Choices;
     use crate::plan::profile::ClientSetup;
     use crate::plan::record::Nobody;
@@ -164,13 +164,14 @@ mod tests {
         assert_eq!(wrong_after(&alone, 60), None, "S1 lacks what was written since");
         assert_eq!(wrong_after(&settled(3, &[], false), 60), None, "nobody can win");
         let mut stopped = settled(3, &[(1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2)], false);
+        let then = Instant::from_nanos(2_000_000_000);
+        let mut gone = stopped.clone();
         for node in [1, 2].map(NodeId) {
-            stopped.timeline.push((
-                Instant::from_nanos(2_000_000_000),
-                Act::Process(ProcessAct::Pause { node }),
-            ));
+            stopped.timeline.push((then, Act::Process(ProcessAct::Pause { node })));
+            gone.timeline.push((then, Act::Disk(DiskAct::Destroy { node })));
         }
-        let wrong = wrong_after(&stopped, 60).expect("with every link whole somebody must lead");
+        assert_eq!(wrong_after(&stopped, 60), None, "they could go on, and then somebody leads");
+        let wrong = wrong_after(&gone, 60).expect("with all that is left repaired nobody can win");
         assert!(wrong.contains("no node can win an election any more"), "{wrong}");
     }
 

@@ -417,19 +417,20 @@ mod tests {
         .concat()
     }
 
-    /// Two of three nodes stand still in the end, and nobody can lead; but a lone node that stands
+    /// All three nodes stand still in the end, and nobody can lead; but a lone node that stands
     /// still is less.
     fn stopped() -> Trial {
         let mut setup = Setup::of_voters(3);
         setup.duration = Duration::from_secs(8);
         let stop = Instant::from_nanos(3_000_000_000);
         setup.clients = vec![ClientSetup { stop, ..ClientSetup::default() }; 2];
-        let [a, b] = [1, 2].map(NodeId);
+        let [a, b, c] = [1, 2, 3].map(NodeId);
         setup.timeline = [
             (700, Act::Request(RequestAct::Propose { node: a, count: 3 })),
             (1_234, Act::Process(ProcessAct::Pause { node: a })),
             (1_300, Act::Link(LinkAct::Isolate { node: b })),
             (1_400, Act::Process(ProcessAct::Pause { node: b })),
+            (1_400, Act::Process(ProcessAct::Pause { node: c })),
             (1_500, Act::Link(LinkAct::HealAll)),
             (2_000, Act::Request(RequestAct::Transfer { node: None, to: None })),
         ]

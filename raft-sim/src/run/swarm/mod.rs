@@ -16,6 +16,7 @@ mod draw;
 mod end;
 mod lives;
 mod members;
+mod minority;
 mod network;
 mod storm;
 
@@ -135,9 +136,14 @@ fn setup_of_storm(choices: &mut Choices, storm: Duration) -> Setup {
         draw.of(Question::StormLives).change_lives(&mut setup, lives);
     }
     setup.duration = storm + longest_timeout(&setup) * QUIET_TIMEOUTS;
-    // Only full protection promises a leader wherever one is possible.
-    let settles = is_full && voters >= 3;
+    // Full protection, or one level and one T, promise a leader wherever one is possible.
+    let breaks = voters >= 3 && (is_full || !mixed && lives.is_none());
+    let group = draw.of(Question::EndMinority).group(&setup).filter(|_| breaks);
+    let settles = is_full && breaks && group.is_none();
     draw.of(Question::End).end(&mut setup, settles);
+    if let Some(group) = group {
+        draw.of(Question::EndMinority).break_the_others(&mut setup, &group);
+    }
     setup
 }
 

@@ -97,7 +97,7 @@ impl Draw<'_> {
         Act::Link(LinkAct::Reach { shape })
     }
 
-    fn shuffled(&mut self, ids: &[NodeId]) -> Vec<NodeId> {
+    pub(super) fn shuffled(&mut self, ids: &[NodeId]) -> Vec<NodeId> {
         let mut rest = ids.to_vec();
         let mut order = Vec::new();
         while !rest.is_empty() {

@@ -12,6 +12,15 @@ const SCHEMA: &str = "raft-sim sweep 1";
 /// A sweep of so many runs must have covered everything.
 pub const ENOUGH: u64 = 1_000;
 
+/// Of a thousand runs so many may be excused from converging.
+const MOST_EXCUSED: u64 = 12;
+
+/// By so many runs a share of few runs may be exceeded: chance.
+const SPARE: u64 = 3;
+
+/// The counts of leaders that came where they had to, as a run's outcome has those that were late.
+const FAIL_OVERS: [&str; 2] = ["fail_overs", "slow_fail_overs"];
+
 /// Seeds from `first` on, below `end`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -131,6 +140,9 @@ pub struct SweepReport {
     /// How many runs were excused from converging, by how a disk was lost.
     #[serde(default)]
     pub excused: BTreeMap<String, u64>,
+    /// In how many runs a leader came late, by the count of the coverage that it belongs to.
+    #[serde(default)]
+    pub late: BTreeMap<String, u64>,
 }
 
 /// What is to be said of a sweep in the end.
@@ -144,6 +156,8 @@ pub enum SweepVerdict {
     Violated,
     /// No property is broken, but these things never happened.
     Vacuous(Vec<String>),
+    /// No property is broken, but something happened too often.
+    TooOften(String),
 }
 
 impl SweepReport {
@@ -164,6 +178,7 @@ impl SweepReport {
             failures: Vec::new(),
             coverage: BTreeMap::new(),
             excused: BTreeMap::new(),
+            late: BTreeMap::new(),
         }
     }
 
@@ -187,6 +202,9 @@ impl SweepReport {
         }
         if let Some(cause) = outcome.excused {
             *self.excused.entry(cause.name().to_owned()).or_default() += 1;
+        }
+        for (name, late) in FAIL_OVERS.into_iter().zip(outcome.late) {
+            *self.late.entry(name.to_owned()).or_default() += u64::from(late > 0);
         }
         if let Err(violation) = &outcome.verdict {
             self.failures.push(SweepFailure {
@@ -212,8 +230,25 @@ impl SweepReport {
             () if !self.failures.is_empty() => SweepVerdict::Violated,
             () if self.runs() < ENOUGH => SweepVerdict::Few,
             () if !never.is_empty() => SweepVerdict::Vacuous(never),
+            () if let Some(what) = self.too_often() => SweepVerdict::TooOften(what),
             () => SweepVerdict::Clean,
         }
+    }
+
+    /// What happened more often than it may, as a sentence.
+    fn too_often(&self) -> Option<String> {
+        let excused: u64 = self.excused.values().sum();
+        let most = self.runs() * MOST_EXCUSED / 1_000 + SPARE;
+        if excused > most {
+            return Some(format!("{excused} runs are excused, at most {most} may be"));
+        }
+        self.late.iter().find_map(|(name, late)| {
+            let runs = self.coverage.get(name).map_or(0, |count| count.runs);
+            let most = runs / 100 + SPARE;
+            (*late > most).then(|| {
+                format!("leaders came late in {late} of {runs} runs with {name}, not {most}")
+            })
+        })
     }
 
     /// The file.
@@ -259,9 +294,11 @@ impl SweepReport {
             let mine = self.coverage.entry(name).or_default();
             *mine = Count { count: sum(mine.count, count), runs: sum(mine.runs, runs) };
         }
-        for (cause, runs) in next.excused {
-            let mine = self.excused.entry(cause).or_default();
-            *mine = sum(*mine, runs);
+        for (counts, more) in [(&mut self.excused, next.excused), (&mut self.late, next.late)] {
+            for (name, runs) in more {
+                let mine = counts.entry(name).or_default();
+                *mine = sum(*mine, runs);
+            }
         }
     }
 }
@@ -499,6 +536,33 @@ mod tests {
         let words = summary(&both);
         assert!(words.contains(": 4 runs (1 damaged, 3 destroyed)\n"), "{words}");
         assert!(!summary(&of(0, 1).1).contains("excused"));
+    }
+
+    #[test]
+    fn too_many_excuses_and_too_many_late_leaders_fail_a_big_sweep() {
+        let mut report = SweepReport::new("b".to_owned(), Seeds { first: 0, end: 1_000 });
+        report.seeds.end = 1_000;
+        let verdict = |report: &SweepReport| match report.verdict() {
+            SweepVerdict::TooOften(what) => Some(what),
+            SweepVerdict::Clean => None,
+            other => panic!("{other:?}"),
+        };
+        report.excused = [("damaged".to_owned(), 10), ("wiped".to_owned(), 5)].into();
+        report.coverage.insert("fail_overs".to_owned(), Count { count: 900, runs: 500 });
+        report.late.insert("fail_overs".to_owned(), 8);
+        assert_eq!(verdict(&report), None);
+        report.late.insert("fail_overs".to_owned(), 9);
+        let late = "leaders came late in 9 of 500 runs with fail_overs, not 8";
+        assert_eq!(verdict(&report).as_deref(), Some(late));
+        assert!(summary(&report).contains("leaders came late in 9 of 500 runs with fail_overs\n"));
+        report.excused.insert("unheard".to_owned(), 1);
+        let excused = "16 runs are excused, at most 15 may be";
+        assert_eq!(verdict(&report).as_deref(), Some(excused));
+        let more = SweepReport { seeds: Seeds { first: 1_000, end: 1_001 }, ..report.clone() };
+        report.append(more);
+        assert_eq!(report.late["fail_overs"], 18);
+        report.seeds.end = 10;
+        assert_eq!(report.verdict(), SweepVerdict::Few);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::checker::coverage::Coverage;
 use crate::plan::act::{Act, ClockAct, LinkAct, Target};
 use crate::plan::hostile::Hostile;
 use crate::plan::record::{Lost, Stage};
-use crate::world::watch::fact::{Fact, Stepped};
+use crate::world::watch::fact::{EndOfRun, Fact, Stepped};
 use crate::world::watch::scene::Scene;
 use raft_core::{
     Action, Config, Fate, Input, NodeId, Outcome, RejectReason, RoleKind, Token, TransferOutcome,
@@ -67,7 +67,7 @@ pub(super) fn of_fact(seen: &mut Coverage, scene: Scene<'_>, fact: &Fact<'_>) {
         Fact::Act { act } => of_act(seen, act),
         Fact::Struck { target } => of_aim(seen, target),
         Fact::DiskHarmed { record, .. } => seen.damages += u64::from(record),
-        Fact::Concluded { settled, .. } => of_end(seen, settled),
+        Fact::Concluded { end, .. } => of_end(seen, end),
         Fact::Given { .. }
         | Fact::CarriedOut { .. }
         | Fact::StepDone { .. }
@@ -163,12 +163,14 @@ const fn of_act(seen: &mut Coverage, act: &Act) {
     }
 }
 
-const fn of_end(seen: &mut Coverage, settled: Option<bool>) {
-    match settled {
-        Some(true) => seen.settled_serving += 1,
-        Some(false) => seen.settled_without += 1,
-        None => {}
-    }
+fn of_end(seen: &mut Coverage, end: Option<EndOfRun>) {
+    let Some(end) = end else { return };
+    let EndOfRun { has_cut_links, has_broken_nodes, serves, is_constrained } = end;
+    seen.settled_serving += u64::from(has_cut_links && serves);
+    seen.settled_without += u64::from(has_cut_links && !serves);
+    seen.minority_broken += u64::from(has_broken_nodes && serves);
+    seen.majority_broken += u64::from(has_broken_nodes && !serves);
+    seen.constrained += u64::from(is_constrained && !serves);
 }
 
 /// How many changes of the membership were taken.

@@ -16,6 +16,20 @@ use raft_core::{
     Token,
 };
 
+/// How the cluster is at the end of a run.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is counted by itself")]
+pub(crate) struct EndOfRun {
+    /// Links are cut.
+    pub(crate) has_cut_links: bool,
+    /// Nodes do not run or their disks do not work, and could be repaired; or links are bad.
+    pub(crate) has_broken_nodes: bool,
+    /// There is a leader that can commit.
+    pub(crate) serves: bool,
+    /// Nobody can win, and only because of the logs.
+    pub(crate) is_constrained: bool,
+}
+
 /// What went into a step of a node and came out of it. Nothing of it is carried out yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stepped<'a> {
@@ -126,7 +140,7 @@ pub(crate) enum Fact<'a> {
     Concluded {
         /// The loss that excuses it.
         excused: Option<Cause>,
-        /// Where links were cut for long: whether there is a leader that can commit.
-        settled: Option<bool>,
+        /// How it was then, unless it is excused.
+        end: Option<EndOfRun>,
     },
 }

@@ -93,7 +93,7 @@ impl Losses {
     }
 
     /// Whose disks are not lost.
-    fn left(&self, hosts: &Hosts) -> BTreeSet<NodeId> {
+    pub(crate) fn left(&self, hosts: &Hosts) -> BTreeSet<NodeId> {
         hosts.ids().filter(|id| !self.lost.contains_key(id)).collect()
     }
 }

@@ -3,6 +3,7 @@
 //! clients and what the checkers see are derived from that here, and nowhere else.
 
 use crate::plan::act::{Act, ClockAct};
+mod contract;
 mod coverage;
 mod fact;
 mod fates;
@@ -14,7 +15,7 @@ mod records;
 mod scene;
 mod sight;
 
-pub(crate) use fact::{Fact, Stepped};
+pub(crate) use fact::{EndOfRun, Fact, Stepped};
 pub(crate) use scene::Scene;
 
 use crate::checker::Checkers;
@@ -28,6 +29,7 @@ use crate::plan::setup::Setup;
 use crate::world::excuse::Cause;
 use crate::world::network::Network;
 use crate::world::service;
+use crate::world::watch::contract::Premises;
 use crate::world::watch::fates::Fates;
 use crate::world::watch::losses::Losses;
 use crate::world::watch::narrate::Step;
@@ -48,6 +50,7 @@ pub(crate) struct Watch {
     hash: RollingHash,
     coverage: Coverage,
     losses: Losses,
+    premises: Premises,
     fates: Fates,
     requests: Requests,
     /// The newest round of pre-votes that each node was recorded with, in this life.
@@ -72,6 +75,7 @@ impl Watch {
             hash: RollingHash::new(),
             coverage: Coverage::default(),
             losses: Losses::default(),
+            premises: Premises::default(),
             fates: Fates::default(),
             requests: Requests::default(),
             rounds: BTreeMap::new(),
@@ -90,6 +94,7 @@ impl Watch {
             self.term_rose = scene.now;
         }
         coverage::of_step(&mut self.coverage, step);
+        self.premises.note_step(step);
         if self.recorder.listens {
             self.narrate(scene, step);
         }
@@ -104,6 +109,7 @@ impl Watch {
         self.hash(scene.now, fact);
         coverage::of_fact(&mut self.coverage, scene, fact);
         self.losses.take(scene, fact);
+        self.premises.note(scene, fact);
         self.remember(scene, fact);
         self.record(scene, fact);
         match *fact {
@@ -141,6 +147,25 @@ impl Watch {
     /// Looks, after every event, for what is let in before anybody could know of a loss.
     pub(crate) fn look_for_unheard_loss(&mut self, scene: Scene<'_>) {
         self.losses.look_for_unheard(scene);
+    }
+
+    /// Looks, after every event, whether there is a leader where the contract asks for one.
+    ///
+    /// # Errors
+    ///
+    /// What is not as it says.
+    pub(crate) fn look_at_the_contract(
+        &mut self,
+        scene: Scene<'_>,
+        network: &Network,
+    ) -> Result<(), Violation> {
+        let looked = self.premises.look(scene, network);
+        looked.map_err(|sentence| self.violation("liveness", sentence, (scene.now, scene.event)))
+    }
+
+    /// The premises of the contract, and how it was kept.
+    pub(crate) const fn premises(&self) -> &Premises {
+        &self.premises
     }
 
     /// Looks, after every event, who can commit, if anybody wants to know.
@@ -202,6 +227,10 @@ impl Watch {
     pub(crate) fn coverage(&self) -> Coverage {
         let mut coverage = self.coverage;
         self.checkers.count(&mut coverage);
+        let contract = self.premises.contract();
+        let [fast, slow] = contract.fail_overs();
+        (coverage.fail_overs, coverage.slow_fail_overs) = (fast.all, slow.all);
+        coverage.led_on = contract.lasting();
         coverage
     }
 
