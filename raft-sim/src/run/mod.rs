@@ -12,7 +12,10 @@ pub(crate) mod sweep;
 pub(crate) mod tape;
 pub(crate) mod trial;
 
-pub use fuzz::{fuzz_cluster, fuzz_one_node, fuzz_reached};
+pub use fuzz::{
+    fuzz_cluster, fuzz_dump, fuzz_frames, fuzz_kinds, fuzz_messages, fuzz_one_node, fuzz_reached,
+    fuzz_recovery, fuzz_scenario, fuzz_seeds,
+};
 pub use measure::{Measured, Sample, measure};
 pub use observe::{Figures, Leadership, Observer};
 pub use play::{Check, Played, play, play_rotations};

@@ -46,7 +46,7 @@ pub struct Scenario {
     pub broke: Option<String>,
     pub(super) setup: Setup,
     pub(super) voters: u64,
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 /// Who decides what a scenario leaves open.

@@ -170,13 +170,17 @@ impl Any {
     pub(super) fn input(&mut self, status: &Status) -> Input {
         match self.below(16) {
             0 | 1 => Input::Wake,
-            2 | 3 => Input::Propose { token: self.token(), count: self.number() },
+            2 | 3 => self.proposal(),
             4 => Input::Campaign,
             5..8 => Input::Persisted { ticket: self.ticket() },
             8 => self.request(status),
             9 => self.report(status),
             _ => Input::Message(self.envelope(status)),
         }
+    }
+
+    pub(super) fn proposal(&mut self) -> Input {
+        Input::Propose { token: self.token(), count: self.number() }
     }
 
     /// A name that no other request has.
@@ -277,7 +281,7 @@ impl Any {
         (self.below(4) == 0).then(|| Permit { leader: self.id(), term: self.term(status) })
     }
 
-    fn append(&mut self, status: &Status) -> AppendEntries {
+    pub(super) fn append(&mut self, status: &Status) -> AppendEntries {
         let probe = (self.below(4) > 0).then(|| Probe {
             round: self.round(),
             sent_at: self.instant(),
@@ -318,11 +322,22 @@ impl Any {
     }
 
     pub(super) fn config(&mut self) -> Config {
-        let timeout = Duration::from_millis(1 + self.below(300));
+        let timeout = match self.below(8) {
+            7 => Duration::from_nanos(self.up_to(1 << 48)),
+            _ => Duration::from_millis(1 + self.below(300)),
+        };
         let protections = [Protection::Full, Protection::PreVote, Protection::Plain];
         let level = usize::try_from(self.below(3)).expect("one of three");
         let mut config = Config::new(NodeId(1), 0).with_election_timeout(timeout);
         config.protection = protections[level];
+        if self.below(4) == 3 {
+            config.heartbeat_interval =
+                timeout / (2 + u32::try_from(self.below(3)).expect("a few"));
+            config.longest_promise = timeout.saturating_add(self.duration());
+            config.clock_drift_ppm = u32::try_from(self.up_to(110_000)).expect("a small number");
+            config.disk_timeout = (timeout / 4).saturating_add(self.duration());
+            config.snapshot_timeout = timeout.saturating_add(self.duration());
+        }
         config.max_entries_per_message = 1 + self.below(4);
         config.max_messages_in_flight = usize::try_from(1 + self.below(4)).expect("a few");
         config.max_entries_in_flight = 1 + self.below(8);

@@ -1,22 +1,32 @@
 //! What is seen of a node from outside, and what must hold of it.
 
-use raft_core::{Action, Envelope, HardState, Input, Message, Outcome, Status, Ticket, Verdict};
+use raft_core::{
+    Action, Envelope, HardState, Input, LogIndex, LogPosition, Message, Outcome, Status, Ticket,
+    Token, Verdict,
+};
+use std::collections::BTreeSet;
 
-/// Whether all that comes of the input is that it is refused. A request that is under way may be
-/// refused by what comes later: that is an effect.
-pub(super) fn is_refused(input: &Input, actions: &[Action]) -> bool {
-    let name = match input {
+/// Whether all that comes of the inputs of a call is that each is refused. A request that is under
+/// way may be refused by what comes later: that is an effect.
+pub(super) fn are_refused(inputs: &[Input], actions: &[Action]) -> bool {
+    let names: Vec<Token> = inputs.iter().filter_map(token).collect();
+    let refuses = |action: &Action| match action {
+        Action::Ignored { .. } => true,
+        Action::Rejected { token, .. } => names.contains(token),
+        _ => false,
+    };
+    !inputs.is_empty() && actions.len() == inputs.len() && actions.iter().all(refuses)
+}
+
+/// The name of a request.
+fn token(input: &Input) -> Option<Token> {
+    match input {
         Input::Propose { token, .. }
         | Input::Read { token, .. }
         | Input::ChangeMembership { token, .. }
         | Input::TransferLeadership { token, .. } => Some(*token),
         _ => None,
-    };
-    actions.iter().any(|action| match action {
-        Action::Ignored { .. } => true,
-        Action::Rejected { token, .. } => name == Some(*token),
-        _ => false,
-    })
+    }
 }
 
 /// What is seen of the node from outside.
@@ -25,33 +35,46 @@ pub(super) struct Outside {
     durable: HardState,
     in_flight: Vec<(Ticket, Option<HardState>)>,
     last_ticket: Option<Ticket>,
+    /// The requests that have no answer yet, where all are known.
+    waiting: Option<BTreeSet<Token>>,
 }
 
 impl Outside {
-    pub(super) fn new(recovered: HardState, status: &Status) -> Self {
-        Self { before: *status, durable: recovered, in_flight: Vec::new(), last_ticket: None }
+    pub(super) fn new(status: &Status) -> Self {
+        Self {
+            before: *status,
+            durable: status.durable_hard_state,
+            in_flight: Vec::new(),
+            last_ticket: None,
+            waiting: None,
+        }
     }
 
-    pub(super) fn see(&mut self, input: &Input, actions: &[Action], after: &Status) {
+    /// The node has only just started: nobody has asked it for anything.
+    pub(super) fn knows_all(&mut self) {
+        self.waiting = Some(BTreeSet::new());
+    }
+
+    /// Looks at one call. The snapshot that was installed by it, if one was.
+    pub(super) fn see(
+        &mut self,
+        inputs: &[Input],
+        actions: &[Action],
+        after: &Status,
+    ) -> Option<LogPosition> {
         let before = std::mem::replace(&mut self.before, *after);
         assert!(after.term >= before.term, "the term does not decrease");
         assert!(after.commit_index >= before.commit_index, "the commit index does not decrease");
         if after.term == before.term && before.voted_for.is_some() {
             assert_eq!(after.voted_for, before.voted_for, "one vote in a term");
         }
-        if let Input::Persisted { ticket } = input {
-            let issued = self.last_ticket.is_some_and(|last| *ticket <= last);
-            for (_, state) in self.in_flight.extract_if(.., |(t, _)| issued && *t <= *ticket) {
-                self.durable = state.unwrap_or(self.durable);
+        for input in inputs {
+            if let Input::Persisted { ticket } = input {
+                self.persisted(*ticket);
             }
         }
-        let mut applied = before.last_applied;
-        let taken = !is_refused(input, actions);
-        if let Input::SnapshotInstalled { position, outcome: Outcome::Done } = input
-            && taken
-        {
-            applied = applied.max(position.index);
-        }
+        let installed = installed(&before, inputs, actions, after);
+        let mut applied = installed.map_or(before.last_applied, |position| position.index);
         for action in actions {
             match action {
                 Action::Persist(write) => {
@@ -74,6 +97,36 @@ impl Outside {
             }
         }
         assert_eq!(applied, after.last_applied, "what is applied is handed out");
+        self.answers(inputs, actions);
+        installed
+    }
+
+    fn persisted(&mut self, ticket: Ticket) {
+        let issued = self.last_ticket.is_some_and(|last| ticket <= last);
+        for (_, state) in self.in_flight.extract_if(.., |(t, _)| issued && *t <= ticket) {
+            self.durable = state.unwrap_or(self.durable);
+        }
+    }
+
+    /// Each request has one answer, and what can be answered at once is.
+    fn answers(&mut self, inputs: &[Input], actions: &[Action]) {
+        let Some(waiting) = &mut self.waiting else { return };
+        waiting.extend(inputs.iter().filter_map(token));
+        for action in actions {
+            let (Action::Accepted { token, .. }
+            | Action::Rejected { token, .. }
+            | Action::ReadReady { token, .. }
+            | Action::TransferEnded { token, .. }) = action
+            else {
+                continue;
+            };
+            assert!(waiting.remove(token), "{token:?} is answered once: {action:?}");
+        }
+        for input in inputs {
+            if let Input::Propose { token, .. } | Input::ChangeMembership { token, .. } = input {
+                assert!(!waiting.contains(token), "{input:?} is answered at once");
+            }
+        }
     }
 
     fn sends(&self, envelope: &Envelope) {
@@ -87,4 +140,30 @@ impl Outside {
         let held = (durable.current_term, durable.voted_for);
         assert_eq!(held, (envelope.term, Some(vote)), "the vote in {envelope:?} is durable");
     }
+}
+
+/// The snapshot that a report of this call has put in place of the log: what is applied goes on
+/// after it.
+fn installed(
+    before: &Status,
+    inputs: &[Input],
+    actions: &[Action],
+    after: &Status,
+) -> Option<LogPosition> {
+    let first = actions.iter().find_map(|action| match action {
+        Action::Apply { first, .. } => Some(LogIndex(first.get() - 1)),
+        _ => None,
+    });
+    let applied = first.unwrap_or(after.last_applied);
+    if applied == before.last_applied {
+        return None;
+    }
+    let reported = inputs.iter().find_map(|input| match input {
+        Input::SnapshotInstalled { position, outcome: Outcome::Done } => {
+            (position.index == applied).then_some(*position)
+        }
+        _ => None,
+    });
+    assert!(reported.is_some(), "from {} to {applied} nothing was applied", before.last_applied);
+    reported
 }

@@ -52,7 +52,7 @@ pub fn run_drawn(mut choices: Choices, sink: &mut dyn Sink) -> RunOutcome {
 ///
 /// If the drawn setup makes no sense, which is a bug of this file.
 pub fn run_storm(mut choices: Choices, storm: Duration, sink: &mut dyn Sink) -> RunOutcome {
-    let setup = setup_of_storm(&mut choices, storm);
+    let setup = draw_storm(&mut choices, storm);
     play(&Machine::default(), &setup, choices, sink)
 }
 
@@ -82,10 +82,11 @@ fn play(machine: &Machine, setup: &Setup, choices: Choices, sink: &mut dyn Sink)
 
 /// Draws a setup.
 pub fn draw_setup(choices: &mut Choices) -> Setup {
-    setup_of_storm(choices, STORM)
+    draw_storm(choices, STORM)
 }
 
-fn setup_of_storm(choices: &mut Choices, storm: Duration) -> Setup {
+/// Draws a setup with faults for another time than [`STORM`].
+pub(crate) fn draw_storm(choices: &mut Choices, storm: Duration) -> Setup {
     let mut draw = Draw { choices, question: Question::Setup, storm };
     let voters = [3, 3, 5, 2, 4, 1][draw.index(6)];
     let learners = u64::from(draw.one_in(5));
