@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+type Body = fn(&[u8]);
+
 /// Every target that there is.
-const TARGETS: [(&str, fn(&[u8])); 7] = [
+const TARGETS: [(&str, Body); 7] = [
     ("node", run::fuzz_one_node),
     ("cluster", run::fuzz_cluster),
     ("message", run::fuzz_messages),

@@ -31,8 +31,8 @@ pub(super) struct Disk {
     pending: VecDeque<Pending>,
     /// What was proposed here, by the position that it was accepted at.
     accepted: BTreeMap<LogPosition, u64>,
-    /// The snapshot that is being installed.
-    installs: Option<Snapshot>,
+    /// The snapshot that is being installed, and the last write before it.
+    installs: Option<(Snapshot, Option<Ticket>)>,
 }
 
 impl Disk {
@@ -110,13 +110,17 @@ impl Disk {
                     }
                 }
                 Action::Persist(write) => {
-                    if !self.write(write, inputs, payloads) {
+                    let held = self.write(write, inputs, payloads);
+                    if !held {
                         return false;
                     }
                 }
                 Action::Send(Envelope { message, .. }) => self.send(message),
                 Action::Apply { first, through } => self.apply(*first, *through),
-                Action::InstallSnapshot { snapshot } => self.installs = Some(snapshot.clone()),
+                Action::InstallSnapshot { snapshot } => {
+                    let before = self.pending.back().map(|pending| pending.ticket);
+                    self.installs = Some((snapshot.clone(), before));
+                }
                 _ => {}
             }
         }
@@ -198,15 +202,14 @@ impl Disk {
 
     /// A snapshot was installed, after all earlier writes. False if nobody asked for it.
     pub(super) fn install(&mut self, position: LogPosition) -> bool {
-        let Some(snapshot) = self.installs.take().filter(|s| s.position == position) else {
-            return false;
-        };
+        let asked = self.installs.take().filter(|(snapshot, _)| snapshot.position == position);
+        let Some((snapshot, before)) = asked else { return false };
+        if let Some(ticket) = before {
+            self.persisted(ticket);
+        }
         self.log = PayloadLog::new(position);
         self.durable_log = PayloadLog::new(position);
         self.durable.snapshot = snapshot;
-        for pending in &mut self.pending {
-            pending.log = None;
-        }
         true
     }
 
@@ -239,7 +242,7 @@ impl Disk {
         }
         let later = u64::try_from(rest.len()).expect("a few");
         let later = usize::try_from(any.up_to(later)).expect("a few").max(usize::from(torn));
-        let newest = rest.iter().take(later).filter_map(|pending| pending.hard_state).last();
+        let newest = rest.iter().take(later).filter_map(|pending| pending.hard_state).next_back();
         self.durable.hard_state = newest.unwrap_or(self.durable.hard_state);
         self.durable.prev = self.durable_log.start();
         self.durable.entries = self.durable_log.positions();

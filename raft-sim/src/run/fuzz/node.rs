@@ -15,21 +15,27 @@ use std::collections::BTreeSet;
 /// otherwise than its own clone, sends what is not durable, writes or sends a command that is of
 /// another place, answers a request twice, or cannot start from what a crash leaves.
 pub fn fuzz_one_node(bytes: &[u8]) {
-    fuzz_reached(bytes);
+    one_node(bytes, None);
 }
 
 /// As [`fuzz_one_node`]; says which kinds of inputs the node took, and which kinds of actions it
-/// handed out, by their names: see [`fuzz_kinds`].
+/// handed out, by their names: see [`fuzz_kinds`]. Beside them stand the reasons of refusals, and
+/// `Crash`.
 ///
 /// # Panics
 ///
 /// As [`fuzz_one_node`].
 pub fn fuzz_reached(bytes: &[u8]) -> BTreeSet<String> {
+    one_node(bytes, Some(BTreeSet::new())).unwrap_or_default()
+}
+
+fn one_node(bytes: &[u8], reached: Option<BTreeSet<String>>) -> Option<BTreeSet<String>> {
     let mut any = Any::new(bytes);
     let now = Instant::from_nanos(any.up_to(1 << 40));
     let config = any.config();
     let recovered = any.recovered();
-    let Ok(mut subject) = Subject::start(config, recovered, now) else { return BTreeSet::new() };
+    let mut subject = Subject::start(config, &recovered, now).ok()?;
+    subject.reached = reached;
     subject.drive(&mut any);
     subject.reached
 }
@@ -60,7 +66,7 @@ mod tests {
         let membership = Membership::of_voters([NodeId(1)]).expect("one voter");
         let fresh = Recovered::fresh(membership);
         let mut subject =
-            Subject::start(Config::new(NodeId(1), 0), fresh, Instant::ZERO).expect("fresh");
+            Subject::start(Config::new(NodeId(1), 0), &fresh, Instant::ZERO).expect("fresh");
         let mut heard = Heard::default();
         heard.take(&subject.step(&[Input::Wake], Instant::ZERO));
         let ticket = *heard.tickets.last().expect("its own vote is to be written");

@@ -35,7 +35,7 @@ fn recovery(bytes: &[u8]) -> Option<Result<Status, StartError>> {
     };
     let now = Instant::from_nanos(any.up_to(1 << 40));
     let config = any.config();
-    Some(Subject::start(config, recovered, now).map(|mut subject| {
+    Some(Subject::start(config, &recovered, now).map(|mut subject| {
         subject.drive(&mut any);
         subject.status()
     }))
@@ -85,6 +85,8 @@ mod tests {
         let results: Vec<_> = seeds().iter().map(|seed| recovery(seed)).collect();
         assert!(results.iter().all(Option::is_some), "all are decoded");
         assert!(results.iter().flatten().any(Result::is_ok), "some are taken");
-        seeds().iter().for_each(|seed| fuzz_recovery(seed));
+        for seed in seeds() {
+            fuzz_recovery(&seed);
+        }
     }
 }

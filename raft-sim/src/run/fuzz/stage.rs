@@ -63,7 +63,7 @@ impl Play {
         let all = Membership::of_voters((1..=3).map(NodeId)).expect("three voters");
         let membership = if stage == Stage::Joining { Membership::empty() } else { all };
         let config = Config::new(NodeId(1), 0);
-        let subject = Subject::start(config, Recovered::fresh(membership), Instant::ZERO);
+        let subject = Subject::start(config, &Recovered::fresh(membership), Instant::ZERO);
         let subject = subject.expect("a fresh state is a state");
         let mut play = Self { subject, said: Vec::new(), answers: Vec::new() };
         let rounds = match stage {

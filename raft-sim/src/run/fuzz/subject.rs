@@ -19,30 +19,31 @@ pub(super) struct Subject {
     outside: Outside,
     /// The log with its bytes, while it can be known.
     disk: Option<Disk>,
-    /// Which kinds of inputs were taken, and of actions handed out.
-    pub(super) reached: BTreeSet<String>,
+    /// Which kinds of inputs were taken, and of actions handed out, if that is wanted: to compare
+    /// words would lead a fuzzer astray.
+    pub(super) reached: Option<BTreeSet<String>>,
 }
 
 impl Subject {
     /// A node that starts from its disk.
     pub(super) fn start(
         config: Config,
-        recovered: Recovered,
+        recovered: &Recovered,
         now: Instant,
     ) -> Result<Self, StartError> {
         let node = Node::new(config, recovered.clone(), now)?;
         let status = node.status();
-        let disk = Disk::new(&recovered, &status);
+        let disk = Disk::new(recovered, &status);
         let mut subject = Self { disk, ..Self::of(node, now) };
         subject.outside.knows_all();
-        subject.begins(&recovered);
+        subject.begins(recovered);
         Ok(subject)
     }
 
     /// A node whose past is unknown.
     pub(super) fn of(node: Node, now: Instant) -> Self {
         let outside = Outside::new(&node.status());
-        Self { node, now, outside, disk: None, reached: BTreeSet::new() }
+        Self { node, now, outside, disk: None, reached: None }
     }
 
     /// What holds of a node that has only just started.
@@ -137,11 +138,8 @@ impl Subject {
     }
 
     fn note(&mut self, inputs: &[Input], actions: &[Action]) {
-        let mut reach = |name: &str| {
-            if !self.reached.contains(name) {
-                self.reached.insert(name.to_owned());
-            }
-        };
+        let Some(reached) = &mut self.reached else { return };
+        let mut reach = |name: &str| reached.insert(name.to_owned());
         if !are_refused(inputs, actions) {
             for input in inputs {
                 reach(kinds::input(input));
@@ -155,8 +153,8 @@ impl Subject {
             match action {
                 Action::Rejected { reason, .. } => reach(&variant(reason)),
                 Action::Ignored { reason, .. } => reach(&variant(reason)),
-                _ => {}
-            }
+                _ => false,
+            };
         }
     }
 
@@ -208,7 +206,9 @@ impl Subject {
         self.outside = Outside::new(&self.node.status());
         self.outside.knows_all();
         any.heard = Heard::default();
-        self.reached.insert("Crash".to_owned());
+        if let Some(reached) = &mut self.reached {
+            reached.insert("Crash".to_owned());
+        }
         self.begins(&recovered);
     }
 }

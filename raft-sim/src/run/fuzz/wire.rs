@@ -130,7 +130,9 @@ pub(super) fn message_seeds() -> Vec<Vec<u8>> {
         let begins = play.said.len();
         let mut next = play.answers.clone();
         next.push(announce());
-        next.into_iter().for_each(|envelope| play.hear(envelope));
+        for envelope in next {
+            play.hear(envelope);
+        }
         for envelope in &play.said[begins..] {
             said.extend(Format::of(format).write(envelope));
         }
