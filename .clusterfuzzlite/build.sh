@@ -17,5 +17,5 @@ for source in fuzz/targets/*.rs; do
     if dictionary=$(fuzz/dictionary "$target"); then
         cp "$dictionary" "$OUT/$target.dict"
     fi
-    printf '[libfuzzer]\nmax_len = 4096\n' >"$OUT/$target.options"
+    printf '[libfuzzer]\nmax_len = %s\nlen_control = 0\n' "$(fuzz/length "$target")" >"$OUT/$target.options"
 done
