@@ -21,7 +21,7 @@ pub use scenario::fuzz_scenario;
 pub use wire::{fuzz_dump, fuzz_messages};
 
 /// Inputs to begin with, for a target whose inputs have a format; none for the others, which take
-/// any bytes. `fuzz/run` gives them to a target beside its corpus.
+/// any bytes. The example `seeds` of the fuzz targets' package writes them to files.
 pub fn fuzz_seeds(target: &str) -> Vec<Vec<u8>> {
     match target {
         "message" => wire::message_seeds(),
