@@ -1,0 +1,185 @@
+"""The results, the policy, and the table of docs/MUTANTS.md."""
+
+import json
+import statistics
+import textwrap
+import threading
+
+from heads import CLASSES
+
+# The entry for the core without any bug.
+NO_BUG = "the core as it is"
+
+
+class Results:
+    """What has been found, by bug and by kind of killer. Written after every result."""
+
+    def __init__(self, path):
+        self.path, self.lock = path, threading.Lock()
+        self.all = json.loads(path.read_text()) if path.exists() else {}
+
+    def of(self, patch, kind):
+        return self.all.get(patch.name if patch else NO_BUG, {}).get(kind)
+
+    def is_of(self, patch, kind, code, stale):
+        """Whether there is a result for this patch and, unless `stale` is fine, this code."""
+        found = self.of(patch, kind)
+        if not found or patch and found["patch"] != patch.digest:
+            return False
+        return stale or found["code"] == code
+
+    def has(self, patch, kind, code, options):
+        """Whether nothing is left to be run."""
+        if not self.is_of(patch, kind, code, options.stale):
+            return False
+        found = self.of(patch, kind)
+        return kind != "sweep" or found["seeds"] >= options.seeds or self.is_seen(found)
+
+    def unfinished(self, patch, code, stale, places):
+        """What is known of each place already: a longer sweep goes on from there."""
+        if not self.is_of(patch, "sweep", code, stale):
+            return {}
+        found = self.of(patch, "sweep")
+        return dict(zip(found["places"], found["found"])) if found["places"] == places else {}
+
+    @staticmethod
+    def is_seen(found):
+        return all(one["checker"] for one in found["found"])
+
+    def keep(self, patch, kind, code, found):
+        with self.lock:
+            entry = self.all.setdefault(patch.name if patch else NO_BUG, {})
+            entry[kind] = {"code": code, **({"patch": patch.digest} if patch else {}), **found}
+            text = json.dumps(self.all, indent=1, sort_keys=True) + "\n"
+            self.path.write_text(text)
+
+    def distances(self, patch):
+        """For each place, how many runs until the first alarm; `None` where there was none."""
+        found = self.of(patch, "sweep")
+        if not found:
+            return None
+        pairs = zip(found["places"], found["found"])
+        return [None if f["seed"] is None else f["seed"] - place + 1 for place, f in pairs]
+
+    def median(self, patch):
+        """The median of the distances; none is further than any."""
+        distances = self.distances(patch)
+        if not distances:
+            return None
+        middle = statistics.median(d if d is not None else float("inf") for d in distances)
+        return None if middle == float("inf") else int(middle)
+
+    def checkers(self, patch):
+        found = self.of(patch, "sweep")
+        names = [f["checker"] for f in found["found"] if f["checker"]] if found else []
+        return sorted(set(names), key=lambda name: (-names.count(name), name))
+
+    def known_seeds(self, patch):
+        """The seeds that found it, the nearest one first."""
+        found = self.of(patch, "sweep")
+        if not found:
+            return []
+        pairs = zip(found["places"], found["found"])
+        near = sorted((f["seed"] - place, f["seed"]) for place, f in pairs if f["seed"] is not None)
+        return [seed for _, seed in near]
+
+
+def policy(patches, results, code):
+    """Every sentence of the policy that does not hold."""
+    broken = []
+    healthy = results.of(None, "sweep")
+    for found in healthy["found"] if healthy else []:
+        if found["checker"]:
+            broken.append(f"the core as it is: {found['checker']} at seed {found['seed']}")
+    for patch in patches:
+        if patch.kind not in "SLR" or not results.of(patch, "sweep"):
+            continue
+        if results.median(patch) is None and not patch.unseen:
+            word = CLASSES[patch.kind]
+            broken.append(f"{patch.name} ({word}): no drawn run sees it, and its head says no reason")
+    return broken
+
+
+def cell(results, patch):
+    """What drawn runs make of a bug: the distances, and who objected."""
+    if results is None or results.of(patch, "sweep") is None:
+        return "not run", ""
+    found = results.of(patch, "sweep")["found"]
+    pairs = zip(results.distances(patch), found)
+    distances = [str(d) if d else f"– of {one['done']}" for d, one in pairs]
+    median = results.median(patch)
+    shown = f"**{median}** ({', '.join(distances)})" if median else ", ".join(distances)
+    names = ", ".join(f"`{name}`" for name in results.checkers(patch))
+    return shown, names
+
+
+def killer(results, patch, kind):
+    found = results.of(patch, kind)
+    if found is None:
+        return "not run"
+    return f"`{found['killer']}`" if found["killer"] else "–"
+
+
+def row(patch, results, before):
+    runs, checkers = cell(results, patch)
+    name = f"`{patch.name}`" + (f" {patch.catalogue}" if patch.catalogue else "")
+    earlier = f" {cell(before, patch)[0]} |" if before else ""
+    if patch.kind == "T":
+        runs, checkers, earlier = "", "", " |" if before else ""
+    elsewhere = killer(results, patch, "scenarios") if patch.kind != "T" else ""
+    test = killer(results, patch, "tests")
+    return f"| {name}: {patch.breaks} |{earlier} {runs} | {checkers} | {elsewhere} | {test} |"
+
+
+def table(patches, results, before):
+    """All of it, class by class."""
+    lines = []
+    for kind, word in CLASSES.items():
+        of_class = [patch for patch in patches if patch.kind == kind]
+        swept = [p for p in of_class if results.of(p, "sweep")]
+        seen = [p for p in swept if results.median(p)]
+        lines += [f"### {word.capitalize()} ({kind}): {len(of_class)} bugs", ""]
+        if kind != "T":
+            lines += [f"Drawn runs were let loose on {len(swept)} of them, and found {len(seen)}.", ""]
+        columns = "| bug | runs to the alarm | by | scenario | test |"
+        if before:
+            columns = "| bug | before | runs to the alarm | by | scenario | test |"
+        lines += [columns, "|---" * (columns.count("|") - 1) + "|"]
+        lines += [row(patch, results, before) for patch in of_class] + [""]
+    return lines
+
+
+def hardest(patches, results):
+    """The twelve with the greatest medians, and a seed that finds each."""
+    medians = [(results.median(p), p) for p in patches if p.kind != "T" and results.median(p)]
+    medians.sort(key=lambda pair: (-pair[0], pair[1].name))
+    lines = ["| bug | median | a seed that finds it | by |", "|---|---|---|---|"]
+    for median, p in medians[:12]:
+        checkers = ", ".join(f"`{name}`" for name in results.checkers(p))
+        lines.append(f"| `{p.name}` | {median} | {results.known_seeds(p)[0]} | {checkers} |")
+    return lines + [""]
+
+
+def survivors(patches, results):
+    """Those that no drawn run sees, and why."""
+    lines = []
+    for patch in patches:
+        if patch.kind != "T" and results.of(patch, "sweep") and results.median(patch) is None:
+            reason = patch.unseen or "no reason is known"
+            line = f"- `{patch.name}` ({patch.kind}): {reason}."
+            lines += textwrap.wrap(line, 118, subsequent_indent="  ", break_on_hyphens=False)
+    return lines + [""]
+
+
+def with_tables(text, patches, results, before):
+    """The page with everything that is counted between its marks."""
+    parts = {
+        "matrix": table(patches, results, before),
+        "hardest": hardest(patches, results),
+        "survivors": survivors(patches, results),
+    }
+    for name, lines in parts.items():
+        start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        head, rest = text.split(start)
+        text = head + start + "\n" + "\n".join(lines) + "\n" + end + rest.split(end, 1)[1]
+    return text

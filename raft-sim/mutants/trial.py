@@ -1,0 +1,254 @@
+"""Builds the copy, and runs what may kill: drawn runs, scenarios, tests."""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import tempfile
+import time
+
+import plant
+from heads import Refused
+
+# What looks at the sources, or pins the hash of whole runs, fails for any change.
+NOT_TESTS = ["layers", "sources", "determinism", "readme", "pictures", "corpus"]
+# Fast ones first: one killer is enough.
+ORDER = ["raft_core", "protocol", "capabilities", "dumps", "cost", "allocations", "properties"]
+
+
+class Copy:
+    """A copy of the tree with all bugs in it, and what was built from it."""
+
+    def __init__(self, root, patches, options):
+        self.root, self.options = root, options
+        target = os.environ.get("CARGO_TARGET_DIR", str(root / "target"))
+        self.scratch = pathlib.Path(target) / "mutants"
+        self.tree = self.scratch / "tree"
+        self.numbers = {patch.name: n for n, patch in enumerate(patches, 1)}
+        by_number = {self.numbers[patch.name]: patch.path for patch in patches}
+        self.guarded, self.alone, files = plant.together(root, by_number)
+        self.write(files)
+
+    def write(self, files):
+        """Brings the copy up to date; what is the same keeps its time, for cargo."""
+        listed = ["git", "ls-files", "-co", "--exclude-standard"]
+        paths = subprocess.run(listed, cwd=self.root, check=True, capture_output=True, text=True)
+        listed = paths.stdout.splitlines()
+        wanted = {path for path in listed if (self.root / path).is_file()}
+        for path in wanted:
+            if path.startswith("raft-sim/mutants/"):
+                continue
+            new = files[path].encode() if path in files else (self.root / path).read_bytes()
+            place = self.tree / path
+            if not place.exists() or place.read_bytes() != new:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(new)
+        for place in self.tree.rglob("*.rs"):
+            if str(place.relative_to(self.tree)) not in wanted:
+                place.unlink()
+        for path in set(listed) - wanted:
+            place = self.tree / path
+            if (self.root / path).is_symlink() and not place.is_symlink():
+                place.symlink_to(os.readlink(self.root / path))
+
+    def cargo(self, *words, opt_level="3"):
+        """Builds. The core's own assertions are off in a release build: only what looks from
+        outside can object."""
+        environment = {
+            **os.environ,
+            "CARGO_TARGET_DIR": str(self.scratch / "build"),
+            "CARGO_PROFILE_RELEASE_LTO": "off",
+            "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "64",
+            "CARGO_PROFILE_RELEASE_DEBUG": "0",
+            "CARGO_PROFILE_RELEASE_INCREMENTAL": "true",
+            "CARGO_PROFILE_RELEASE_OPT_LEVEL": opt_level,
+            "CARGO_PROFILE_DEV_DEBUG": "0",
+            "CARGO_PROFILE_TEST_DEBUG": "0",
+        }
+        command = ["cargo", *words, "--message-format=json-render-diagnostics"]
+        done = subprocess.run(
+            command, cwd=self.tree, env=environment, stdout=subprocess.PIPE, text=True
+        )
+        if done.returncode:
+            raise Refused("the copy does not build")
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        return [line for line in lines if line.get("executable")]
+
+    def simulator(self, **how):
+        built = self.cargo("build", "--release", "-p", "raft-sim", "--bin", "raft-sim", **how)
+        return built[-1]["executable"]
+
+    def tests(self):
+        """Name, executable and folder of each test binary, in the order in which they are run."""
+        found = []
+        for package in ["sansio-raft", "raft-sim"]:
+            for line in self.cargo("test", "--no-run", "-p", package, "--all-features"):
+                name = line["target"]["name"]
+                if line["profile"]["test"] and name not in NOT_TESTS:
+                    folder = pathlib.Path(line["manifest_path"]).parent
+                    found.append((name, line["executable"], folder))
+        rank = {name: n for n, name in enumerate(ORDER)}
+        return sorted(found, key=lambda test: rank.get(test[0], len(rank)))
+
+
+def planted(number):
+    return {**os.environ, "RAFT_MUTANT": str(number)}
+
+
+def ended(command, number, timeout, cwd=None):
+    """What it said, and whether it ended by itself, had to be told so, or did not even hear that."""
+    process = subprocess.Popen(
+        command, env=planted(number), cwd=cwd, text=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )
+    try:
+        return process.communicate(timeout=timeout)[0], "ended"
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        return process.communicate(timeout=10)[0], "late"
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return process.communicate()[0], "hangs"
+
+
+def sweep(simulator, number, first, seeds, timeout):
+    """The seed of the first alarm from `first` on, its checker and its sentence."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = pathlib.Path(folder) / "report.json"
+        command = [
+            simulator, "sweep", "--seeds", f"{first}..{first + seeds}", "--max-failures", "1",
+            "--jobs", "1", "--failures", folder, "--json", str(report),
+        ]
+        output, how = ended(command, number, timeout)
+        if how == "hangs":
+            return {"seed": None, "checker": "hangs", "sentence": "a run does not end"}
+        if not report.exists():
+            return {"seed": first, "checker": "panic", "sentence": output[-200:].strip()}
+        found = json.loads(report.read_text())
+    if not found["failures"]:
+        done = found["seeds"]["end"] - found["seeds"]["first"]
+        zero = sorted(what for what, count in found["exercised"].items() if count == 0)
+        return {"seed": None, "checker": None, "done": done, "never": zero if done >= 1000 else []}
+    failure = min(found["failures"], key=lambda failure: failure["seed"])
+    return {key: failure[key] for key in ["seed", "checker", "sentence"]}
+
+
+def deeper(simulator, number, place, known, options):
+    """Goes on from one place where an earlier, shorter sweep has ended."""
+    done = 0
+    if known:
+        if known["checker"] or known["done"] >= options.seeds:
+            return known
+        done = known["done"]
+    found = sweep(simulator, number, place + done, options.seeds - done, options.timeout)
+    if not found["checker"]:
+        found["done"] += done
+    return found
+
+
+def scenarios(simulator, number, timeout):
+    """The first scenario that does not go as it should."""
+    output, how = ended([simulator], number, timeout)
+    if how in ["late", "hangs"]:
+        return "does not end"
+    wrong = [line for line in output.splitlines() if re.match(r"\s*FAIL", line)]
+    if wrong:
+        return wrong[0].split()[2 if wrong[0].split()[1].endswith("x") else 1]
+    return None if output.rstrip().endswith("no safety checker gave a false positive.") else "panic"
+
+
+def tests(binaries, number, timeout, skipped=()):
+    """The first binary in which a test fails, and that test."""
+    skip = [word for name in skipped for word in ["--skip", name]]
+    for name, executable, folder in binaries:
+        command = [executable, "--test-threads", "2", *(skip and ["--exact"] and skip)]
+        output, how = ended(command, number, timeout, folder)
+        failed = re.findall(r"^test (\S+)(?: - should panic)? \.\.\. FAILED", output, re.M)
+        if failed:
+            return f"{name}: {failed[0]}"
+        if how in ["late", "hangs"]:
+            return f"{name}: does not end"
+        if "test result: ok" not in output:
+            return f"{name}: aborts"
+    return None
+
+
+def run(copy, patches, results, code):
+    """Runs what has no result yet, and keeps each result as soon as it is there."""
+    options = copy.options
+    places = [int(place) for place in options.places.split(",")]
+    kinds = [options.only] if options.only else ["sweep", "scenarios", "tests"]
+    for name in sorted(set(copy.alone) & {patch.name for patch in patches}):
+        print(f"{name}: not run, it needs a build of its own")
+    patches = [patch for patch in patches if patch.name in copy.guarded]
+    simulator = copy.simulator() if set(kinds) & {"sweep", "scenarios"} else None
+    binaries = copy.tests() if "tests" in kinds else []
+    skipped = healthy(copy, binaries, simulator, places, kinds, results, code)
+
+    def one(patch, kind):
+        number, start = copy.guarded[patch.name], time.monotonic()
+        if kind == "sweep":
+            known = results.unfinished(patch, code, options.stale, places)
+            found = [deeper(simulator, number, at, known.get(at), options) for at in places]
+            found = {"places": places, "seeds": options.seeds, "found": found}
+        elif kind == "scenarios":
+            found = {"killer": scenarios(simulator, number, options.timeout)}
+        else:
+            found = {"killer": tests(binaries, number, options.timeout, skipped)}
+        found["seconds"] = round(time.monotonic() - start)
+        results.keep(patch, kind, code, found)
+        print(f"{patch.name} {kind}: {json.dumps(found)[:160]}", flush=True)
+
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        jobs = []
+        for kind in kinds:
+            for patch in patches:
+                # A tool has no part in what a run does.
+                if kind != "tests" and patch.kind == "T":
+                    continue
+                if options.again or not results.has(patch, kind, code, options):
+                    jobs.append(pool.submit(one, patch, kind))
+        for job in jobs:
+            job.result()
+
+
+def healthy(copy, binaries, simulator, places, kinds, results, code):
+    """The core as it is must raise no alarm; what fails in the copy without any bug is left out."""
+    options, skipped = copy.options, []
+    if "sweep" in kinds and not results.has(None, "sweep", code, options):
+        known = results.unfinished(None, code, options.stale, places)
+        found = [deeper(simulator, 0, at, known.get(at), options) for at in places]
+        results.keep(None, "sweep", code, {"places": places, "seeds": options.seeds, "found": found})
+        print(f"the core as it is: {found}", flush=True)
+    for binary in binaries:
+        while failed := tests([binary], 0, options.timeout, skipped):
+            print(f"left out, it fails in the copy without any bug: {failed}", flush=True)
+            if failed.endswith(("aborts", "does not end")):
+                raise Refused(failed)
+            skipped.append(failed.split(": ")[1])
+    return skipped
+
+
+def fastest(copy, patches, results):
+    """Each of these bugs by the killer that is known to be the fastest; all must be seen again."""
+    start, simulator = time.monotonic(), copy.simulator(opt_level="1")
+    built, lost, seen = time.monotonic() - start, [], 0
+    for patch in patches:
+        seeds = results.known_seeds(patch)
+        if patch.name not in copy.guarded or not seeds:
+            continue
+        # Draws may have changed since: then some more seeds.
+        tries = [(seed, 1) for seed in seeds[:1]] + [(seed, 200) for seed in seeds]
+        number = copy.guarded[patch.name]
+        if any(sweep(simulator, number, *at, 60)["checker"] for at in tries):
+            seen += 1
+        else:
+            lost.append(patch.name)
+    print(f"{seen} planted bugs seen; built in {built:.0f} s, all in {time.monotonic() - start:.0f} s")
+    for name in lost:
+        print(f"no longer seen: {name}")
+    return 1 if lost else 0
