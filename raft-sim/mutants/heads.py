@@ -13,7 +13,7 @@ CLASSES = {
     "T": "tool",
 }
 NEEDED = ["breaks", "class", "seen by"]
-KNOWN = [*NEEDED, "catalogue", "unseen"]
+KNOWN = [*NEEDED, "catalogue", "needs", "unseen"]
 
 
 class Refused(Exception):
@@ -48,6 +48,7 @@ class Patch:
 
     kind = property(lambda self: self.head["class"])
     breaks = property(lambda self: self.head["breaks"])
+    needs = property(lambda self: self.head.get("needs"))
     unseen = property(lambda self: self.head.get("unseen"))
     catalogue = property(lambda self: self.head.get("catalogue"))
 

@@ -96,7 +96,8 @@ def policy(patches, results, code):
             continue
         if results.median(patch) is None and not patch.unseen:
             word = CLASSES[patch.kind]
-            broken.append(f"{patch.name} ({word}): no drawn run sees it, and its head says no reason")
+            done = runs_without_alarm(results, patch)
+            broken.append(f"{patch.name} ({word}): not seen in {done} runs; it needs {patch.needs or '?'}")
     return broken
 
 
@@ -161,13 +162,28 @@ def hardest(patches, results):
 
 
 def survivors(patches, results):
-    """Those that no drawn run sees, and why."""
+    """Those that no drawn run sees, and why: first the list of those of which that is accepted."""
+    unseen = [p for p in patches if p.kind != "T" and results.of(p, "sweep")]
+    unseen = [p for p in unseen if results.median(p) is None]
+    listed = [(p, p.unseen) for p in unseen if p.unseen]
+    others = [(p, p.needs or "nobody has said yet what it needs") for p in unseen if not p.unseen]
+    lines = ["### Accepted: what drawn runs cannot see", "", *reasons(listed, results)]
+    return lines + ["### Open: what they do not see yet, and what it needs", "", *reasons(others, results)]
+
+
+def runs_without_alarm(results, patch):
+    found = results.of(patch, "sweep")["found"]
+    return min(one["done"] for one in found if not one["checker"])
+
+
+def reasons(pairs, results):
     lines = []
-    for patch in patches:
-        if patch.kind != "T" and results.of(patch, "sweep") and results.median(patch) is None:
-            reason = patch.unseen or "no reason is known"
-            line = f"- `{patch.name}` ({patch.kind}): {reason}."
-            lines += textwrap.wrap(line, 118, subsequent_indent="  ", break_on_hyphens=False)
+    for patch, reason in pairs:
+        done = runs_without_alarm(results, patch)
+        once = [str(d) for d in results.distances(patch) if d]
+        seen = f", once after {once[0]}" if once else ""
+        line = f"- `{patch.name}` ({patch.kind}, {done} runs from each place{seen}): {reason}."
+        lines += textwrap.wrap(line, 118, subsequent_indent="  ", break_on_hyphens=False)
     return lines + [""]
 
 

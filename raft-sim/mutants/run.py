@@ -47,6 +47,7 @@ def arguments():
     for flag, words in [
         ("--check", "heads, patches, and the page; run nothing"),
         ("--fastest", "each safety bug by its fastest known killer"),
+        ("--core", "of the tests only those of the core"),
         ("--table", "write the table of docs/MUTANTS.md"),
         ("--policy", "judge the results, run nothing"),
     ]:
@@ -82,7 +83,9 @@ def main():
     wanted = arguments()
     all_ = patches(HERE, ROOT)
     results = matrix.Results(wanted.results)
-    before = matrix.Results(wanted.before) if wanted.before.exists() else None
+    before = matrix.Results(wanted.before)
+    if before.all in [{}, results.all]:
+        before = None
     page = ROOT / "docs/MUTANTS.md"
     shown = matrix.with_tables(page.read_text(), all_, results, before)
     if wanted.check:
