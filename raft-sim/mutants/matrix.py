@@ -84,20 +84,25 @@ class Results:
         return [seed for _, seed in near]
 
 
-def policy(patches, results, code):
+def policy(patches, results, code, stale=False):
     """Every sentence of the policy that does not hold."""
     broken = []
     healthy = results.of(None, "sweep")
     for found in healthy["found"] if healthy else []:
         if found["checker"]:
             broken.append(f"the core as it is: {found['checker']} at seed {found['seed']}")
+    others = 0
     for patch in patches:
         if patch.kind not in "SLR" or not results.of(patch, "sweep"):
             continue
-        if results.median(patch) is None and not patch.unseen:
+        if not results.is_of(patch, "sweep", code, stale):
+            others += 1
+        elif results.median(patch) is None and not patch.unseen:
             word = CLASSES[patch.kind]
             done = runs_without_alarm(results, patch)
             broken.append(f"{patch.name} ({word}): not seen in {done} runs; it needs {patch.needs or '?'}")
+    if others:
+        broken.append(f"{others} results are of other code or of another patch")
     return broken
 
 

@@ -206,6 +206,8 @@ def together(root, patches):
         if changes is None:
             alone.append(patch.stem)
             continue
+        if not any(changes.values()):
+            raise Refused(f"{patch.name} changes nothing that is run")
         guarded[patch.stem] = number
         for path, bodies in changes.items():
             for place, body in bodies.items():

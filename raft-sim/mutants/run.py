@@ -104,7 +104,7 @@ def main():
         if wanted.fastest:
             return trial.fastest(copy, [p for p in some if p.kind == "S"], results)
         trial.run(copy, some, results, now)
-    broken = matrix.policy(some, results, now)
+    broken = matrix.policy(some, results, now, wanted.stale)
     print("\n".join(broken) or "the policy holds")
     return 1 if broken else 0
 
