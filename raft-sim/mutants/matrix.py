@@ -33,6 +33,8 @@ class Results:
         if not self.is_of(patch, kind, code, options.stale):
             return False
         found = self.of(patch, kind)
+        if kind == "tests" and found["core"] and not found["killer"] and not options.core:
+            return False
         return kind != "sweep" or found["seeds"] >= options.seeds or self.is_seen(found)
 
     def unfinished(self, patch, code, stale, places):
@@ -123,7 +125,9 @@ def killer(results, patch, kind):
     found = results.of(patch, kind)
     if found is None:
         return "not run"
-    return f"`{found['killer']}`" if found["killer"] else "–"
+    if found["killer"]:
+        return f"`{found['killer']}`"
+    return "none of the core's" if found.get("core") else "–"
 
 
 def row(patch, results, before):

@@ -202,6 +202,7 @@ def run(copy, patches, results, code):
             found = {"killer": scenarios(simulator, number, options.timeout)}
         else:
             found = {"killer": tests(binaries, number, options.timeout, skipped)}
+            found["core"] = options.core
         found["seconds"] = round(time.monotonic() - start)
         results.keep(patch, kind, code, found)
         print(f"{patch.name} {kind}: {json.dumps(found)[:160]}", flush=True)
