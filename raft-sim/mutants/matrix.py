@@ -55,6 +55,11 @@ class Results:
             text = json.dumps(self.all, indent=1, sort_keys=True) + "\n"
             self.path.write_text(text)
 
+    def forget_all_but(self, patches):
+        """Forgets the results of bugs that are planted no more."""
+        names = {NO_BUG, *(patch.name for patch in patches)}
+        self.all = {name: found for name, found in self.all.items() if name in names}
+
     def distances(self, patch):
         """For each place, how many runs until the first alarm; `None` where there was none."""
         found = self.of(patch, "sweep")

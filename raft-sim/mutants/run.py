@@ -97,6 +97,7 @@ def main():
     if wanted.table:
         page.write_text(shown)
         return 0
+    results.forget_all_but(all_)
     now = code()
     some = chosen(all_, wanted, now)
     if not wanted.policy:
