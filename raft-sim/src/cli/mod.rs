@@ -7,8 +7,7 @@ mod sweep;
 mod target;
 
 use crate::plan::record::{Nobody, Record, Sink};
-use crate::plan::text::level_name;
-use crate::plan::text::{instant, visible};
+use crate::plan::text::{instant, level_name, visible};
 use crate::run::measure::measure;
 use crate::run::play::{Played, play, play_rotations};
 use crate::scenario::model::Scenario;

@@ -2,8 +2,7 @@
 //! terminal has fewer, colours where the terminal wants
 //! them.
 
-use crate::plan::text::level_name;
-use crate::plan::text::{visible, wrapped};
+use crate::plan::text::{level_name, visible, wrapped};
 use crate::run::measure::Measured;
 use crate::run::observe::{Figures, Leadership};
 use crate::run::play::Played;

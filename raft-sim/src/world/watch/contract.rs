@@ -238,12 +238,11 @@ fn matches_up_to(a: &Process, b: &Process) -> LogIndex {
 mod tests {
     use crate::plan::act::{Act, ClockAct, DiskAct, LinkAct, ProcessAct};
     use crate::plan::choice::Choices;
-    use crate::plan::kinds::MessageKind;
     use crate::plan::profile::{DiskProfile, LinkProfile};
     use crate::plan::record::Nobody;
     use crate::plan::setup::Setup;
     use crate::world::World;
-    use raft_core::{Instant, NodeId, Protection};
+    use raft_core::{Instant, MessageKind, NodeId, Protection};
     use std::time::Duration;
 
     const A: NodeId = NodeId(1);
