@@ -128,6 +128,15 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
+    /// The longer of two, in each part.
+    fn max(self, other: Self) -> Self {
+        Self {
+            round: self.round.max(other.round),
+            level: self.level.max(other.level),
+            is_slow: self.is_slow || other.is_slow,
+        }
+    }
+
     fn within(self, rounds: u32) -> Duration {
         (self.round * rounds).saturating_add(self.level)
     }
@@ -245,7 +254,11 @@ impl Contract {
             window.always = window.always.and(fit);
             window.is_whole = window.is_whole && is_whole(moment, window.group);
             let holds = !window.always.is_empty() || window.is_whole && !fit.is_empty();
-            if stays && holds && window.lasts == lasts {
+            if let Some(bounds) = bounds(window.group).filter(|_| stays && holds)
+                && window.lasts == lasts
+            {
+                let is_dark = window.dark_since.is_some();
+                window.bounds = if is_dark { window.bounds.max(bounds) } else { bounds };
                 return;
             }
         }
@@ -623,6 +636,19 @@ mod tests {
     }
 
     #[test]
+    fn a_window_ends_when_t_is_too_short_for_its_links_and_lasts_longer_when_things_take_longer() {
+        let mut contract = Contract::default();
+        assert_eq!(contract.see(&led(3), &bounds), Ok(()));
+        assert_eq!(contract.see(&at(led(3), 3), &|_| None), Ok(()));
+        assert!(!contract.holds());
+        assert_eq!(contract.see(&at(well(3), 4), &|_| None), Ok(()));
+        let longer = |_| Some(Bounds { round: ROUND, level: ROUND * 40, is_slow: false });
+        assert_eq!(contract.see(&at(well(3), 5), &longer), Ok(()));
+        assert_eq!(contract.see(&at(well(3), 104), &bounds), Ok(()));
+        assert!(contract.see(&at(well(3), 106), &bounds).is_err());
+    }
+
+    #[test]
     fn a_leader_that_comes_late_is_counted() {
         let of = |seconds| {
             let mut contract = Contract::default();
@@ -639,7 +665,5 @@ mod tests {
         assert_eq!(contract.see(&well(3), &bounds), Ok(()));
         assert_eq!(contract.due(), Some(Instant::from_nanos(61_000_000_000)));
         assert!(contract.holds() && contract.lasts() && contract.has(2) && !contract.has(3));
-        assert_eq!(contract.see(&well(3), &|_| None), Ok(()));
-        assert!(contract.holds(), "the bounds are those of its beginning");
     }
 }
