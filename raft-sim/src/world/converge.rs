@@ -46,7 +46,9 @@ pub(super) fn converged(
         for (place, host) in hosts.iter().enumerate() {
             let Some(process) = &host.process else { continue };
             let reached = network.joins(leader.id(), host.id(), now);
-            let is_well = !trouble.hampers || contract.has(place);
+            // How long it takes to catch up over a link that loses something, nobody promises.
+            let is_clear = || network.is_clear(leader.id(), host.id(), now);
+            let is_well = !trouble.hampers || contract.has(place) && is_clear();
             if reached && is_well && leader.membership().contains(host.id()) {
                 caught_up(host, process, leading).or_else(fails)?;
             }
