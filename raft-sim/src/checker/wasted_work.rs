@@ -63,6 +63,9 @@ struct Spent {
     lacks: bool,
     /// Whether it has just said where the logs part.
     is_probed: bool,
+    /// Whether it has refused entries, and acknowledged nothing since: an acknowledgement then says
+    /// where the logs part, and perhaps not that the last entries came.
+    has_refused: bool,
     /// The greatest commit index that it was sent.
     commit: LogIndex,
     /// Since when a snapshot is on its way to it.
@@ -145,8 +148,6 @@ impl Mind {
         let follows_another = (before.term, before.leader) != (after.term, after.leader);
         if starts_afresh(step) || follows_another {
             self.seen = None;
-        }
-        if follows_another {
             self.peers.values_mut().for_each(|peer| peer.acknowledged = LogIndex::ZERO);
         }
         if after.role == RoleKind::Leader {
@@ -214,12 +215,13 @@ impl Mind {
                 self.may_ask = true;
                 match m.outcome {
                     AppendOutcome::Mismatched { .. } => {
-                        (peer.lacks, peer.is_probed) = (true, true);
+                        (peer.lacks, peer.is_probed, peer.has_refused) = (true, true, true);
                     }
                     AppendOutcome::Matched { match_index } => {
                         let start = step.before.log_start.index;
                         // Where what was sent is compacted meanwhile, it is sent otherwise.
                         peer.lacks |= match_index < start;
+                        peer.lacks |= std::mem::take(&mut peer.has_refused);
                         if match_index >= start {
                             peer.snapshot_since = None;
                         }
@@ -556,6 +558,14 @@ mod tests {
         let lost = [Input::PeerUnreachable { peer: NodeId(2) }];
         cluster.takes(&mut checker, 1, &lost, &again).expect("it may be lost");
         refused(cluster.stepped(&mut checker, 1, &again), "sends S2 again");
+        let (rejected, hint) = (position(1, 3), Vec::new());
+        let outcome = AppendOutcome::Mismatched { rejected, hint };
+        let said = AppendEntriesResponse { outcome, echo: None, seen: None };
+        let said = [taken(send(2, 1, 1, Message::AppendEntriesResponse(said)))];
+        cluster.takes(&mut checker, 1, &said, &again).expect("it says where the logs part");
+        let part = [taken(matched(2, 1, 1, 1, None))];
+        cluster.takes(&mut checker, 1, &part, &again).expect("perhaps it has no more than that");
+        refused(cluster.takes(&mut checker, 1, &part, &again), "sends S2 again");
         let (mut cluster, mut checker) = led();
         let halves = [entries(1, 0, 1, None), entries(1, 1, 1, None)];
         refused(cluster.stepped(&mut checker, 1, &halves), "and more in another message");
@@ -609,6 +619,8 @@ mod tests {
         let acknowledged = [matched(1, 2, 1, 2, None)];
         cluster.takes(&mut checker, 1, &done, &acknowledged).expect("it is durable");
         refused(cluster.takes(&mut checker, 1, &done, &acknowledged), "answers nothing");
+        let told = [Input::Campaign, taken(entries(2, 2, 0, None))];
+        cluster.takes(&mut checker, 1, &told, &acknowledged).expect("it follows afresh");
         let outcome = AppendOutcome::Installing;
         let said = AppendEntriesResponse { outcome, echo: None, seen: None };
         let said = [send(1, 2, 1, Message::AppendEntriesResponse(said))];
