@@ -37,6 +37,9 @@ struct Mind {
     heartbeat_at: u64,
     /// Whether waiting reads may ask everybody once more.
     may_ask: bool,
+    /// Whether the last heartbeat may have been a round for reads: a node whose clock has stepped
+    /// back has its heartbeat later than it seems.
+    was_for_either: bool,
     /// The newest round that was sent before this step, and in it.
     asked: [Round; 2],
     /// The newest round of its leader.
@@ -308,19 +311,21 @@ impl Mind {
     /// Everybody is asked once for each heartbeat, and once for reads.
     fn ask_everybody(&mut self, step: &Step<'_>) -> Result<(), String> {
         let (now, pause) = (step.now(), nanos(step.config.heartbeat_interval));
-        if step.wakes() && self.heartbeat_at.saturating_add(pause) <= now {
-            self.heartbeat_at = now;
-            return Ok(());
-        }
-        if !std::mem::take(&mut self.may_ask) {
-            return Err("asks everybody for reads although a round is on its way".to_owned());
-        }
         let reads = |input: &Input| match input {
             Input::Read { .. } => true,
             Input::Message(envelope) => matches!(envelope.message, Message::ReadIndex(_)),
             _ => false,
         };
         let wait = step.before.pending_reads > 0 || step.sight.inputs().iter().any(reads);
+        let is_due = self.heartbeat_at.saturating_add(pause) <= now;
+        if step.wakes() && (is_due || std::mem::take(&mut self.was_for_either)) {
+            self.was_for_either = is_due && wait && self.may_ask;
+            self.heartbeat_at = now;
+            return Ok(());
+        }
+        if !std::mem::take(&mut self.may_ask) {
+            return Err("asks everybody for reads although a round is on its way".to_owned());
+        }
         if wait { Ok(()) } else { Err("asks everybody, and nothing is due".to_owned()) }
     }
 

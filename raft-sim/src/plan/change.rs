@@ -62,7 +62,7 @@ impl MembershipChange {
     /// Under other names; `None` if it is about a node that is gone.
     pub(crate) fn renamed(&self, name: &dyn Fn(NodeId) -> Option<NodeId>) -> Option<Self> {
         Some(match self {
-            Self::To(target) => Self::To(renamed(target, name)?),
+            Self::To(target) => Self::To(renamed(target, name).filter(|m| !m.is_empty())?),
             Self::AddLearner(node) => Self::AddLearner(name(*node)?),
             Self::Promote(node) => Self::Promote(name(*node)?),
             Self::Demote(node) => Self::Demote(name(*node)?),

@@ -77,8 +77,6 @@ struct Trouble {
     /// A node whose disk is not lost does not run, or its disk does not work; or a link loses
     /// something by chance, or is slow. So who could win cannot be told from cut links alone.
     hampers: bool,
-    /// No node works at all.
-    of_all: bool,
 }
 
 impl Trouble {
@@ -90,29 +88,24 @@ impl Trouble {
                     host.disk.works_within(process.node.config().disk_timeout, now)
                 })
         };
-        let of_all = !hosts.iter().any(works);
         let of_nodes = hosts.iter().any(|host| left.contains(&host.id()) && !works(host));
         let hampers = network.hampers(env.setup.election_timeout);
-        Self { of_links: hampers || !network.is_whole(now), hampers: hampers || of_nodes, of_all }
+        Self { of_links: hampers || !network.is_whole(now), hampers: hampers || of_nodes }
     }
 
     const fn is_none(self) -> bool {
         !self.of_links && !self.hampers
     }
 
-    /// Whether it is the reason why no node can win: with all of it repaired one could. Where no
-    /// node works at all, nothing was left that could show anything.
+    /// Whether it is the reason why no node can win: with all of it repaired one could.
     fn explains(self, env: &Env, hosts: &Hosts) -> bool {
         let left = env.watch.losses().left(hosts);
         let could_win = |host: &Host| {
             let yes = hosts.iter().filter(|other| other.last() <= host.last());
             let yes = yes.map(Host::id).filter(|id| left.contains(id)).collect();
-            left.contains(&host.id())
-                && host.membership().is_voter(host.id())
-                && is_quorum(host.membership(), &yes)
+            left.contains(&host.id()) && host.may_campaign() && is_quorum(host.membership(), &yes)
         };
-        self.of_links && !self.hampers
-            || !self.is_none() && !self.of_all && hosts.iter().any(could_win)
+        self.of_links && !self.hampers || !self.is_none() && hosts.iter().any(could_win)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::plan::choice::{Choices, Question};
 use crate::plan::damage::Damage;
 use crate::plan::record::{NodeState, Operation};
 use crate::plan::setup::{NodeSetup, Setup};
+use raft_core::payload::Content;
 use raft_core::{
     Config, Instant, LogIndex, LogPosition, Membership, Node, NodeId, Protection, Recovered,
     Snapshot, StartError, Status, Token,
@@ -199,6 +200,26 @@ impl Host {
     /// The settings that it starts with when it starts next; the seed is another then.
     pub fn next_config(&self, setup: &Setup) -> Config {
         setup.config(&self.setup, 0)
+    }
+
+    /// Whether the memberships in its log let it hold an election: it is a voter in the one in force
+    /// or, unless that is known to be committed, in the last different one before it. While it is
+    /// down it knows of no commit, and only the one in force is asked.
+    pub fn may_campaign(&self) -> bool {
+        let (id, now) = (self.id(), self.membership());
+        if now.is_voter(id) {
+            return true;
+        }
+        let Some(process) = self.process.as_ref().filter(|p| p.status.membership_changes) else {
+            return false;
+        };
+        let in_log = process.log.iter().rev().filter_map(|(_, entry)| match &entry.content {
+            Content::Membership(membership) => Some(&**membership),
+            Content::Command(_) => None,
+        });
+        let snapshot = self.disk.stored().snapshot.as_ref().map(|image| &image.snapshot.membership);
+        let start: &Membership = snapshot.unwrap_or(&self.given);
+        in_log.chain([start]).find(|other| *other != now).is_some_and(|other| other.is_voter(id))
     }
 
     /// Ends the process. What the disk loses is the caller's to decide.

@@ -63,9 +63,7 @@ fn can_win(host: &Host, hosts: &Hosts, network: &Network, now: Instant) -> bool 
     let yes = hosts.iter().filter(|other| {
         works(other) && network.joins(host.id(), other.id(), now) && last(other) <= last(host)
     });
-    works(host)
-        && host.membership().is_voter(host.id())
-        && is_quorum(host.membership(), &yes.map(Host::id).collect())
+    works(host) && host.may_campaign() && is_quorum(host.membership(), &yes.map(Host::id).collect())
 }
 
 /// It runs, and its disk completes what it is given.

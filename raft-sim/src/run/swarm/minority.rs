@@ -65,7 +65,7 @@ impl Draw<'_> {
         breaker.heal(setup, group);
         breaker.disks(setup, group);
         if breaker.draw.one_in(2) {
-            breaker.star(group);
+            breaker.star(setup.election_timeout, group);
         }
         let all: Vec<NodeId> = group.iter().chain(others).copied().collect();
         for node in others {
@@ -85,8 +85,8 @@ impl Draw<'_> {
                 client.stop = at;
             }
         }
-        breaker.acts.sort_by_key(|(time, _)| *time);
         setup.timeline.append(&mut breaker.acts);
+        setup.timeline.sort_by_key(|(time, _)| *time);
     }
 }
 
@@ -132,11 +132,19 @@ impl Breaker<'_> {
         }
     }
 
-    /// The first node of the group is joined with all of it, the others as it comes.
-    fn star(&mut self, group: &[NodeId]) {
+    /// The first node of the group is joined with all of it, the others as it comes. Or it is cut
+    /// off for some time before, and the others from one another: where it lacks entries by then,
+    /// nobody can win.
+    fn star(&mut self, timeout: Duration, group: &[NodeId]) {
+        let lags = self.draw.one_in(2);
+        if let Some(node) = group.first().copied().filter(|_| lags) {
+            let before = self.draw.storm.saturating_sub(timeout * 2);
+            let before = Instant::ZERO.saturating_add(before);
+            self.acts.push((before, Act::Link(LinkAct::Isolate { node })));
+        }
         for (nth, a) in group.iter().copied().enumerate().skip(1) {
             for b in group[nth + 1..].iter().copied() {
-                let (there, back) = (self.draw.one_in(2), self.draw.one_in(2));
+                let (there, back) = (self.draw.one_in(2) || lags, self.draw.one_in(2) || lags);
                 for (is_cut, from, to) in
                     [(there, a, b), (if self.is_full { back } else { there }, b, a)]
                 {

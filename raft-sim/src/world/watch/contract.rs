@@ -9,8 +9,7 @@ use crate::world::host::{Host, Process};
 use crate::world::network::Network;
 use crate::world::watch::fact::{Fact, Stepped};
 use crate::world::watch::scene::Scene;
-use raft_core::payload::Content;
-use raft_core::{Config, Instant, LogIndex, Membership, NodeId, Protection, RoleKind, Status};
+use raft_core::{Config, Instant, LogIndex, NodeId, Protection, RoleKind, Status};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -52,14 +51,25 @@ impl Premises {
             Fact::Wiped { .. } => self.is_wiped = true,
             Fact::Act { act } => {
                 self.is_due = true;
-                if let Act::Clock(ClockAct::JumpClock { node, millis }) = *act {
-                    // Forward it has jumped at once; back, it stands still until it has caught up.
-                    let behind = Duration::from_millis(millis.min(0).unsigned_abs());
-                    self.jumped.insert(node, scene.now.saturating_add(behind));
+                if let Act::Clock(act) = act {
+                    self.note_clock(scene.now, act);
                 }
             }
             _ => {}
         }
+    }
+
+    /// Forward a clock has jumped at once; back, it stands still until it has caught up, which takes
+    /// longer if it is slow.
+    fn note_clock(&mut self, now: Instant, act: &ClockAct) {
+        let (node, behind) = match *act {
+            ClockAct::SetClock { .. } => return,
+            ClockAct::JumpClock { node, millis } => (node, millis.min(0).unsigned_abs()),
+            ClockAct::StepBack { node, back } => (node, back),
+        };
+        let until = self.jumped.entry(node).or_insert(now);
+        let behind = Duration::from_millis(behind);
+        *until = (*until).max(now).saturating_add(behind + behind / 50);
     }
 
     /// Looks, after every event.
@@ -103,7 +113,7 @@ impl Premises {
                 works: self.works(scene, host),
                 runs: host.runs(),
                 joined: places(&mut scene.hosts.ids().filter(joined)),
-                may_campaign: process.is_some_and(|process| may_campaign(host, process)),
+                may_campaign: process.is_some() && host.may_campaign(),
                 last: host.last(),
                 voters: places(&mut membership.voters().iter().copied()),
                 outgoing: places(&mut membership.outgoing().iter().copied()),
@@ -152,25 +162,6 @@ fn with_config<T>(scene: Scene<'_>, host: &Host, see: impl Fn(&Config) -> T) -> 
         Some(process) => see(process.node.config()),
         None => see(&host.next_config(scene.setup)),
     }
-}
-
-/// Whether the memberships in the log of a node let it hold an election: it is a voter in the one
-/// in force or, unless that is known to be committed, in the last different one before it.
-fn may_campaign(host: &Host, process: &Process) -> bool {
-    let (id, now) = (host.id(), host.membership());
-    if now.is_voter(id) {
-        return true;
-    }
-    if !process.status.membership_changes {
-        return false;
-    }
-    let in_log = process.log.iter().rev().filter_map(|(_, entry)| match &entry.content {
-        Content::Membership(membership) => Some(&**membership),
-        Content::Command(_) => None,
-    });
-    let snapshot = host.disk.stored().snapshot.as_ref().map(|image| &image.snapshot.membership);
-    let start: &Membership = snapshot.unwrap_or_else(|| host.given_membership());
-    in_log.chain([start]).find(|other| *other != now).is_some_and(|other| other.is_voter(id))
 }
 
 /// Whether a node leads and has committed an entry of its own term.
@@ -277,6 +268,7 @@ mod tests {
             Act::Disk(DiskAct::SetDisk { node: A, profile: slow }),
             Act::Clock(ClockAct::SetClock { node: A, ppm: 1_001 }),
             Act::Clock(ClockAct::JumpClock { node: A, millis: -9_000 }),
+            Act::Clock(ClockAct::StepBack { node: A, back: 9_000 }),
         ] {
             assert_eq!(group(std::slice::from_ref(&act)), (true, [false, true, true]), "{act:?}");
         }
