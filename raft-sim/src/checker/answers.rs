@@ -10,34 +10,32 @@
 //! As good as questions are: leadership, which a new leader must tell everybody; a candidacy, and
 //! the permit of a leader that transfers leadership to somebody who holds all of its log.
 
+use crate::checker::by_id::ById;
 use crate::checker::sight::Checker;
 use crate::checker::sight::Observed;
 use crate::checker::sight::Open;
 use crate::checker::sight::Sight;
-use crate::checker::writes::Writes;
 use crate::plan::choice::nanos;
 use raft_core::{
-    Action, AppendEntries, AppendOutcome, Envelope, Input, LogIndex, Message, NodeId, RoleKind,
-    Round, Status, Term, Ticket,
+    Action, AppendEntries, AppendOutcome, Config, Envelope, Input, LogIndex, Message, NodeId,
+    RoleKind, Round, Status, Term, Ticket,
 };
-use std::collections::BTreeMap;
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct Answers {
     judged: u64,
-    minds: BTreeMap<NodeId, Mind>,
+    minds: ById<Mind>,
 }
 
 /// What one node owes, in one life.
 #[derive(Clone, Default, Debug)]
 struct Mind {
-    writes: Writes,
     duties: Vec<Duty>,
     /// The newest round of its leader, in a term.
     seen: Option<(NodeId, Term, Round)>,
     installing_since: Option<u64>,
     /// What each peer has acknowledged to it, as a leader, and whom it gave a permit.
-    acknowledged: BTreeMap<NodeId, LogIndex>,
+    acknowledged: ById<LogIndex>,
     permitted: Option<NodeId>,
 }
 
@@ -76,12 +74,12 @@ impl Checker for Answers {
         let id = sight.node.id;
         match (sight.observed, sight.node.status) {
             (Observed::Stepped { before, whole: true, .. }, Some(after)) => {
-                let mind = self.minds.entry(id).or_default();
+                let mind = self.minds.entry(id);
                 self.judged += mind.step(sight, before, after)?;
                 Ok(())
             }
             (Observed::Started | Observed::Crashed | Observed::Stepped { .. }, _) => {
-                self.minds.remove(&id);
+                self.minds.remove(id);
                 Ok(())
             }
             _ => Ok(()),
@@ -93,8 +91,7 @@ impl Mind {
     /// Takes in a step; how many duties it brought.
     fn step(&mut self, sight: &Sight<'_>, before: &Status, after: &Status) -> Result<u64, String> {
         // What comes in one call with the write that ends a hang may have come before it.
-        let was_stuck = self.is_stuck(sight) && sight.inputs().len() > 1;
-        self.writes.step(sight);
+        let was_stuck = sight.inputs().len() > 1 && self.was_stuck(sight);
         self.forget(sight, after);
         let known = self.duties.len();
         self.take(sight, before, after);
@@ -110,7 +107,7 @@ impl Mind {
                 self.duties.retain(|duty| !duty.is_met_by(envelope));
             }
         }
-        let due = |duty: &&Duty| self.writes.is_open() && self.writes.is_done(duty.after);
+        let due = |duty: &&Duty| sight.writes.is_open() && sight.writes.is_done(duty.after);
         if let Some(Duty { to, what, .. }) = self.duties.iter().find(due) {
             return Err(format!("{:?} owes {to:?} {what:?}, and nothing waits", after.id));
         }
@@ -144,9 +141,18 @@ impl Mind {
     /// Whether the node is of no use to a leader, and silent.
     fn is_stuck(&self, sight: &Sight<'_>) -> bool {
         let Some(config) = sight.node.node.map(Open::config) else { return true };
+        self.installs_long(sight, config) || sight.writes.hang(config, sight.node.clock)
+    }
+
+    /// Whether it was when the step began.
+    fn was_stuck(&self, sight: &Sight<'_>) -> bool {
+        let Some(config) = sight.node.node.map(Open::config) else { return true };
+        self.installs_long(sight, config) || sight.writes.hung(config, sight.node.clock)
+    }
+
+    fn installs_long(&self, sight: &Sight<'_>, config: &Config) -> bool {
         let (now, patience) = (sight.node.clock, nanos(config.snapshot_timeout));
-        let long = self.installing_since.is_some_and(|at| at.saturating_add(patience) <= now);
-        long || self.writes.hang(config, now)
+        self.installing_since.is_some_and(|at| at.saturating_add(patience) <= now)
     }
 
     /// What the messages of a step ask for.
@@ -215,7 +221,7 @@ impl Mind {
         if !stays || self.is_stuck(sight) {
             return;
         }
-        let newest = self.writes.newest();
+        let newest = sight.writes.newest();
         let mut owe = |what, after| self.duties.push(Duty { to, term, after, what });
         match &envelope.message {
             Message::AppendEntries(m) => {
@@ -276,7 +282,7 @@ impl Mind {
                 && envelope.term == after.term
                 && !is_ignored(sight, envelope.from)
             {
-                let known = self.acknowledged.entry(envelope.from).or_default();
+                let known = self.acknowledged.entry(envelope.from);
                 *known = match_index.max(*known);
             }
         }
@@ -285,7 +291,7 @@ impl Mind {
             self.permitted = None;
         }
         let Some(to) = to else { return Ok(()) };
-        let is_level = self.acknowledged.get(&to) == Some(&after.last.index);
+        let is_level = self.acknowledged.get(to) == Some(&after.last.index);
         let is_due = match self.permitted {
             Some(_) => is_heartbeat(sight, before, after),
             None => is_level,

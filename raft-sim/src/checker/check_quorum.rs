@@ -6,18 +6,18 @@
 //! one before it. Where a clock has jumped nobody outside can tell what the node takes the time
 //! for.
 
+use crate::checker::by_id::ById;
 use crate::checker::sight::Checker;
 use crate::checker::sight::Observed;
 use crate::checker::sight::Open;
 use crate::checker::sight::Sight;
 use crate::plan::choice::nanos;
 use raft_core::{Input, Membership, Message, NodeId, Protection, RoleKind, Round, Status, Term};
-use std::collections::BTreeMap;
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct CheckQuorum {
     judged: u64,
-    leaders: BTreeMap<NodeId, Leadership>,
+    leaders: ById<Leadership>,
 }
 
 /// What a leader has heard, by its own clock.
@@ -25,9 +25,9 @@ pub(super) struct CheckQuorum {
 struct Leadership {
     term: Term,
     /// The send time of the newest message that each member has answered.
-    heard: BTreeMap<NodeId, u64>,
+    heard: ById<u64>,
     /// The newest round before each member was first added: an answer to it is none of the member.
-    added: BTreeMap<NodeId, Round>,
+    added: ById<Round>,
     /// The newest round that was sent.
     newest: Round,
     membership: Membership,
@@ -44,7 +44,7 @@ impl Checker for CheckQuorum {
         match (sight.observed, sight.node.status) {
             (Observed::Stepped { .. }, Some(after)) if after.role == RoleKind::Leader => {
                 let now = local(sight);
-                let known = self.leaders.get_mut(&id).filter(|known| known.term == after.term);
+                let known = self.leaders.get_mut(id).filter(|known| known.term == after.term);
                 if let Some(leadership) = known {
                     leadership.hear(sight, after);
                     self.judged += leadership.judge(sight, after, now)?;
@@ -55,7 +55,7 @@ impl Checker for CheckQuorum {
                 Ok(())
             }
             (Observed::Stepped { .. } | Observed::Crashed | Observed::Started, _) => {
-                self.leaders.remove(&id);
+                self.leaders.remove(id);
                 Ok(())
             }
             _ => Ok(()),
@@ -85,8 +85,8 @@ impl Leadership {
                 && let Message::AppendEntriesResponse(m) = &envelope.message
                 && let Some(echo) = m.echo
                 && envelope.term == leader.term
-                && self.added.get(&envelope.from).is_some_and(|added| echo.round > *added)
-                && let Some(heard) = self.heard.get_mut(&envelope.from)
+                && self.added.get(envelope.from).is_some_and(|added| echo.round > *added)
+                && let Some(heard) = self.heard.get_mut(envelope.from)
             {
                 *heard = echo.sent_at.as_nanos().max(*heard);
             }
@@ -122,7 +122,7 @@ impl Leadership {
     /// When a majority of these was surely there.
     fn heard_by(&self, half: &[NodeId], leader: NodeId, now: u64) -> u64 {
         let of =
-            |id: &NodeId| if *id == leader { now } else { self.heard.get(id).map_or(0, |at| *at) };
+            |id: &NodeId| if *id == leader { now } else { self.heard.get(*id).map_or(0, |at| *at) };
         let mut times: Vec<u64> = half.iter().map(of).collect();
         times.sort_unstable();
         times[(times.len() - 1) / 2]
@@ -134,11 +134,11 @@ impl Leadership {
             self.membership = sight.node.membership.clone();
             self.changed_at = now;
             let (membership, newest) = (&self.membership, self.newest);
-            self.heard.retain(|id, _| membership.contains(*id));
+            self.heard.retain(|id| membership.contains(id));
             for member in membership.members() {
-                self.heard.entry(member).or_insert(now);
+                self.heard.get_or(member, || now);
                 // One that comes back may not have been forgotten in between.
-                self.added.entry(member).or_insert(newest);
+                self.added.get_or(member, || newest);
             }
         }
         for envelope in sight.sent() {

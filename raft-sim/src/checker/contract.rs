@@ -55,8 +55,14 @@ impl Places {
         half.is_empty() || 2 * self.and(half).0.count_ones() > half.0.count_ones()
     }
 
-    fn iter(self) -> impl Iterator<Item = usize> {
-        (0..Self::MOST).take_while(move |place| self.0 >> place != 0).filter(move |p| self.has(*p))
+    /// In their order.
+    pub(crate) fn iter(self) -> impl Iterator<Item = usize> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let next = usize::try_from(left.trailing_zeros()).ok()?;
+            left &= left.checked_sub(1)?;
+            Some(next)
+        })
     }
 }
 
@@ -107,12 +113,12 @@ pub(crate) struct Standing {
 }
 
 /// The whole cluster at one moment.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(crate) struct Moment {
     pub(crate) now: Instant,
     /// `None` where the contract promises nothing.
     pub(crate) promised: Option<Promised>,
-    /// In the order of the ids.
+    /// In the order of the ids; nobody, perhaps, where nothing is promised.
     pub(crate) nodes: Vec<Standing>,
 }
 

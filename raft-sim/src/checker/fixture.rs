@@ -1,5 +1,6 @@
 //! Hand-made histories: each checker has to be able to fail.
 
+use crate::checker::derived::Derived;
 use crate::checker::sight::{Checker, Observed, Open, Sight, View};
 use crate::host::log::{Command, Entry, Log};
 use crate::host::machine::Machine;
@@ -163,6 +164,7 @@ pub(super) struct Cluster {
     pub(super) now: u64,
     pub(super) clocks_hold: bool,
     nodes: Vec<TestNode>,
+    derived: Derived,
 }
 
 impl Cluster {
@@ -182,7 +184,8 @@ impl Cluster {
             clock_offset: Duration::ZERO,
             deadline: None,
         };
-        Self { now: 0, clocks_hold: true, nodes: (1..=count).map(node).collect() }
+        let nodes = (1..=count).map(node).collect();
+        Self { now: 0, clocks_hold: true, nodes, derived: Derived::default() }
     }
 
     pub(super) fn node(&mut self, id: u64) -> &mut TestNode {
@@ -276,14 +279,17 @@ impl Cluster {
     }
 
     fn show(
-        &self,
+        &mut self,
         checker: &mut dyn Checker,
         id: u64,
         observed: Observed<'_>,
     ) -> Result<(), String> {
+        let mut derived = std::mem::take(&mut self.derived);
         let node = super::Cluster::view(self, NodeId(id)).expect("a member");
-        let (now, clocks_hold) = (self.now, self.clocks_hold);
-        checker.see(&Sight { now, observed, node, cluster: self, clocks_hold })
+        let sight = Sight::new((self.now, self.clocks_hold), observed, node, self);
+        let verdict = checker.see(&derived.see(&sight));
+        self.derived = derived;
+        verdict
     }
 }
 

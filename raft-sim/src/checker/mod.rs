@@ -14,6 +14,7 @@ pub use history::{Call, CallKind, Doubt, History, Judgement, judge, judge_search
 pub use sight::{Cluster, Observed, Open, Sight, View};
 
 use crate::host::machine::Machine;
+use derived::Derived;
 use sight::Checker;
 
 /// The files of this folder, each with its checker, in the order in which they look.
@@ -24,6 +25,7 @@ macro_rules! checkers {
         /// All of them.
         #[derive(Clone, Default, Debug)]
         pub struct Checkers {
+            derived: Derived,
             $($name: $name::$checker,)*
             #[cfg(test)]
             pub(crate) recorder: oracles::Recorder,
@@ -38,7 +40,8 @@ macro_rules! checkers {
             pub fn see(&mut self, sight: &Sight<'_>) -> Result<(), (&'static str, String)> {
                 #[cfg(test)]
                 self.recorder.take(sight);
-                $(self.$name.see(sight).map_err(|sentence| (stringify!($name), sentence))?;)*
+                let sight = self.derived.see(sight);
+                $(self.$name.see(&sight).map_err(|sentence| (stringify!($name), sentence))?;)*
                 Ok(())
             }
 
@@ -87,8 +90,10 @@ impl Checkers {
     }
 }
 
+mod by_id;
 mod by_index;
 mod claims;
+mod derived;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]

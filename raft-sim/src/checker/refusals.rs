@@ -8,10 +8,10 @@
 //! peers cannot be seen: that somebody has not caught up, or that no quorum is alive, is judged
 //! only as far as it names somebody whom it may concern.
 
+use crate::checker::by_id::ById;
 use crate::checker::sight::Checker;
 use crate::checker::sight::Observed;
 use crate::checker::sight::Sight;
-use crate::checker::writes::Writes;
 use crate::plan::choice::nanos;
 use raft_core::types::LIMIT;
 use raft_core::{
@@ -24,7 +24,7 @@ use std::time::Duration;
 #[derive(Clone, Default, Debug)]
 pub(super) struct Refusals {
     judged: u64,
-    minds: BTreeMap<NodeId, Mind>,
+    minds: ById<Mind>,
     /// Who was seen to lead each term.
     led: BTreeMap<Term, NodeId>,
 }
@@ -32,7 +32,6 @@ pub(super) struct Refusals {
 /// What is known of a node, in one life. Times are those of its clock.
 #[derive(Clone, Default, Debug)]
 struct Mind {
-    writes: Writes,
     /// Until when an earlier life may have promised to give no vote.
     kept: u64,
     /// Until when this one may have.
@@ -58,10 +57,10 @@ impl Checker for Refusals {
                 self.minds.insert(id, Mind { kept, ..Mind::default() });
             }
             (Observed::Crashed, _) => {
-                self.minds.remove(&id);
+                self.minds.remove(id);
             }
             (Observed::Asked { token, within }, _) => {
-                let mind = self.minds.entry(id).or_default();
+                let mind = self.minds.entry(id);
                 mind.asked.insert(token, (now, within));
             }
             (Observed::Stepped { before, whole, .. }, Some(after)) => {
@@ -71,8 +70,7 @@ impl Checker for Refusals {
                 if !whole {
                     return Ok(());
                 }
-                let mind = self.minds.entry(id).or_default();
-                mind.writes.step(sight);
+                let mind = self.minds.entry(id);
                 mind.hear(sight, before);
                 let step = Step { sight, before, after, mind, led: &self.led };
                 self.judged += step.judge()?;
@@ -353,7 +351,7 @@ impl Step<'_> {
     /// Whether the disk hangs, or did before this step.
     fn hangs(&self) -> bool {
         let completes = |input: &Input| matches!(input, Input::Persisted { .. });
-        let hang = |config| self.mind.writes.hang(config, self.sight.node.clock);
+        let hang = |config| self.sight.writes.hang(config, self.sight.node.clock);
         self.sight.inputs().iter().any(completes) || self.config().is_none_or(hang)
     }
 

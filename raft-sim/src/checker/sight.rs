@@ -1,5 +1,7 @@
 //! What a checker sees of a run, and what a checker is.
 
+use crate::checker::writes;
+use crate::checker::writes::Writes;
 use crate::host::log::Log;
 use crate::host::machine::Machine;
 use crate::host::stored::Stored;
@@ -126,9 +128,21 @@ pub struct Sight<'a> {
     pub cluster: &'a dyn Cluster,
     /// Whether every clock has kept within the drift bound so far.
     pub clocks_hold: bool,
+    /// What the node has given to its disk in this life; nothing before that is derived.
+    pub(super) writes: &'a Writes,
 }
 
 impl<'a> Sight<'a> {
+    /// An event as the world shows it.
+    pub fn new(
+        (now, clocks_hold): (u64, bool),
+        observed: Observed<'a>,
+        node: View<'a>,
+        cluster: &'a dyn Cluster,
+    ) -> Self {
+        Self { now, observed, node, cluster, clocks_hold, writes: &writes::NONE }
+    }
+
     /// What was carried out; nothing where it was no step.
     pub(super) fn actions(&self) -> &'a [Action] {
         match self.observed {

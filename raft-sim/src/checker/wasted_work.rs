@@ -7,27 +7,25 @@
 //! passed, a question that was taken in, an entry or a commit that is new to the peer, a report
 //! that something was lost.
 
+use crate::checker::by_id::ById;
 use crate::checker::sight::Checker;
 use crate::checker::sight::Observed;
 use crate::checker::sight::Sight;
-use crate::checker::writes::Writes;
 use crate::plan::choice::nanos;
 use raft_core::{
     Action, AppendEntries, AppendEntriesResponse, AppendOutcome, Config, Envelope, HardState,
     Input, LogIndex, Message, NodeId, RoleKind, Round, Status,
 };
-use std::collections::BTreeMap;
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct WastedWork {
     judged: u64,
-    minds: BTreeMap<NodeId, Mind>,
+    minds: ById<Mind>,
 }
 
 /// What a node may do, in one life. Times are those of its clock.
 #[derive(Clone, Default, Debug)]
 struct Mind {
-    writes: Writes,
     /// What it last wrote besides the log.
     hard_state: Option<HardState>,
     /// When its role began, or its round of pre-votes.
@@ -47,7 +45,7 @@ struct Mind {
     /// How often a follower may ask its leader about reads.
     questions: u64,
     permitted: bool,
-    peers: BTreeMap<NodeId, Spent>,
+    peers: ById<Spent>,
 }
 
 /// What concerns one peer.
@@ -107,13 +105,12 @@ impl Checker for WastedWork {
                 Ok(())
             }
             (Observed::Stepped { before, .. }, Some(after), Some(node)) => {
-                let mind = self.minds.entry(id).or_default();
+                let mind = self.minds.entry(id);
                 let step = Step { sight, before, after, config: node.config() };
-                mind.writes.step(sight);
                 mind.change_roles(&step);
                 mind.earn(&step);
                 self.judged += mind.spend(&step).map_err(|what| format!("{id:?} {what}"))?;
-                mind.close();
+                mind.close(sight);
                 Ok(())
             }
             _ => Ok(()),
@@ -160,8 +157,8 @@ impl Mind {
                 }
             }
             let membership = step.sight.node.membership;
-            for (id, peer) in &mut self.peers {
-                if !membership.contains(*id) {
+            for (id, peer) in self.peers.iter_mut() {
+                if !membership.contains(id) {
                     peer.has_left = true;
                 } else if peer.has_left {
                     *peer = Spent { owed: peer.owed, ..Spent::default() };
@@ -184,7 +181,7 @@ impl Mind {
                 Input::Persisted { .. } => self.may_ask = true,
                 Input::Read { .. } => self.questions += 1,
                 Input::PeerUnreachable { peer } | Input::SnapshotSent { to: peer, .. } => {
-                    let peer = self.peers.entry(*peer).or_default();
+                    let peer = self.peers.entry(*peer);
                     (peer.lacks, peer.snapshot_since) = (true, None);
                 }
                 _ => {}
@@ -193,7 +190,7 @@ impl Mind {
     }
 
     fn earn_from(&mut self, step: &Step<'_>, envelope: &Envelope) {
-        let peer = self.peers.entry(envelope.from).or_default();
+        let peer = self.peers.entry(envelope.from);
         match &envelope.message {
             Message::PreVote(_) => peer.owed[PRE_VOTE] += 1,
             Message::RequestVote(_) => peer.owed[VOTE] += 1,
@@ -244,7 +241,7 @@ impl Mind {
         let (mut judged, mut writes) = (0, 0);
         let (mut is_heartbeat, mut is_shared) = (false, false);
         // The entries that the last message of this step to a peer carried, where it was not full.
-        let mut short: BTreeMap<NodeId, u64> = BTreeMap::new();
+        let mut short: Vec<(NodeId, u64)> = Vec::new();
         for action in step.sight.actions() {
             judged += 1;
             match action {
@@ -286,7 +283,7 @@ impl Mind {
             return Asks::Nothing;
         };
         self.asked[1] = self.asked[1].max(probe.round);
-        let peer = self.peers.entry(to).or_default();
+        let peer = self.peers.entry(to);
         let with_entries = !m.entries.is_empty();
         if with_entries && (peer.is_probed || peer.sent == LogIndex::ZERO) {
             return Asks::WhereTheyPart;
@@ -297,7 +294,7 @@ impl Mind {
     /// One snapshot at a time.
     fn snapshot(&mut self, step: &Step<'_>, to: NodeId) -> Result<(), String> {
         let (now, patience) = (step.now(), nanos(step.config.snapshot_timeout));
-        let peer = self.peers.entry(to).or_default();
+        let peer = self.peers.entry(to);
         let on_its_way = peer.snapshot_since.replace(now);
         peer.lacks = true;
         match on_its_way {
@@ -318,15 +315,20 @@ impl Mind {
         };
         let wait = step.before.pending_reads > 0 || step.sight.inputs().iter().any(reads);
         let is_due = self.heartbeat_at.saturating_add(pause) <= now;
-        if step.wakes() && (is_due || std::mem::take(&mut self.was_for_either)) {
-            self.was_for_either = is_due && wait && self.may_ask;
+        if step.wakes() && is_due {
+            self.was_for_either |= wait && self.may_ask;
             self.heartbeat_at = now;
             return Ok(());
         }
-        if !std::mem::take(&mut self.may_ask) {
-            return Err("asks everybody for reads although a round is on its way".to_owned());
+        let may_ask = std::mem::take(&mut self.may_ask);
+        if may_ask && wait || step.wakes() && std::mem::take(&mut self.was_for_either) {
+            return Ok(());
         }
-        if wait { Ok(()) } else { Err("asks everybody, and nothing is due".to_owned()) }
+        Err(if wait {
+            "asks everybody for reads although a round is on its way".to_owned()
+        } else {
+            "asks everybody, and nothing is due".to_owned()
+        })
     }
 
     /// An entry, a commit and a question are new to the peer.
@@ -335,22 +337,22 @@ impl Mind {
         step: &Step<'_>,
         to: NodeId,
         m: &AppendEntries,
-        short: &mut BTreeMap<NodeId, u64>,
+        short: &mut Vec<(NodeId, u64)>,
     ) -> Result<(), String> {
-        let peer = self.peers.entry(to).or_default();
+        let peer = self.peers.entry(to);
         let news = m.commit > peer.commit;
         peer.commit = m.commit.max(peer.commit);
         if m.entries.is_empty() {
             let empty = m.probe.is_none() && !news;
             return if empty { Err(format!("tells {to:?} nothing")) } else { Ok(()) };
         }
-        if let Some(count) = short.get(&to) {
+        if let Some((_, count)) = short.iter().find(|(other, _)| *other == to) {
             return Err(format!("sends {to:?} {count} entries, and more in another message"));
         }
         let is_full = m.entries.count() >= step.config.max_entries_per_message
             || m.entries.run_count() + 1 >= AppendEntries::MAX_RUNS;
         if !is_full {
-            short.insert(to, m.entries.count());
+            short.push((to, m.entries.count()));
         }
         if m.prev.index < peer.sent && !std::mem::take(&mut peer.lacks) {
             return Err(format!("sends {to:?} again what follows {}", m.prev));
@@ -361,7 +363,7 @@ impl Mind {
 
     fn send(&mut self, step: &Step<'_>, envelope: &Envelope) -> Result<(), String> {
         let to = envelope.to;
-        let peer = self.peers.entry(to).or_default();
+        let peer = self.peers.entry(to);
         let place = match &envelope.message {
             Message::PreVoteResponse(_) => PRE_VOTE,
             Message::RequestVoteResponse(_) => VOTE,
@@ -417,7 +419,7 @@ impl Mind {
     fn ask_for_vote(&mut self, step: &Step<'_>, to: NodeId) -> Result<(), String> {
         let passed = step.now().saturating_sub(self.began);
         let most = 1 + passed / nanos(step.config.heartbeat_interval).max(1);
-        let peer = self.peers.entry(to).or_default();
+        let peer = self.peers.entry(to);
         peer.votes_asked += 1;
         if peer.votes_asked > most {
             return Err(format!("asks {to:?} for a vote too often"));
@@ -426,9 +428,9 @@ impl Mind {
     }
 
     /// What was to be answered is, as far as nothing waits for the disk.
-    fn close(&mut self) {
+    fn close(&mut self, sight: &Sight<'_>) {
         self.asked[0] = self.asked[1];
-        let is_open = self.writes.is_open();
+        let is_open = sight.writes.is_open();
         for peer in self.peers.values_mut() {
             peer.is_probed = false;
             if is_open {

@@ -1,6 +1,5 @@
 //! What a node has given to its disk and not heard of again, as its host sees it.
 
-use crate::checker::sight::Sight;
 use crate::plan::choice::nanos;
 use raft_core::{Action, Config, Input, NodeId, Term, Ticket};
 use std::collections::VecDeque;
@@ -8,10 +7,12 @@ use std::collections::VecDeque;
 /// The writes of one life. Times are those of the node's clock.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Writes {
-    /// Those on their way, and since when.
+    /// Those on their way, in the order of their tickets, and since when.
     waiting: VecDeque<(Ticket, u64)>,
     /// When the node last heard of one.
     progress_at: u64,
+    /// Since when none had completed at the beginning of the step, if any waited.
+    waited_since: Option<u64>,
     /// The newest one.
     newest: Option<Ticket>,
     /// Term and vote as they were last handed out, and the write that took them.
@@ -19,19 +20,32 @@ pub(super) struct Writes {
     gate: Option<Ticket>,
 }
 
+/// Those of a node whose disk was not seen at work.
+pub(super) static NONE: Writes = Writes::new();
+
 impl Writes {
+    const fn new() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            progress_at: 0,
+            waited_since: None,
+            newest: None,
+            vote: None,
+            gate: None,
+        }
+    }
+
     /// Takes in a step.
-    pub(super) fn step(&mut self, sight: &Sight<'_>) {
-        let now = sight.node.clock;
-        for input in sight.inputs() {
+    pub(super) fn step(&mut self, inputs: &[Input], actions: &[Action], now: u64) {
+        self.waited_since = self.wait_since();
+        for input in inputs {
             let Input::Persisted { ticket } = input else { continue };
-            let before = self.waiting.len();
-            self.waiting.retain(|(waiting, _)| waiting > ticket);
-            if self.waiting.len() < before {
+            while self.waiting.front().is_some_and(|(waiting, _)| waiting <= ticket) {
+                self.waiting.pop_front();
                 self.progress_at = now;
             }
         }
-        for action in sight.actions() {
+        for action in actions {
             let Action::Persist(write) = action else { continue };
             self.newest = Some(write.ticket);
             self.waiting.push_back((write.ticket, now));
@@ -49,7 +63,8 @@ impl Writes {
 
     /// Whether it has heard of this write.
     pub(super) fn is_done(&self, ticket: Option<Ticket>) -> bool {
-        ticket.is_none_or(|ticket| self.waiting.iter().all(|(waiting, _)| ticket < *waiting))
+        let oldest = self.waiting.front().map(|(waiting, _)| *waiting);
+        ticket.is_none() || oldest.is_none() || ticket < oldest
     }
 
     /// The newest one.
@@ -59,7 +74,20 @@ impl Writes {
 
     /// Whether the disk hangs: writes wait, and none has completed for so long.
     pub(super) fn hang(&self, config: &Config, now: u64) -> bool {
-        let since = self.waiting.front().map(|(_, since)| self.progress_at.max(*since));
-        since.is_some_and(|since| since.saturating_add(nanos(config.disk_timeout)) <= now)
+        hang(self.wait_since(), config, now)
     }
+
+    /// Whether it did, by this time, when the step began.
+    pub(super) fn hung(&self, config: &Config, now: u64) -> bool {
+        hang(self.waited_since, config, now)
+    }
+
+    /// Since when none has completed, if any waits.
+    fn wait_since(&self) -> Option<u64> {
+        self.waiting.front().map(|(_, since)| self.progress_at.max(*since))
+    }
+}
+
+fn hang(since: Option<u64>, config: &Config, now: u64) -> bool {
+    since.is_some_and(|since| since.saturating_add(nanos(config.disk_timeout)) <= now)
 }

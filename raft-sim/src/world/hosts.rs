@@ -38,6 +38,10 @@ impl Hosts {
         &mut self.hosts[place]
     }
 
+    pub(super) const fn count(&self) -> usize {
+        self.hosts.len()
+    }
+
     /// Each host, in the order of the ids.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Host> {
         self.hosts.iter()

@@ -1,5 +1,6 @@
 //! A run as data that can be kept, changed and shown again.
 
+use crate::checker::derived::Derived;
 use crate::checker::fixture::{TestNode, entry};
 use crate::checker::sight::{Checker, Cluster, Observed, Sight, View};
 use crate::host::machine::Machine;
@@ -82,8 +83,12 @@ impl Seen {
         matches!(self.what, Recorded::Started | Recorded::Synced | Recorded::Crashed)
     }
 
-    /// Shows it to a checker.
-    pub(in crate::checker) fn show(&self, checker: &mut dyn Checker) -> Result<(), String> {
+    /// Shows it to a checker, after those before it.
+    pub(in crate::checker) fn show(
+        &self,
+        derived: &mut Derived,
+        checker: &mut dyn Checker,
+    ) -> Result<(), String> {
         let observed = match &self.what {
             Recorded::Started => Observed::Started,
             Recorded::Stepped { inputs, before, actions, whole } => {
@@ -100,8 +105,7 @@ impl Seen {
             }
         };
         let node = self.view(self.id).expect("it exists");
-        let clocks_hold = self.clocks_hold;
-        checker.see(&Sight { now: 0, observed, node, cluster: self, clocks_hold })
+        checker.see(&derived.see(&Sight::new((0, self.clocks_hold), observed, node, self)))
     }
 
     /// Takes down what the checkers of a world are shown.

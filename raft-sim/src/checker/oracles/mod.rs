@@ -8,6 +8,7 @@ mod messages;
 mod reproaches;
 mod states;
 
+use crate::checker::derived::Derived;
 use crate::checker::oracles::definitions::Definition;
 use crate::checker::oracles::history::{History, Seen, spoil};
 use crate::checker::sight::{Checker, Sight};
@@ -46,7 +47,8 @@ fn recorded(seed: u64, limit: usize) -> History {
 
 /// The first event to which a checker objects.
 fn fast(checker: &mut dyn Checker, history: &[Seen]) -> Option<usize> {
-    history.iter().position(|seen| seen.show(checker).is_err())
+    let mut derived = Derived::default();
+    history.iter().position(|seen| seen.show(&mut derived, checker).is_err())
 }
 
 /// The first event of which the property does not hold, looked for as far as `end`.
@@ -73,8 +75,9 @@ fn agree<C: Checker + Default>(name: &str, holds: Definition, least_bad: u64) {
             let expected = slow(holds, &spoilt, end);
             assert_eq!(found, expected, "{name}: seed {seed}, change {nth}: {}", {
                 let at = found.unwrap_or(usize::MAX).min(expected.unwrap_or(usize::MAX));
-                let mut checker = C::default();
-                let said = spoilt.iter().map(|seen| seen.show(&mut checker)).find(Result::is_err);
+                let (mut derived, mut checker) = (Derived::default(), C::default());
+                let mut said = spoilt.iter().map(|seen| seen.show(&mut derived, &mut checker));
+                let said = said.find(Result::is_err);
                 let status = spoilt[at].status();
                 format!("{said:?}\n{:?} of {:?}\n{status:?}", spoilt[at].what, spoilt[at].id)
             });

@@ -8,6 +8,7 @@ use crate::plan::act::{Act, ClockAct};
 use crate::world::host::{Host, Process};
 use crate::world::network::Network;
 use crate::world::watch::fact::{Fact, Stepped};
+use crate::world::watch::links::Links;
 use crate::world::watch::scene::Scene;
 use raft_core::{Config, Instant, LogIndex, NodeId, Protection, RoleKind, Status};
 use std::collections::BTreeMap;
@@ -26,6 +27,10 @@ pub(crate) struct Premises {
     jumped: BTreeMap<NodeId, Instant>,
     /// Whether a node has forgotten what it promised.
     is_wiped: bool,
+    /// The links; `None` if something was done to them since they were looked at.
+    links: Option<Links>,
+    /// The last moment that was shown, for its memory.
+    moment: Moment,
 }
 
 impl Premises {
@@ -51,6 +56,7 @@ impl Premises {
             Fact::Wiped { .. } => self.is_wiped = true,
             Fact::Act { act } => {
                 self.is_due = true;
+                self.links = None;
                 if let Act::Clock(act) = act {
                     self.note_clock(scene.now, act);
                 }
@@ -83,26 +89,36 @@ impl Premises {
             return Ok(());
         }
         self.is_due = false;
-        let moment = self.moment(scene, network);
-        self.contract.see(&moment, &|group| bounds(scene, network, group))
+        let links = self.links.take().unwrap_or_else(|| Links::of(scene, network));
+        let mut moment = std::mem::take(&mut self.moment);
+        moment.now = scene.now;
+        moment.promised = self.promised(scene, &links);
+        moment.nodes.clear();
+        // Where nothing is promised nobody asks how the nodes are.
+        if moment.promised.is_some() {
+            moment.nodes.extend(self.nodes(scene, &links));
+        }
+        let seen = self.contract.see(&moment, &|group| bounds(scene, &links, group));
+        (self.links, self.moment) = (Some(links), moment);
+        seen
     }
 
     /// Whether nobody can win now because of the logs alone.
     pub(crate) fn is_constrained(&self, scene: Scene<'_>, network: &Network) -> bool {
-        is_constrained(&self.moment(scene, network))
+        let links = Links::of(scene, network);
+        let (now, promised) = (scene.now, self.promised(scene, &links));
+        is_constrained(&Moment { now, promised, nodes: self.nodes(scene, &links).collect() })
     }
 
-    fn moment(&self, scene: Scene<'_>, network: &Network) -> Moment {
-        let hosts: Vec<&Host> = scene.hosts.iter().collect();
-        let promised = if self.is_wiped || hosts.len() > Places::MOST || network.loses_kinds() {
-            None
-        } else {
-            promised(scene, network)
-        };
-        let nodes = hosts.iter().map(|host| {
-            let joined = |other: &NodeId| network.is_clear(host.id(), *other, scene.now);
-            let places = |ids: &mut dyn Iterator<Item = NodeId>| -> Places {
-                ids.filter_map(|id| scene.hosts.place(id)).collect()
+    fn promised(&self, scene: Scene<'_>, links: &Links) -> Option<Promised> {
+        let is_fit = !self.is_wiped && scene.hosts.count() <= Places::MOST && !links.loses_kinds;
+        if is_fit { promised(scene, links) } else { None }
+    }
+
+    fn nodes(&self, scene: Scene<'_>, links: &Links) -> impl Iterator<Item = Standing> {
+        scene.hosts.iter().enumerate().map(move |(place, host)| {
+            let places = |ids: &[NodeId]| -> Places {
+                ids.iter().filter_map(|id| scene.hosts.place(*id)).collect()
             };
             let membership = host.membership();
             let process = host.process.as_ref();
@@ -112,11 +128,11 @@ impl Premises {
                 id: host.id(),
                 works: self.works(scene, host),
                 runs: host.runs(),
-                joined: places(&mut scene.hosts.ids().filter(joined)),
+                joined: links.joined(place),
                 may_campaign: process.is_some() && host.may_campaign(),
                 last: host.last(),
-                voters: places(&mut membership.voters().iter().copied()),
-                outgoing: places(&mut membership.outgoing().iter().copied()),
+                voters: places(membership.voters()),
+                outgoing: places(membership.outgoing()),
                 role: status.map_or(RoleKind::Follower, |status| status.role),
                 term: status.map_or(disk.hard_state.current_term, |status| status.term),
                 leads: process.is_some_and(leads),
@@ -124,8 +140,7 @@ impl Premises {
                 is_asked: status.is_some_and(|status| status.transfers_to.is_some())
                     || !membership.voters().contains(&host.id()),
             }
-        });
-        Moment { now: scene.now, promised, nodes: nodes.collect() }
+        })
     }
 
     /// Whether a node does what the premises ask of the group.
@@ -143,7 +158,7 @@ impl Premises {
 }
 
 /// What is promised to the cluster: by the levels and timeouts of its nodes, and by its links.
-fn promised(scene: Scene<'_>, network: &Network) -> Option<Promised> {
+fn promised(scene: Scene<'_>, links: &Links) -> Option<Promised> {
     let level = |config: &Config| (config.protection, config.election_timeout);
     let first = with_config(scene, scene.hosts.iter().next()?, level);
     let each = |see: &dyn Fn(&Config) -> bool| {
@@ -153,7 +168,7 @@ fn promised(scene: Scene<'_>, network: &Network) -> Option<Promised> {
         return Some(Promised::Lasting);
     }
     let alike = each(&|config| level(config) == first);
-    (alike && network.is_symmetric(scene.now)).then_some(Promised::Some)
+    (alike && links.is_symmetric).then_some(Promised::Some)
 }
 
 /// The configuration of a node: that of its life, or the one that it will start with.
@@ -172,7 +187,7 @@ fn leads(process: &Process) -> bool {
 }
 
 /// R + L, and S, for a group; `None` where T is too short for its links.
-fn bounds(scene: Scene<'_>, network: &Network, group: Places) -> Option<Bounds> {
+fn bounds(scene: Scene<'_>, links: &Links, group: Places) -> Option<Bounds> {
     let timeouts =
         scene.hosts.iter().map(|host| with_config(scene, host, |config| config.election_timeout));
     let (mut longest, mut shortest) = (Duration::ZERO, Duration::MAX);
@@ -183,8 +198,8 @@ fn bounds(scene: Scene<'_>, network: &Network, group: Places) -> Option<Bounds> 
     let longest = promised.fold(longest, Duration::max);
     let members = || scene.hosts.iter().enumerate().filter(|(place, _)| group.has(*place));
     let write = members().map(|(_, host)| host.disk.profile().max_latency).max()?;
-    let pairs = members().flat_map(|(_, a)| members().map(move |(_, b)| (a.id(), b.id())));
-    let delay = pairs.filter_map(|(a, b)| network.longest_delay(a, b, scene.now)).max();
+    let pairs = group.iter().flat_map(|from| group.iter().map(move |to| (from, to)));
+    let delay = pairs.filter_map(|(from, to)| links.longest_delay(from, to)).max();
     let trip = (delay? + scene.setup.build_delay + scene.setup.gathering) * 2;
     if trip * ROUND_TRIPS > shortest {
         return None;

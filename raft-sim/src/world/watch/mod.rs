@@ -7,6 +7,7 @@ mod contract;
 mod coverage;
 mod fact;
 mod fates;
+mod links;
 mod losses;
 mod narrate;
 mod operator;
@@ -349,9 +350,8 @@ impl Watch {
         observed: Observed<'_>,
     ) -> Result<(), Violation> {
         let Some(host) = scene.host(node) else { return Ok(()) };
-        let (now, clocks_hold) = (scene.now.as_nanos(), self.clocks_hold);
-        let node = host.view(scene.now);
-        let sight = Sight { now, observed, node, cluster: &scene, clocks_hold };
+        let time = (scene.now.as_nanos(), self.clocks_hold);
+        let sight = Sight::new(time, observed, host.view(scene.now), &scene);
         self.checkers.see(&sight).map_err(|(checker, sentence)| {
             self.violation(checker, sentence, (scene.now, scene.event))
         })
