@@ -94,6 +94,8 @@ pub(crate) struct Standing {
     pub(crate) runs: bool,
     /// Whom it is joined with both ways, by links that lose nothing; itself, too.
     pub(crate) joined: Places,
+    /// Whom it reaches and hears at all, if not always: links that lose something count, too.
+    pub(crate) reached: Places,
     /// Whether it may hold an election, by the memberships in its log.
     pub(crate) may_campaign: bool,
     /// The last position of its log.
@@ -394,7 +396,8 @@ fn is_whole(moment: &Moment, group: Places) -> bool {
 }
 
 /// Who leads, has committed and can commit, and in which term; where no leader need last, who leads
-/// at all. Where nothing waits for its commit, no disk is needed.
+/// at all. Where nothing waits for its commit, no disk is needed. A leader may live on links that
+/// lose something: while its quorum answers often enough it need not go.
 fn leader(moment: &Moment, lasts: bool) -> Option<(usize, Term)> {
     let leads = |(_, leader): &(usize, &Standing)| {
         let follows = |place: &usize| {
@@ -402,7 +405,7 @@ fn leader(moment: &Moment, lasts: bool) -> Option<(usize, Term)> {
             (node.works || node.runs && leader.is_idle) && node.term <= leader.term
         };
         let commits =
-            || leader.leads && has_most(leader, leader.joined.iter().filter(follows).collect());
+            || leader.leads && has_most(leader, leader.reached.iter().filter(follows).collect());
         leader.runs && leader.role == RoleKind::Leader && (!lasts || commits())
     };
     let leaders = moment.nodes.iter().enumerate().filter(leads);
@@ -441,6 +444,7 @@ mod tests {
             works: true,
             runs: true,
             joined: all,
+            reached: all,
             may_campaign: true,
             last: LogPosition::new(Term(1), LogIndex(5)),
             voters: all,
@@ -465,8 +469,10 @@ mod tests {
     /// These links are cut, both ways.
     fn cut(moment: &mut Moment, pairs: &[(usize, usize)]) {
         for (a, b) in pairs.iter().flat_map(|(a, b)| [(*a, *b), (*b, *a)]) {
-            let joined = moment.nodes[a].joined;
-            moment.nodes[a].joined = joined.iter().filter(|place| *place != b).collect();
+            let node = &mut moment.nodes[a];
+            for places in [&mut node.joined, &mut node.reached] {
+                *places = places.iter().filter(|place| *place != b).collect();
+            }
         }
     }
 
@@ -594,6 +600,11 @@ mod tests {
         four.nodes[3].works = false;
         four.nodes[0].is_idle = false;
         assert!(must_lead(&four), "the second could win");
+        let mut lossy = led(3);
+        cut(&mut lossy, &[(0, 1), (0, 2)]);
+        assert!(must_lead(&lossy), "it reaches nobody");
+        lossy.nodes[0].reached = lossy.nodes[1].reached.with(Places::one(0));
+        assert!(!must_lead(&lossy), "it reaches a quorum often enough");
         let mut elected = led(3);
         elected.nodes[0].leads = false;
         assert!(must_lead(&elected), "no entry of its own term is committed");

@@ -125,9 +125,9 @@ impl Disk {
         self.profile
     }
 
-    /// Whether it has room, and neither takes longer for a write than a share of `limit` that leaves
-    /// room for every clock, nor has been silent for so long: it leaves a completion to the next
-    /// one as often as it likes.
+    /// Whether it has room, and neither takes longer for a write than a share of `limit` that
+    /// leaves room for every clock, nor has been silent for so long: it leaves a completion to the
+    /// next one as often as it likes.
     pub fn works_within(&self, limit: Duration, now: Instant) -> bool {
         let most = limit * 4 / 5;
         let silent = self.silent_since.map_or(Duration::ZERO, |since| now.saturating_since(since));

@@ -77,6 +77,8 @@ struct Trouble {
     /// A node whose disk is not lost does not run, or its disk does not work; or a link loses
     /// something by chance, or is slow. So who could win cannot be told from cut links alone.
     hampers: bool,
+    /// No node runs at all, though no disk is lost.
+    of_all: bool,
 }
 
 impl Trouble {
@@ -88,16 +90,18 @@ impl Trouble {
                     host.disk.works_within(process.node.config().disk_timeout, now)
                 })
         };
+        let of_all = left.len() == hosts.iter().count() && !hosts.iter().any(Host::runs);
         let of_nodes = hosts.iter().any(|host| left.contains(&host.id()) && !works(host));
         let hampers = network.hampers(env.setup.election_timeout);
-        Self { of_links: hampers || !network.is_whole(now), hampers: hampers || of_nodes }
+        Self { of_links: hampers || !network.is_whole(now), hampers: hampers || of_nodes, of_all }
     }
 
     const fn is_none(self) -> bool {
         !self.of_links && !self.hampers
     }
 
-    /// Whether it is the reason why no node can win: with all of it repaired one could.
+    /// Whether it is the reason why no node can win: with all of it repaired one could. Where no
+    /// node runs at all, nothing was left that could show anything.
     fn explains(self, env: &Env, hosts: &Hosts) -> bool {
         let left = env.watch.losses().left(hosts);
         let could_win = |host: &Host| {
@@ -105,7 +109,8 @@ impl Trouble {
             let yes = yes.map(Host::id).filter(|id| left.contains(id)).collect();
             left.contains(&host.id()) && host.may_campaign() && is_quorum(host.membership(), &yes)
         };
-        self.of_links && !self.hampers || !self.is_none() && hosts.iter().any(could_win)
+        self.of_links && !self.hampers
+            || !self.is_none() && !self.of_all && hosts.iter().any(could_win)
     }
 }
 

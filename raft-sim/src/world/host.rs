@@ -202,9 +202,9 @@ impl Host {
         setup.config(&self.setup, 0)
     }
 
-    /// Whether the memberships in its log let it hold an election: it is a voter in the one in force
-    /// or, unless that is known to be committed, in the last different one before it. While it is
-    /// down it knows of no commit, and only the one in force is asked.
+    /// Whether the memberships in its log let it hold an election: it is a voter in the one in
+    /// force or, unless that is known to be committed, in the last different one before it. While
+    /// it is down it knows of no commit, and only the one in force is asked.
     pub fn may_campaign(&self) -> bool {
         let (id, now) = (self.id(), self.membership());
         if now.is_voter(id) {

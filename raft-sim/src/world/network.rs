@@ -43,6 +43,9 @@ pub struct Network {
     past: Option<Past>,
 }
 
+/// What must get through between a leader and a follower.
+const NEEDED: [MessageKind; 2] = [MessageKind::AppendEntries, MessageKind::AppendEntriesResponse];
+
 impl Network {
     /// The links of a setup, all of them whole.
     pub fn new(setup: &Setup) -> Self {
@@ -110,9 +113,8 @@ impl Network {
     /// Whether both directions between two nodes are whole, and let appends and answers through.
     pub fn joins(&self, a: NodeId, b: NodeId, now: Instant) -> bool {
         let whole = |from, to| {
-            let needed = [MessageKind::AppendEntries, MessageKind::AppendEntriesResponse];
             self.links.get(&(from, to)).is_some_and(|link| {
-                !link.is_cut(now) && !needed.iter().any(|kind| link.lost_kinds.contains(kind))
+                !link.is_cut(now) && !NEEDED.iter().any(|kind| link.lost_kinds.contains(kind))
             })
         };
         a == b || whole(a, b) && whole(b, a)
@@ -121,6 +123,16 @@ impl Network {
     /// Whether every link is whole, and lets everything through.
     pub fn is_whole(&self, now: Instant) -> bool {
         self.links.values().all(|link| !link.is_cut(now) && link.lost_kinds.is_empty())
+    }
+
+    /// Whether entries and their answers get through between two nodes, if not always: a link may
+    /// flap, or lose something by chance.
+    pub fn may_reach(&self, a: NodeId, b: NodeId) -> bool {
+        let may = |from, to| {
+            let gone = |link: &Link| link.cut || NEEDED.iter().any(|k| link.lost_kinds.contains(k));
+            self.links.get(&(from, to)).is_some_and(|link| !gone(link))
+        };
+        a == b || may(a, b) && may(b, a)
     }
 
     /// Whether both directions between two nodes are whole all the time, and lose nothing.

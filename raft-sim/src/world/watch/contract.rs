@@ -65,8 +65,8 @@ impl Premises {
         }
     }
 
-    /// Forward a clock has jumped at once; back, it stands still until it has caught up, which takes
-    /// longer if it is slow.
+    /// Forward a clock has jumped at once; back, it stands still until it has caught up, which
+    /// takes longer if it is slow.
     fn note_clock(&mut self, now: Instant, act: &ClockAct) {
         let (node, behind) = match *act {
             ClockAct::SetClock { .. } => return,
@@ -129,6 +129,7 @@ impl Premises {
                 works: self.works(scene, host),
                 runs: host.runs(),
                 joined: links.joined(place),
+                reached: links.reached(place),
                 may_campaign: process.is_some() && host.may_campaign(),
                 last: host.last(),
                 voters: places(membership.voters()),

@@ -12,6 +12,8 @@ pub(super) struct Links {
     /// By the place of a node: whom it is joined with both ways, by links that lose nothing;
     /// itself, too.
     joined: Vec<Places>,
+    /// By the place of a node: whom it reaches and hears, if not always.
+    reached: Vec<Places>,
     /// By the places of two nodes: how long a message takes at most, if they are joined.
     delays: Vec<Option<Duration>>,
     /// Whether a link loses messages by their kind.
@@ -28,15 +30,19 @@ impl Links {
             ..Self::default()
         };
         for from in scene.hosts.ids() {
-            let mut joined = Places::default();
+            let (mut joined, mut reached) = (Places::default(), Places::default());
             for (place, to) in scene.hosts.ids().enumerate() {
                 let delay = network.longest_delay(from, to, scene.now);
                 if delay.is_some() && place < Places::MOST {
                     joined = joined.with(Places::one(place));
                 }
+                if network.may_reach(from, to) && place < Places::MOST {
+                    reached = reached.with(Places::one(place));
+                }
                 links.delays.push(delay);
             }
             links.joined.push(joined);
+            links.reached.push(reached);
         }
         links
     }
@@ -44,6 +50,11 @@ impl Links {
     /// Whom a node is joined with.
     pub(super) fn joined(&self, place: usize) -> Places {
         self.joined[place]
+    }
+
+    /// Whom a node reaches and hears, if not always.
+    pub(super) fn reached(&self, place: usize) -> Places {
+        self.reached[place]
     }
 
     /// How long a message takes at most; `None` if both ways are not whole.
