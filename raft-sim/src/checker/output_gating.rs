@@ -113,7 +113,10 @@ fn matched(sight: &Sight<'_>, envelope: &Envelope, index: LogIndex) -> Result<()
     if index < node.stored.log.start().index || index < node.log.start().index {
         return Ok(());
     }
-    let Some(durable) = node.stored.log.position(index) else {
+    // A crash may have left a snapshot beside the log that it was to replace.
+    let snapshot = node.stored.snapshot.as_ref().map(|image| image.snapshot.position);
+    let snapshot = snapshot.filter(|position| position.index == index);
+    let Some(durable) = snapshot.or_else(|| node.stored.log.position(index)) else {
         let last = node.stored.log.last();
         return Err(format!("{id:?} acknowledges {index:?}, and its disk ends at {last}"));
     };
@@ -154,7 +157,9 @@ mod tests {
     use crate::checker::fixture::refused;
     use crate::checker::fixture::request_vote;
     use crate::checker::fixture::vote;
-    use raft_core::{Echo, Instant, LogIndex, NodeId, Round, Term, Verdict};
+    use crate::host::log::Log;
+    use crate::host::machine::{Image, Machine};
+    use raft_core::{Echo, Instant, LogIndex, NodeId, Round, Snapshot, Term, Verdict};
     use std::time::Duration;
 
     fn fresh() -> (Cluster, OutputGating) {
@@ -206,6 +211,20 @@ mod tests {
         cluster.node(2).vote(1, 1).fill(&[1, 1]).durable_log().fill(&[1]);
         cluster.node(2).status.durable = position(1, 1);
         refused(cluster.stepped(&mut checker, 2, &ack(2)), "1/2, which a write on its way drops");
+    }
+
+    #[test]
+    fn a_snapshot_makes_durable_what_it_covers_whatever_log_is_beside_it() {
+        let (mut cluster, mut checker) = fresh();
+        let node = cluster.node(2);
+        node.vote(1, 1).fill(&[1, 1]).durable_log().log = Log::starting(position(1, 3));
+        let ack = [matched(2, 1, 1, 3, None)];
+        refused(cluster.stepped(&mut checker, 2, &ack), "its disk ends at 1/2");
+        let membership = cluster.node(2).membership.clone();
+        let snapshot = Snapshot { position: position(1, 3), membership };
+        let machine = Machine::default();
+        cluster.node(2).stored.snapshot = Some(Image { snapshot, machine });
+        cluster.stepped(&mut checker, 2, &ack).expect("it is covered");
     }
 
     #[test]

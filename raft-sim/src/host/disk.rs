@@ -42,7 +42,9 @@ impl Job {
         match self {
             Self::Write(write) => write.steps(),
             Self::Install(_, Outcome::Failed) => 0,
-            Self::Keep(_) | Self::Install(..) => 1,
+            Self::Keep(_) => 1,
+            // The snapshot, and the log that starts after it.
+            Self::Install(_, Outcome::Done) => 2,
         }
     }
 
@@ -207,8 +209,12 @@ impl Disk {
             }
             Job::Install(image, _) => {
                 self.stored.keep(image);
-                self.stored.log = Log::starting(image.snapshot.position);
                 self.records.write_snapshot(&self.stored);
+                if steps == 1 {
+                    // The old log is of no use any more; whoever starts from it, drops it.
+                    return;
+                }
+                self.stored.log = Log::starting(image.snapshot.position);
                 let first = LogIndex(image.snapshot.position.index.get() + 1);
                 self.records.write_log(&self.stored.log, first);
             }
@@ -344,12 +350,16 @@ fn at_most(choices: &mut Choices, question: Question, limit: usize) -> usize {
 mod tests {
     use super::{Completion, Disk, DiskWrite, Job};
     use crate::host::log::{Command, Entry, Log};
+    use crate::host::machine::{Image, Machine};
     use crate::host::stored::Stored;
     use crate::plan::choice::Choices;
     use crate::plan::damage::{Damage, DamageTarget};
     use crate::plan::profile::DiskProfile;
     use raft_core::payload::Content;
-    use raft_core::{Entries, HardState, Instant, LogIndex, LogPosition, Run, Term, Ticket};
+    use raft_core::{
+        Entries, HardState, Instant, LogIndex, LogPosition, Membership, NodeId, Outcome, Run,
+        Snapshot, Term, Ticket,
+    };
     use std::collections::BTreeSet;
 
     fn entry(term: u64, index: u64) -> Entry {
@@ -432,6 +442,28 @@ mod tests {
         let before = [(1, old), (2, old), (3, old), (2, cut), (3, cut)];
         let after = [(2, torn), (3, torn), (2, whole), (3, whole)];
         assert_eq!(seen, before.into_iter().chain(after).collect());
+    }
+
+    #[test]
+    fn a_crash_may_leave_a_snapshot_beside_the_log_that_it_was_to_replace() {
+        let mut seen = BTreeSet::new();
+        for seed in 0..100 {
+            let mut choices = Choices::seeded(seed);
+            let (mut disk, due) = busy(&mut choices);
+            disk.complete(due[2], &mut choices);
+            let position = LogPosition::new(Term(2), LogIndex(9));
+            let membership = Membership::of_voters([NodeId(1)]).expect("a voter");
+            let snapshot = Snapshot { position, membership };
+            let image = Box::new(Image { snapshot, machine: Machine::default() });
+            disk.submit(Job::Install(image, Outcome::Done), due[2], &mut choices);
+            disk.crash(&mut choices);
+            assert_eq!(disk.recover(), Ok(false), "it damages nothing");
+            let Stored { snapshot, log, .. } = disk.stored();
+            seen.insert((snapshot.is_some(), log.last()));
+        }
+        let (old, new) =
+            (LogPosition::new(Term(2), LogIndex(3)), LogPosition::new(Term(2), LogIndex(9)));
+        assert_eq!(seen, [(false, old), (true, old), (true, new)].into());
     }
 
     #[test]

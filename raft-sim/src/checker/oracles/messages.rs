@@ -276,7 +276,10 @@ pub(super) fn output_gating(past: &[Seen], now: &Seen) -> bool {
         if index < starts {
             return true;
         }
-        let Some(term) = term_at(&node.stored.log, index.get()) else { return false };
+        let snapshot = node.stored.snapshot.as_ref().map(|image| image.snapshot.position);
+        let snapshot = snapshot.filter(|at| at.index == index).map(|at| at.term);
+        let term = snapshot.or_else(|| term_at(&node.stored.log, index.get()));
+        let Some(term) = term else { return false };
         let leads = |other: &&Rc<TestNode>| {
             let status = &other.status;
             other.running && status.role == RoleKind::Leader && status.term == envelope.term
