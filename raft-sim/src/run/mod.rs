@@ -22,7 +22,7 @@ pub use play::{Check, Played, play, play_rotations};
 pub use shrink::{Case, ShrinkError, Shrunk, Size, script, shrink, sizes};
 pub use swarm::{QUIET_TIMEOUTS, STORM, draw_setup, run_drawn, run_replicating, run_storm};
 pub use sweep::{
-    Count, ENOUGH, MergeError, Seeds, Shard, Stopped, SweepFailure, SweepPlan, SweepReport,
+    Count, ENOUGH, MergeError, Rare, Seeds, Shard, Stopped, SweepFailure, SweepPlan, SweepReport,
     SweepVerdict, build_id, merge, run_seed, sweep,
 };
 pub use tape::{Tape, TapeError};

@@ -1,7 +1,8 @@
 //! What a sweep has found, for people.
 
+use crate::checker::coverage::least;
 use crate::plan::text::{thousands, visible};
-use crate::run::sweep::report::{ENOUGH, Stopped, SweepFailure, SweepReport, SweepVerdict};
+use crate::run::sweep::report::{ENOUGH, Rare, Stopped, SweepFailure, SweepReport, SweepVerdict};
 use crate::view::style::{BAD, DIM, LEADER, TITLE, columns};
 use std::fmt::Write as _;
 
@@ -34,7 +35,8 @@ fn summary_within(report: &SweepReport, columns: usize) -> String {
         .map(|(name, count)| {
             let row =
                 format!("{name:24}{:>13}{:>9}", thousands(count.count), thousands(count.runs));
-            if count.runs == 0 { format!("{BAD}{row}{BAD:#}") } else { row }
+            let is_rare = count.runs == 0 || count.runs < least(name, report.runs());
+            if is_rare { format!("{BAD}{row}{BAD:#}") } else { row }
         })
         .collect();
     let half = if columns < BOTH { rows.len() } else { rows.len().div_ceil(2) };
@@ -42,9 +44,45 @@ fn summary_within(report: &SweepReport, columns: usize) -> String {
         let right = rows.get(half + nth).map_or("", String::as_str);
         let _ = writeln!(text, "{}", format!("  {left}    {right}").trim_end());
     }
-    let _ = writeln!(text, "\n{}", figures(report));
+    let _ = writeln!(text, "\n{}{}", seldom(report), figures(report));
     let _ = writeln!(text, "{DIM}digest {:016x}, build {}{DIM:#}", report.digest, report.build);
     text + &excused(report) + &late(report) + &verdict(report)
+}
+
+/// What was covered in no run, and in the fewest: what the sweep says least about.
+fn seldom(report: &SweepReport) -> String {
+    const MOST: usize = 8;
+    let (never, rest): (Vec<_>, Vec<_>) =
+        report.coverage.iter().partition(|(_, count)| count.runs == 0);
+    let mut text = String::new();
+    if !never.is_empty() {
+        let names: Vec<_> = never.iter().take(MOST).map(|(name, _)| (*name).clone()).collect();
+        let more = never.len() - names.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        text += &paragraph("never covered: ", &names, &more);
+    }
+    let mut rest: Vec<_> = rest.iter().map(|(name, count)| (count.runs, *name)).collect();
+    rest.sort_unstable();
+    let of = |(runs, name): &(u64, &String)| format!("{name} {}", thousands(*runs));
+    let items: Vec<_> = rest.iter().take(MOST).map(of).collect();
+    text + &paragraph("rarest, and in how many runs: ", &items, "")
+}
+
+/// A list of words in lines of no more than 98 columns.
+fn paragraph(begin: &str, items: &[String], end: &str) -> String {
+    const WIDTH: usize = 98;
+    let mut lines = vec![begin.to_owned()];
+    for (nth, item) in items.iter().enumerate() {
+        let is_last = nth + 1 == items.len();
+        let item = format!("{item}{}", if is_last { end } else { ", " });
+        let line = lines.last_mut().expect("there is one");
+        if line.len() + item.len() > WIDTH {
+            lines.push(format!("    {item}"));
+        } else {
+            *line += &item;
+        }
+    }
+    lines.iter().fold(String::new(), |text, line| text + line.trim_end() + "\n")
 }
 
 /// How many runs need not converge, and why; nothing if there are none.
@@ -121,10 +159,16 @@ fn verdict(report: &SweepReport) -> String {
         SweepVerdict::TooOften(what) => {
             format!("{BAD}too often{BAD:#}: no property is broken, but {what}")
         }
-        SweepVerdict::Vacuous(never) => format!(
-            "{BAD}vacuous{BAD:#}: no property is broken, but this was never covered: {}",
-            never.join(", ")
-        ),
+        SweepVerdict::Vacuous(rare) => {
+            let of = |Rare { name, runs, least }: &Rare| {
+                format!("{name} in {} runs, not {}", thousands(*runs), thousands(*least))
+            };
+            let rare: Vec<_> = rare.iter().map(of).collect();
+            let rare = rare.join("; ");
+            format!(
+                "{BAD}vacuous{BAD:#}: no property is broken, but this was covered too seldom: {rare}"
+            )
+        }
     };
     let _ = writeln!(text, "{words}");
     text

@@ -7,8 +7,8 @@
 pub(crate) mod report;
 
 pub use report::{
-    Count, ENOUGH, MergeError, Seeds, Shard, Stopped, SweepFailure, SweepReport, SweepVerdict,
-    merge,
+    Count, ENOUGH, MergeError, Rare, Seeds, Shard, Stopped, SweepFailure, SweepReport,
+    SweepVerdict, merge,
 };
 
 use crate::plan::choice::{Choices, RollingHash};

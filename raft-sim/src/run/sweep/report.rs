@@ -1,5 +1,6 @@
 //! What a sweep has found, as data that can be written, read and merged.
 
+use crate::checker::coverage::{SPARE, least};
 use crate::plan::choice::RollingHash;
 use crate::world::RunOutcome;
 use serde::{Deserialize, Serialize};
@@ -9,14 +10,11 @@ use std::fmt;
 /// How the format of the file is named; see `docs/SWEEPS.md`.
 const SCHEMA: &str = "raft-sim sweep 1";
 
-/// A sweep of so many runs must have covered everything.
+/// A sweep of so many runs must have covered everything often enough.
 pub const ENOUGH: u64 = 1_000;
 
 /// Of a thousand runs so many may be excused from converging.
 const MOST_EXCUSED: u64 = 12;
-
-/// By so many runs a share of few runs may be exceeded: chance.
-const SPARE: u64 = 3;
 
 /// The counts of leaders that came where they had to, as a run's outcome has those that were late.
 const FAIL_OVERS: [&str; 2] = ["fail_overs", "slow_fail_overs"];
@@ -145,17 +143,28 @@ pub struct SweepReport {
     pub late: BTreeMap<String, u64>,
 }
 
+/// Something that too few runs had.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rare {
+    /// Its name in the coverage.
+    pub name: String,
+    /// How many runs had it.
+    pub runs: u64,
+    /// How many had to have it.
+    pub least: u64,
+}
+
 /// What is to be said of a sweep in the end.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SweepVerdict {
-    /// No property is broken, and everything was covered.
+    /// No property is broken, and everything was covered often enough.
     Clean,
     /// No property is broken in so few runs.
     Few,
     /// A property is broken.
     Violated,
-    /// No property is broken, but these things never happened.
-    Vacuous(Vec<String>),
+    /// No property is broken, but these things happened in too few runs.
+    Vacuous(Vec<Rare>),
     /// No property is broken, but something happened too often.
     TooOften(String),
 }
@@ -224,15 +233,24 @@ impl SweepReport {
 
     /// What is to be said of it.
     pub fn verdict(&self) -> SweepVerdict {
-        let never = self.coverage.iter().filter(|(_, count)| count.runs == 0);
-        let never: Vec<String> = never.map(|(name, _)| name.clone()).collect();
+        let rare = self.rare();
         match () {
             () if !self.failures.is_empty() => SweepVerdict::Violated,
             () if self.runs() < ENOUGH => SweepVerdict::Few,
-            () if !never.is_empty() => SweepVerdict::Vacuous(never),
+            () if !rare.is_empty() => SweepVerdict::Vacuous(rare),
             () if let Some(what) = self.too_often() => SweepVerdict::TooOften(what),
             () => SweepVerdict::Clean,
         }
+    }
+
+    /// What happened in too few runs.
+    fn rare(&self) -> Vec<Rare> {
+        let counts = self.coverage.iter().map(|(name, count)| Rare {
+            name: name.clone(),
+            runs: count.runs,
+            least: least(name, self.runs()),
+        });
+        counts.filter(|rare| rare.runs < rare.least).collect()
     }
 
     /// What happened more often than it may, as a sentence.
@@ -459,7 +477,7 @@ mod hex {
 
 #[cfg(test)]
 mod tests {
-    use super::{Count, MergeError, Seeds, Shard, Stopped, SweepReport, SweepVerdict, merge};
+    use super::{Count, MergeError, Rare, Seeds, Shard, Stopped, SweepReport, SweepVerdict, merge};
     use crate::run::sweep::run_seed;
     use crate::view::sweep::summary;
     use crate::world::Cause;
@@ -581,14 +599,32 @@ mod tests {
     }
 
     #[test]
-    fn a_big_sweep_that_never_saw_something_is_vacuous_and_a_small_one_is_not() {
-        let mut report = of(0, 1).1;
-        report.coverage.insert("comets".to_owned(), Count::default());
-        assert_eq!(report.verdict(), SweepVerdict::Few);
-        report.seeds.end = 1_000;
-        let SweepVerdict::Vacuous(never) = report.verdict() else { panic!("no comet was seen") };
-        assert!(never.contains(&"comets".to_owned()));
-        report.coverage.values_mut().for_each(|count| count.runs = 1);
-        assert_eq!(report.verdict(), SweepVerdict::Clean);
+    fn a_big_sweep_in_which_something_is_too_rare_is_vacuous_and_a_small_one_is_not() {
+        let enough = least("damages", 1_000);
+        let with = |seeds: Seeds, damaged: u64| {
+            let mut report = of(0, 1).1;
+            (report.planned, report.seeds) = (seeds, seeds);
+            report.coverage.values_mut().for_each(|count| count.runs = report.seeds.end);
+            report.coverage.insert("comets".to_owned(), Count::default());
+            report.coverage.insert("damages".to_owned(), Count { count: damaged, runs: damaged });
+            report
+        };
+        let few = with(Seeds { first: 0, end: 999 }, 0);
+        assert_eq!(few.verdict(), SweepVerdict::Few);
+        let first = Seeds { first: 0, end: 1_000 };
+        let bad = with(first, enough - 1);
+        let rare = |runs, least| vec![Rare { name: "damages".to_owned(), runs, least }];
+        assert_eq!(bad.verdict(), SweepVerdict::Vacuous(rare(enough - 1, enough)));
+        let words = format!("too seldom: damages in {} runs, not {enough}\n", enough - 1);
+        assert!(summary(&bad).ends_with(&words), "{}", summary(&bad));
+        assert_eq!(with(first, enough).verdict(), SweepVerdict::Clean);
+        // What chance may take from one sweep it may not take from each of its shards.
+        let (next, all) = (Seeds { first: 1_000, end: 2_000 }, least("damages", 2_000));
+        let sum = |damaged: u64| {
+            let parts = [with(first, enough), with(next, damaged - enough)];
+            merge(parts.map(|part| (part.seeds.to_string(), part)).to_vec()).expect("a sum")
+        };
+        assert_eq!(sum(all - 1).verdict(), SweepVerdict::Vacuous(rare(all - 1, all)));
+        assert_eq!(sum(all).verdict(), SweepVerdict::Clean);
     }
 }

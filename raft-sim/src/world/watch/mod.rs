@@ -3,6 +3,7 @@
 //! clients and what the checkers see are derived from that here, and nowhere else.
 
 use crate::plan::act::{Act, ClockAct};
+mod branches;
 mod contract;
 mod coverage;
 mod fact;
@@ -30,6 +31,7 @@ use crate::plan::setup::Setup;
 use crate::world::excuse::Cause;
 use crate::world::network::Network;
 use crate::world::service;
+use crate::world::watch::branches::Branches;
 use crate::world::watch::contract::Premises;
 use crate::world::watch::fates::Fates;
 use crate::world::watch::losses::Losses;
@@ -50,6 +52,7 @@ pub(crate) struct Watch {
     /// Of everything that went into the nodes and came out of them, with its time.
     hash: RollingHash,
     coverage: Coverage,
+    branches: Branches,
     losses: Losses,
     premises: Premises,
     fates: Fates,
@@ -75,6 +78,7 @@ impl Watch {
             recorder: Recorder::default(),
             hash: RollingHash::new(),
             coverage: Coverage::default(),
+            branches: Branches::default(),
             losses: Losses::default(),
             premises: Premises::default(),
             fates: Fates::default(),
@@ -95,6 +99,7 @@ impl Watch {
             self.term_rose = scene.now;
         }
         coverage::of_step(&mut self.coverage, step);
+        self.branches.of_step(&mut self.coverage, scene, step);
         self.premises.note_step(step);
         if self.recorder.listens {
             self.narrate(scene, step);
@@ -109,6 +114,7 @@ impl Watch {
     pub(crate) fn take(&mut self, scene: Scene<'_>, fact: &Fact<'_>) -> Result<(), Violation> {
         self.hash(scene.now, fact);
         coverage::of_fact(&mut self.coverage, scene, fact);
+        self.branches.of_fact(&mut self.coverage, scene, fact);
         self.losses.take(scene, fact);
         self.premises.note(scene, fact);
         self.remember(scene, fact);
