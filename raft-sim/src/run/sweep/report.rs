@@ -478,6 +478,7 @@ mod hex {
 #[cfg(test)]
 mod tests {
     use super::{Count, MergeError, Rare, Seeds, Shard, Stopped, SweepReport, SweepVerdict, merge};
+    use crate::checker::coverage::least;
     use crate::run::sweep::run_seed;
     use crate::view::sweep::summary;
     use crate::world::Cause;

@@ -300,3 +300,106 @@ fn is_ignored(step: &Stepped<'_>, peer: NodeId, why: Option<IgnoreReason>) -> bo
         _ => false,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Halves;
+    use crate::plan::act::{Act, ClockAct, DiskAct, LinkAct, ProcessAct, RequestAct, Target};
+    use crate::plan::change::MembershipChange;
+    use crate::plan::choice::Choices;
+    use crate::plan::profile::{DiskProfile, LinkProfile};
+    use crate::plan::record::Nobody;
+    use crate::plan::setup::Setup;
+    use crate::world::World;
+    use raft_core::{Consistency, Instant, Membership, NodeId};
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    const A: NodeId = NodeId(1);
+    const B: NodeId = NodeId(2);
+    const C: NodeId = NodeId(3);
+
+    /// What ten seconds of three nodes have, of which S1 leads, if nothing is done but this.
+    fn counts(acts: &[(u64, Act)]) -> BTreeMap<&'static str, u64> {
+        let mut setup = Setup::of_voters(3);
+        let delay = Duration::from_millis(60);
+        setup.link = LinkProfile { min_delay: delay, max_delay: delay, ..LinkProfile::default() };
+        let latency = Duration::from_millis(5);
+        setup.disk = DiskProfile { min_latency: latency, max_latency: latency };
+        let campaign = (100, Act::Request(RequestAct::Campaign { node: A }));
+        let acts = std::iter::once(&campaign).chain(acts);
+        let at = |millis| Instant::from_nanos(millis * 1_000_000);
+        setup.timeline = acts.map(|(millis, act)| (at(*millis), act.clone())).collect();
+        let mut world = World::new(&setup, Choices::seeded(1)).expect("sense");
+        assert_eq!(world.run_until(at(10_000), &mut Nobody), Ok(()));
+        world.outcome(Ok(())).coverage.counts().into_iter().collect()
+    }
+
+    fn crash(node: NodeId) -> Act {
+        Act::Process(ProcessAct::Crash { node })
+    }
+
+    fn restart(node: NodeId) -> Act {
+        Act::Process(ProcessAct::Restart { node })
+    }
+
+    fn propose(node: NodeId, count: u64) -> Act {
+        Act::Request(RequestAct::Propose { node, count })
+    }
+
+    #[test]
+    fn each_branch_is_counted_where_it_is_taken() {
+        let read = |node, consistency| Act::Request(RequestAct::Read { node, consistency });
+        let lease = read(A, Consistency::Lease);
+        let transfer = Act::Request(RequestAct::Transfer { node: None, to: Some(B) });
+        let change = MembershipChange::Demote(C);
+        let change = Act::Request(RequestAct::ChangeMembership { node: None, change });
+        let cases: Vec<(Vec<(u64, Act)>, &[&str])> = vec![
+            (vec![(3_000, transfer)], &["permits_used", "votes_by_permit"]),
+            (
+                vec![(3_000, Act::Clock(ClockAct::StepBack { node: A, back: 300 }))],
+                &["steps_back_leading", "rounds_untimed"],
+            ),
+            (vec![(3_000, Act::Link(LinkAct::Isolate { node: A }))], &["leaders_without_quorum"]),
+            (vec![(3_000, change)], &["commits_joint"]),
+            (vec![(3_000, lease)], &["reads_leased"]),
+            (vec![(3_000, read(B, Consistency::ReadIndex))], &["reads_led"]),
+            (vec![(3_000, crash(A)), (3_000, crash(B)), (3_800, restart(B))], &["promises_kept"]),
+            (
+                vec![(3_000, Act::Disk(DiskAct::HangDisk { node: A })), (3_001, propose(A, 1))],
+                &["leaders_with_hung_disks"],
+            ),
+            (
+                vec![
+                    (2_000, crash(C)),
+                    (2_100, propose(A, 3)),
+                    (3_000, Act::Request(RequestAct::TakeSnapshot { node: A })),
+                    (4_000, Act::aimed(Target::Installing, Duration::from_secs(5), crash)),
+                    (4_000, restart(C)),
+                ],
+                &["installs_cut"],
+            ),
+        ];
+        let quiet = counts(&[]);
+        for (acts, names) in cases {
+            let seen = counts(&acts);
+            for name in names {
+                assert_eq!(quiet[name], 0, "{name}");
+                assert!(seen[name] > 0, "{name} after {acts:?}");
+            }
+        }
+    }
+    #[test]
+    fn halves_are_apart_where_majorities_of_them_have_nobody_in_common() {
+        let of = |voters: &[u64], outgoing: &[u64]| {
+            let ids = |half: &[u64]| half.iter().copied().map(NodeId).collect::<Vec<_>>();
+            let joint = Membership::new(ids(voters), ids(outgoing), []).expect("members");
+            Halves::of(&joint).map(|halves| matches!(halves, Halves::Apart))
+        };
+        assert_eq!(of(&[1, 2, 3], &[]), None);
+        assert_eq!(of(&[1, 2, 3], &[1, 2]), Some(false));
+        assert_eq!(of(&[1, 2, 4], &[1, 2, 3]), Some(true));
+        assert_eq!(of(&[1], &[2]), Some(true));
+        assert_eq!(of(&[1, 2, 3, 4], &[1, 2, 3]), Some(false));
+    }
+}
