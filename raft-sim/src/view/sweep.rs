@@ -165,9 +165,8 @@ fn verdict(report: &SweepReport) -> String {
             };
             let rare: Vec<_> = rare.iter().map(of).collect();
             let rare = rare.join("; ");
-            format!(
-                "{BAD}vacuous{BAD:#}: no property is broken, but this was covered too seldom: {rare}"
-            )
+            let begin = format!("{BAD}vacuous{BAD:#}: no property is broken, but this was");
+            format!("{begin} covered too seldom: {rare}")
         }
     };
     let _ = writeln!(text, "{words}");

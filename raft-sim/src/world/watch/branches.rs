@@ -1,5 +1,5 @@
-//! The branches of the core that matter and that are seldom taken, as they are seen from outside: in
-//! what a node is given, says and hands out.
+//! The branches of the core that matter and that are seldom taken, as they are seen from outside:
+//! in what a node is given, says and hands out.
 
 use crate::checker::coverage::Coverage;
 use crate::host::log::Entry;
@@ -349,12 +349,15 @@ mod tests {
 
     #[test]
     fn each_branch_is_counted_where_it_is_taken() {
+        /// What is done, and what is counted then.
+        type Case<'a> = (Vec<(u64, Act)>, &'a [&'a str]);
+
         let read = |node, consistency| Act::Request(RequestAct::Read { node, consistency });
         let lease = read(A, Consistency::Lease);
         let transfer = Act::Request(RequestAct::Transfer { node: None, to: Some(B) });
         let change = MembershipChange::Demote(C);
         let change = Act::Request(RequestAct::ChangeMembership { node: None, change });
-        let cases: Vec<(Vec<(u64, Act)>, &[&str])> = vec![
+        let cases: Vec<Case<'_>> = vec![
             (vec![(3_000, transfer)], &["permits_used", "votes_by_permit"]),
             (
                 vec![(3_000, Act::Clock(ClockAct::StepBack { node: A, back: 300 }))],
