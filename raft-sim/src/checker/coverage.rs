@@ -284,6 +284,8 @@ coverage! {
     completions_behind >= 100,
     /// The highest term of any node.
     highest_term >= 300,
+    /// Leases that a later leader broke, after a clock went wrong that its node could not doubt.
+    leases_broken >= 1 because "PLACEHOLDER",
     /// The highest commit index of any node.
     highest_commit >= 300,
     /// Messages that the checker `output_gating` judged.

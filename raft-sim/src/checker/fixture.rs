@@ -45,6 +45,8 @@ pub(super) struct TestNode {
     pub(super) machine: Machine,
     pub(super) clock: u64,
     pub(super) clock_offset: Duration,
+    pub(super) local: Instant,
+    pub(super) told: Instant,
     pub(super) deadline: Option<Instant>,
 }
 
@@ -62,6 +64,8 @@ impl TestNode {
             machine: Some(&self.machine).filter(|_| self.running),
             clock: self.clock,
             clock_offset: self.clock_offset,
+            local: self.local,
+            told: self.told,
             deadline: self.deadline,
         }
     }
@@ -82,6 +86,8 @@ impl TestNode {
             machine: view.machine.cloned().unwrap_or_default(),
             clock: view.clock,
             clock_offset: view.clock_offset,
+            local: view.local,
+            told: view.told,
             deadline: view.deadline,
         }
     }
@@ -163,6 +169,7 @@ fn blank(id: NodeId) -> Status {
 pub(super) struct Cluster {
     pub(super) now: u64,
     pub(super) clocks_hold: bool,
+    pub(super) leases_hold: bool,
     nodes: Vec<TestNode>,
     derived: Derived,
 }
@@ -182,10 +189,13 @@ impl Cluster {
             machine: Machine::default(),
             clock: 0,
             clock_offset: Duration::ZERO,
+            local: Instant::ZERO,
+            told: Instant::ZERO,
             deadline: None,
         };
         let nodes = (1..=count).map(node).collect();
-        Self { now: 0, clocks_hold: true, nodes, derived: Derived::default() }
+        let derived = Derived::default();
+        Self { now: 0, clocks_hold: true, leases_hold: true, nodes, derived }
     }
 
     pub(super) fn node(&mut self, id: u64) -> &mut TestNode {
@@ -286,7 +296,8 @@ impl Cluster {
     ) -> Result<(), String> {
         let mut derived = std::mem::take(&mut self.derived);
         let node = super::Cluster::view(self, NodeId(id)).expect("a member");
-        let sight = Sight::new((self.now, self.clocks_hold), observed, node, self);
+        let time = (self.now, self.clocks_hold, self.leases_hold);
+        let sight = Sight::new(time, observed, node, self);
         let verdict = checker.see(&derived.see(&sight));
         self.derived = derived;
         verdict

@@ -48,6 +48,7 @@ macro_rules! checkers {
             /// Writes down how often each had something to judge.
             pub fn count(&self, coverage: &mut Coverage) {
                 $(coverage.$name = self.$name.judged();)*
+                coverage.leases_broken = self.lease_disjointness.broken();
             }
         }
     };

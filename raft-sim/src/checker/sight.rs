@@ -37,6 +37,10 @@ pub struct View<'a> {
     pub clock: u64,
     /// What its node adds to that reading, in this life.
     pub clock_offset: Duration,
+    /// What its clock shows to its node, jumps and all.
+    pub local: Instant,
+    /// What it showed when the node was stepped last; later than now if it has gone back since.
+    pub told: Instant,
     /// Its node's deadline, by its own clock.
     pub deadline: Option<Instant>,
 }
@@ -128,6 +132,9 @@ pub struct Sight<'a> {
     pub cluster: &'a dyn Cluster,
     /// Whether every clock has kept within the drift bound so far.
     pub clocks_hold: bool,
+    /// Whether every lease is to hold: none that is in force may rest on a clock that was wrong in
+    /// a way that its node could not know.
+    pub leases_hold: bool,
     /// What the node has given to its disk in this life; nothing before that is derived.
     pub(super) writes: &'a Writes,
 }
@@ -135,12 +142,12 @@ pub struct Sight<'a> {
 impl<'a> Sight<'a> {
     /// An event as the world shows it.
     pub fn new(
-        (now, clocks_hold): (u64, bool),
+        (now, clocks_hold, leases_hold): (u64, bool, bool),
         observed: Observed<'a>,
         node: View<'a>,
         cluster: &'a dyn Cluster,
     ) -> Self {
-        Self { now, observed, node, cluster, clocks_hold, writes: &writes::NONE }
+        Self { now, observed, node, cluster, clocks_hold, leases_hold, writes: &writes::NONE }
     }
 
     /// What was carried out; nothing where it was no step.

@@ -133,6 +133,8 @@ questions! {
     InstallTime = "install_time",
     /// Which minority stays broken at its end, and how.
     EndMinority = "end_minority",
+    /// Which clocks deceive their nodes: they go back unseen, or forward.
+    StormDeceived = "storm_deceived",
 }
 
 /// How many kinds of questions there are.

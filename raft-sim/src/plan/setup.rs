@@ -46,6 +46,9 @@ pub struct Setup {
     pub clients: Vec<ClientSetup>,
     /// How long the run lasts.
     pub duration: Duration,
+    /// Whether a lease that is broken is an alarm, too, after a clock has deceived its node. If
+    /// not, it is counted.
+    pub strict_leases: bool,
     /// What is done to the world, and when. Faults of one moment happen in the order of this list,
     /// before anything else of that moment.
     pub timeline: Vec<(Instant, Act)>,
@@ -78,6 +81,7 @@ impl Setup {
             duration: Duration::from_secs(10),
             timeline: Vec::new(),
         }
+            strict_leases: false,
     }
 
     /// Whether it makes sense.

@@ -143,6 +143,8 @@ pub(super) struct RunTable {
     pub(super) seed: Option<Spanned<Text<u64>>>,
     pub(super) choices: Option<Vec<AnswerEntry>>,
     #[serde(default)]
+    pub(super) strict_leases: bool,
+    #[serde(default)]
     pub(super) converges: bool,
     pub(super) broke: Option<String>,
     #[serde(default)]

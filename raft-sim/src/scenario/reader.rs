@@ -65,6 +65,7 @@ impl Reader<'_> {
         setup.snapshots = self.snapshots(raw.snapshots)?;
         setup.duration = duration;
         self.limits(&mut setup, &raw.limits)?;
+        setup.strict_leases = raw.run.strict_leases;
         self.nodes(&mut setup, &raw.node)?;
         for client in raw.client {
             setup.clients.push(self.client(client.into_inner())?);

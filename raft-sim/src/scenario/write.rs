@@ -58,6 +58,7 @@ pub fn write(
         snapshots,
         clients,
         duration,
+        strict_leases,
         timeline,
     } = setup;
     let mut text = File(String::new());
@@ -87,6 +88,7 @@ pub fn write(
     text.key("duration", quoted(time(*duration)));
     text.key("protection", format!("[{}]", quoted(level_name(*protection))));
     text.unless(!converges, "converges", || "true");
+    text.unless(!strict_leases, "strict_leases", || "true");
     if let Some(broke) = words.broke {
         text.key("broke", quoted(broke));
     }

@@ -29,6 +29,8 @@ pub struct Process {
     pub status: Status,
     /// The deadline that it named after its last step.
     pub deadline: Option<Instant>,
+    /// The time that it was told last.
+    pub told: Instant,
     /// The log as the host reads it: the disk's, with the writes on their way.
     pub log: Log,
     /// The state machine.
@@ -175,6 +177,7 @@ impl Host {
             log,
             machine,
             ledger: Ledger::new(hard_state),
+            told: local,
             waiting: BTreeMap::new(),
             queries: BTreeMap::new(),
             ready: Vec::new(),
@@ -279,6 +282,8 @@ impl Host {
 
     /// What a record says of it; `None` while it is down.
     pub fn state(&self) -> Option<NodeState> {
+            local: self.local(now),
+            told: process.map_or(Instant::ZERO, |process| process.told),
         let Process { status, machine, .. } = self.process.as_ref()?;
         Some(NodeState { applied: machine.applied(), ..self.state_of(status) })
     }

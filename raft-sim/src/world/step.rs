@@ -46,6 +46,7 @@ fn step_with(
     let process = at.process_mut();
     let before = process.status;
     process.node.step_all(inputs.iter(), local, actions);
+    process.told = local;
     process.status = process.node.status();
     process.deadline = process.node.deadline();
     let after = process.status;

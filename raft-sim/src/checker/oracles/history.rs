@@ -34,16 +34,20 @@ pub(in crate::checker) struct Seen {
     pub(in crate::checker) what: Recorded,
     pub(in crate::checker) id: NodeId,
     pub(in crate::checker) clocks_hold: bool,
+    pub(in crate::checker) leases_hold: bool,
     pub(in crate::checker) nodes: BTreeMap<NodeId, Rc<TestNode>>,
     /// What the clocks show: it changes with every event, and so stands apart.
     pub(in crate::checker) clocks: BTreeMap<NodeId, u64>,
+    /// What they show to their nodes.
+    pub(in crate::checker) locals: BTreeMap<NodeId, Instant>,
 }
 
 pub(in crate::checker) type History = Vec<Seen>;
 
 impl Cluster for Seen {
     fn view(&self, id: NodeId) -> Option<View<'_>> {
-        Some(View { clock: *self.clocks.get(&id)?, ..self.nodes.get(&id)?.view() })
+        let (clock, local) = (*self.clocks.get(&id)?, *self.locals.get(&id)?);
+        Some(View { clock, local, ..self.nodes.get(&id)?.view() })
     }
 
     fn views(&self) -> Vec<View<'_>> {
@@ -105,7 +109,8 @@ impl Seen {
             }
         };
         let node = self.view(self.id).expect("it exists");
-        checker.see(&derived.see(&Sight::new((0, self.clocks_hold), observed, node, self)))
+        let time = (0, self.clocks_hold, self.leases_hold);
+        checker.see(&derived.see(&Sight::new(time, observed, node, self)))
     }
 
     /// Takes down what the checkers of a world are shown.
@@ -127,15 +132,17 @@ impl Seen {
             }
         };
         let (id, clocks_hold) = (sight.node.id, sight.clocks_hold);
+        let leases_hold = sight.leases_hold;
         let known = |other: NodeId| before.filter(|_| other != id)?.nodes.get(&other);
         let views = sight.cluster.views();
         let clocks = views.iter().map(|view| (view.id, view.clock)).collect();
+        let locals = views.iter().map(|view| (view.id, view.local)).collect();
         let nodes = views.iter().map(|view| {
             let node = known(view.id).cloned();
             (view.id, node.unwrap_or_else(|| Rc::new(TestNode::of(view))))
         });
         let nodes = nodes.collect();
-        Self { what, id, clocks_hold, nodes, clocks }
+        Self { what, id, clocks_hold, leases_hold, nodes, clocks, locals }
     }
 }
 

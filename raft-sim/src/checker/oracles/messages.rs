@@ -19,13 +19,13 @@ pub(super) fn lease_disjointness(past: &[Seen], now: &Seen) -> bool {
         let last = past.iter().rfind(|seen| seen.id == id);
         last.is_some_and(|seen| seen.status().is_some_and(|s| s.role == RoleKind::Leader))
     };
+    // What a read would be answered by that comes now.
     let holds = |node: &TestNode, id: NodeId| {
-        let offset = u64::try_from(node.clock_offset.as_nanos()).unwrap_or(u64::MAX);
-        let local = now.clocks[&id].saturating_add(offset);
-        node.status.lease_until.is_some_and(|until| local < until.as_nanos())
+        let (shows, until) = (now.locals[&id], node.status.lease_until);
+        shows >= node.told && until.is_some_and(|until| shows < until)
     };
     let others = now.nodes.iter().filter(|(id, node)| **id != now.id && node.running);
-    !now.clocks_hold
+    !now.leases_hold
         || others.filter(|(id, _)| was_seen_to_lead(**id)).all(|(id, node)| {
             let other = node.status.term;
             !(other < me.term && holds(node, *id) || other > me.term && holds(now.node(), now.id))

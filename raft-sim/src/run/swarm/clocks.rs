@@ -1,7 +1,8 @@
-//! Clocks that step back, which their nodes see: lease reads go on beside them.
+//! Clocks that step back, which their nodes see: lease reads go on beside them. And clocks that
+//! deceive their nodes, where nobody reads by lease: what they break is counted.
 
 use crate::plan::act::any::Act;
-use crate::plan::act::{ClockAct, LinkAct, RequestAct, Target};
+use crate::plan::act::{ClockAct, LinkAct, ProcessAct, RequestAct, Target};
 use crate::plan::choice::{Question, nanos};
 use crate::plan::setup::Setup;
 use crate::run::swarm::draw::Draw;
@@ -44,6 +45,64 @@ impl Draw<'_> {
             setup.timeline.push((at, act));
         }
         setup.timeline.sort_by_key(|(time, _)| *time);
+    }
+}
+
+impl Draw<'_> {
+    /// In half of the runs whose clocks jump: a leader's clock goes back while it stands still, or
+    /// those of voters go forward. Each breaks a lease if another is elected in time.
+    pub(super) fn deceived(&mut self, setup: &mut Setup, kinds: Kinds) {
+        if !kinds.jumps || !self.one_in(2) {
+            return;
+        }
+        let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
+        let end = Instant::ZERO.saturating_add(self.storm);
+        let timeout = setup.election_timeout;
+        let mut at = Instant::ZERO;
+        for nth in 0.. {
+            let mut draw = self.nth(Question::StormDeceived, nth);
+            at = at.saturating_add(draw.millis(10, 1500));
+            if at.saturating_add(timeout * 4) >= end {
+                break;
+            }
+            let is_back = draw.one_in(2);
+            let acts =
+                if is_back { draw.back_unseen(timeout) } else { draw.forward(&ids, timeout) };
+            let acts = acts.into_iter().map(|(after, act)| (at.saturating_add(after), act));
+            setup.timeline.extend(acts);
+            setup.timeline.push((at.saturating_add(timeout * 4), Act::Link(LinkAct::HealAll)));
+        }
+        setup.timeline.sort_by_key(|(time, _)| *time);
+    }
+
+    /// A leader that nobody reaches stands still for up to 3T, and goes on with a clock that shows
+    /// about what it showed before.
+    fn back_unseen(&mut self, timeout: Duration) -> Vec<(Duration, Act)> {
+        let aimed = |act: &dyn Fn(NodeId) -> Act| Act::aimed(Target::Struck, Duration::ZERO, act);
+        let isolate = |node| Act::Link(LinkAct::Isolate { node });
+        let outage = timeout + Duration::from_nanos(self.below(nanos(timeout * 2)));
+        // So much less that the next step may see it, too.
+        let millis = i64::try_from(outage.as_millis()).expect("a second");
+        let millis = i64::try_from(self.below(20)).expect("a few") - 10 - millis;
+        vec![
+            (Duration::ZERO, Act::aimed(Target::Leader, Duration::ZERO, isolate)),
+            (Duration::ZERO, aimed(&|node| Act::Process(ProcessAct::Pause { node }))),
+            (outage, aimed(&|node| Act::Clock(ClockAct::JumpClock { node, millis }))),
+            (outage, aimed(&|node| Act::Process(ProcessAct::Resume { node }))),
+        ]
+    }
+
+    /// A leader that nobody reaches, and all clocks but one go forward by up to 2T.
+    fn forward(&mut self, ids: &[NodeId], timeout: Duration) -> Vec<(Duration, Act)> {
+        let isolate = |node| Act::Link(LinkAct::Isolate { node });
+        let mut acts = vec![(Duration::ZERO, Act::aimed(Target::Leader, Duration::ZERO, isolate))];
+        let spared = self.one_of(ids);
+        for node in ids.iter().copied().filter(|node| *node != spared) {
+            let longest = u64::try_from(2 * timeout.as_millis()).expect("a second");
+            let millis = i64::try_from(1 + self.below(longest)).expect("a second");
+            acts.push((Duration::ZERO, Act::Clock(ClockAct::JumpClock { node, millis })));
+        }
+        acts
     }
 }
 

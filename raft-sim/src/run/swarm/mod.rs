@@ -133,6 +133,7 @@ pub(crate) fn draw_storm(choices: &mut Choices, storm: Duration) -> Setup {
     draw.of(Question::StormAimed).aimed(&mut setup, kinds);
     draw.of(Question::StormMembers).members(&mut setup, kinds);
     draw.of(Question::StormBack).steps_back(&mut setup, kinds);
+    draw.of(Question::StormDeceived).deceived(&mut setup, kinds);
     if let Some(lives) = lives {
         draw.of(Question::StormLives).change_lives(&mut setup, lives);
     }

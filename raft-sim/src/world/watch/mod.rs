@@ -2,8 +2,8 @@
 //! [`Stepped`] or as a [`Fact`]; the hash of the run, its coverage, its records, the history of its
 //! clients and what the checkers see are derived from that here, and nowhere else.
 
-use crate::plan::act::{Act, ClockAct};
 mod branches;
+mod clocks;
 mod contract;
 mod coverage;
 mod fact;
@@ -25,13 +25,14 @@ use crate::checker::coverage::Coverage;
 use crate::checker::history::seen::{Doubt, History};
 use crate::checker::sight::{Observed, Sight};
 use crate::host::machine::Machine;
+use crate::plan::act::Act;
 use crate::plan::choice::RollingHash;
 use crate::plan::record::{Event, Sink, Violation};
-use crate::plan::setup::Setup;
 use crate::world::excuse::Cause;
 use crate::world::network::Network;
 use crate::world::service;
 use crate::world::watch::branches::Branches;
+use crate::world::watch::clocks::Clocks;
 use crate::world::watch::contract::Premises;
 use crate::world::watch::fates::Fates;
 use crate::world::watch::losses::Losses;
@@ -59,8 +60,7 @@ pub(crate) struct Watch {
     requests: Requests,
     /// The newest round of pre-votes that each node was recorded with, in this life.
     rounds: BTreeMap<NodeId, Round>,
-    /// Whether every clock has kept within the drift bound so far.
-    clocks_hold: bool,
+    clocks: Clocks,
     /// Who could commit when somebody listened last.
     service: Option<NodeId>,
     /// When some node last came to a term that nobody had before.
@@ -84,7 +84,7 @@ impl Watch {
             fates: Fates::default(),
             requests: Requests::default(),
             rounds: BTreeMap::new(),
-            clocks_hold: true,
+            clocks: Clocks::default(),
             service: None,
             term_rose: Instant::ZERO,
             excused: None,
@@ -284,7 +284,7 @@ impl Watch {
             Fact::Client { client, serial, operation, phase, .. } => {
                 self.history.take(client, serial, operation, phase);
             }
-            Fact::Act { act } => self.clocks_hold &= keeps_clocks(scene.setup, act),
+            Fact::Act { act: Act::Clock(act) } => self.clocks.note(scene, act),
             Fact::Concluded { excused, .. } => self.excused = excused,
             _ => {}
         }
@@ -356,23 +356,11 @@ impl Watch {
         observed: Observed<'_>,
     ) -> Result<(), Violation> {
         let Some(host) = scene.host(node) else { return Ok(()) };
-        let time = (scene.now.as_nanos(), self.clocks_hold);
+        let leases_hold = scene.setup.strict_leases || self.clocks.are_trusted(scene);
+        let time = (scene.now.as_nanos(), self.clocks.hold(), leases_hold);
         let sight = Sight::new(time, observed, host.view(scene.now), &scene);
         self.checkers.see(&sight).map_err(|(checker, sentence)| {
             self.violation(checker, sentence, (scene.now, scene.event))
         })
-    }
-}
-
-/// Whether every clock still keeps within the drift bound of its node after this is done.
-fn keeps_clocks(setup: &Setup, act: &Act) -> bool {
-    match *act {
-        Act::Clock(ClockAct::SetClock { node, ppm }) => {
-            let node = setup.nodes.iter().find(|other| other.id == node);
-            let bound = node.map_or(0, |node| setup.config(node, 0).clock_drift_ppm);
-            ppm.unsigned_abs() <= bound
-        }
-        Act::Clock(ClockAct::JumpClock { .. } | ClockAct::StepBack { .. }) => false,
-        _ => true,
     }
 }
