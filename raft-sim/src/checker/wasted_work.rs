@@ -23,9 +23,11 @@ pub(super) struct WastedWork {
     minds: ById<Mind>,
 }
 
-/// What a node may do, in one life. Times are those of its clock.
+/// What a node may do, in one life. Times are those that it was told: a clock that goes back counts
+/// as standing still.
 #[derive(Clone, Default, Debug)]
 struct Mind {
+    now: u64,
     /// What it last wrote besides the log.
     hard_state: Option<HardState>,
     /// When its role began, or its round of pre-votes.
@@ -100,13 +102,14 @@ impl Checker for WastedWork {
         let id = sight.node.id;
         match (sight.observed, sight.node.status, sight.node.node) {
             (Observed::Started | Observed::Crashed, _, _) => {
-                let (began, hard_state) = (sight.node.clock, Some(sight.node.stored.hard_state));
-                self.minds.insert(id, Mind { hard_state, began, ..Mind::default() });
+                let (now, hard_state) = (local(sight), Some(sight.node.stored.hard_state));
+                self.minds.insert(id, Mind { now, hard_state, began: now, ..Mind::default() });
                 Ok(())
             }
             (Observed::Stepped { before, .. }, Some(after), Some(node)) => {
                 let mind = self.minds.entry(id);
-                let step = Step { sight, before, after, config: node.config() };
+                mind.now = mind.now.max(local(sight));
+                let step = Step { sight, before, after, config: node.config(), now: mind.now };
                 mind.change_roles(&step);
                 mind.earn(&step);
                 self.judged += mind.spend(&step).map_err(|what| format!("{id:?} {what}"))?;
@@ -124,13 +127,15 @@ struct Step<'a> {
     before: &'a Status,
     after: &'a Status,
     config: &'a Config,
+    now: u64,
+}
+
+/// What its clock shows to the node.
+const fn local(sight: &Sight<'_>) -> u64 {
+    sight.node.local.as_nanos()
 }
 
 impl Step<'_> {
-    const fn now(&self) -> u64 {
-        self.sight.node.clock
-    }
-
     fn wakes(&self) -> bool {
         self.sight.inputs().contains(&Input::Wake)
     }
@@ -139,7 +144,7 @@ impl Step<'_> {
 impl Mind {
     /// What begins anew with a role, a term or a leader.
     fn change_roles(&mut self, step: &Step<'_>) {
-        let (before, after, now) = (step.before, step.after, step.now());
+        let (before, after, now) = (step.before, step.after, step.now);
         if (before.role, before.term) != (after.role, after.term) {
             (self.began, self.round, self.heartbeat_at) = (now, None, now);
             self.permitted = false;
@@ -293,7 +298,7 @@ impl Mind {
 
     /// One snapshot at a time.
     fn snapshot(&mut self, step: &Step<'_>, to: NodeId) -> Result<(), String> {
-        let (now, patience) = (step.now(), nanos(step.config.snapshot_timeout));
+        let (now, patience) = (step.now, nanos(step.config.snapshot_timeout));
         let peer = self.peers.entry(to);
         let on_its_way = peer.snapshot_since.replace(now);
         peer.lacks = true;
@@ -307,7 +312,7 @@ impl Mind {
 
     /// Everybody is asked once for each heartbeat, and once for reads.
     fn ask_everybody(&mut self, step: &Step<'_>) -> Result<(), String> {
-        let (now, pause) = (step.now(), nanos(step.config.heartbeat_interval));
+        let (now, pause) = (step.now, nanos(step.config.heartbeat_interval));
         let reads = |input: &Input| match input {
             Input::Read { .. } => true,
             Input::Message(envelope) => matches!(envelope.message, Message::ReadIndex(_)),
@@ -407,17 +412,17 @@ impl Mind {
             return Ok(());
         }
         let patience = nanos(step.config.election_timeout);
-        if self.began.saturating_add(patience) > step.now() {
+        if self.began.saturating_add(patience) > step.now {
             return Err("begins another round within T".to_owned());
         }
-        self.began = step.now();
+        self.began = step.now;
         self.peers.values_mut().for_each(|peer| peer.votes_asked = 0);
         Ok(())
     }
 
     /// A voter is asked once, and again after each heartbeat interval.
     fn ask_for_vote(&mut self, step: &Step<'_>, to: NodeId) -> Result<(), String> {
-        let passed = step.now().saturating_sub(self.began);
+        let passed = step.now.saturating_sub(self.began);
         let most = 1 + passed / nanos(step.config.heartbeat_interval).max(1);
         let peer = self.peers.entry(to);
         peer.votes_asked += 1;
@@ -526,7 +531,7 @@ mod tests {
     }
 
     fn at(cluster: &mut Cluster, millis: u64) {
-        cluster.node(1).clock = millis * 1_000_000;
+        cluster.node(1).local = Instant::from_nanos(millis * 1_000_000);
     }
 
     const READ: Input = Input::Read { token: Token(1), consistency: Consistency::ReadIndex };
