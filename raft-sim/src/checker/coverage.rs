@@ -5,7 +5,10 @@
 //! What fewer than five of a thousand need have says why they are so few.
 
 use crate::plan::record::DropReason;
-use raft_core::{AppendOutcome, Message, Verdict};
+use raft_core::{AppendEntries, AppendOutcome, Message, Verdict};
+
+/// How many terms of a log a refusal names at most.
+const MAX_HINT: usize = 128;
 
 macro_rules! coverage {
     ($($(#[$doc:meta])* $field:ident >= $least:literal $(because $why:literal)?,)*) => {
@@ -286,6 +289,20 @@ coverage! {
     highest_term >= 300,
     /// Leases that a later leader broke, after a clock went wrong that its node could not doubt.
     leases_broken >= 1 because "PLACEHOLDER",
+    /// Messages that named as many runs of entries as they may, or one less.
+    messages_full >= 1 because "PLACEHOLDER",
+    /// Refusals that named as many terms of a log as they may.
+    hints_full >= 1 because "PLACEHOLDER",
+    /// Writes that were handed out while as many as a node remembers were on their way.
+    writes_many >= 1 because "PLACEHOLDER",
+    /// Reads that were asked of a leader after somebody had come to a later term.
+    reads_deposed >= 1 because "PLACEHOLDER",
+    /// Reads that were asked of a node whose membership was changing.
+    reads_changing >= 1 because "PLACEHOLDER",
+    /// Reports of a disk that came later than what they are about.
+    reports_late >= 1 because "PLACEHOLDER",
+    /// Entries that were handed out to be applied, and waited: as often as they were.
+    applies_late >= 1 because "PLACEHOLDER",
     /// The highest commit index of any node.
     highest_commit >= 300,
     /// Messages that the checker `output_gating` judged.
@@ -345,8 +362,14 @@ impl Coverage {
                 self.verdict(m.verdict);
             }
             Message::AppendEntriesResponse(m) => {
-                let mismatched = matches!(m.outcome, AppendOutcome::Mismatched { .. });
-                self.mismatches += u64::from(mismatched);
+                if let AppendOutcome::Mismatched { hint, .. } = &m.outcome {
+                    self.mismatches += 1;
+                    self.hints_full += u64::from(hint.len() == MAX_HINT);
+                }
+            }
+            Message::AppendEntries(m) => {
+                let runs = m.entries.run_count();
+                self.messages_full += u64::from(runs + 1 >= AppendEntries::MAX_RUNS);
             }
             _ => {}
         }

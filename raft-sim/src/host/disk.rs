@@ -122,6 +122,11 @@ impl Disk {
         self.hung
     }
 
+    /// How many jobs are on their way.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
     /// How long it takes.
     pub const fn profile(&self) -> DiskProfile {
         self.profile
@@ -129,9 +134,9 @@ impl Disk {
 
     /// Whether it has room, and neither takes longer for a write than a share of `limit` that
     /// leaves room for every clock, nor has been silent for so long: it leaves a completion to the
-    /// next one as often as it likes.
-    pub fn works_within(&self, limit: Duration, now: Instant) -> bool {
-        let most = limit * 4 / 5;
+    /// next one as often as it likes. Its host may report with so much `lag`.
+    pub fn works_within(&self, limit: Duration, lag: Duration, now: Instant) -> bool {
+        let most = (limit * 4 / 5).saturating_sub(lag);
         let silent = self.silent_since.map_or(Duration::ZERO, |since| now.saturating_since(since));
         !self.hung && self.room.is_none() && self.profile.max_latency <= most && silent <= most
     }

@@ -133,6 +133,20 @@ questions! {
     InstallTime = "install_time",
     /// Which minority stays broken at its end, and how.
     EndMinority = "end_minority",
+    /// Whether hosts report late that writes are durable, and how late.
+    SetupReports = "setup_reports",
+    /// How long such a report waits.
+    ReportDelay = "report_delay",
+    /// Whether state machines apply late, and how late.
+    SetupApplies = "setup_applies",
+    /// How long entries wait to be applied.
+    ApplyDelay = "apply_delay",
+    /// Whether logs come with a past of hundreds of terms, and which.
+    SetupPasts = "setup_pasts",
+    /// Whether a leader is asked for more writes than it remembers, and when.
+    StormFlood = "storm_flood",
+    /// Which readers stay at a leader that is deposed, or in a half of a joint membership.
+    StormStayers = "storm_stayers",
     /// Which clocks deceive their nodes: they go back unseen, or forward.
     StormDeceived = "storm_deceived",
 }

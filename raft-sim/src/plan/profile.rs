@@ -101,6 +101,37 @@ impl Default for SnapshotProfile {
     }
 }
 
+/// How far a host lags behind its disk and its node, up to a moment.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LagProfile {
+    /// For how long at most the node is not told that a write is durable. Each write is reported by
+    /// itself, in order, however many one sync has made durable.
+    pub reports: Duration,
+    /// For how long at most what is handed out to be applied waits until it is. What was handed out
+    /// is applied in order, and before a snapshot is installed.
+    pub applies: Duration,
+    /// From then on nothing new lags.
+    pub until: Instant,
+}
+
+impl LagProfile {
+    /// How long a report may wait that begins to wait now.
+    pub fn reporting(&self, now: Instant) -> Duration {
+        if now < self.until { self.reports } else { Duration::ZERO }
+    }
+
+    /// How long entries may wait that begin to wait now.
+    pub fn applying(&self, now: Instant) -> Duration {
+        if now < self.until { self.applies } else { Duration::ZERO }
+    }
+}
+
+impl Default for LagProfile {
+    fn default() -> Self {
+        Self { reports: Duration::ZERO, applies: Duration::ZERO, until: Instant::MAX }
+    }
+}
+
 /// One client: it does one operation at a time, and thinks in between.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ClientSetup {

@@ -2,7 +2,7 @@
 use crate::plan::act::any::Act;
 use crate::plan::act::{DiskAct, LinkAct, ProcessAct};
 use crate::plan::limits::Limits;
-use crate::plan::profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};
+use crate::plan::profile::{ClientSetup, DiskProfile, LagProfile, LinkProfile, SnapshotProfile};
 use raft_core::{
     Config, Entries, HardState, Instant, LogPosition, Membership, Node, NodeId, Protection,
     Recovered, StartError,
@@ -42,13 +42,15 @@ pub struct Setup {
     pub disk: DiskProfile,
     /// When snapshots are taken, and how they travel.
     pub snapshots: SnapshotProfile,
+    /// How far hosts lag behind.
+    pub lag: LagProfile,
     /// The clients, in the order of their numbers, from 1 on.
     pub clients: Vec<ClientSetup>,
-    /// How long the run lasts.
-    pub duration: Duration,
     /// Whether a lease that is broken is an alarm, too, after a clock has deceived its node. If
     /// not, it is counted.
     pub strict_leases: bool,
+    /// How long the run lasts.
+    pub duration: Duration,
     /// What is done to the world, and when. Faults of one moment happen in the order of this list,
     /// before anything else of that moment.
     pub timeline: Vec<(Instant, Act)>,
@@ -77,11 +79,12 @@ impl Setup {
             links: BTreeMap::new(),
             disk: DiskProfile::default(),
             snapshots: SnapshotProfile::default(),
+            lag: LagProfile::default(),
             clients: Vec::new(),
+            strict_leases: false,
             duration: Duration::from_secs(10),
             timeline: Vec::new(),
         }
-            strict_leases: false,
     }
 
     /// Whether it makes sense.

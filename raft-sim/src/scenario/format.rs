@@ -25,6 +25,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) snapshots: Snapshots,
     #[serde(default)]
+    pub(super) lag: Lag,
+    #[serde(default)]
     pub(super) limits: LimitsTable,
     #[serde(default)]
     pub(super) node: Vec<NodeTable>,
@@ -85,6 +87,14 @@ pub(super) struct Snapshots {
 }
 
 #[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Lag {
+    pub(super) reports: Option<Text<Duration>>,
+    pub(super) applies: Option<Text<Duration>>,
+    pub(super) until: Option<Text<Duration>>,
+}
+
+#[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, expecting = "struct Limits")]
 pub(super) struct LimitsTable {
     pub(super) max_entries_per_message: Option<Spanned<Text<u64>>>,
@@ -132,6 +142,8 @@ pub(super) struct ClientTable {
 #[serde(deny_unknown_fields, expecting = "struct Run")]
 pub(super) struct RunTable {
     pub(super) duration: Spanned<Text<Duration>>,
+    #[serde(default)]
+    pub(super) strict_leases: bool,
     pub(super) observe_from: Option<Spanned<Text<Duration>>>,
     pub(super) protection: Option<Spanned<Vec<Text<Protection>>>>,
     #[serde(default)]
@@ -142,8 +154,6 @@ pub(super) struct RunTable {
     pub(super) settled_by: Option<Spanned<Text<Duration>>>,
     pub(super) seed: Option<Spanned<Text<u64>>>,
     pub(super) choices: Option<Vec<AnswerEntry>>,
-    #[serde(default)]
-    pub(super) strict_leases: bool,
     #[serde(default)]
     pub(super) converges: bool,
     pub(super) broke: Option<String>,

@@ -4,7 +4,7 @@ use crate::plan::act::any::Act;
 use crate::plan::act::part::Beside;
 use crate::plan::choice::{Answers, Question};
 use crate::plan::limits::Limits;
-use crate::plan::profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};
+use crate::plan::profile::{ClientSetup, DiskProfile, LagProfile, LinkProfile, SnapshotProfile};
 use crate::plan::sentence;
 use crate::plan::setup::{NodeSetup, Setup};
 use crate::plan::text::instant;
@@ -63,9 +63,10 @@ impl Reader<'_> {
         self.links(&mut setup, raw.link)?;
         setup.disk = self.disk(raw.disk)?;
         setup.snapshots = self.snapshots(raw.snapshots)?;
+        setup.lag = Self::lag(&raw.lag);
         setup.duration = duration;
-        self.limits(&mut setup, &raw.limits)?;
         setup.strict_leases = raw.run.strict_leases;
+        self.limits(&mut setup, &raw.limits)?;
         self.nodes(&mut setup, &raw.node)?;
         for client in raw.client {
             setup.clients.push(self.client(client.into_inner())?);
@@ -168,6 +169,15 @@ impl Reader<'_> {
             timeout: raw.timeout.map(|timeout| timeout.0),
             install: raw.install.map_or(default.install, |install| install.0),
         })
+    }
+
+    fn lag(raw: &format::Lag) -> LagProfile {
+        let default = LagProfile::default();
+        LagProfile {
+            reports: raw.reports.as_ref().map_or(default.reports, |reports| reports.0),
+            applies: raw.applies.as_ref().map_or(default.applies, |applies| applies.0),
+            until: raw.until.as_ref().map_or(default.until, |until| instant(until.0)),
+        }
     }
 
     fn cluster(&self, raw: &format::ClusterTable) -> Result<Setup, ScenarioError> {

@@ -3,7 +3,7 @@
 use crate::plan::act::any::Act;
 use crate::plan::choice::{Answers, Question};
 use crate::plan::limits::Limits;
-use crate::plan::profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};
+use crate::plan::profile::{ClientSetup, DiskProfile, LagProfile, LinkProfile, SnapshotProfile};
 use crate::plan::setup::{NodeSetup, Setup};
 use crate::plan::text::{escaped, group, instant, level_name, moment, quoted, span, time};
 use crate::scenario::model::Script;
@@ -56,9 +56,10 @@ pub fn write(
         disk,
         limits,
         snapshots,
+        lag,
         clients,
-        duration,
         strict_leases,
+        duration,
         timeline,
     } = setup;
     let mut text = File(String::new());
@@ -81,14 +82,15 @@ pub fn write(
     text.disk(disk);
     text.limits(limits);
     text.snapshots(snapshots);
+    text.lag(lag);
     for client in clients {
         text.client(client);
     }
     text.table("run");
     text.key("duration", quoted(time(*duration)));
+    text.unless(!strict_leases, "strict_leases", || "true");
     text.key("protection", format!("[{}]", quoted(level_name(*protection))));
     text.unless(!converges, "converges", || "true");
-    text.unless(!strict_leases, "strict_leases", || "true");
     if let Some(broke) = words.broke {
         text.key("broke", quoted(broke));
     }
@@ -290,6 +292,18 @@ impl File {
             self.key("timeout", quoted(time(timeout)));
         }
         self.unless(install == default.install, "install", || quoted(time(install)));
+    }
+
+    fn lag(&mut self, lag: &LagProfile) {
+        let LagProfile { reports, applies, until } = *lag;
+        let default = LagProfile::default();
+        if *lag == default {
+            return;
+        }
+        self.table("lag");
+        self.unless(reports == default.reports, "reports", || quoted(time(reports)));
+        self.unless(applies == default.applies, "applies", || quoted(time(applies)));
+        self.unless(until == default.until, "until", || quoted(moment(until)));
     }
 
     fn client(&mut self, client: &ClientSetup) {

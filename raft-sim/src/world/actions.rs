@@ -9,18 +9,20 @@ use crate::plan::record::Violation;
 use crate::world::disk::submit;
 use crate::world::env::Env;
 use crate::world::host::Process;
-use crate::world::hosts::Running;
+use crate::world::hosts::{Hosts, Running};
 use crate::world::life::crash;
 use crate::world::network::Network;
+use crate::world::pending::Pending;
 use crate::world::reply::{reply, serve};
 use crate::world::send::send;
-use crate::world::snapshots::{install, send_snapshot};
+use crate::world::snapshots::{install, maybe_take_snapshot, send_snapshot};
 use crate::world::watch::Fact;
 use raft_core::payload::bind;
 use raft_core::{
-    Action, Input, LogIndex, LogPosition, LogWrite, PayloadError, RejectReason, Status, Token,
-    Write,
+    Action, Input, Instant, LogIndex, LogPosition, LogWrite, NodeId, PayloadError, RejectReason,
+    Status, Token, Write,
 };
+use std::time::Duration;
 
 /// The inputs of a step, and what came with each.
 pub(super) type Beside<'a> = (&'a [Input], &'a [Payload]);
@@ -71,7 +73,7 @@ fn carry_out_one(
         Action::Rejected { token, reason } => reject(env, at, token, reason)?,
         Action::Persist(ref write) => persist(env, at, write, beside)?,
         Action::Send(ref envelope) => send(env, network, at, envelope)?,
-        Action::Apply { first, through } => apply(env, at, first, through)?,
+        Action::Apply { first, through } => apply_later(env, at, first, through)?,
         Action::ReadReady { token, index } => {
             at.process_mut().ready.push((index, token));
             serve(env, at)?;
@@ -79,7 +81,10 @@ fn carry_out_one(
         Action::SendSnapshot { to, term, at_least } => {
             send_snapshot(env, at, to, term, at_least)?;
         }
-        Action::InstallSnapshot { ref snapshot } => install(env, at, snapshot, beside.1)?,
+        Action::InstallSnapshot { ref snapshot } => {
+            apply_waiting(env, at, Instant::MAX)?;
+            install(env, at, snapshot, beside.1)?;
+        }
         // These only tell.
         Action::TransferEnded { .. }
         | Action::PeerRegressed { .. }
@@ -133,6 +138,57 @@ fn persist(
     }
     let Write { ticket, hard_state, .. } = *write;
     submit(env, at, Job::Write(DiskWrite { ticket, hard_state, restart_after, log }));
+    Ok(())
+}
+
+/// Committed entries wait for the state machine, if it lags.
+fn apply_later(
+    env: &mut Env,
+    at: &mut Running<'_>,
+    first: LogIndex,
+    through: LogPosition,
+) -> Result<(), Violation> {
+    let (now, lag) = (env.now(), env.setup.lag);
+    let pause = env.choices.duration(Question::ApplyDelay, Duration::ZERO, lag.applying(now));
+    let (node, life) = (at.id(), at.life());
+    let applies = &mut at.process_mut().applies;
+    let due = applies.back().map_or(now, |(due, ..)| *due).max(now.saturating_add(pause));
+    if due <= now && applies.is_empty() {
+        return apply(env, at, first, through);
+    }
+    applies.push_back((due, first, through));
+    env.tell(at.hosts(), Fact::AppliesLate)?;
+    env.agenda.schedule(due, Pending::Apply { node, life });
+    Ok(())
+}
+
+/// Gives to the state machine what was to wait up to this moment.
+pub(super) fn apply_waiting(
+    env: &mut Env,
+    at: &mut Running<'_>,
+    until: Instant,
+) -> Result<(), Violation> {
+    while let Some((_, first, through)) =
+        at.process_mut().applies.pop_front_if(|(due, ..)| *due <= until)
+    {
+        apply(env, at, first, through)?;
+    }
+    Ok(())
+}
+
+/// The state machine comes to what waits for it. One that stands still comes to it later.
+pub(super) fn on_apply(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    node: NodeId,
+    life: u64,
+) -> Result<(), Violation> {
+    let Some(mut at) = hosts.of_life(node, life).filter(|at| !at.host().paused) else {
+        return Ok(());
+    };
+    let now = env.now();
+    apply_waiting(env, &mut at, now)?;
+    maybe_take_snapshot(env, &mut at);
     Ok(())
 }
 

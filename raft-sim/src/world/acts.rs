@@ -4,6 +4,7 @@ use crate::host::packet::Arrival;
 use crate::plan::act::{Act, ClockAct, DiskAct, MessageAct, ProcessAct, RequestAct};
 use crate::plan::change::MembershipChange;
 use crate::plan::record::{Operation, Stage, Violation};
+use crate::world::actions::on_apply;
 use crate::world::aim;
 use crate::world::env::Env;
 use crate::world::hostile::hostile;
@@ -237,6 +238,7 @@ fn resume(
     let host = hosts.named(node);
     host.paused = false;
     let life = host.life;
+    on_apply(env, hosts, node, life)?;
     on_poll(env, hosts, network, node, life)?;
     wake_in_time(env, hosts, node);
     Ok(())

@@ -59,14 +59,15 @@ pub(super) fn converged(
 
 /// The longest T of a node that works, and the longest write.
 pub(super) fn round(env: &Env, hosts: &Hosts) -> Duration {
+    let lag = env.setup.lag.reporting(env.now());
     let working = hosts.iter().filter_map(|host| {
         let config = host.process.as_ref()?.node.config();
-        let works = host.runs() && host.disk.works_within(config.disk_timeout, env.now());
+        let works = host.runs() && host.disk.works_within(config.disk_timeout, lag, env.now());
         works.then(|| (config.election_timeout, host.disk.profile().max_latency))
     });
     let of_each = working
         .fold((env.setup.election_timeout, Duration::ZERO), |a, b| (a.0.max(b.0), a.1.max(b.1)));
-    of_each.0 + of_each.1
+    of_each.0 + of_each.1 + lag
 }
 
 /// What is still broken at the end of a run.
@@ -84,10 +85,11 @@ struct Trouble {
 impl Trouble {
     fn of(env: &Env, hosts: &Hosts, network: &Network) -> Self {
         let (left, now) = (env.watch.losses().left(hosts), env.now());
+        let lag = env.setup.lag.reporting(now);
         let works = |host: &Host| {
             host.runs()
                 && host.process.as_ref().is_some_and(|process| {
-                    host.disk.works_within(process.node.config().disk_timeout, now)
+                    host.disk.works_within(process.node.config().disk_timeout, lag, now)
                 })
         };
         let of_all = left.len() == hosts.iter().count() && !hosts.iter().any(Host::runs);

@@ -19,7 +19,7 @@ use crate::world::operator::Operator;
 use crate::world::pending::Pending;
 use crate::world::service::{Service, leader};
 use crate::world::watch::{Fact, Watch};
-use crate::world::{converge, inbox, life, send};
+use crate::world::{actions, converge, inbox, life, send};
 use raft_core::{Instant, NodeId, Term};
 
 /// The outcome of a run.
@@ -284,6 +284,7 @@ impl World {
             Pending::Start(node) => life::start(env, hosts, node),
             Pending::Act(index) => on_act(env, hosts, network, operator, index),
             Pending::Disk { node, life } => inbox::on_disk(env, hosts, network, node, life),
+            Pending::Apply { node, life } => actions::on_apply(env, hosts, node, life),
             Pending::Report { node, life, input } => {
                 inbox::on_report(env, hosts, network, node, life, input)
             }

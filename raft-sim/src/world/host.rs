@@ -17,7 +17,7 @@ use raft_core::{
     Config, Instant, LogIndex, LogPosition, Membership, Node, NodeId, Protection, Recovered,
     Snapshot, StartError, Status, Token,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// What a running process has in memory.
@@ -45,6 +45,10 @@ pub struct Process {
     pub ready: Vec<(LogIndex, Token)>,
     /// Whether a snapshot of its own is on its way to the disk.
     pub takes_snapshot: bool,
+    /// What is to be applied, and when: what was handed out first stands first.
+    pub applies: VecDeque<(Instant, LogIndex, LogPosition)>,
+    /// Until when the last report of the disk waits.
+    pub reported_at: Instant,
     /// What has arrived and was not stepped yet.
     pub inbox: Vec<Arrival>,
     /// When the next look into a gathering inbox is due.
@@ -173,15 +177,17 @@ impl Host {
         self.process = Some(Process {
             status: node.status(),
             deadline: node.deadline(),
+            told: local,
             node,
             log,
             machine,
             ledger: Ledger::new(hard_state),
-            told: local,
             waiting: BTreeMap::new(),
             queries: BTreeMap::new(),
             ready: Vec::new(),
             takes_snapshot: false,
+            applies: VecDeque::new(),
+            reported_at: now,
             inbox: Vec::new(),
             poll_at: None,
             wake_at: None,
@@ -276,14 +282,14 @@ impl Host {
             machine: process.map(|process| &process.machine),
             clock: self.clock.elapsed(now),
             clock_offset: self.clock_offset(),
+            local: self.local(now),
+            told: process.map_or(Instant::ZERO, |process| process.told),
             deadline: process.and_then(|process| process.deadline),
         }
     }
 
     /// What a record says of it; `None` while it is down.
     pub fn state(&self) -> Option<NodeState> {
-            local: self.local(now),
-            told: process.map_or(Instant::ZERO, |process| process.told),
         let Process { status, machine, .. } = self.process.as_ref()?;
         Some(NodeState { applied: machine.applied(), ..self.state_of(status) })
     }

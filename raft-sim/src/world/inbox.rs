@@ -141,6 +141,28 @@ pub(super) fn on_report(
     arrive(env, network, hosts.of_life(node, life), Arrival::Input(input))
 }
 
+/// What a disk has done is told to its node: each by itself, in order, at once or later.
+fn report(
+    env: &mut Env,
+    network: &mut Network,
+    mut at: Running<'_>,
+    arrival: Arrival,
+) -> Result<(), Violation> {
+    let (now, lag) = (env.now(), env.setup.lag);
+    let pause = env.choices.duration(Question::ReportDelay, Duration::ZERO, lag.reporting(now));
+    let (node, life) = (at.id(), at.life());
+    let reported_at = &mut at.process_mut().reported_at;
+    let time = now.saturating_add(pause).max(*reported_at);
+    *reported_at = time;
+    if time <= now {
+        return arrive(env, network, Some(at), arrival);
+    }
+    env.tell(at.hosts(), Fact::ReportsLate)?;
+    let (input, _) = arrival.split();
+    env.agenda.schedule(time, Pending::Report { node, life, input });
+    Ok(())
+}
+
 /// Something that the disk was given is due.
 pub(super) fn on_disk(
     env: &mut Env,
@@ -157,7 +179,8 @@ pub(super) fn on_disk(
     }
     env.tell(at.hosts(), Fact::Synced { node })?;
     for arrival in arrivals.drain(..) {
-        arrive(env, network, hosts.of_life(node, life), arrival)?;
+        let Some(at) = hosts.of_life(node, life) else { continue };
+        report(env, network, at, arrival)?;
     }
     env.arrivals = arrivals;
     if failed && let Some(at) = hosts.of_life(node, life) {

@@ -17,7 +17,9 @@ pub(super) enum Pending {
     Disk { node: NodeId, life: u64 },
     /// The sender reads the commands that a message names, and sends it.
     Build { life: u64, envelope: Envelope, machine: Option<Box<Machine>> },
-    /// The host tells its node what became of a snapshot that it sent.
+    /// The state machine is to apply what was handed out.
+    Apply { node: NodeId, life: u64 },
+    /// The host tells its node what became of a snapshot that it sent, or what its disk has done.
     Report { node: NodeId, life: u64, input: Input },
     /// A copy of a message arrives.
     Deliver(Packet),
@@ -46,7 +48,7 @@ impl Pending {
         match self {
             Self::Start(_) => 0,
             Self::Act(_) => 1,
-            Self::Disk { .. } => 2,
+            Self::Disk { .. } | Self::Apply { .. } => 2,
             Self::Build { .. } | Self::Deliver(_) | Self::Request { .. } | Self::Report { .. } => 3,
             Self::Answer { .. } | Self::Turn { .. } | Self::Retry { .. } => 4,
             Self::AskAgain { .. } => 5,
@@ -68,6 +70,7 @@ impl fmt::Display for Pending {
             Self::Act(index) => write!(f, "act {index}"),
             Self::Disk { node, .. } => write!(f, "a write of {node:?} is due"),
             Self::Build { envelope, .. } => passage(f, "build", envelope),
+            Self::Apply { node, .. } => write!(f, "{node:?} applies what is due"),
             Self::Report { node, input: Input::SnapshotSent { to, .. }, .. } => {
                 write!(f, "{node:?} hears of the snapshot to {to:?}")
             }

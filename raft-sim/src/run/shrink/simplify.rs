@@ -2,7 +2,7 @@
 
 use crate::plan::act::any::Act;
 use crate::plan::choice::{Answers, Question};
-use crate::plan::profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};
+use crate::plan::profile::{ClientSetup, DiskProfile, LagProfile, LinkProfile, SnapshotProfile};
 use crate::plan::setup::Setup;
 use raft_core::Instant;
 use std::cmp::Reverse;
@@ -15,7 +15,7 @@ pub(super) type Edit = Box<dyn Fn(&mut Setup)>;
 /// What might be plainer in a setup, the greatest simplification first. Where everything must come
 /// right at the end, nothing may need more time for it than before.
 pub(super) fn edits(setup: &Setup, converges: bool) -> Vec<Edit> {
-    let plain: [fn(&mut Setup); 21] = [
+    let plain: [fn(&mut Setup); 24] = [
         |setup| setup.limits.max_entries_per_message = None,
         |setup| setup.limits.max_messages_in_flight = None,
         |setup| setup.limits.max_entries_in_flight = None,
@@ -27,6 +27,9 @@ pub(super) fn edits(setup: &Setup, converges: bool) -> Vec<Edit> {
         |setup| setup.snapshots.failure_ppm = 0,
         |setup| setup.snapshots.timeout = None,
         |setup| setup.snapshots.delay = SnapshotProfile::default().delay,
+        |setup| setup.lag = LagProfile::default(),
+        |setup| setup.lag.reports = Duration::ZERO,
+        |setup| setup.lag.applies = Duration::ZERO,
         |setup| setup.gathering = Duration::ZERO,
         |setup| setup.build_delay = Duration::ZERO,
         |setup| setup.clock_offset = Duration::ZERO,

@@ -48,6 +48,25 @@ impl Draw<'_> {
         setup.disk.max_latency = Duration::from_nanos(self.below(most));
     }
 
+    /// In some runs each write is reported to be durable by itself, and up to `disk_timeout` / 2
+    /// late.
+    pub(super) fn late_reports(&mut self, setup: &mut Setup) {
+        if self.one_in(6) {
+            let limit = setup.config(&setup.nodes[0], 0).disk_timeout;
+            setup.lag.until = Instant::ZERO.saturating_add(self.storm);
+            setup.lag.reports = Duration::from_nanos(1 + self.below(nanos(limit / 2)));
+        }
+    }
+
+    /// In some runs state machines apply up to 2T late, while snapshots are taken and reads wait.
+    pub(super) fn late_applies(&mut self, setup: &mut Setup) {
+        if self.one_in(6) {
+            let most = nanos(setup.election_timeout * 2);
+            setup.lag.until = Instant::ZERO.saturating_add(self.storm);
+            setup.lag.applies = Duration::from_nanos(1 + self.below(most));
+        }
+    }
+
     /// In some runs nodes start again with other settings.
     pub(super) fn lives(&mut self, is_full: bool) -> Option<Lives> {
         self.one_in(6).then(|| {

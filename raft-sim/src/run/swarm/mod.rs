@@ -11,6 +11,7 @@
 //! all others as they were; no question is put between those of another kind.
 
 mod aimed;
+mod caps;
 mod clocks;
 mod draw;
 mod end;
@@ -18,6 +19,7 @@ mod lives;
 mod members;
 mod minority;
 mod network;
+mod stay;
 mod storm;
 
 use crate::host::machine::Machine;
@@ -126,6 +128,9 @@ pub(crate) fn draw_storm(choices: &mut Choices, storm: Duration) -> Setup {
         ..Setup::of_voters(1)
     };
     draw.of(Question::SetupSlowDisk).slow_disk(&mut setup);
+    draw.of(Question::SetupPasts).long_pasts(&mut setup);
+    draw.of(Question::SetupReports).late_reports(&mut setup);
+    draw.of(Question::SetupApplies).late_applies(&mut setup);
     setup.snapshots.install = draw.of(Question::SetupInstalls).install(timeout);
     let kinds = draw.of(Question::StormKinds).kinds(&setup, is_full);
     draw.clients(&mut setup, !kinds.jumps);
@@ -134,6 +139,8 @@ pub(crate) fn draw_storm(choices: &mut Choices, storm: Duration) -> Setup {
     draw.of(Question::StormMembers).members(&mut setup, kinds);
     draw.of(Question::StormBack).steps_back(&mut setup, kinds);
     draw.of(Question::StormDeceived).deceived(&mut setup, kinds);
+    draw.of(Question::StormStayers).stayers(&mut setup, kinds);
+    draw.of(Question::StormFlood).flood(&mut setup);
     if let Some(lives) = lives {
         draw.of(Question::StormLives).change_lives(&mut setup, lives);
     }

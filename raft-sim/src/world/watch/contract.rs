@@ -151,8 +151,9 @@ impl Premises {
             return false;
         };
         let config = process.node.config();
+        let lag = scene.setup.lag.reporting(scene.now);
         !host.crash_in_step
-            && host.disk.works_within(config.disk_timeout, scene.now)
+            && host.disk.works_within(config.disk_timeout, lag, scene.now)
             && host.clock.drift_ppm() <= config.clock_drift_ppm
             && process.status.installing.is_none()
     }
@@ -199,6 +200,7 @@ fn bounds(scene: Scene<'_>, links: &Links, group: Places) -> Option<Bounds> {
     let longest = promised.fold(longest, Duration::max);
     let members = || scene.hosts.iter().enumerate().filter(|(place, _)| group.has(*place));
     let write = members().map(|(_, host)| host.disk.profile().max_latency).max()?;
+    let write = write + scene.setup.lag.reporting(scene.now);
     let pairs = group.iter().flat_map(|from| group.iter().map(move |to| (from, to)));
     let delay = pairs.filter_map(|(from, to)| links.longest_delay(from, to)).max();
     let trip = (delay? + scene.setup.build_delay + scene.setup.gathering) * 2;

@@ -11,6 +11,9 @@ use raft_core::{
     Write,
 };
 
+/// How many writes on their way a node remembers.
+const MOST_WRITES: usize = 1024;
+
 /// Counts what happened in a step.
 pub(super) fn of_step(seen: &mut Coverage, step: &Stepped<'_>) {
     let (before, after) = (step.before, step.after);
@@ -18,6 +21,7 @@ pub(super) fn of_step(seen: &mut Coverage, step: &Stepped<'_>) {
     seen.batches += u64::from(step.inputs.len() > 1);
     seen.membership_changes += changes_taken(step.inputs, step.actions);
     seen.transfers_in_changes += transfers_begun(step);
+    reads_asked(seen, step);
     seen.pre_votes += u64::from(became(RoleKind::PreCandidate));
     seen.elections += u64::from(became(RoleKind::Candidate));
     seen.leaders += u64::from(became(RoleKind::Leader));
@@ -57,6 +61,8 @@ pub(super) fn of_fact(seen: &mut Coverage, scene: Scene<'_>, fact: &Fact<'_>) {
         Fact::WriteFailed { .. } => seen.writes_failed += 1,
         Fact::SnapshotFailed => seen.snapshots_failed += 1,
         Fact::InstallIsLong => seen.installs_long += 1,
+        Fact::AppliesLate => seen.applies_late += 1,
+        Fact::ReportsLate => seen.reports_late += 1,
         Fact::InstallFails => seen.installs_failed += 1,
         Fact::Installed { outcome, .. } => seen.installs += u64::from(outcome == Outcome::Done),
         Fact::Dropped { reason, .. } => seen.dropped(reason),
@@ -101,6 +107,9 @@ fn of_crash(seen: &mut Coverage, lost: Lost, in_step: bool) {
 /// What counts only if the host comes to it.
 fn of_action(seen: &mut Coverage, scene: Scene<'_>, node: NodeId, action: &Action) {
     let process = scene.process(node);
+    if let (Action::Persist(_), Some(host)) = (action, scene.host(node)) {
+        seen.writes_many += u64::from(host.disk.in_flight() >= MOST_WRITES);
+    }
     match action {
         Action::Rejected { token, reason } => {
             seen.rejections += 1;
@@ -185,6 +194,19 @@ fn changes_taken(inputs: &[Input], actions: &[Action]) -> u64 {
         _ => false,
     });
     u64::try_from(changes.count()).expect("a few inputs")
+}
+
+/// Where reads were asked for that need care.
+fn reads_asked(seen: &mut Coverage, step: &Stepped<'_>) {
+    let before = step.before;
+    let is_deposed = before.role == RoleKind::Leader && before.term.get() < seen.highest_term;
+    if !is_deposed && !before.membership_changes {
+        return;
+    }
+    let reads = step.inputs.iter().filter(|input| matches!(input, Input::Read { .. }));
+    let reads = u64::try_from(reads.count()).expect("a few inputs");
+    seen.reads_deposed += if is_deposed { reads } else { 0 };
+    seen.reads_changing += if before.membership_changes { reads } else { 0 };
 }
 
 /// Whether a transfer of leadership began while a change of the membership was under way.

@@ -106,6 +106,10 @@ pub(crate) enum Fact<'a> {
     InstallFails,
     /// An installation that has begun takes longer than T.
     InstallIsLong,
+    /// Entries were handed out, and their state machine is to apply them later.
+    AppliesLate,
+    /// A disk has completed something, and its node is to hear of it later.
+    ReportsLate,
     /// An installation is over.
     Installed { node: NodeId, position: LogPosition, outcome: Outcome },
     /// A message was lost.

@@ -43,6 +43,8 @@ pub(super) fn of_fact(scene: Scene<'_>, fact: &Fact<'_>) -> Option<(Option<NodeI
         | Fact::SnapshotFailed
         | Fact::InstallFails
         | Fact::InstallIsLong
+        | Fact::AppliesLate
+        | Fact::ReportsLate
         | Fact::Hostile { .. }
         | Fact::AsksAgain
         | Fact::Struck { .. }
