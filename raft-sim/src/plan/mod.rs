@@ -20,7 +20,7 @@ pub use choice::{Answers, Choice, Choices, RollingHash};
 pub use damage::{Damage, DamageTarget};
 pub use hostile::Hostile;
 pub use limits::Limits;
-pub use profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};
+pub use profile::{ClientSetup, DiskProfile, LagProfile, LinkProfile, SnapshotProfile};
 pub use raft_core::MessageKind;
 pub use record::{
     DropReason, EntryKind, Event, Lost, Nobody, NodeState, Operation, Record, Sink, Stage,
