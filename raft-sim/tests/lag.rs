@@ -2,9 +2,7 @@
 //! wait, what was handed out comes before an install, and in the end everybody is level.
 
 use raft_core::{Instant, NodeId};
-use raft_sim::plan::{
-    ClientSetup, LagProfile, ProcessAct, RequestAct, SnapshotProfile,
-};
+use raft_sim::plan::{ClientSetup, LagProfile, ProcessAct, RequestAct, SnapshotProfile};
 use raft_sim::{Act, Choices, Coverage, Event, Record, Setup, World};
 use std::time::Duration;
 
