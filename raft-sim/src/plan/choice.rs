@@ -149,6 +149,8 @@ questions! {
     StormStayers = "storm_stayers",
     /// Which clocks deceive their nodes: they go back unseen, or forward.
     StormDeceived = "storm_deceived",
+    /// Which faults follow one another in time.
+    StormSequences = "storm_sequences",
 }
 
 /// How many kinds of questions there are.

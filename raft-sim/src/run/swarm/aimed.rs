@@ -24,19 +24,19 @@ const fn resume(node: NodeId) -> Act {
     Act::Process(ProcessAct::Resume { node })
 }
 
-const fn crash(node: NodeId) -> Act {
+pub(super) const fn crash(node: NodeId) -> Act {
     Act::Process(ProcessAct::Crash { node })
 }
 
-const fn crash_in_step(node: NodeId) -> Act {
+pub(super) const fn crash_in_step(node: NodeId) -> Act {
     Act::Process(ProcessAct::CrashInStep { node })
 }
 
-const fn restart(node: NodeId) -> Act {
+pub(super) const fn restart(node: NodeId) -> Act {
     Act::Process(ProcessAct::Restart { node })
 }
 
-const fn isolate(node: NodeId) -> Act {
+pub(super) const fn isolate(node: NodeId) -> Act {
     Act::Link(LinkAct::Isolate { node })
 }
 

@@ -31,11 +31,11 @@ impl Draw<'_> {
             let within = draw.millis(1, 200);
             let act = match draw.below(4) {
                 3 => {
-                    setup.timeline.extend(deposed_behind_its_back(
-                        at,
-                        back,
-                        setup.election_timeout,
-                    ));
+                    // In half of the cases what was asked before is answered after.
+                    let cut =
+                        at.saturating_add(draw.one_in(2).then_some(within / 5).unwrap_or_default());
+                    let timeout = setup.election_timeout;
+                    setup.timeline.extend(deposed_behind_its_back(at, cut, back, timeout));
                     continue;
                 }
                 0 => step(draw.one_of(&ids)),
@@ -106,15 +106,20 @@ impl Draw<'_> {
     }
 }
 
-/// The leader's clock steps back while nobody reaches it any more, and somebody reads there by its
-/// lease until that is over by any clock: another may lead by then.
-fn deposed_behind_its_back(at: Instant, back: u64, timeout: Duration) -> Vec<(Instant, Act)> {
+/// The leader's clock steps back, and nobody reaches it any more, from then on or soon after.
+/// Somebody reads there by its lease until that is over by any clock: another may lead by then.
+fn deposed_behind_its_back(
+    at: Instant,
+    cut: Instant,
+    back: u64,
+    timeout: Duration,
+) -> Vec<(Instant, Act)> {
     let aimed = |target, act: &dyn Fn(NodeId) -> Act| Act::aimed(target, Duration::ZERO, act);
     let step = |node| Act::Clock(ClockAct::StepBack { node, back });
     let isolate = |node| Act::Link(LinkAct::Isolate { node });
     let consistency = Consistency::Lease;
     let read = |node| Act::Request(RequestAct::Read { node, consistency });
-    let mut acts = vec![(at, aimed(Target::Leader, &step)), (at, aimed(Target::Struck, &isolate))];
+    let mut acts = vec![(at, aimed(Target::Leader, &step)), (cut, aimed(Target::Struck, &isolate))];
     for nth in 1..32 {
         acts.push((at.saturating_add(timeout * nth / 8), aimed(Target::Struck, &read)));
     }

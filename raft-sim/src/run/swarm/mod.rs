@@ -20,6 +20,7 @@ mod members;
 mod minority;
 mod network;
 mod stay;
+mod sequences;
 mod storm;
 
 use crate::host::machine::Machine;
@@ -141,6 +142,7 @@ pub(crate) fn draw_storm(choices: &mut Choices, storm: Duration) -> Setup {
     draw.of(Question::StormDeceived).deceived(&mut setup, kinds);
     draw.of(Question::StormStayers).stayers(&mut setup, kinds);
     draw.of(Question::StormFlood).flood(&mut setup);
+    draw.of(Question::StormSequences).sequences(&mut setup, kinds);
     if let Some(lives) = lives {
         draw.of(Question::StormLives).change_lives(&mut setup, lives);
     }

@@ -1,0 +1,193 @@
+//! Faults of which each alone does little: what matters is that one follows another in time.
+
+use crate::plan::act::any::Act;
+use crate::plan::act::{ClockAct, LinkAct, RequestAct, Target};
+use crate::plan::change::MembershipChange;
+use crate::plan::choice::{Question, nanos};
+use crate::plan::setup::Setup;
+use crate::plan::topology::Topology;
+use crate::run::swarm::aimed::{crash, crash_in_step, isolate, restart};
+use crate::run::swarm::draw::Draw;
+use crate::run::swarm::lives::longest_timeout;
+use crate::run::swarm::storm::Kinds;
+use raft_core::{Consistency, Instant, Membership, NodeId};
+use std::time::Duration;
+
+/// What happens how long after the beginning.
+type Sequence = Vec<(Duration, Act)>;
+
+const NOW: Duration = Duration::ZERO;
+
+const fn heal_all() -> Act {
+    Act::Link(LinkAct::HealAll)
+}
+
+const fn transfer(to: Option<NodeId>) -> Act {
+    Act::Request(RequestAct::Transfer { node: None, to })
+}
+
+const fn take_snapshot(node: NodeId) -> Act {
+    Act::Request(RequestAct::TakeSnapshot { node })
+}
+
+const fn change(change: MembershipChange) -> Act {
+    Act::Request(RequestAct::ChangeMembership { node: None, change })
+}
+
+impl Draw<'_> {
+    /// In a quarter of the runs, besides the other faults; each has ended when the next begins, and
+    /// when the storm does.
+    pub(super) fn sequences(&mut self, setup: &mut Setup, kinds: Kinds) {
+        if !self.one_in(4) {
+            return;
+        }
+        let end = Instant::ZERO.saturating_add(self.storm);
+        let mut at = Instant::ZERO;
+        for nth in 0.. {
+            let mut draw = self.nth(Question::StormSequences, nth);
+            at = at.saturating_add(draw.millis(10, 800));
+            // Where T differs from node to node, those that rest on that come more often.
+            let differs = longest_timeout(setup) > setup.election_timeout && draw.one_in(2);
+            let sequence = match if differs { 3 } else { draw.below(5) } {
+                0 => draw.longer_log_comes_back(setup.election_timeout),
+                1 => cut_off_when_elected(setup.election_timeout),
+                2 => draw.clocks_at_their_bound(setup, kinds),
+                3 => draw.restart_beside_the_unbound(setup),
+                _ => draw.membership_cut_in_halves(setup, kinds),
+            };
+            let over = sequence.last().map_or(at, |(after, _)| at.saturating_add(*after));
+            if over >= end {
+                break;
+            }
+            let times = sequence.into_iter().map(|(after, act)| (at.saturating_add(after), act));
+            setup.timeline.extend(times);
+            at = over;
+        }
+        setup.timeline.sort_by_key(|(time, _)| *time);
+    }
+
+    /// A leader that is cut off takes a long tail that nobody else gets. It comes back when the
+    /// leader after it, which has committed less, is gone: the longer log must not win. Or it gets a
+    /// snapshot, and crashes while that is being installed: its tail must not be taken for what
+    /// follows.
+    fn longer_log_comes_back(&mut self, timeout: Duration) -> Sequence {
+        let propose = |node| Act::Request(RequestAct::Propose { node, count: 1 });
+        let mut acts = vec![(NOW, Act::aimed(Target::Leader, NOW, isolate))];
+        for _ in 0..=self.below(16) {
+            acts.push((NOW, Act::aimed(Target::Struck, NOW, propose)));
+        }
+        let after = timeout * 2 + self.upto(timeout * 2);
+        acts.push((after, Act::aimed(Target::Leader, NOW, propose)));
+        let back = after + self.upto(timeout / 2);
+        let is_deposed = self.one_in(2);
+        if is_deposed {
+            acts.push((back, Act::aimed(Target::Leader, NOW, isolate)));
+            acts.push((back, heal_all()));
+            acts.push((back, Act::aimed(Target::Struck, NOW, isolate)));
+        } else {
+            acts.push((after, Act::aimed(Target::Leader, NOW, take_snapshot)));
+            acts.push((back, heal_all()));
+            let (crash, within) = ([crash, crash_in_step][self.index(2)], timeout * 2);
+            acts.push((back, Act::aimed(Target::Installing, within, crash)));
+            let restart = Act::aimed(Target::Struck, NOW, restart);
+            acts.push((back + within + self.upto(timeout), restart));
+        }
+        acts.push((back + timeout * 4, heal_all()));
+        acts
+    }
+
+    /// A leader whose clock is as slow as its bound allows is cut off from others whose clocks are
+    /// as fast.
+    fn clocks_at_their_bound(&mut self, setup: &Setup, kinds: Kinds) -> Sequence {
+        let bound = i32::try_from(kinds.drift_ppm).expect("below a million");
+        let timeout = setup.election_timeout;
+        if kinds.jumps {
+            return Vec::new();
+        }
+        let set = |ppm| move |node| Act::Clock(ClockAct::SetClock { node, ppm });
+        let others = setup.nodes.iter().map(|node| (NOW, set(bound)(node.id)));
+        let mut acts: Sequence = others.collect();
+        acts.push((NOW, Act::aimed(Target::Leader, NOW, set(-bound))));
+        let cut = timeout * 2 + self.upto(timeout);
+        acts.push((cut, Act::aimed(Target::Struck, NOW, isolate)));
+        for nth in 0..12 {
+            // About when the lease ends, by the slow clock or by a fast one.
+            let node = self.one_of(setup.membership.voters());
+            let campaign = Act::Request(RequestAct::Campaign { node });
+            acts.push((cut + timeout * (8 + nth) / 16, campaign));
+        }
+        acts.push((cut + timeout * 3, heal_all()));
+        acts
+    }
+
+    /// A follower starts again while its promise binds it, beside a voter that nothing binds any
+    /// more, and its leader is gone: it would win, and must wait.
+    fn restart_beside_the_unbound(&mut self, setup: &Setup) -> Sequence {
+        let voters = setup.membership.voters();
+        let gone = longest_timeout(setup) + self.upto(setup.election_timeout);
+        let back = gone + self.millis(1, 30);
+        let first = self.index(2);
+        let others = voters.iter().skip(first).take((voters.len() - 1) / 2);
+        let mut acts: Sequence = others.map(|node| (NOW, isolate(*node))).collect();
+        acts.extend([
+            (gone, heal_all()),
+            (gone, Act::aimed(Target::Leader, NOW, isolate)),
+            (gone, Act::aimed(Target::Promised, NOW, crash)),
+            (back, Act::aimed(Target::Struck, NOW, restart)),
+            (back + setup.election_timeout * 4, heal_all()),
+        ]);
+        acts
+    }
+
+    /// A leader is cut off together with the new voters at the moment of the change, and is asked
+    /// to read while the old ones elect another.
+    fn membership_cut_in_halves(&mut self, setup: &Setup, kinds: Kinds) -> Sequence {
+        let timeout = setup.election_timeout;
+        let all: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
+        let old = setup.membership.voters();
+        let leader = self.one_of(old);
+        let (stay, newcomers): (Vec<_>, Vec<_>) =
+            all.iter().copied().filter(|id| *id != leader).partition(|id| old.contains(id));
+        let voters = newcomers.iter().copied().chain([leader]);
+        // Where a node that is removed is not held off, it becomes a learner.
+        let learners: &[NodeId] = if kinds.removals { &[] } else { &stay };
+        let target = Membership::new(voters.clone(), [], learners.iter().copied());
+        let Ok(target) = target.map(MembershipChange::To) else { return Vec::new() };
+        let groups = vec![voters.collect(), stay];
+        let mut acts = Vec::new();
+        let mut after = NOW;
+        for newcomer in &newcomers {
+            acts.push((after, change(MembershipChange::AddLearner(*newcomer))));
+            after += self.upto(timeout);
+        }
+        acts.push((after, transfer(Some(leader))));
+        after += self.upto(timeout);
+        acts.push((after, change(target)));
+        acts.push((after, Act::Link(LinkAct::Reach { shape: Topology::Split(groups) })));
+        for nth in 1..24 {
+            let by_lease = nth % 2 == 0 && !kinds.jumps;
+            let consistency = if by_lease { Consistency::Lease } else { Consistency::ReadIndex };
+            let read = Act::Request(RequestAct::Read { node: leader, consistency });
+            acts.push((after + timeout * nth / 6, read));
+        }
+        acts.push((after + timeout * 4, heal_all()));
+        acts
+    }
+
+    /// Any time up to this.
+    fn upto(&mut self, longest: Duration) -> Duration {
+        Duration::from_nanos(1 + self.below(nanos(longest)))
+    }
+}
+
+/// A leader is cut off, and so is the next one in the moment in which it is elected: the one before
+/// it comes back at once, and nothing binds the others.
+fn cut_off_when_elected(timeout: Duration) -> Sequence {
+    let soon = Duration::from_millis(1);
+    vec![
+        (NOW, Act::aimed(Target::Leader, NOW, isolate)),
+        (soon, Act::aimed(Target::Leader, timeout * 4, |_| heal_all())),
+        (soon, Act::aimed(Target::Leader, timeout * 4, isolate)),
+        (timeout * 8, heal_all()),
+    ]
+}
