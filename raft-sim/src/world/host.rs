@@ -213,22 +213,29 @@ impl Host {
 
     /// Whether the memberships in its log let it hold an election: it is a voter in the one in
     /// force or, unless that is known to be committed, in the last different one before it. While
-    /// it is down it knows of no commit, and only the one in force is asked.
+    /// it is down, only the one in force is asked.
     pub fn may_campaign(&self) -> bool {
         let (id, now) = (self.id(), self.membership());
         if now.is_voter(id) {
             return true;
         }
-        let Some(process) = self.process.as_ref().filter(|p| p.status.membership_changes) else {
-            return false;
-        };
-        let in_log = process.log.iter().rev().filter_map(|(_, entry)| match &entry.content {
-            Content::Membership(membership) => Some(&**membership),
-            Content::Command(_) => None,
+        let Some(process) = &self.process else { return false };
+        let mut in_log = process.log.iter().rev().filter_map(|(position, entry)| {
+            let Content::Membership(membership) = &entry.content else { return None };
+            Some((position.index, &**membership))
         });
+        // Each leader's first entry repeats the membership that it found.
+        let mut since = None;
+        let earlier = loop {
+            match in_log.next() {
+                Some((index, membership)) if membership == now => since = Some(index),
+                earlier => break earlier.map(|(_, membership)| membership),
+            }
+        };
         let snapshot = self.disk.stored().snapshot.as_ref().map(|image| &image.snapshot.membership);
         let start: &Membership = snapshot.unwrap_or(&self.given);
-        in_log.chain([start]).find(|other| *other != now).is_some_and(|other| other.is_voter(id))
+        since.is_some_and(|index| index > process.status.commit_index)
+            && earlier.unwrap_or(start).is_voter(id)
     }
 
     /// Ends the process. What the disk loses is the caller's to decide.

@@ -19,8 +19,8 @@ mod lives;
 mod members;
 mod minority;
 mod network;
-mod stay;
 mod sequences;
+mod stay;
 mod storm;
 
 use crate::host::machine::Machine;
