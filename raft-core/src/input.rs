@@ -100,6 +100,24 @@ pub enum Input {
         /// The peer.
         peer: NodeId,
     },
+    /// The transport takes no more entries for a peer. Of what was handed out it has taken the
+    /// entries up to `after`, and dropped the rest: they are handed out again after
+    /// [`PeerResumed`](Self::PeerResumed). The peer is still asked for signs of life, and told what
+    /// is committed, with positions that it has been sent. It says nothing of snapshots.
+    ///
+    /// This is how limits in bytes, which the core does not know, reach it. It means something to a
+    /// leader only, and is forgotten with its leadership or when the peer is removed.
+    PeerPaused {
+        /// The peer.
+        peer: NodeId,
+        /// The last index that was taken; [`LogIndex::MAX`] if everything was.
+        after: LogIndex,
+    },
+    /// The transport takes entries for a peer again.
+    PeerResumed {
+        /// The peer.
+        peer: NodeId,
+    },
 }
 
 /// What the answer to a read rests on.
@@ -163,7 +181,9 @@ impl Input {
             | Self::SnapshotTaken { .. }
             | Self::SnapshotSent { .. }
             | Self::SnapshotInstalled { .. }
-            | Self::PeerUnreachable { .. } => None,
+            | Self::PeerUnreachable { .. }
+            | Self::PeerPaused { .. }
+            | Self::PeerResumed { .. } => None,
         }
     }
 }

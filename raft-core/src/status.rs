@@ -57,6 +57,9 @@ pub struct PeerStatus {
     pub match_index: LogIndex,
     /// The next index to send to it.
     pub next_index: LogIndex,
+    /// The last index that is on its way to it, as far as is known: what lies above it was not
+    /// sent, or is lost and will be sent again.
+    pub sent_through: LogIndex,
     /// How freely the leader sends to it.
     pub phase: PeerPhase,
     /// How many messages with entries are on their way.
@@ -122,6 +125,7 @@ impl PeerStatus {
             id,
             match_index: progress.match_index,
             next_index: progress.next_index,
+            sent_through: progress.sent_through(),
             phase: match progress.phase {
                 Phase::Probe { .. } => PeerPhase::Probe,
                 Phase::Replicate => PeerPhase::Replicate,

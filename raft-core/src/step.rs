@@ -90,6 +90,14 @@ fn take(
             Role::Leader(leader) => replication::on_unreachable(core, leader, peer)?,
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {}
         },
+        Input::PeerPaused { peer, after } => match role {
+            Role::Leader(leader) => replication::on_paused(leader, peer, after)?,
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {}
+        },
+        Input::PeerResumed { peer } => match role {
+            Role::Leader(leader) => replication::on_resumed(leader, peer)?,
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {}
+        },
     }
     Ok(())
 }

@@ -100,6 +100,8 @@ impl Term {
 impl LogIndex {
     /// The position before the first entry.
     pub const ZERO: Self = Self(0);
+    /// Above every index.
+    pub const MAX: Self = Self(u64::MAX);
 
     pub(crate) const fn next(self) -> Self {
         Self(self.0 + 1)

@@ -208,6 +208,22 @@ pub(crate) fn on_unreachable(
     Ok(())
 }
 
+/// The transport takes no more entries for a peer, and has dropped what follows `after`.
+pub(crate) fn on_paused(
+    leader: &mut Leader,
+    peer: NodeId,
+    after: LogIndex,
+) -> Result<(), IgnoreReason> {
+    leader.peer_mut(peer).ok_or(IgnoreReason::UnknownPeer)?.pause(after);
+    Ok(())
+}
+
+/// The transport takes entries for a peer again.
+pub(crate) fn on_resumed(leader: &mut Leader, peer: NodeId) -> Result<(), IgnoreReason> {
+    leader.peer_mut(peer).ok_or(IgnoreReason::UnknownPeer)?.paused = false;
+    Ok(())
+}
+
 /// The heartbeat is due.
 pub(crate) fn on_heartbeat_timeout(core: &mut Core, leader: &mut Leader) {
     leader.heartbeat_due = true;
@@ -310,7 +326,7 @@ fn is_news(peer: &Progress, seen: Round, rejected: LogPosition) -> bool {
 
 /// How many entries may be sent to the peer now, if it lacks any.
 fn wants_entries(core: &Core, peer: &Progress) -> Option<u64> {
-    if peer.next_index > core.log.last_index() {
+    if peer.paused || peer.next_index > core.log.last_index() {
         return None;
     }
     let config = &core.config;

@@ -46,6 +46,9 @@ pub(crate) struct Progress {
     /// The last round before the present phase. An answer to it, or to an earlier one, is no answer
     /// to the present question.
     pub(crate) since: Round,
+    /// The transport takes no entries for the peer.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub(crate) paused: bool,
     /// The peer belongs to the membership no more, and is told so.
     pub(crate) leaving: Option<Farewell>,
     /// How the peer catches up.
@@ -110,6 +113,7 @@ impl Progress {
             heard: added,
             lease_until: Instant::ZERO,
             since: added,
+            paused: false,
             leaving: None,
             catch_up: CatchUp { target: last_index.next(), began_at: now, took: None },
         }
@@ -187,6 +191,36 @@ impl Progress {
     /// What was on its way is lost: wait for a sign of life, then start again after the match.
     pub(crate) fn lost(&mut self, since: Round) {
         self.delivered(self.match_index, since);
+    }
+
+    /// Of what was handed out only the entries up to `after` have left, and no more will for now.
+    pub(crate) fn pause(&mut self, after: LogIndex) {
+        self.paused = true;
+        match &mut self.phase {
+            Phase::Probe { awaiting: Some(sent) } => {
+                *sent = after.clamp(self.next_index.prev(), *sent);
+            }
+            Phase::Replicate if after < self.next_index.prev() => {
+                let after = after.max(self.match_index);
+                self.in_flight.retain(|last| *last <= after);
+                // The head of a message that was cut is on its way.
+                if after > self.in_flight.back().copied().unwrap_or(self.match_index) {
+                    self.in_flight.push_back(after);
+                }
+                self.next_index = after.next();
+            }
+            Phase::Probe { awaiting: None } | Phase::Replicate | Phase::Snapshot { .. } => {}
+        }
+        self.assert_ends();
+    }
+
+    /// Up to where entries are on their way to the peer, as far as is known.
+    pub(crate) fn sent_through(&self) -> LogIndex {
+        match self.phase {
+            Phase::Probe { awaiting: Some(sent) } => sent,
+            Phase::Replicate => self.next_index.prev(),
+            Phase::Probe { awaiting: None } | Phase::Snapshot { .. } => self.match_index,
+        }
     }
 
     /// Messages with the entries from `next_index` to `last` are on their way.
@@ -390,7 +424,7 @@ mod tests {
     proptest! {
         #[test]
         fn progress_is_sound_whatever_is_answered(
-            deeds in prop::collection::vec((0_u8..3, 0_u64..20), 0..40),
+            deeds in prop::collection::vec((0_u8..4, 0_u64..20), 0..40),
         ) {
             const WINDOW: usize = 4;
             let mut peer = peer(5);
@@ -399,6 +433,7 @@ mod tests {
                 match deed {
                     0 => matched(&mut peer, index),
                     1 => peer.mismatched(LogIndex(index), Round(6)),
+                    2 => peer.pause(LogIndex(index)),
                     _ if matches!(peer.phase, Phase::Probe { awaiting: Some(_) }) => {}
                     _ if peer.in_flight.len() == WINDOW => {}
                     _ => peer.sent(LogIndex(peer.next_index.get() + index)),

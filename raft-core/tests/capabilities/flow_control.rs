@@ -54,6 +54,77 @@ fn so_many_entries_are_on_their_way_and_no_more() {
     assert_eq!(ranges(&solo.hears(S2, 1, says::matched(3, None))), [(6, 7)]);
 }
 
+fn paused(solo: &mut Solo, peer: NodeId, after: u64) -> Actions {
+    solo.step(Input::PeerPaused { peer, after: LogIndex(after) })
+}
+
+#[test]
+fn a_paused_peer_gets_no_entries_and_is_still_asked_for_signs_of_life() {
+    let mut solo = leader(|config| config.max_entries_per_message = 4);
+    assert_eq!(ranges(&solo.propose(9)), [(2, 5), (6, 9), (10, 10)]);
+    let said = paused(&mut solo, S2, 7);
+    assert_eq!(said.appends_to(S2), []);
+    let state = peer(&solo, S2);
+    assert_eq!((state.next_index, state.sent_through), (LogIndex(8), LogIndex(7)));
+    assert_eq!(state.messages_in_flight, 2, "the second one was cut, not dropped");
+    assert_eq!(ranges(&solo.propose(1)), []);
+    let beat = solo.time_out_heartbeat().appends_to(S2).remove(0);
+    assert_eq!((beat.prev, beat.entries.count()), (at(1, 7), 0), "what it was sent it may hold");
+    let answer = says::matched(7, says::echo(&beat));
+    assert_eq!(ranges(&solo.hears(S2, 1, answer)), []);
+    let resumed = solo.step(Input::PeerResumed { peer: S2 });
+    assert_eq!(ranges(&resumed), [(8, 11)], "all that it lacks, and nothing twice");
+}
+
+#[test]
+fn a_pause_after_everything_takes_nothing_back() {
+    let mut solo = leader(|_| ());
+    let _ = solo.propose(3);
+    let _ = paused(&mut solo, S2, u64::MAX);
+    let state = peer(&solo, S2);
+    assert_eq!((state.next_index, state.messages_in_flight), (LogIndex(5), 1));
+    let resumed = solo.step(Input::PeerResumed { peer: S2 });
+    assert_eq!(ranges(&resumed), []);
+}
+
+#[test]
+fn a_pause_below_what_is_acknowledged_takes_back_to_there() {
+    let mut solo = leader(|_| ());
+    let _ = solo.propose(3);
+    let _ = solo.hears(S2, 1, says::matched(3, None));
+    let _ = paused(&mut solo, S2, 0);
+    assert_eq!(peer(&solo, S2).next_index, LogIndex(4));
+    let resumed = solo.step(Input::PeerResumed { peer: S2 });
+    assert_eq!(ranges(&resumed), [(4, 4)]);
+}
+
+/// A probe that was cut is answered for what it carried.
+#[test]
+fn a_probe_that_was_cut_is_on_its_way_as_far_as_it_was_taken() {
+    let mut solo = leader(|_| ());
+    let _ = solo.propose(4);
+    let beat = solo.time_out_heartbeat().appends_to(S2).remove(0);
+    let answer = says::mismatched(at(1, 5), &[(1, 1, 1)], says::echo(&beat));
+    assert_eq!(ranges(&solo.hears(S2, 1, answer)), [(2, 5)]);
+    let _ = paused(&mut solo, S2, 3);
+    assert_eq!(peer(&solo, S2).sent_through, LogIndex(3));
+    let _ = solo.hears(S2, 1, says::matched(1, None));
+    assert_eq!(peer(&solo, S2).next_index, LogIndex(4));
+    assert_eq!(ranges(&solo.step(Input::PeerResumed { peer: S2 })), [(4, 5)]);
+}
+
+#[test]
+fn a_pause_of_nobody_is_ignored_and_a_follower_has_none() {
+    let mut solo = leader(|_| ());
+    let ignored = |actions: &Actions| actions.ignored() == [IgnoreReason::UnknownPeer];
+    assert!(ignored(&paused(&mut solo, NodeId(9), 0)));
+    assert!(ignored(&solo.step(Input::PeerResumed { peer: NodeId(9) })));
+    let mut follower = Setup::of(voters(&[1, 2, 3])).start();
+    let before = follower.node.clone();
+    let _ = paused(&mut follower, S2, 0);
+    assert_eq!(follower.node, before);
+}
+
 #[test]
 fn a_peer_that_is_probed_gets_one_message_at_a_time() {
     let mut solo = leader(|_| ());

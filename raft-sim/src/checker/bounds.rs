@@ -147,6 +147,7 @@ mod tests {
                 id: NodeId(2),
                 match_index: LogIndex(7),
                 next_index: LogIndex(next_index),
+                sent_through: LogIndex(next_index - 1),
                 phase,
                 messages_in_flight,
                 heard_at: Instant::ZERO,

@@ -185,7 +185,9 @@ impl Mind {
                 }
                 Input::Persisted { .. } => self.may_ask = true,
                 Input::Read { .. } => self.questions += 1,
-                Input::PeerUnreachable { peer } | Input::SnapshotSent { to: peer, .. } => {
+                Input::PeerUnreachable { peer }
+                | Input::PeerPaused { peer, .. }
+                | Input::SnapshotSent { to: peer, .. } => {
                     let peer = self.peers.entry(*peer);
                     (peer.lacks, peer.snapshot_since) = (true, None);
                 }

@@ -232,7 +232,14 @@ impl Any {
                 let position = asked.unwrap_or_else(|| self.position(status));
                 Input::SnapshotInstalled { position, outcome }
             }
-            _ => Input::PeerUnreachable { peer: self.id() },
+            _ => {
+                let peer = self.id();
+                match self.below(4) {
+                    0 => Input::PeerPaused { peer, after: self.index(status) },
+                    1 => Input::PeerResumed { peer },
+                    _ => Input::PeerUnreachable { peer },
+                }
+            }
         }
     }
 

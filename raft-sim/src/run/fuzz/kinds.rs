@@ -19,6 +19,7 @@ macro_rules! kinds {
 kinds! { INPUTS, input(Input):
     Message, Wake, Propose, Persisted, Campaign, Read, ChangeMembership, TransferLeadership,
     SnapshotTaken, SnapshotSent, SnapshotInstalled, PeerUnreachable,
+    PeerPaused, PeerResumed,
 }
 
 kinds! { MESSAGES, message(Message):

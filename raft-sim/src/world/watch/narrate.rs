@@ -61,7 +61,9 @@ impl Step<'_> {
                 | Input::SnapshotTaken { .. }
                 | Input::SnapshotSent { .. }
                 | Input::SnapshotInstalled { .. }
-                | Input::PeerUnreachable { .. } => alone.map(ignored),
+                | Input::PeerUnreachable { .. }
+                | Input::PeerPaused { .. }
+                | Input::PeerResumed { .. } => alone.map(ignored),
             };
             events.extend(event.map(|event| (event, self.before)));
         }
