@@ -45,6 +45,8 @@ mod step;
 
 mod node;
 
+pub mod driver;
+
 #[cfg(feature = "serde")]
 mod dump;
 

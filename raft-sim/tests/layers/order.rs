@@ -46,12 +46,24 @@ const ORDER: &[&str] = &[
     "status",
     "step",
     "node",
+    // What a runtime must do around it.
+    "driver::frame",
+    "driver::boundary",
+    "driver::tail",
+    "driver::lanes",
+    "driver::waiters",
+    "driver::changes",
+    "driver::desk",
+    "driver::drive",
+    "driver::intake",
+    "driver::outcome",
+    "driver",
     "dump",
     "lib",
 ];
 
 /// What only lists other modules.
-const LISTS: &[&str] = &["state", "protocol", "lib"];
+const LISTS: &[&str] = &["state", "protocol", "driver", "lib"];
 
 /// What `docs/ARCHITECTURE.md` is to show, in this order.
 pub(crate) fn to_be_drawn() -> Vec<&'static str> {

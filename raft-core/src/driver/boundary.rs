@@ -1,0 +1,409 @@
+//! What a runtime tells a driver, and what a driver tells a runtime.
+
+use crate::action::{Action, TransferOutcome};
+use crate::driver::frame::{BoundWrite, Entry, Frame};
+use crate::entries::Snapshot;
+use crate::error::RejectReason;
+use crate::input::{Consistency, Input, Outcome};
+use crate::membership::Membership;
+use crate::message::Envelope;
+use crate::node::Node;
+use crate::payload::Content;
+use crate::types::{Instant, LogIndex, LogPosition, NodeId, Ticket, Token};
+use alloc::vec::Vec;
+use thiserror::Error;
+
+/// The limits of a driver, in bytes of payloads, and its habits.
+///
+/// It begins with [`Settings::default`]; every field can be set then.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// One frame that leaves; a single command that is larger travels alone. By default 1 MiB.
+    pub frame_bytes: u64,
+    /// One command; a proposal with a larger one is refused. By default 16 MiB.
+    pub command_bytes: u64,
+    /// What is on the way to one peer, sent and not acknowledged; at least one command always is
+    /// sent. A heartbeat may have to wait behind so much: it should be well below what the network
+    /// carries within T. By default 8 MiB.
+    pub in_flight_bytes: u64,
+    /// What this leader has accepted and not committed; more is refused, unless nothing waits. By
+    /// default 64 MiB.
+    pub uncommitted_bytes: u64,
+    /// What one [`Effect::Apply`] hands to the state machine; at least one entry. By default 4 MiB.
+    pub apply_bytes: u64,
+    /// The durable end of the log that is kept in memory for peers and for the state machine. What
+    /// lies before it is read from the host. By default 32 MiB.
+    pub cached_bytes: u64,
+    /// A snapshot is taken when so much was applied since the last one, each entry counted with 32
+    /// bytes more than its payload; 0: only when asked for. By default 64 MiB.
+    pub snapshot_bytes: u64,
+    /// How much of the log before a snapshot is kept for followers that are behind, counted in the
+    /// same way. By default 16 MiB.
+    pub kept_bytes: u64,
+    /// Whether proposals that are open when leadership is lost go on waiting for their fate, until
+    /// their own deadline, instead of being answered [`Answer::Unknown`] at once. By default not.
+    pub waits_through_elections: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const MIB: u64 = 1 << 20;
+        Self {
+            frame_bytes: MIB,
+            command_bytes: 16 * MIB,
+            in_flight_bytes: 8 * MIB,
+            uncommitted_bytes: 64 * MIB,
+            apply_bytes: 4 * MIB,
+            cached_bytes: 32 * MIB,
+            snapshot_bytes: 64 * MIB,
+            kept_bytes: 16 * MIB,
+            waits_through_elections: false,
+        }
+    }
+}
+
+/// What happened, with its bytes.
+///
+/// Requests name their caller by a token, which comes back in the answer; open ones have different
+/// tokens. `until` is the moment at which the caller will wait no longer, [`Instant::MAX`] for
+/// never.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Event<P> {
+    /// A frame arrived. One with an [`InstallSnapshot`](crate::Message::InstallSnapshot) is the
+    /// head of a stream whose content follows; the answer is [`SnapshotTask::Receive`] or
+    /// [`SnapshotTask::Discard`].
+    Frame(Frame<P>),
+    /// The deadline has passed. The driver steps it after everything else of the call.
+    Wake,
+    /// A client wants these commands in the log, in this order. Answered by the
+    /// [`Caller`] of its entries in [`Effect::Apply`], or by an [`Answer`].
+    Propose {
+        /// The caller.
+        token: Token,
+        /// What to replicate; at least one. They are not atomic: see [`Answer::Lost`].
+        commands: Vec<P>,
+        /// When the caller gives up.
+        until: Instant,
+    },
+    /// A client wants to read. Answered by [`Answer::Read`] or [`Answer::Refused`].
+    Read {
+        /// The caller.
+        token: Token,
+        /// What the answer rests on.
+        consistency: Consistency,
+        /// When the caller gives up.
+        until: Instant,
+    },
+    /// The operator wants another membership. Answered when it is committed, or refused.
+    Change {
+        /// The caller.
+        token: Token,
+        /// The membership to reach.
+        target: Membership,
+        /// When the caller gives up.
+        until: Instant,
+    },
+    /// A learner is to become a voter as soon as it has caught up. Tried again until it succeeds
+    /// or the caller gives up; answered as [`Change`](Self::Change).
+    Promote {
+        /// The caller.
+        token: Token,
+        /// The learner.
+        node: NodeId,
+        /// When the caller gives up.
+        until: Instant,
+    },
+    /// The operator wants another leader. Answered within T.
+    Transfer {
+        /// The caller.
+        token: Token,
+        /// The voter, or `None` for the one whose log is the most complete.
+        to: Option<NodeId>,
+    },
+    /// Hold an election now, if no leader is alive.
+    Campaign,
+    /// Every [`Effect::Write`] up to and including `ticket` is durable, and [`Host::read`] finds
+    /// its entries. Never say this of a write that failed: that is a crash.
+    Written {
+        /// The ticket.
+        ticket: Ticket,
+    },
+    /// The state machine has applied everything up to here: the last entry of an
+    /// [`Effect::Apply`].
+    Applied {
+        /// The index.
+        through: LogIndex,
+    },
+    /// The transport takes no more entries for this peer. Of what was handed out it has taken
+    /// everything up to `after`, and has dropped the rest; `None` if it has taken all. Messages
+    /// without entries still come, and are few.
+    Paused {
+        /// The peer.
+        peer: NodeId,
+        /// The last index that was taken.
+        after: Option<LogIndex>,
+    },
+    /// The transport takes entries for this peer again.
+    Resumed {
+        /// The peer.
+        peer: NodeId,
+    },
+    /// The connection to a peer broke: what was on its way may be lost. Says nothing of pauses.
+    Unreachable {
+        /// The peer.
+        peer: NodeId,
+    },
+    /// What [`Effect::Fetch`] asked for is at hand.
+    Fetched,
+    /// Something happened to a snapshot.
+    Snapshot(SnapshotEvent),
+}
+
+/// What happened to a snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SnapshotEvent {
+    /// The operator wants one now.
+    Wanted,
+    /// [`SnapshotTask::Take`] has ended; done: content and membership are durable.
+    Taken {
+        /// How.
+        outcome: Outcome,
+    },
+    /// Some bytes of a stream have left, and the peer has taken them.
+    Progress {
+        /// The peer.
+        to: NodeId,
+    },
+    /// A stream has ended; done: the peer has all of it.
+    Sent {
+        /// The peer.
+        to: NodeId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// The stream from this peer has arrived whole, and its content is durable.
+    Arrived {
+        /// The peer.
+        from: NodeId,
+    },
+    /// The stream from this peer broke. The runtime throws away what it has of it.
+    Broken {
+        /// The peer.
+        from: NodeId,
+    },
+    /// [`SnapshotTask::Install`] has ended.
+    Installed {
+        /// How; failed: state machine and log are as they were.
+        outcome: Outcome,
+    },
+}
+
+/// What to do. In this order one after the other is right; what may be done beside the rest is said
+/// at each.
+#[must_use = "an effect that is not carried out is a lost write, message or answer"]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Effect<P> {
+    /// Make it durable, then say [`Event::Written`]. In the order of tickets, beside everything
+    /// else; one fsync may serve many.
+    Write(BoundWrite<P>),
+    /// Send to `envelope().to`. Losing it is fine. Messages with entries should arrive in order: a
+    /// transport with two connections to a peer puts all
+    /// [`AppendEntries`](crate::Message::AppendEntries) on one of them.
+    Send(Frame<P>),
+    /// Apply these in order, then say [`Event::Applied`] with the last index. The next one comes
+    /// only then. Whoever is named as the [`Caller`] of an entry has his command committed: give
+    /// him what the state machine answers. A membership entry has nothing to apply.
+    Apply(Vec<Commit<P>>),
+    /// Answer a caller.
+    Answer {
+        /// The caller.
+        token: Token,
+        /// What became of the request.
+        answer: Answer,
+    },
+    /// Do something with a snapshot.
+    Snapshot(SnapshotTask),
+    /// The log up to here is not needed any more: delete it when convenient.
+    Compact {
+        /// The last position that may go.
+        through: LogPosition,
+    },
+    /// [`Host::read`] did not have this entry at hand: read it, then say [`Event::Fetched`].
+    Fetch {
+        /// The position.
+        position: LogPosition,
+    },
+    /// For logs, metrics and alarms: [`Action::RoleChanged`], [`Action::Ignored`],
+    /// [`Action::PeerRegressed`].
+    Notice(Action),
+}
+
+/// What to do with a snapshot. One is named by its position.
+///
+/// Taking, applying and installing go one after the other, in the order of their effects.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum SnapshotTask {
+    /// Write the state machine as it is now, before anything more is applied, with this position
+    /// and membership; then say [`SnapshotEvent::Taken`].
+    Take(Snapshot),
+    /// Send this head and then the content of the snapshot that it names. Say
+    /// [`SnapshotEvent::Progress`] now and then, and [`SnapshotEvent::Sent`] at the end.
+    Send(Envelope),
+    /// End the stream to this peer, if it has not ended. No report is wanted.
+    Stop {
+        /// The peer.
+        to: NodeId,
+    },
+    /// Take in the content that follows the head; then say [`SnapshotEvent::Arrived`] or
+    /// [`SnapshotEvent::Broken`].
+    Receive {
+        /// The peer.
+        from: NodeId,
+        /// What its head says.
+        snapshot: Snapshot,
+    },
+    /// Throw away what came or comes from this peer: it is not wanted.
+    Discard {
+        /// The peer.
+        from: NodeId,
+        /// The position of its snapshot.
+        position: LogPosition,
+    },
+    /// Replace state machine and log by what has arrived from this peer, atomically; then say
+    /// [`SnapshotEvent::Installed`]. All earlier writes are durable, all that was handed out is
+    /// applied. The log is empty then and starts after the snapshot.
+    Install {
+        /// The peer.
+        from: NodeId,
+        /// The snapshot.
+        snapshot: Snapshot,
+    },
+    /// Delete this snapshot of the own: a newer one is durable, and no stream needs it.
+    Remove {
+        /// Its position.
+        position: LogPosition,
+    },
+}
+
+/// A committed entry, and who waits for it here.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Commit<P> {
+    /// The entry.
+    pub entry: Entry<P>,
+    /// Who proposed it at this node and still waits.
+    pub caller: Option<Caller>,
+}
+
+/// Whose command an entry is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Caller {
+    /// The caller.
+    pub token: Token,
+    /// Which of his commands it is, counted from 0.
+    pub nth: u64,
+    /// How many he proposed. With the last one his request is answered.
+    pub of: u64,
+}
+
+/// What became of a request. A token is answered once.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Answer {
+    /// It has changed nothing and will change nothing. It may be asked again.
+    Refused(Refusal),
+    /// Something else was committed where the commands stood. They will never be, anywhere, but for
+    /// the first `applied` of them.
+    Lost {
+        /// How many of the first commands were applied.
+        applied: u64,
+    },
+    /// Nobody knows: it may or may not be committed, now or later.
+    Unknown {
+        /// Why nobody knows.
+        cause: Unknown,
+        /// How many of the first commands were applied here.
+        applied: u64,
+    },
+    /// Read the state machine now.
+    Read {
+        /// The index that the read needed.
+        index: LogIndex,
+    },
+    /// The membership that was asked for is committed.
+    Changed,
+    /// The transfer has ended.
+    Transferred(TransferOutcome),
+}
+
+/// Why the fate of a request is unknown.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Unknown {
+    /// This node leads no more.
+    LeadershipLost,
+    /// A snapshot covers the position.
+    Installed,
+    /// The caller's time is over.
+    TimedOut,
+}
+
+/// Why a request was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// By the node.
+    #[error(transparent)]
+    Node(#[from] RejectReason),
+    /// A command is larger than [`Settings::command_bytes`].
+    #[error("a command of {bytes} bytes, at most {limit} are taken")]
+    CommandTooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// More than [`Settings::uncommitted_bytes`] would wait for their commit.
+    #[error("{waiting} bytes wait for their commit")]
+    TooManyUncommitted {
+        /// How many wait.
+        waiting: u64,
+    },
+    /// A request under this token waits at the node, and their answers could not be told apart.
+    #[error("the token is in use")]
+    TokenInUse,
+    /// Promotion of a node that is no learner.
+    #[error("{node:?} is no learner")]
+    NotALearner {
+        /// The node.
+        node: NodeId,
+    },
+    /// The caller's time is over, and nothing was done.
+    #[error("the time is over")]
+    TimedOut,
+}
+
+/// What the driver asks of the runtime during a call.
+pub trait Host<P> {
+    /// What the runtime's log holds at exactly this position; `None` if it is not at hand, see
+    /// [`Effect::Fetch`]. Asked only for entries that were [`Written`](Event::Written), or were
+    /// there at the start, and were not released by [`Effect::Compact`].
+    fn read(&mut self, position: LogPosition) -> Option<Content<P>>;
+
+    /// The node was stepped: for records, traces and checkers. A call of the driver steps it
+    /// several times.
+    fn stepped(&mut self, step: &Stepped<'_>) {
+        let _ = step;
+    }
+}
+
+/// One step of the node, as it was made.
+#[derive(Clone, Copy, Debug)]
+pub struct Stepped<'a> {
+    /// What it was told.
+    pub inputs: &'a [Input],
+    /// When.
+    pub now: Instant,
+    /// What it said.
+    pub actions: &'a [Action],
+    /// The node after it.
+    pub node: &'a Node,
+}

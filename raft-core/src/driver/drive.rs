@@ -1,0 +1,134 @@
+//! The driver: a node, and the parts around it.
+
+use crate::driver::boundary::{Answer, Effect, Refusal, Settings, SnapshotTask};
+use crate::driver::changes::Changes;
+use crate::driver::desk::Desk;
+use crate::driver::frame::Payload;
+use crate::driver::lanes::{Backlog, Lanes};
+use crate::driver::tail::Tail;
+use crate::driver::waiters::{Answers, Proposals, Reads};
+use crate::node::Node;
+use crate::types::{Instant, LogIndex, LogPosition, NodeId, Term, Ticket, Token};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+/// A node with everything around it that is neither bytes on the way nor a decision of Raft.
+///
+/// It is one value, as the node is: a run is its first value, a list of calls, and what the host
+/// has read for it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Driver<P> {
+    pub(super) node: Node,
+    pub(super) settings: Settings,
+    pub(super) tail: Tail<P>,
+    pub(super) lanes: Lanes,
+    pub(super) backlog: Backlog,
+    pub(super) proposals: Proposals,
+    pub(super) reads: Reads,
+    pub(super) changes: Changes,
+    pub(super) desk: Desk,
+    /// Requests that the node answers in the same call, and transfers.
+    pub(super) asked: BTreeMap<Token, Asked>,
+    /// Committed ranges that the state machine did not get yet.
+    pub(super) ranges: VecDeque<(LogIndex, LogPosition)>,
+    /// The last index that the state machine was given, and the last that it has applied.
+    pub(super) handed: LogIndex,
+    pub(super) applied: LogIndex,
+    /// The last write that was handed out, and the last that is durable.
+    pub(super) issued: Option<Ticket>,
+    pub(super) written: Option<Ticket>,
+    /// The term that this node leads.
+    pub(super) leads: Option<Term>,
+    /// The snapshots that have arrived in this call, and what the node installs without.
+    pub(super) arrived: Vec<(NodeId, LogPosition)>,
+    pub(super) unwanted: Option<LogPosition>,
+    /// Up to where the node was told to compact.
+    pub(super) compacts: Option<LogPosition>,
+    /// Whether the next entry to apply is being fetched.
+    pub(super) fetches: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Asked {
+    Proposal { weight: u64, until: Instant },
+    Change,
+    Transfer,
+}
+
+/// What a call works with.
+pub(super) struct Turn<'a, P, H> {
+    pub(super) now: Instant,
+    pub(super) host: &'a mut H,
+    pub(super) effects: &'a mut Vec<Effect<P>>,
+}
+
+impl<P, H> Turn<'_, P, H> {
+    pub(super) fn answer(&mut self, token: Token, answer: Answer) {
+        self.effects.push(Effect::Answer { token, answer });
+    }
+
+    pub(super) fn refuse(&mut self, token: Token, refusal: impl Into<Refusal>) {
+        self.answer(token, Answer::Refused(refusal.into()));
+    }
+
+    pub(super) fn answers(&mut self, answers: Answers) {
+        self.effects
+            .extend(answers.into_iter().map(|(token, answer)| Effect::Answer { token, answer }));
+    }
+
+    pub(super) fn tasks(&mut self, tasks: Vec<SnapshotTask>) {
+        self.effects.extend(tasks.into_iter().map(Effect::Snapshot));
+    }
+}
+
+impl<P: Payload> Driver<P> {
+    /// Around a node that has just started.
+    pub fn new(node: Node, settings: Settings) -> Self {
+        let status = node.status();
+        let found = node.snapshot_at(status.log_start.index);
+        let newest = found.filter(|found| found.position != LogPosition::ZERO);
+        Self {
+            settings,
+            tail: Tail::new(status.last.index),
+            lanes: Lanes::default(),
+            backlog: Backlog::default(),
+            proposals: Proposals::default(),
+            reads: Reads::default(),
+            changes: Changes::default(),
+            desk: Desk::new(newest, settings.kept_bytes),
+            asked: BTreeMap::new(),
+            ranges: VecDeque::new(),
+            handed: status.last_applied,
+            applied: status.last_applied,
+            issued: None,
+            written: None,
+            leads: None,
+            arrived: Vec::new(),
+            unwanted: None,
+            compacts: None,
+            fetches: false,
+            node,
+        }
+    }
+
+    /// The node.
+    pub const fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// What the state machine has applied.
+    pub const fn applied(&self) -> LogIndex {
+        self.applied
+    }
+
+    /// The weight of what is on the way to a peer, in bytes.
+    pub fn on_the_way(&self, peer: NodeId) -> u64 {
+        self.lanes.on_the_way(peer)
+    }
+
+    /// When to step [`Event::Wake`] next.
+    pub fn deadline(&self) -> Option<Instant> {
+        let waiters = [self.proposals.deadline(), self.reads.deadline(), self.changes.deadline()];
+        waiters.into_iter().chain([self.node.deadline()]).flatten().min()
+    }
+}

@@ -1,0 +1,253 @@
+//! Frames and batches: messages and requests with the bytes that belong to them.
+//!
+//! A [`Frame`] is checked once, where it arrives; a [`Batch`] is made of such frames, of proposals
+//! and of inputs that carry nothing. So what a batch holds beside an input is what the input
+//! announces, and [`Batch::bind`] cannot put a command where no leader put it.
+
+use crate::action::{LogWrite, Write};
+use crate::error::PayloadError;
+use crate::input::{HardState, Input};
+use crate::message::Envelope;
+use crate::payload::{Content, bind, check_payloads};
+use crate::types::{LogIndex, LogPosition, NodeId, Ticket, Token};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use thiserror::Error;
+
+/// What a client replicates, and how much room it takes.
+///
+/// A payload is cloned where it goes two ways, to the disk and to a peer: one that is shared, such
+/// as `Arc<[u8]>`, is never copied.
+pub trait Payload: Clone {
+    /// Its size in bytes, as the runtime writes and sends it; the same at every call.
+    fn bytes(&self) -> u64;
+}
+
+macro_rules! bytes {
+    ($($of:ty),*) => {
+        $(impl Payload for $of {
+            fn bytes(&self) -> u64 {
+                self.len() as u64
+            }
+        })*
+    };
+}
+
+/// What is added to the size of each payload wherever bytes are limited: for what stands around it
+/// in memory, on the disk and in frames, so that empty commands count, too.
+pub const OVERHEAD: u64 = 32;
+
+/// How much an entry counts where bytes are limited.
+pub fn weight<P: Payload>(content: &Content<P>) -> u64 {
+    match content {
+        Content::Command(payload) => payload.bytes().saturating_add(OVERHEAD),
+        Content::Membership(membership) => OVERHEAD + 8 * membership.members().count() as u64,
+    }
+}
+
+bytes!(Vec<u8>, Box<[u8]>, Arc<[u8]>, String, &[u8], &str);
+
+/// Why a frame is refused where it arrives. Nothing of it has reached the node: count it per peer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// It carries fewer or more payloads than its message announces.
+    #[error(transparent)]
+    Payloads(#[from] PayloadError),
+    /// It says that somebody else has sent it.
+    #[error("{sender:?} sends in the name of {from:?}")]
+    WrongSender {
+        /// Who has sent it.
+        sender: NodeId,
+        /// Who is said to have sent it.
+        from: NodeId,
+    },
+    /// It carries more bytes than are taken.
+    #[error("a frame of {bytes} bytes, at most {limit} are taken")]
+    TooLarge {
+        /// The bytes of all its payloads.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+}
+
+/// A message with the payloads that it announces: as many, in its order.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Frame<P> {
+    envelope: Envelope,
+    payloads: Vec<P>,
+}
+
+impl<P: Payload> Frame<P> {
+    /// What has arrived from `sender`, whom the transport knows, with at most `limit` bytes of
+    /// payloads.
+    ///
+    /// # Errors
+    ///
+    /// It lies, or is too large: drop it.
+    pub fn received(
+        sender: NodeId,
+        envelope: Envelope,
+        payloads: Vec<P>,
+        limit: u64,
+    ) -> Result<Self, FrameError> {
+        let from = envelope.from;
+        if from != sender {
+            return Err(FrameError::WrongSender { sender, from });
+        }
+        check_payloads(&envelope.message, payloads.len())?;
+        let frame = Self { envelope, payloads };
+        let bytes = frame.bytes();
+        if bytes > limit {
+            return Err(FrameError::TooLarge { bytes, limit });
+        }
+        Ok(frame)
+    }
+
+    /// What is to leave.
+    ///
+    /// # Errors
+    ///
+    /// It would lie.
+    pub fn new(envelope: Envelope, payloads: Vec<P>) -> Result<Self, PayloadError> {
+        check_payloads(&envelope.message, payloads.len())?;
+        Ok(Self { envelope, payloads })
+    }
+
+    /// The message, with its sender, receiver and term.
+    pub const fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// The payloads of its commands, in their order.
+    pub fn payloads(&self) -> &[P] {
+        &self.payloads
+    }
+
+    /// The bytes of its payloads.
+    pub fn bytes(&self) -> u64 {
+        self.payloads.iter().fold(0, |sum, payload| sum.saturating_add(payload.bytes()))
+    }
+
+    /// The message and the payloads, to be written to a socket.
+    pub fn into_parts(self) -> (Envelope, Vec<P>) {
+        (self.envelope, self.payloads)
+    }
+}
+
+/// An entry of the log with its content.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Entry<P> {
+    /// Where it stands.
+    pub position: LogPosition,
+    /// What stands there.
+    pub content: Content<P>,
+}
+
+/// What to make durable, complete: a [`Write`] with the bytes that belong to it.
+///
+/// Hard state first; then empty the log if it restarts; then drop everything from `first` on; then
+/// append `entries`; then fsync. A crash may leave any beginning of that.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct BoundWrite<P> {
+    /// The name to give back when it is durable.
+    pub ticket: Ticket,
+    /// Replaces the hard state, if it has changed.
+    pub hard_state: Option<HardState>,
+    /// Changes the log, if it has changed.
+    pub log: Option<BoundLog<P>>,
+}
+
+/// The log part of a [`BoundWrite`].
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct BoundLog<P> {
+    /// If set, the log is emptied first, and starts after this position.
+    pub restart_after: Option<LogPosition>,
+    /// Everything from here on is dropped.
+    pub first: LogIndex,
+    /// What is appended, from `first` on; perhaps nothing.
+    pub entries: Vec<Entry<P>>,
+}
+
+/// The inputs of one call to [`Node::step_all`](crate::Node::step_all), each with its payloads.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Batch<P> {
+    inputs: Vec<Input>,
+    /// The payloads of those inputs that have some, by their place among the inputs.
+    payloads: Vec<(usize, Vec<P>)>,
+}
+
+impl<P> Default for Batch<P> {
+    fn default() -> Self {
+        Self { inputs: Vec::new(), payloads: Vec::new() }
+    }
+}
+
+impl<P: Payload> Batch<P> {
+    /// Adds a frame, which was checked when it was made.
+    pub fn frame(&mut self, frame: Frame<P>) {
+        self.put(frame.envelope.into(), frame.payloads);
+    }
+
+    /// Adds a proposal of these commands.
+    pub fn propose(&mut self, token: Token, commands: Vec<P>) {
+        self.put(Input::Propose { token, count: commands.len() as u64 }, commands);
+    }
+
+    /// Adds an input that carries no commands.
+    ///
+    /// # Errors
+    ///
+    /// It announces some.
+    pub fn input(&mut self, input: Input) -> Result<(), PayloadError> {
+        match input.commands() {
+            0 => {
+                self.inputs.push(input);
+                Ok(())
+            }
+            announced => Err(PayloadError::WrongCount { announced, found: 0 }),
+        }
+    }
+
+    /// The inputs, for the node.
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.inputs.is_empty()
+    }
+
+    /// Completes a write that the node returned for these inputs.
+    ///
+    /// # Errors
+    ///
+    /// The write is of another call.
+    pub fn bind(&self, write: &Write) -> Result<BoundWrite<P>, PayloadError> {
+        let log = write.log.as_ref().map(|log| self.bind_log(log)).transpose()?;
+        Ok(BoundWrite { ticket: write.ticket, hard_state: write.hard_state, log })
+    }
+
+    fn bind_log(&self, write: &LogWrite) -> Result<BoundLog<P>, PayloadError> {
+        let bound = bind(write, |nth| Some((self.inputs.get(nth)?, self.beside(nth))))?;
+        let entries =
+            bound.into_iter().map(|(position, content)| Entry { position, content }).collect();
+        Ok(BoundLog { restart_after: write.restart_after, first: write.first, entries })
+    }
+
+    fn beside(&self, nth: usize) -> &[P] {
+        let found = self.payloads.binary_search_by_key(&nth, |(nth, _)| *nth);
+        found.map_or(&[], |at| &self.payloads[at].1)
+    }
+
+    fn put(&mut self, input: Input, payloads: Vec<P>) {
+        if !payloads.is_empty() {
+            self.payloads.push((self.inputs.len(), payloads));
+        }
+        self.inputs.push(input);
+    }
+}

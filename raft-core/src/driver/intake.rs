@@ -1,0 +1,172 @@
+//! What happens to the driver: an event becomes inputs of the node, or changes what is around it.
+
+use crate::driver::boundary::{Event, Host, Refusal, SnapshotEvent};
+use crate::driver::drive::{Asked, Driver, Turn};
+use crate::driver::frame::{Batch, Frame, OVERHEAD, Payload};
+use crate::driver::tail::Tail;
+use crate::driver::waiters::Answers;
+use crate::input::{Input, Outcome};
+use crate::message::Message;
+use crate::types::{Instant, LogIndex, LogPosition, Token};
+use alloc::vec::Vec;
+
+impl<P: Payload> Driver<P> {
+    /// One event. What it means for the node goes into the batch.
+    pub(super) fn take<H: Host<P>>(
+        &mut self,
+        event: Event<P>,
+        batch: &mut Batch<P>,
+        turn: &mut Turn<'_, P, H>,
+    ) {
+        match event {
+            Event::Frame(frame) => self.hear(frame, batch, turn),
+            // After everything else: what waits comes before the deadline.
+            Event::Wake => {}
+            Event::Propose { token, commands, until } => {
+                self.propose(token, commands, until, batch, turn);
+            }
+            Event::Read { token, .. }
+            | Event::Change { token, .. }
+            | Event::Promote { token, .. }
+            | Event::Transfer { token, .. }
+                if self.is_open(token) =>
+            {
+                turn.refuse(token, Refusal::TokenInUse);
+            }
+            Event::Read { token, consistency, until } => {
+                self.reads.asked(token, until);
+                tell(batch, Input::Read { token, consistency });
+            }
+            Event::Change { token, target, until } => {
+                self.asked.insert(token, Asked::Change);
+                self.changes.asked(token, until);
+                tell(batch, Input::ChangeMembership { token, target });
+            }
+            Event::Promote { token, node, until } => self.changes.promote(token, node, until),
+            Event::Transfer { token, to } => {
+                self.asked.insert(token, Asked::Transfer);
+                tell(batch, Input::TransferLeadership { token, to });
+            }
+            Event::Campaign => tell(batch, Input::Campaign),
+            Event::Written { ticket } => {
+                if self.issued >= Some(ticket) {
+                    self.written = self.written.max(Some(ticket));
+                }
+                tell(batch, Input::Persisted { ticket });
+            }
+            Event::Applied { through } => {
+                self.applied = self.applied.max(through.min(self.handed));
+            }
+            Event::Paused { peer, after } => {
+                if let Some(input) = self.lanes.pause(peer, after.unwrap_or(LogIndex::MAX)) {
+                    tell(batch, input);
+                }
+            }
+            Event::Resumed { peer } => self.lanes.resume(peer),
+            Event::Unreachable { peer } => tell(batch, Input::PeerUnreachable { peer }),
+            Event::Fetched => {
+                self.fetches = false;
+                self.lanes.fetched();
+            }
+            Event::Snapshot(event) => self.on_snapshot(event, batch, turn),
+        }
+    }
+
+    /// The head of a snapshot waits for its content, unless it has none to wait for: what is not
+    /// news the node answers at once.
+    fn hear<H>(&mut self, frame: Frame<P>, batch: &mut Batch<P>, turn: &mut Turn<'_, P, H>) {
+        let envelope = frame.envelope();
+        let Message::InstallSnapshot(m) = &envelope.message else {
+            return batch.frame(frame);
+        };
+        let status = self.node.status();
+        let is_news = m.snapshot.position.index > status.commit_index;
+        let wanted = is_news && envelope.term >= status.term && envelope.to == status.id;
+        let mut tasks = Vec::new();
+        self.desk.head(envelope.clone(), wanted, &mut tasks);
+        turn.tasks(tasks);
+        if !wanted {
+            batch.frame(frame);
+        }
+    }
+
+    fn propose<H>(
+        &mut self,
+        token: Token,
+        commands: Vec<P>,
+        until: Instant,
+        batch: &mut Batch<P>,
+        turn: &mut Turn<'_, P, H>,
+    ) {
+        if self.is_open(token) {
+            return turn.refuse(token, Refusal::TokenInUse);
+        }
+        let limit = self.settings.command_bytes;
+        if let Some(bytes) = commands.iter().map(Payload::bytes).find(|bytes| *bytes > limit) {
+            return turn.refuse(token, Refusal::CommandTooLarge { bytes, limit });
+        }
+        let sizes = commands.iter().map(|command| command.bytes().saturating_add(OVERHEAD));
+        let weight = sizes.fold(0, u64::saturating_add);
+        // Who does not lead is told so by the node.
+        let limit = if self.leads.is_some() { self.settings.uncommitted_bytes } else { u64::MAX };
+        if let Err(waiting) = self.backlog.admit(weight, limit) {
+            return turn.refuse(token, Refusal::TooManyUncommitted { waiting });
+        }
+        self.asked.insert(token, Asked::Proposal { weight, until });
+        batch.propose(token, commands);
+    }
+
+    fn on_snapshot<H>(
+        &mut self,
+        event: SnapshotEvent,
+        batch: &mut Batch<P>,
+        turn: &mut Turn<'_, P, H>,
+    ) {
+        let mut tasks = Vec::new();
+        match event {
+            SnapshotEvent::Wanted => self.desk.want(),
+            SnapshotEvent::Taken { outcome } => self.desk.taken(outcome, &mut tasks),
+            SnapshotEvent::Progress { to } => self.desk.progress(to, turn.now),
+            SnapshotEvent::Sent { to, outcome } => {
+                if let Some(position) = self.desk.sent(to, &mut tasks) {
+                    tell(batch, Input::SnapshotSent { to, position, outcome });
+                }
+            }
+            SnapshotEvent::Arrived { from } => {
+                if let Some((head, position)) = self.desk.arrived(from) {
+                    self.arrived.push((from, position));
+                    tell(batch, head.into());
+                }
+            }
+            SnapshotEvent::Broken { from } => self.desk.broken(from),
+            SnapshotEvent::Installed { outcome } => {
+                let installed = self.desk.installed(outcome, &mut tasks);
+                if let Some(position) = installed {
+                    tell(batch, Input::SnapshotInstalled { position, outcome });
+                    if outcome == Outcome::Done {
+                        self.start_from(position, turn);
+                    }
+                }
+            }
+        }
+        turn.tasks(tasks);
+    }
+
+    /// State machine and log are what the snapshot says.
+    fn start_from<H>(&mut self, position: LogPosition, turn: &mut Turn<'_, P, H>) {
+        self.tail = Tail::new(position.index);
+        (self.handed, self.applied) = (position.index, position.index);
+        let mut answers = Answers::new();
+        self.proposals.installed(position, &mut answers);
+        turn.answers(answers);
+    }
+
+    fn is_open(&self, token: Token) -> bool {
+        self.asked.contains_key(&token) || self.reads.is_open(token) || self.changes.is_open(token)
+    }
+}
+
+/// Adds an input that carries nothing.
+pub(super) fn tell<P: Payload>(batch: &mut Batch<P>, input: Input) {
+    batch.input(input).expect("it announces no commands");
+}

@@ -1,0 +1,311 @@
+//! What is on the way to each peer, and what has still to be committed: limits in bytes.
+
+use crate::driver::frame::{OVERHEAD, Payload, weight};
+use crate::entries::Run;
+use crate::input::Input;
+use crate::message::AppendEntries;
+use crate::payload::Content;
+use crate::types::{LogIndex, LogPosition, NodeId, Term};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+/// What is on the way to the peers of a leader: one lane each.
+///
+/// A send goes through [`take`](Self::take), which splits it into frames and cuts it where a limit
+/// is. What the node has to be told of that comes out of [`news`](Self::news), and has to be
+/// stepped before anything else.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Lanes {
+    /// In which term the lanes are.
+    term: Term,
+    peers: BTreeMap<NodeId, Lane>,
+    /// Peers that the runtime has paused; some may have no lane yet.
+    paused: BTreeSet<NodeId>,
+}
+
+/// Invariant: `weight` is the sum of `on_the_way`, whose indices ascend.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+struct Lane {
+    /// The last index of each frame that was sent and is not acknowledged, and its weight.
+    on_the_way: VecDeque<(LogIndex, u64)>,
+    weight: u64,
+    /// Where a send was cut: the node is not told yet.
+    cut: Option<LogIndex>,
+    /// The node was told to stop when so much was on the way.
+    stopped_at: Option<u64>,
+    /// The next entry is being fetched.
+    fetches: bool,
+}
+
+/// What became of a message with entries.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Taken<P> {
+    /// The messages that leave, each with the payloads of its commands.
+    pub messages: Vec<(AppendEntries, Vec<P>)>,
+    /// The entry that was not at hand, at which the rest was cut.
+    pub missing: Option<LogPosition>,
+}
+
+/// The limits of [`Lanes::take`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LaneLimits {
+    /// The weight of one frame.
+    pub frame: u64,
+    /// The weight of what is on the way to one peer.
+    pub in_flight: u64,
+}
+
+impl Lanes {
+    /// Splits a message into frames within the limits, and cuts it where the lane is full, or where
+    /// `read` does not find an entry. One entry is taken in any case if nothing is on the way.
+    pub fn take<P: Payload>(
+        &mut self,
+        to: NodeId,
+        message: AppendEntries,
+        limits: LaneLimits,
+        mut read: impl FnMut(LogPosition) -> Option<Content<P>>,
+    ) -> Taken<P> {
+        let paused = self.paused.contains(&to);
+        let lane = self.peers.entry(to).or_default();
+        let (prev, count) = (message.prev.index, message.entries.count());
+        let (mut frames, mut taken, mut missing) = (Vec::<Part<P>>::new(), 0, None);
+        if count > 0 && lane.cut.is_some() {
+            // It follows what was cut.
+            return Taken { messages: Vec::new(), missing };
+        }
+        if count > 0 && !paused {
+            lane.resent_after(prev);
+            for (position, run) in positions(&message) {
+                let Some((payload, size)) = content_of(run, position, &mut read) else {
+                    missing = Some(position);
+                    break;
+                };
+                if lane.weight > 0 && lane.weight.saturating_add(size) > limits.in_flight {
+                    break;
+                }
+                lane.sent(position.index, size);
+                taken += 1;
+                match frames.last_mut() {
+                    Some(part) if part.weight.saturating_add(size) <= limits.frame => {
+                        part.push(payload, size);
+                    }
+                    _ => frames.push(Part::new(payload, size)),
+                }
+            }
+        }
+        lane.fetches |= missing.is_some();
+        if taken < count {
+            lane.cut = Some(prev.plus(taken));
+        }
+        Taken { messages: split(message, frames), missing }
+    }
+
+    /// The runtime takes no more for this peer, and has dropped what follows `after`: what the node
+    /// has to be told, if it sends to this peer.
+    pub fn pause(&mut self, peer: NodeId, after: LogIndex) -> Option<Input> {
+        self.paused.insert(peer);
+        let lane = self.peers.get_mut(&peer)?;
+        lane.resent_after(after);
+        lane.stopped_at = Some(lane.weight);
+        Some(Input::PeerPaused { peer, after })
+    }
+
+    /// The runtime takes entries for this peer again.
+    pub fn resume(&mut self, peer: NodeId) {
+        self.paused.remove(&peer);
+    }
+
+    /// What was not at hand is.
+    pub fn fetched(&mut self) {
+        self.peers.values_mut().for_each(|lane| lane.fetches = false);
+    }
+
+    /// What the leader of this term knows of its peers: to whom it sends, up to where each has
+    /// acknowledged, and up to where entries may be on the way. What is acknowledged or lost makes
+    /// room.
+    pub fn settle(
+        &mut self,
+        term: Term,
+        peers: impl Iterator<Item = (NodeId, LogIndex, LogIndex)>,
+    ) {
+        let mut before = core::mem::take(&mut self.peers);
+        if term != self.term {
+            before.clear();
+            self.term = term;
+        }
+        for (id, matched, sent) in peers {
+            let mut lane = before.remove(&id).unwrap_or_default();
+            lane.acknowledged(matched);
+            lane.resent_after(sent);
+            self.peers.insert(id, lane);
+        }
+    }
+
+    /// What the node has to be told: where sends were cut, and who has room again.
+    pub fn news(&mut self, in_flight: u64) -> Vec<Input> {
+        let mut news = Vec::new();
+        for (peer, lane) in &mut self.peers {
+            let peer = *peer;
+            if let Some(after) = lane.cut.take() {
+                lane.stopped_at = Some(lane.weight);
+                news.push(Input::PeerPaused { peer, after });
+            } else if let Some(then) = lane.stopped_at
+                && !lane.fetches
+                && !self.paused.contains(&peer)
+                && (lane.weight == 0 || lane.weight < then && lane.weight <= in_flight / 2)
+            {
+                lane.stopped_at = None;
+                news.push(Input::PeerResumed { peer });
+            }
+        }
+        news
+    }
+
+    /// The weight of what is on the way to a peer.
+    pub fn on_the_way(&self, peer: NodeId) -> u64 {
+        self.peers.get(&peer).map_or(0, |lane| lane.weight)
+    }
+}
+
+impl Lane {
+    fn sent(&mut self, last: LogIndex, weight: u64) {
+        self.weight = self.weight.saturating_add(weight);
+        self.on_the_way.push_back((last, weight));
+    }
+
+    fn acknowledged(&mut self, through: LogIndex) {
+        while self.on_the_way.front().is_some_and(|(last, _)| *last <= through)
+            && let Some((_, weight)) = self.on_the_way.pop_front()
+        {
+            self.weight -= weight;
+        }
+    }
+
+    /// What follows this index did not leave, is lost, or is sent again.
+    fn resent_after(&mut self, index: LogIndex) {
+        while self.on_the_way.back().is_some_and(|(last, _)| *last > index)
+            && let Some((_, weight)) = self.on_the_way.pop_back()
+        {
+            self.weight -= weight;
+        }
+    }
+}
+
+/// Consecutive entries that travel in one frame.
+struct Part<P> {
+    count: u64,
+    weight: u64,
+    payloads: Vec<P>,
+}
+
+impl<P> Part<P> {
+    fn new(payload: Option<P>, size: u64) -> Self {
+        let mut part = Self { count: 0, weight: 0, payloads: Vec::new() };
+        part.push(payload, size);
+        part
+    }
+
+    fn push(&mut self, payload: Option<P>, size: u64) {
+        self.count += 1;
+        self.weight = self.weight.saturating_add(size);
+        self.payloads.extend(payload);
+    }
+}
+
+/// The message in these parts; what is left over is dropped. Of a message that asks for a sign of
+/// life at least the question leaves.
+fn split<P>(message: AppendEntries, parts: Vec<Part<P>>) -> Vec<(AppendEntries, Vec<P>)> {
+    if parts.is_empty() {
+        let asks = message.entries.is_empty() || message.probe.is_some();
+        return if asks { [(message.split_at(0).0, Vec::new())].into() } else { Vec::new() };
+    }
+    let (mut messages, mut rest) = (Vec::with_capacity(parts.len()), message);
+    for part in parts {
+        let (head, tail) = rest.split_at(part.count);
+        messages.push((head, part.payloads));
+        rest = tail;
+    }
+    messages
+}
+
+fn positions(message: &AppendEntries) -> impl Iterator<Item = (LogPosition, &Run)> {
+    let mut index = message.prev.index;
+    message.entries.runs().flat_map(move |run| {
+        let first = index.next();
+        index = index.plus(run.count());
+        (first.get()..=index.get()).map(move |at| (LogPosition::new(run.term(), LogIndex(at)), run))
+    })
+}
+
+fn content_of<P: Payload>(
+    run: &Run,
+    position: LogPosition,
+    read: &mut impl FnMut(LogPosition) -> Option<Content<P>>,
+) -> Option<(Option<P>, u64)> {
+    match run {
+        Run::Membership { membership, .. } => {
+            Some((None, OVERHEAD + 8 * membership.members().count() as u64))
+        }
+        Run::Commands { .. } => {
+            let content = read(position)?;
+            let size = weight(&content);
+            match content {
+                Content::Command(payload) => Some((Some(payload), size)),
+                Content::Membership(_) => None,
+            }
+        }
+    }
+}
+
+/// What a leader has accepted and not committed, by weight.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Backlog {
+    /// The last index of each proposal, and its weight.
+    waiting: VecDeque<(LogIndex, u64)>,
+    weight: u64,
+    /// The weight of what was admitted and is not accepted yet.
+    admitted: u64,
+}
+
+impl Backlog {
+    /// Whether a proposal of this weight has room; alone it always has. Then room is kept for it
+    /// until the next [`committed`](Self::committed).
+    ///
+    /// # Errors
+    ///
+    /// What waits already.
+    pub fn admit(&mut self, weight: u64, limit: u64) -> Result<(), u64> {
+        let waiting = self.weight.saturating_add(self.admitted);
+        if waiting > 0 && waiting.saturating_add(weight) > limit {
+            return Err(waiting);
+        }
+        self.admitted = self.admitted.saturating_add(weight);
+        Ok(())
+    }
+
+    /// One that was admitted stands in the log, up to this index.
+    pub fn accepted(&mut self, last: LogIndex, weight: u64) {
+        self.weight = self.weight.saturating_add(weight);
+        self.waiting.push_back((last, weight));
+    }
+
+    /// The node has answered all that was admitted, and has committed everything up to here.
+    pub fn committed(&mut self, through: LogIndex) {
+        self.admitted = 0;
+        while self.waiting.front().is_some_and(|(last, _)| *last <= through)
+            && let Some((_, weight)) = self.waiting.pop_front()
+        {
+            self.weight = self.weight.saturating_sub(weight);
+        }
+    }
+
+    /// Leadership is lost: what waits is no longer this node's.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The weight of what waits.
+    pub const fn weight(&self) -> u64 {
+        self.weight
+    }
+}

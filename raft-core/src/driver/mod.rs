@@ -1,0 +1,22 @@
+//! What every runtime around a [`Node`](crate::Node) must do besides moving bytes, done once.
+//!
+//! [`Driver`] joins the parts; each can be used alone. See `docs/DRIVER.md`.
+
+pub mod boundary;
+pub mod changes;
+pub mod desk;
+pub mod frame;
+pub mod lanes;
+pub mod tail;
+pub mod waiters;
+
+mod drive;
+mod intake;
+mod outcome;
+
+pub use boundary::{
+    Answer, Caller, Commit, Effect, Event, Host, Refusal, Settings, SnapshotEvent, SnapshotTask,
+    Stepped, Unknown,
+};
+pub use drive::Driver;
+pub use frame::{Batch, BoundLog, BoundWrite, Entry, Frame, FrameError, Payload};

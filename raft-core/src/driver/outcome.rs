@@ -1,0 +1,262 @@
+//! What the driver does: an action of the node becomes effects, with their bytes.
+
+use crate::action::{Action, RoleKind, Write};
+use crate::driver::boundary::{Answer, Effect, Event, Host, Settings, SnapshotTask, Stepped};
+use crate::driver::drive::{Asked, Driver, Turn};
+use crate::driver::frame::{Batch, Entry, Frame, Payload, weight};
+use crate::driver::intake::tell;
+use crate::driver::lanes::LaneLimits;
+use crate::driver::waiters::Answers;
+use crate::entries::Snapshot;
+use crate::error::RejectReason;
+use crate::input::{Input, Outcome};
+use crate::message::{Envelope, Message};
+use crate::types::{Instant, LogIndex, LogPosition, Token};
+use alloc::vec::Vec;
+
+impl<P: Payload> Driver<P> {
+    /// Takes in all events, and says everything that is to be done.
+    pub fn step<H: Host<P>>(
+        &mut self,
+        events: impl IntoIterator<Item = Event<P>>,
+        now: Instant,
+        host: &mut H,
+        effects: &mut Vec<Effect<P>>,
+    ) {
+        let mut turn = Turn { now, host, effects };
+        let (mut batch, mut wakes) = (Batch::default(), false);
+        for event in events {
+            wakes |= matches!(event, Event::Wake);
+            self.take(event, &mut batch, &mut turn);
+        }
+        if wakes {
+            tell(&mut batch, Input::Wake);
+        }
+        loop {
+            if !batch.is_empty() {
+                self.step_node(&batch, &mut turn);
+            }
+            batch = self.follow_up(&mut turn);
+            if batch.is_empty() {
+                break;
+            }
+        }
+        self.settle(&mut turn);
+    }
+
+    fn step_node<H: Host<P>>(&mut self, batch: &Batch<P>, turn: &mut Turn<'_, P, H>) {
+        let mut actions = Vec::new();
+        self.node.step_all(batch.inputs(), turn.now, &mut actions);
+        let (inputs, node) = (batch.inputs(), &self.node);
+        turn.host.stepped(&Stepped { inputs, now: turn.now, actions: &actions, node });
+
+        let status = node.status();
+        let leads = (status.role == RoleKind::Leader).then_some(status.term);
+        if leads != self.leads {
+            self.backlog.clear();
+            self.leads = leads;
+        }
+        let peers = node.peers().map(|peer| (peer.id, peer.match_index, peer.sent_through));
+        self.lanes.settle(status.term, peers);
+        for action in actions {
+            self.carry_out(action, batch, turn);
+        }
+        self.backlog.committed(status.commit_index);
+        let position = self.compacts.take().filter(|position| *position == status.log_start);
+        turn.effects.extend(position.map(|through| Effect::Compact { through }));
+        let needless = self.arrived.drain(..);
+        let discard = |(from, position)| SnapshotTask::Discard { from, position };
+        turn.effects.extend(needless.map(discard).map(Effect::Snapshot));
+        if leads.is_none() && !self.settings.waits_through_elections {
+            let mut answers = Answers::new();
+            self.proposals.leads(leads, |position| self.node.fate(position), &mut answers);
+            turn.answers(answers);
+        }
+    }
+
+    fn carry_out<H: Host<P>>(
+        &mut self,
+        action: Action,
+        batch: &Batch<P>,
+        turn: &mut Turn<'_, P, H>,
+    ) {
+        use Action as A;
+        match action {
+            A::Accepted { token, first, count } => self.on_accepted(token, first, count),
+            A::Rejected { token, reason } => self.on_rejected(token, reason, turn),
+            A::Persist(write) => self.write(&write, batch, turn),
+            A::Send(envelope) => self.send(envelope, turn),
+            A::Apply { first, through } => self.ranges.push_back((first, through)),
+            A::ReadReady { token, index } => self.reads.confirmed(token, index),
+            A::SendSnapshot { to, term, at_least } => {
+                let (config, mut tasks) = (self.node.config(), Vec::new());
+                let patience = (turn.now, config.snapshot_timeout);
+                self.desk.asked_for((config.id, to), term, at_least, patience, &mut tasks);
+                turn.tasks(tasks);
+            }
+            A::InstallSnapshot { snapshot } => self.on_install(snapshot),
+            A::TransferEnded { token, outcome } => {
+                self.asked.remove(&token);
+                turn.answer(token, Answer::Transferred(outcome));
+            }
+            A::RoleChanged { .. } | A::PeerRegressed { .. } | A::Ignored { .. } => {
+                turn.effects.push(Effect::Notice(action));
+            }
+        }
+    }
+
+    fn on_accepted(&mut self, token: Token, first: LogPosition, count: u64) {
+        match self.asked.remove(&token) {
+            Some(Asked::Proposal { weight, until }) => {
+                self.backlog.accepted(LogIndex(first.index.get() + count - 1), weight);
+                self.proposals.accepted(token, first, count, until);
+            }
+            Some(Asked::Change | Asked::Transfer) | None => self.changes.accepted(token, first),
+        }
+    }
+
+    fn on_rejected<H>(&mut self, token: Token, reason: RejectReason, turn: &mut Turn<'_, P, H>) {
+        match self.asked.remove(&token) {
+            Some(Asked::Change) => {
+                let again = turn.now.saturating_add(self.node.config().heartbeat_interval);
+                if let Some(answer) = self.changes.refused(token, reason, again) {
+                    turn.answer(token, answer);
+                }
+            }
+            Some(Asked::Proposal { .. } | Asked::Transfer) => turn.refuse(token, reason),
+            None if self.reads.refused(token) => turn.refuse(token, reason),
+            None => {}
+        }
+    }
+
+    fn write<H>(&mut self, write: &Write, batch: &Batch<P>, turn: &mut Turn<'_, P, H>) {
+        let bound = batch.bind(write).expect("the write is of this batch, whose frames are whole");
+        if let Some(log) = &bound.log {
+            self.tail.write(log);
+        }
+        self.issued = Some(bound.ticket);
+        turn.effects.push(Effect::Write(bound));
+    }
+
+    fn send<H: Host<P>>(&mut self, envelope: Envelope, turn: &mut Turn<'_, P, H>) {
+        let Envelope { from, to, term, message } = envelope;
+        let mut send = |message, payloads| {
+            let envelope = Envelope { from, to, term, message };
+            let frame = Frame::new(envelope, payloads).expect("a payload for each command");
+            turn.effects.push(Effect::Send(frame));
+        };
+        let Message::AppendEntries(m) = message else { return send(message, Vec::new()) };
+        let Settings { frame_bytes: frame, in_flight_bytes: in_flight, .. } = self.settings;
+        let (tail, host) = (&self.tail, &mut *turn.host);
+        let read = |at| tail.get(at).cloned().or_else(|| host.read(at));
+        let taken = self.lanes.take(to, m, LaneLimits { frame, in_flight }, read);
+        for (m, payloads) in taken.messages {
+            send(Message::AppendEntries(m), payloads);
+        }
+        let fetch = taken.missing.map(|position| Effect::Fetch { position });
+        turn.effects.extend(fetch);
+    }
+
+    fn on_install(&mut self, snapshot: Snapshot) {
+        let came = self.arrived.iter().position(|(_, position)| *position == snapshot.position);
+        match came {
+            Some(at) => {
+                let (from, _) = self.arrived.remove(at);
+                self.desk.installs(from, snapshot, self.issued);
+            }
+            // Its head was taken for old news, and it was not: nothing is here to be installed.
+            None => self.unwanted = Some(snapshot.position),
+        }
+    }
+
+    /// What follows from a step, and has to be stepped before anything else happens.
+    fn follow_up<H>(&mut self, turn: &mut Turn<'_, P, H>) -> Batch<P> {
+        let mut batch = Batch::default();
+        for input in self.lanes.news(self.settings.in_flight_bytes) {
+            tell(&mut batch, input);
+        }
+        let mut answers = Answers::new();
+        if let Some((token, input)) = self.changes.settle(&self.node, turn.now, &mut answers) {
+            self.asked.insert(token, Asked::Change);
+            tell(&mut batch, input);
+        }
+        turn.answers(answers);
+        if let Some(position) = self.unwanted.take() {
+            tell(&mut batch, Input::SnapshotInstalled { position, outcome: Outcome::Failed });
+        }
+        let status = self.node.status();
+        let target = self.desk.compacts_to().filter(|target| *target > status.log_start.index);
+        if let Some(target) = target.filter(|_| status.installing.is_none()) {
+            self.desk.compacted(target);
+            self.compacts = self.node.snapshot_at(target).map(|covers| covers.position);
+            let taken = self.compacts.map(|position| Input::SnapshotTaken { position });
+            if let Some(input) = taken {
+                tell(&mut batch, input);
+            }
+        }
+        batch
+    }
+
+    /// What does not concern the node: the state machine, and whoever waits for it.
+    fn settle<H: Host<P>>(&mut self, turn: &mut Turn<'_, P, H>) {
+        let mut tasks = Vec::new();
+        let node = &self.node;
+        let lacks = |to, position: LogPosition| {
+            node.peers().any(|peer| peer.id == to && peer.match_index < position.index)
+        };
+        self.desk.stop_unless(lacks, &mut tasks);
+        if self.handed == self.applied {
+            if self.desk.is_due(self.applied, self.settings.snapshot_bytes)
+                && let Some(snapshot) = self.node.snapshot_at(self.applied)
+            {
+                self.desk.takes(snapshot, &mut tasks);
+            }
+            turn.tasks(core::mem::take(&mut tasks));
+            self.apply(turn);
+            if self.handed == self.applied && self.ranges.is_empty() {
+                self.desk.install(self.written, &mut tasks);
+            }
+        }
+        turn.tasks(tasks);
+        let mut answers = Answers::new();
+        self.reads.applied(self.applied, &mut answers);
+        self.proposals.expire(turn.now, &mut answers);
+        self.reads.expire(turn.now, &mut answers);
+        self.changes.expire(turn.now, &mut answers);
+        turn.answers(answers);
+        self.tail.evict(self.node.status().durable.index, self.settings.cached_bytes);
+    }
+
+    /// Hands the next entries to the state machine, as many as one apply may hold.
+    fn apply<H: Host<P>>(&mut self, turn: &mut Turn<'_, P, H>) {
+        let (mut entries, mut total) = (Vec::<Entry<P>>::new(), 0_u64);
+        'full: while !self.fetches
+            && let Some((first, through)) = self.ranges.pop_front()
+        {
+            for index in (first.get()..=through.index.get()).map(LogIndex) {
+                let position = LogPosition::new(through.term, index);
+                let found = self.tail.get(position).cloned();
+                let Some(content) = found.or_else(|| turn.host.read(position)) else {
+                    self.fetches = true;
+                    turn.effects.push(Effect::Fetch { position });
+                    self.ranges.push_front((index, through));
+                    break 'full;
+                };
+                let size = weight(&content);
+                if total > 0 && total.saturating_add(size) > self.settings.apply_bytes {
+                    self.ranges.push_front((index, through));
+                    break 'full;
+                }
+                total = total.saturating_add(size);
+                entries.push(Entry { position, content });
+            }
+        }
+        let Some(last) = entries.last().map(|entry| entry.position.index) else { return };
+        self.handed = last;
+        self.desk.applies(last, total);
+        let mut answers = Answers::new();
+        let commits = self.proposals.claim(entries, &mut answers);
+        turn.effects.push(Effect::Apply(commits));
+        turn.answers(answers);
+    }
+}

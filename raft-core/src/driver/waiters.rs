@@ -1,0 +1,303 @@
+//! Who waits: for proposals and for reads.
+
+use crate::action::Fate;
+use crate::driver::boundary::{Answer, Caller, Commit, Refusal, Unknown};
+use crate::driver::frame::Entry;
+use crate::types::{Instant, LogIndex, LogPosition, Term, Token};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+/// What is answered to whom.
+pub type Answers = Vec<(Token, Answer)>;
+
+/// Moments at which somebody loses patience.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Deadlines<K>(BTreeSet<(Instant, K)>);
+
+impl<K: Ord + Copy> Deadlines<K> {
+    fn put(&mut self, until: Instant, key: K) {
+        if until < Instant::MAX {
+            self.0.insert((until, key));
+        }
+    }
+
+    fn remove(&mut self, until: Instant, key: K) {
+        self.0.remove(&(until, key));
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.0.first().map(|(until, _)| *until)
+    }
+
+    fn due(&self, now: Instant) -> Option<K> {
+        self.0.first().filter(|(until, _)| *until <= now).map(|(_, key)| *key)
+    }
+}
+
+impl<K> Default for Deadlines<K> {
+    fn default() -> Self {
+        Self(BTreeSet::new())
+    }
+}
+
+/// Who waits for a proposal: by the index *and* the term of its first command.
+///
+/// Whoever is told by the index only may be told that a stranger's command is his own.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Proposals {
+    waiting: BTreeMap<(LogIndex, Term), Proposal>,
+    deadlines: Deadlines<(LogIndex, Term)>,
+    /// The term of the last entry that is known to be committed.
+    committed: Term,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Proposal {
+    token: Token,
+    /// How many commands.
+    of: u64,
+    /// How many of them were applied.
+    applied: u64,
+    until: Instant,
+}
+
+/// Which of the entries that were just applied belong to a caller.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Claim {
+    token: Token,
+    first: LogIndex,
+    of: u64,
+}
+
+impl Claim {
+    /// Whose command the entry at this index is, if it is one of his.
+    pub fn caller(&self, index: LogIndex) -> Option<Caller> {
+        let Self { token, first, of } = *self;
+        let nth = index.get().checked_sub(first.get()).filter(|nth| *nth < of)?;
+        Some(Caller { token, nth, of })
+    }
+
+    fn is_before(&self, index: LogIndex) -> bool {
+        self.first.plus(self.of) <= index
+    }
+}
+
+impl Proposals {
+    /// A proposal of `of` commands stands in the log from `first` on.
+    pub fn accepted(&mut self, token: Token, first: LogPosition, of: u64, until: Instant) {
+        let key = (first.index, first.term);
+        self.waiting.insert(key, Proposal { token, of, applied: 0, until });
+        self.deadlines.put(until, key);
+    }
+
+    /// The entries from `first` to `through`, all of one term, are committed and handed to the
+    /// state machine, after everything before them. Who waits for some of them, in their order; and
+    /// who has lost goes to `answers`.
+    pub fn committed(
+        &mut self,
+        first: LogIndex,
+        through: LogPosition,
+        answers: &mut Answers,
+    ) -> Vec<Claim> {
+        let (mut claims, mut over) = (Vec::new(), Vec::new());
+        for (key, proposal) in self.waiting.range_mut(..=(through.index, Term(u64::MAX))) {
+            let (start, term) = *key;
+            let last = start.plus(proposal.of - 1);
+            if term == through.term && last >= first {
+                claims.push(Claim { token: proposal.token, first: start, of: proposal.of });
+                proposal.applied = through.index.min(last).since(start.prev());
+                over.extend((proposal.applied == proposal.of).then_some((*key, false)));
+            } else {
+                over.push((*key, true));
+            }
+        }
+        for (key, lost) in over {
+            let proposal = self.remove(key);
+            if lost {
+                answers.push((proposal.token, Answer::Lost { applied: proposal.applied }));
+            }
+        }
+        self.later_term(through.term, answers);
+        claims
+    }
+
+    /// Names the caller of each of these entries, which are committed and handed to the state
+    /// machine after everything before them; who has lost goes to `answers`.
+    pub fn claim<P>(&mut self, entries: Vec<Entry<P>>, answers: &mut Answers) -> Vec<Commit<P>> {
+        let mut claims = Vec::new();
+        for run in entries.chunk_by(|a, b| a.position.term == b.position.term) {
+            if let [first, ..] = run
+                && let [.., last] = run
+            {
+                claims.extend(self.committed(first.position.index, last.position, answers));
+            }
+        }
+        let mut claims = claims.into_iter().peekable();
+        let commit = |entry: Entry<P>| {
+            let index = entry.position.index;
+            while claims.next_if(|claim| claim.is_before(index)).is_some() {}
+            let caller = claims.peek().and_then(|claim| claim.caller(index));
+            Commit { entry, caller }
+        };
+        entries.into_iter().map(commit).collect()
+    }
+
+    /// A snapshot of everything up to this position has taken the place of the log.
+    pub fn installed(&mut self, position: LogPosition, answers: &mut Answers) {
+        let passed = self.waiting.range(..=(position.index, Term(u64::MAX)));
+        for key in passed.map(|(key, _)| *key).collect::<Vec<_>>() {
+            answers.push(self.remove(key).unknown(Unknown::Installed));
+        }
+        self.later_term(position.term, answers);
+    }
+
+    /// This node leads `term`, or nobody: what it accepted in another term has an open fate, unless
+    /// `fate` knows it. What is decided is answered when it is applied.
+    pub fn leads(
+        &mut self,
+        term: Option<Term>,
+        fate: impl Fn(LogPosition) -> Fate,
+        answers: &mut Answers,
+    ) {
+        let is_open = |(key, proposal): (&(LogIndex, Term), &Proposal)| {
+            let last = LogPosition::new(key.1, key.0.plus(proposal.of - 1));
+            let open = Some(key.1) != term && matches!(fate(last), Fate::Open | Fate::Unknown);
+            open.then_some(*key)
+        };
+        for key in self.waiting.iter().filter_map(is_open).collect::<Vec<_>>() {
+            answers.push(self.remove(key).unknown(Unknown::LeadershipLost));
+        }
+    }
+
+    /// Answers whoever will wait no longer.
+    pub fn expire(&mut self, now: Instant, answers: &mut Answers) {
+        while let Some(key) = self.deadlines.due(now) {
+            answers.push(self.remove(key).unknown(Unknown::TimedOut));
+        }
+    }
+
+    /// When somebody will wait no longer.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadlines.next()
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// An entry of this term is committed: entries of earlier terms that are not will never be, for
+    /// terms in a log do not decrease.
+    fn later_term(&mut self, term: Term, answers: &mut Answers) {
+        if term <= self.committed {
+            return;
+        }
+        self.committed = term;
+        let earlier = self.waiting.keys().copied().filter(|(_, of)| *of < term);
+        for key in earlier.collect::<Vec<_>>() {
+            let proposal = self.remove(key);
+            answers.push((proposal.token, Answer::Lost { applied: proposal.applied }));
+        }
+    }
+
+    fn remove(&mut self, key: (LogIndex, Term)) -> Proposal {
+        let proposal = self.waiting.remove(&key).expect("it waits");
+        self.deadlines.remove(proposal.until, key);
+        proposal
+    }
+}
+
+impl Proposal {
+    const fn unknown(self, cause: Unknown) -> (Token, Answer) {
+        (self.token, Answer::Unknown { cause, applied: self.applied })
+    }
+}
+
+/// Who waits for a read: until the node has confirmed it, and until its index is applied.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Reads {
+    open: BTreeMap<Token, Read>,
+    confirmed: BTreeSet<(LogIndex, Token)>,
+    deadlines: Deadlines<Token>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Read {
+    /// What has to be applied; `None` before the node has said it.
+    index: Option<LogIndex>,
+    until: Instant,
+    /// The caller was told that his time is over. The token is his until the node has answered, or
+    /// that answer would be taken for the one to a later read of the same name.
+    abandoned: bool,
+}
+
+impl Reads {
+    /// The node is asked.
+    pub fn asked(&mut self, token: Token, until: Instant) {
+        self.open.insert(token, Read { index: None, until, abandoned: false });
+        self.deadlines.put(until, token);
+    }
+
+    /// The node says which index has to be applied first.
+    pub fn confirmed(&mut self, token: Token, index: LogIndex) {
+        match self.open.get_mut(&token) {
+            Some(read) if !read.abandoned => {
+                read.index = Some(index);
+                self.confirmed.insert((index, token));
+            }
+            Some(_) => _ = self.remove(token),
+            None => {}
+        }
+    }
+
+    /// The node refuses. Whether somebody waits for that.
+    pub fn refused(&mut self, token: Token) -> bool {
+        self.remove(token).is_some_and(|read| !read.abandoned)
+    }
+
+    /// The state machine has applied everything up to here, or was replaced by that.
+    pub fn applied(&mut self, through: LogIndex, answers: &mut Answers) {
+        while let Some((index, token)) = self.confirmed.first().copied()
+            && index <= through
+        {
+            self.remove(token);
+            answers.push((token, Answer::Read { index }));
+        }
+    }
+
+    /// Answers whoever will wait no longer.
+    pub fn expire(&mut self, now: Instant, answers: &mut Answers) {
+        while let Some(token) = self.deadlines.due(now) {
+            if let Some(read) = self.remove(token)
+                && read.index.is_none()
+            {
+                self.open.insert(token, Read { abandoned: true, ..read });
+            }
+            answers.push((token, Answer::Refused(Refusal::TimedOut)));
+        }
+    }
+
+    /// When somebody will wait no longer.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadlines.next()
+    }
+
+    /// Whether this one waits, or the node has still to answer it.
+    pub fn is_open(&self, token: Token) -> bool {
+        self.open.contains_key(&token)
+    }
+
+    fn remove(&mut self, token: Token) -> Option<Read> {
+        let read = self.open.remove(&token)?;
+        self.deadlines.remove(read.until, token);
+        if let Some(index) = read.index {
+            self.confirmed.remove(&(index, token));
+        }
+        Some(read)
+    }
+}
