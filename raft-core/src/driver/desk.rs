@@ -92,7 +92,8 @@ impl Desk {
     /// if one is due after this weight. One at a time.
     pub fn is_due(&self, applied: LogIndex, every: u64) -> bool {
         let due = self.wanted || every > 0 && self.since >= every;
-        let is_news = self.newest.as_ref().is_none_or(|old| old.position.index < applied);
+        let newest = self.newest.as_ref().map_or(LogIndex::ZERO, |old| old.position.index);
+        let is_news = applied > newest;
         due && is_news && self.taking.is_none() && self.installing.is_none()
     }
 

@@ -1,0 +1,4 @@
+//! The driver as a runtime uses it.
+
+mod random;
+mod world;

@@ -1,0 +1,126 @@
+//! Random runs with everything that goes wrong, judged at each effect and at the end.
+
+use crate::world::{Faults, T, World};
+use raft_core::Consistency;
+use raft_core::NodeId;
+use raft_core::driver::{Event, Settings, SnapshotEvent};
+use std::collections::BTreeMap;
+
+/// Limits so low that each is met all the time.
+fn low(waits: bool) -> Settings {
+    let mut settings = Settings::default();
+    settings.waits_through_elections = waits;
+    settings.frame_bytes = 300;
+    settings.command_bytes = 600;
+    settings.in_flight_bytes = 900;
+    settings.uncommitted_bytes = 4000;
+    settings.apply_bytes = 500;
+    settings.cached_bytes = 700;
+    settings.snapshot_bytes = 3000;
+    settings.kept_bytes = 500;
+    settings
+}
+
+fn run(seed: u64, faults: Faults) -> BTreeMap<&'static str, u64> {
+    let mut world = World::new(3, seed, low(seed % 2 == 0));
+    let mut serial = 0_u64;
+    for _ in 0..600 {
+        world.faults = faults;
+        disturb(&mut world, faults);
+        if world.rng.chance(40) {
+            let at = world.leader().filter(|_| world.rng.chance(90)).unwrap_or(0);
+            let count = 1 + world.rng.below(4);
+            let command = |nth: u64, size: u64| {
+                let mut bytes = format!("{seed}/{}", serial + nth).into_bytes();
+                bytes.resize(bytes.len() + usize::try_from(size).expect("small"), b'.');
+                bytes
+            };
+            let commands = (0..count).map(|nth| command(nth, world.rng.below(400))).collect();
+            serial += count;
+            world.propose(at, commands, T * 10);
+        }
+        if world.rng.chance(20) {
+            let at = usize::try_from(world.rng.below(3)).expect("small");
+            let lease = world.rng.chance(50);
+            world.read(at, if lease { Consistency::Lease } else { Consistency::ReadIndex });
+        }
+        world.tick();
+    }
+    world.faults = Faults::default();
+    world.cuts.clear();
+    for at in 0..3 {
+        if world.servers[at].driver.is_none() {
+            world.start(at);
+        }
+    }
+    world.run(400);
+    world.check_end();
+    world.seen
+}
+
+fn disturb(world: &mut World, faults: Faults) {
+    let at = usize::try_from(world.rng.below(3)).expect("small");
+    if world.servers[at].driver.is_some() && world.rng.chance(faults.crash) {
+        world.crash(at);
+    } else if world.servers[at].driver.is_none() && world.rng.chance(faults.away) {
+        world.start(at);
+    }
+    if world.rng.chance(faults.cut) {
+        let (from, to) = (NodeId(1 + world.rng.below(3)), NodeId(1 + world.rng.below(3)));
+        world.cuts.insert((from, to));
+    }
+    if world.rng.chance(10) {
+        world.cuts.clear();
+    }
+    if world.rng.chance(1) {
+        world.tell(at, Event::Snapshot(SnapshotEvent::Wanted));
+    }
+}
+
+#[test]
+fn quiet_runs_end_with_everything_applied_everywhere() {
+    for seed in 1..20 {
+        run(seed, Faults::default());
+    }
+}
+
+#[test]
+fn whatever_goes_wrong_no_command_is_bound_wrongly_and_nobody_is_told_what_is_not_so() {
+    let mut seen = BTreeMap::new();
+    let faults = Faults {
+        loss: 5,
+        crash: 1,
+        lies: 3,
+        fills: 10,
+        slow_disk: 30,
+        cut: 3,
+        stalls: 10,
+        away: 5,
+    };
+    // More of them: `DRIVER_SEEDS=5000 cargo test --test driver`.
+    let seeds = std::env::var("DRIVER_SEEDS").ok().and_then(|text| text.parse().ok());
+    for seed in 1..seeds.unwrap_or(60) {
+        for (what, count) in run(seed, faults) {
+            *seen.entry(what).or_default() += count;
+        }
+    }
+    for what in [
+        "crash",
+        "lie",
+        "partial frame",
+        "pause",
+        "take",
+        "install",
+        "stream",
+        "stop",
+        "compact",
+        "discard",
+        "fetch",
+        "refused",
+        "unknown",
+        "lost",
+        "read",
+    ] {
+        assert!(seen.get(what).is_some_and(|count: &u64| *count > 0), "never seen: {what}");
+    }
+}

@@ -1,0 +1,729 @@
+//! Three drivers over disks, state machines and a network in memory: a runtime as small as can be,
+//! which checks at each effect that the driver keeps its contract.
+
+use raft_core::driver::{
+    Answer, BoundWrite, Commit, Driver, Effect, Event, Frame, FrameError, Host, Payload, Settings,
+    SnapshotEvent, SnapshotTask, Stepped,
+};
+use raft_core::payload::{Content, PayloadLog};
+use raft_core::{
+    Action, AppendEntries, Config, Consistency, Envelope, HardState, Instant, LogIndex,
+    LogPosition, Membership, Message, Node, NodeId, Outcome, Recovered, Snapshot, Token,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+pub(crate) const T: Duration = Duration::from_millis(100);
+pub(crate) const TICK: Duration = Duration::from_millis(5);
+const OVERHEAD: u64 = raft_core::driver::frame::OVERHEAD;
+
+pub(crate) type Bytes = Vec<u8>;
+
+/// A generator of numbers, small and always the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % bound
+    }
+
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// The state machine: every command, and where it stood.
+pub(crate) type State = Vec<(LogPosition, Bytes)>;
+
+/// What survives a crash.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk {
+    hard_state: HardState,
+    pub(crate) log: PayloadLog<Bytes>,
+    /// The own snapshots, by position.
+    pub(crate) snapshots: BTreeMap<LogIndex, (Snapshot, State)>,
+}
+
+/// What the state machine still has to do.
+#[derive(Clone, Debug)]
+enum Job {
+    Apply(Vec<Commit<Bytes>>),
+    Take(Snapshot),
+    Install(NodeId, Snapshot),
+}
+
+/// A snapshot on its way to a peer.
+#[derive(Clone, Debug)]
+struct Stream {
+    position: LogPosition,
+    left: u64,
+    /// It has not got on for so many ticks.
+    stalls: bool,
+}
+
+pub(crate) struct Server {
+    pub(crate) id: NodeId,
+    pub(crate) driver: Option<Driver<Bytes>>,
+    pub(crate) disk: Disk,
+    writes: VecDeque<BoundWrite<Bytes>>,
+    jobs: VecDeque<Job>,
+    machine: State,
+    machine_applied: LogIndex,
+    pub(crate) streams: BTreeMap<NodeId, StreamOut>,
+    /// What is received, and what has arrived whole.
+    receiving: BTreeMap<NodeId, Snapshot>,
+    staged: BTreeMap<NodeId, (Snapshot, State)>,
+    events: Vec<Event<Bytes>>,
+    /// Peers whose transport is full.
+    pub(crate) full: BTreeSet<NodeId>,
+    /// Entries that were asked for and not found at hand.
+    lives: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct StreamOut(Stream);
+
+/// A frame on its way.
+struct Packet {
+    at: Instant,
+    envelope: Envelope,
+    payloads: Vec<Bytes>,
+}
+
+/// What a client has asked, and what it was told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) commands: Vec<Bytes>,
+    /// For a read: what had been acknowledged when it was asked.
+    acknowledged: LogIndex,
+    /// How many of its commands were applied where it asked.
+    applied: u64,
+    pub(crate) answer: Option<Answer>,
+    pub(crate) done: bool,
+    at: Option<NodeId>,
+}
+
+/// What goes wrong, in percent of the occasions.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Faults {
+    pub(crate) loss: u64,
+    pub(crate) crash: u64,
+    pub(crate) lies: u64,
+    pub(crate) fills: u64,
+    pub(crate) slow_disk: u64,
+    pub(crate) cut: u64,
+    pub(crate) stalls: u64,
+    pub(crate) away: u64,
+}
+
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    pub(crate) rng: Rng,
+    pub(crate) servers: Vec<Server>,
+    pub(crate) settings: Settings,
+    pub(crate) faults: Faults,
+    packets: Vec<Packet>,
+    /// One way each.
+    pub(crate) cuts: BTreeSet<(NodeId, NodeId)>,
+    pub(crate) asked: BTreeMap<Token, Asked>,
+    /// What stands at each position, wherever it was written; and what is committed.
+    positions: BTreeMap<LogPosition, Content<Bytes>>,
+    pub(crate) committed: BTreeMap<LogIndex, LogPosition>,
+    acknowledged: LogIndex,
+    pub(crate) seen: BTreeMap<&'static str, u64>,
+    members: Membership,
+}
+
+struct Reader<'a> {
+    disk: &'a Disk,
+    rng: &'a mut Rng,
+    misses: u64,
+    steps: u64,
+    pauses: u64,
+}
+
+impl Host<Bytes> for Reader<'_> {
+    fn read(&mut self, position: LogPosition) -> Option<Content<Bytes>> {
+        if self.rng.chance(self.misses) {
+            return None;
+        }
+        let held = self.disk.log.entry(position).cloned();
+        assert!(held.is_some(), "{position} is asked for, and it is not on the disk");
+        held
+    }
+
+    fn stepped(&mut self, step: &Stepped<'_>) {
+        self.steps += 1;
+        let pauses =
+            step.inputs.iter().filter(|i| matches!(i, raft_core::Input::PeerPaused { .. }));
+        self.pauses += pauses.count() as u64;
+        assert_eq!(step.node.check(), Ok(()));
+    }
+}
+
+impl World {
+    pub(crate) fn new(nodes: u64, seed: u64, settings: Settings) -> Self {
+        let members = Membership::of_voters((1..=nodes).map(NodeId)).expect("voters");
+        let server = |id| Server {
+            id: NodeId(id),
+            driver: None,
+            disk: Disk {
+                hard_state: HardState::default(),
+                log: PayloadLog::new(LogPosition::ZERO),
+                snapshots: BTreeMap::new(),
+            },
+            writes: VecDeque::new(),
+            jobs: VecDeque::new(),
+            machine: State::new(),
+            machine_applied: LogIndex::ZERO,
+            streams: BTreeMap::new(),
+            receiving: BTreeMap::new(),
+            staged: BTreeMap::new(),
+            events: Vec::new(),
+            full: BTreeSet::new(),
+            lives: 0,
+        };
+        let mut world = Self {
+            now: Instant::from_nanos(1),
+            rng: Rng::new(seed),
+            servers: (1..=nodes).map(server).collect(),
+            settings,
+            faults: Faults::default(),
+            packets: Vec::new(),
+            cuts: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            positions: BTreeMap::new(),
+            committed: BTreeMap::new(),
+            acknowledged: LogIndex::ZERO,
+            seen: BTreeMap::new(),
+            members,
+        };
+        (0..world.servers.len()).for_each(|at| world.start(at));
+        world
+    }
+
+    fn note(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
+    pub(crate) fn start(&mut self, at: usize) {
+        let (members, now, settings) = (self.members.clone(), self.now, self.settings);
+        let server = &mut self.servers[at];
+        server.lives += 1;
+        let mut config = Config::new(server.id, server.id.get() * 1000 + server.lives);
+        config = config.with_election_timeout(T);
+        config.snapshot_timeout = T * 5;
+        // What is left of other snapshots is thrown away.
+        let newest = server.disk.snapshots.pop_last();
+        server.disk.snapshots.clear();
+        server.disk.snapshots.extend(newest.clone());
+        let (snapshot, state) = match newest {
+            Some((_, (snapshot, state))) => (snapshot, state),
+            None => (Snapshot::genesis(members), State::new()),
+        };
+        (server.machine, server.machine_applied) = (state, snapshot.position.index);
+        let recovered = Recovered {
+            hard_state: server.disk.hard_state,
+            snapshot,
+            prev: server.disk.log.start(),
+            entries: server.disk.log.positions(),
+            applied: LogIndex::ZERO,
+        };
+        let node = Node::new(config, recovered, now).expect("a crash leaves a state");
+        server.driver = Some(Driver::new(node, settings));
+    }
+
+    /// The process dies: of the writes on their way some beginning has happened.
+    pub(crate) fn crash(&mut self, at: usize) {
+        let whole = self.rng.below(self.servers[at].writes.len() as u64 + 1);
+        let server = &mut self.servers[at];
+        server.driver = None;
+        for _ in 0..whole {
+            let write = server.writes.pop_front().expect("so many wait");
+            server.disk.write(write, usize::MAX);
+        }
+        if let Some(write) = server.writes.pop_front() {
+            let entries = write.log.as_ref().map_or(0, |log| log.entries.len()) as u64;
+            let torn = usize::try_from(self.rng.below(entries + 3)).expect("small");
+            server.disk.write(write, torn);
+        }
+        server.writes.clear();
+        server.jobs.clear();
+        server.streams.clear();
+        server.receiving.clear();
+        server.staged.clear();
+        server.events.clear();
+        server.full.clear();
+        let id = server.id;
+        for asked in self.asked.values_mut().filter(|asked| asked.at == Some(id)) {
+            asked.done = true;
+        }
+        self.note("crash");
+    }
+
+    pub(crate) fn leader(&self) -> Option<usize> {
+        let leads = |server: &Server| {
+            let status = server.driver.as_ref()?.node().status();
+            (status.leader == Some(server.id)).then_some(status.term)
+        };
+        let leaders = self.servers.iter().enumerate().filter_map(|(at, s)| Some((leads(s)?, at)));
+        leaders.max().map(|(_, at)| at)
+    }
+
+    pub(crate) fn tell(&mut self, at: usize, event: Event<Bytes>) {
+        if self.servers[at].driver.is_some() {
+            self.servers[at].events.push(event);
+        }
+    }
+
+    pub(crate) fn propose(&mut self, at: usize, commands: Vec<Bytes>, patience: Duration) -> Token {
+        let token = Token(self.asked.len() as u64 + 1);
+        let until = self.now.saturating_add(patience);
+        let id = self.servers[at].id;
+        let done = self.servers[at].driver.is_none();
+        let asked = Asked { commands: commands.clone(), at: Some(id), done, ..Asked::default() };
+        self.asked.insert(token, asked);
+        self.tell(at, Event::Propose { token, commands, until });
+        token
+    }
+
+    pub(crate) fn read(&mut self, at: usize, consistency: Consistency) -> Token {
+        let token = Token(self.asked.len() as u64 + 1);
+        let (acknowledged, at_id) = (self.acknowledged, Some(self.servers[at].id));
+        let done = self.servers[at].driver.is_none();
+        self.asked.insert(token, Asked { acknowledged, at: at_id, done, ..Asked::default() });
+        let until = self.now.saturating_add(T * 4);
+        self.tell(at, Event::Read { token, consistency, until });
+        token
+    }
+
+    pub(crate) fn run(&mut self, ticks: u64) {
+        (0..ticks).for_each(|_| self.tick());
+    }
+
+    /// One moment: what is due happens, and each driver is stepped once.
+    pub(crate) fn tick(&mut self) {
+        self.now = self.now.saturating_add(TICK);
+        self.deliver();
+        self.stream();
+        self.break_streams();
+        for at in 0..self.servers.len() {
+            self.work(at);
+            self.turn(at);
+        }
+    }
+
+    fn deliver(&mut self) {
+        let now = self.now;
+        let (due, later) = std::mem::take(&mut self.packets).into_iter().partition(|p| p.at <= now);
+        self.packets = later;
+        for Packet { envelope, mut payloads, .. } in due {
+            let (from, to) = (envelope.from, envelope.to);
+            let at = usize::try_from(to.get() - 1).expect("small");
+            if self.cuts.contains(&(from, to)) || self.rng.chance(self.faults.loss) {
+                continue;
+            }
+            let mut sender = from;
+            if self.rng.chance(self.faults.lies) {
+                match self.rng.below(3) {
+                    0 => payloads.push(b"lie".to_vec()),
+                    1 if !payloads.is_empty() => _ = payloads.remove(0),
+                    _ => sender = NodeId(from.get() % 3 + 1),
+                }
+                let frame = Frame::received(sender, envelope, payloads, 1 << 30);
+                assert!(matches!(
+                    frame,
+                    Err(FrameError::Payloads(_) | FrameError::WrongSender { .. })
+                ));
+                self.note("lie");
+                continue;
+            }
+            let frame = Frame::received(sender, envelope, payloads, 1 << 30).expect("whole");
+            self.tell(at, Event::Frame(frame));
+        }
+    }
+
+    /// Snapshots get on.
+    fn stream(&mut self) {
+        for at in 0..self.servers.len() {
+            let from = self.servers[at].id;
+            let peers: Vec<_> = self.servers[at].streams.keys().copied().collect();
+            for to in peers {
+                let stream = &mut self.servers[at].streams.get_mut(&to).expect("it is there").0;
+                if stream.stalls || self.cuts.contains(&(from, to)) {
+                    continue;
+                }
+                stream.left -= 1;
+                let (over, position) = (stream.left == 0, stream.position);
+                if !over {
+                    self.tell(at, Event::Snapshot(SnapshotEvent::Progress { to }));
+                    continue;
+                }
+                self.servers[at].streams.remove(&to);
+                let (snapshot, state) = self.servers[at].disk.snapshots[&position.index].clone();
+                let other = usize::try_from(to.get() - 1).expect("small");
+                let receiver = &mut self.servers[other];
+                let wanted = receiver.receiving.get(&from).is_some_and(|s| *s == snapshot);
+                let broken = self.rng.chance(self.faults.loss);
+                let outcome = if wanted && !broken { Outcome::Done } else { Outcome::Failed };
+                if wanted {
+                    receiver.receiving.remove(&from);
+                    let event = if broken {
+                        SnapshotEvent::Broken { from }
+                    } else {
+                        receiver.staged.insert(from, (snapshot, state));
+                        SnapshotEvent::Arrived { from }
+                    };
+                    self.tell(other, Event::Snapshot(event));
+                }
+                self.tell(at, Event::Snapshot(SnapshotEvent::Sent { to, outcome }));
+            }
+        }
+    }
+
+    /// Whoever receives a stream that its sender has given up notices it.
+    fn break_streams(&mut self) {
+        for at in 0..self.servers.len() {
+            let to = self.servers[at].id;
+            for (from, snapshot) in self.servers[at].receiving.clone() {
+                let sender = &self.servers[usize::try_from(from.get() - 1).expect("small")];
+                let stream = sender.streams.get(&to).map(|stream| stream.0.position);
+                if stream != Some(snapshot.position) {
+                    self.servers[at].receiving.remove(&from);
+                    self.tell(at, Event::Snapshot(SnapshotEvent::Broken { from }));
+                }
+            }
+        }
+    }
+
+    /// Disk and state machine get on.
+    fn work(&mut self, at: usize) {
+        if self.servers[at].driver.is_none() {
+            return;
+        }
+        let slow = self.rng.chance(self.faults.slow_disk);
+        let server = &mut self.servers[at];
+        if !slow && let Some(last) = server.writes.back() {
+            let ticket = last.ticket;
+            for write in server.writes.drain(..) {
+                server.disk.write(write, usize::MAX);
+            }
+            server.events.push(Event::Written { ticket });
+        }
+        let jobs = self.rng.below(3);
+        for _ in 0..jobs {
+            let Some(job) = self.servers[at].jobs.pop_front() else { break };
+            self.perform(at, job);
+        }
+        let full = self.servers[at].full.clone();
+        for peer in full {
+            if self.rng.chance(20) {
+                self.servers[at].full.remove(&peer);
+                self.tell(at, Event::Resumed { peer });
+            }
+        }
+    }
+
+    fn perform(&mut self, at: usize, job: Job) {
+        let event = match job {
+            Job::Apply(commits) => {
+                let through = commits.last().expect("not empty").entry.position.index;
+                commits.into_iter().for_each(|commit| self.apply(at, commit));
+                Event::Applied { through }
+            }
+            Job::Take(snapshot) => {
+                let server = &mut self.servers[at];
+                assert_eq!(snapshot.position.index, server.machine_applied, "as it is now");
+                let outcome = if self.rng.chance(10) { Outcome::Failed } else { Outcome::Done };
+                if outcome == Outcome::Done {
+                    let state = server.machine.clone();
+                    server.disk.snapshots.insert(snapshot.position.index, (snapshot, state));
+                }
+                self.note("take");
+                Event::Snapshot(SnapshotEvent::Taken { outcome })
+            }
+            Job::Install(from, snapshot) => {
+                let server = &mut self.servers[at];
+                let (staged, state) = server.staged.remove(&from).expect("it has arrived");
+                assert_eq!(staged, snapshot);
+                assert!(server.writes.iter().all(|write| write.log.is_none()), "no log is written");
+                assert!(
+                    server.disk.hard_state.current_term >= snapshot.position.term,
+                    "the term of the snapshot is durable"
+                );
+                assert!(server.machine_applied < snapshot.position.index);
+                let outcome = if self.rng.chance(10) { Outcome::Failed } else { Outcome::Done };
+                if outcome == Outcome::Done {
+                    (server.machine, server.machine_applied) =
+                        (state.clone(), snapshot.position.index);
+                    server.disk.log = PayloadLog::new(snapshot.position);
+                    server.disk.snapshots.insert(snapshot.position.index, (snapshot, state));
+                } else {
+                    server.staged.insert(from, (staged, state));
+                }
+                self.note("install");
+                Event::Snapshot(SnapshotEvent::Installed { outcome })
+            }
+        };
+        self.tell(at, event);
+    }
+
+    fn apply(&mut self, at: usize, commit: Commit<Bytes>) {
+        let Commit { entry, caller } = commit;
+        let server = &mut self.servers[at];
+        let index = entry.position.index;
+        assert_eq!(index.get(), server.machine_applied.get() + 1, "one after the other");
+        server.machine_applied = index;
+        let known = self.committed.entry(index).or_insert(entry.position);
+        assert_eq!(*known, entry.position, "everybody applies the same");
+        assert_eq!(self.positions.get(&entry.position), Some(&entry.content), "and the right one");
+        if let Content::Command(command) = entry.content {
+            if let Some(caller) = caller {
+                let asked = self.asked.get_mut(&caller.token).expect("it has asked");
+                assert_eq!(asked.at, Some(server.id));
+                assert!(!asked.done, "{:?} was answered", caller.token);
+                let nth = usize::try_from(caller.nth).expect("small");
+                assert_eq!(asked.commands[nth], command, "it is his own");
+                assert_eq!((asked.applied, asked.commands.len() as u64), (caller.nth, caller.of));
+                asked.applied += 1;
+                if asked.applied == caller.of {
+                    asked.done = true;
+                    self.acknowledged = self.acknowledged.max(index);
+                }
+            }
+            server.machine.push((entry.position, command));
+        } else {
+            assert_eq!(caller, None);
+        }
+    }
+
+    /// One driver is told what waits, and its effects are carried out.
+    fn turn(&mut self, at: usize) {
+        let server = &mut self.servers[at];
+        let Some(driver) = &mut server.driver else { return };
+        let mut events = std::mem::take(&mut server.events);
+        if driver.deadline().is_some_and(|at| at <= self.now) {
+            events.insert(0, Event::Wake);
+        }
+        if events.is_empty() {
+            return;
+        }
+        let mut effects = Vec::new();
+        let misses = if self.faults.stalls > 0 { 5 } else { 0 };
+        let (disk, rng) = (&server.disk, &mut self.rng);
+        let mut reader = Reader { disk, rng, misses, steps: 0, pauses: 0 };
+        driver.step(events, self.now, &mut reader, &mut effects);
+        let (steps, pauses) = (reader.steps, reader.pauses);
+        assert!(steps <= 8, "a call ends: {steps} steps");
+        if pauses > 0 {
+            self.note("pause");
+        }
+        for effect in effects {
+            self.carry_out(at, effect);
+        }
+    }
+
+    fn carry_out(&mut self, at: usize, effect: Effect<Bytes>) {
+        match effect {
+            Effect::Write(write) => self.write(at, write),
+            Effect::Send(frame) => self.send(at, frame),
+            Effect::Apply(commits) => {
+                let weights =
+                    commits.iter().map(|c| raft_core::driver::frame::weight(&c.entry.content));
+                let weight: u64 = weights.sum();
+                let fits = weight <= self.settings.apply_bytes || commits.len() == 1;
+                assert!(fits, "{weight} bytes in one apply");
+                let jobs = &mut self.servers[at].jobs;
+                assert!(!jobs.iter().any(|job| matches!(job, Job::Apply(_))), "one at a time");
+                jobs.push_back(Job::Apply(commits));
+            }
+            Effect::Answer { token, answer } => self.answer(at, token, answer),
+            Effect::Snapshot(task) => self.snapshot(at, task),
+            Effect::Compact { through } => {
+                let server = &mut self.servers[at];
+                let newest = server.disk.snapshots.keys().next_back();
+                assert!(newest >= Some(&through.index), "the snapshot is durable first");
+                let streams = server.streams.values().map(|s| s.0.position.index);
+                assert!(
+                    streams.min().is_none_or(|least| through.index <= least),
+                    "a stream needs it"
+                );
+                server.disk.log.compact(through);
+                self.note("compact");
+            }
+            Effect::Fetch { .. } => {
+                self.note("fetch");
+                self.tell(at, Event::Fetched);
+            }
+            Effect::Notice(Action::RoleChanged { .. }) => self.note("role"),
+            Effect::Notice(Action::PeerRegressed { .. }) => panic!("nobody has lost anything"),
+            Effect::Notice(_) => self.note("notice"),
+        }
+    }
+
+    fn write(&mut self, at: usize, write: BoundWrite<Bytes>) {
+        for entry in write.log.iter().flat_map(|log| &log.entries) {
+            let known = self.positions.entry(entry.position).or_insert(entry.content.clone());
+            assert_eq!(*known, entry.content, "the same position is the same command");
+        }
+        let server = &mut self.servers[at];
+        assert!(server.writes.back().is_none_or(|last| last.ticket < write.ticket));
+        server.writes.push_back(write);
+    }
+
+    fn send(&mut self, at: usize, frame: Frame<Bytes>) {
+        let weight = frame.bytes() + OVERHEAD * frame.payloads().len() as u64;
+        let alone = frame.payloads().len() <= 1;
+        assert!(weight <= self.settings.frame_bytes || alone, "a frame of {weight} bytes");
+        let (mut envelope, mut payloads) = frame.into_parts();
+        let to = envelope.to;
+        let driver = self.servers[at].driver.as_ref().expect("it runs");
+        let on_the_way = driver.on_the_way(to);
+        let largest = payloads.iter().map(Payload::bytes).max().unwrap_or(0) + OVERHEAD;
+        assert!(on_the_way <= self.settings.in_flight_bytes.max(largest), "{on_the_way} bytes");
+        if let Message::AppendEntries(m) = &envelope.message
+            && !m.entries.is_empty()
+        {
+            // A transport that is full drops the rest, and says so once.
+            if self.servers[at].full.contains(&to) {
+                return;
+            }
+            if self.rng.chance(self.faults.fills) {
+                let kept = self.rng.below(m.entries.count() + 1);
+                let (head, _): (AppendEntries, _) = m.clone().split_at(kept);
+                payloads.truncate(usize::try_from(head.entries.commands()).expect("small"));
+                let after = Some(head.last_position().index);
+                envelope.message = Message::AppendEntries(head);
+                self.servers[at].full.insert(to);
+                self.tell(at, Event::Paused { peer: to, after });
+                self.note("partial frame");
+            }
+        }
+        let delay = TICK * u32::try_from(self.rng.below(3)).expect("small");
+        self.packets.push(Packet { at: self.now.saturating_add(delay), envelope, payloads });
+    }
+
+    fn answer(&mut self, at: usize, token: Token, answer: Answer) {
+        let applied = self.servers[at].machine_applied;
+        let asked = self.asked.get_mut(&token).expect("it has asked");
+        assert!(!asked.done, "{token} is answered twice: {answer:?} after {:?}", asked.answer);
+        assert_eq!(asked.at, Some(self.servers[at].id));
+        if let Answer::Read { index } = answer {
+            assert!(applied >= index && applied >= asked.acknowledged, "a stale read");
+        }
+        asked.done = true;
+        asked.answer = Some(answer);
+        let what = match answer {
+            Answer::Refused(_) => "refused",
+            Answer::Lost { .. } => "lost",
+            Answer::Unknown { .. } => "unknown",
+            Answer::Read { .. } => "read",
+            Answer::Changed => "changed",
+            Answer::Transferred(_) => "transferred",
+        };
+        self.note(what);
+    }
+
+    fn snapshot(&mut self, at: usize, task: SnapshotTask) {
+        let stalls = self.rng.chance(self.faults.stalls);
+        let server = &mut self.servers[at];
+        match task {
+            SnapshotTask::Take(snapshot) => server.jobs.push_back(Job::Take(snapshot)),
+            SnapshotTask::Send(envelope) => {
+                let to = envelope.to;
+                let Message::InstallSnapshot(m) = &envelope.message else { panic!("a head") };
+                let position = m.snapshot.position;
+                assert!(server.disk.snapshots.contains_key(&position.index), "it is durable");
+                let stream = StreamOut(Stream { position, left: 4, stalls });
+                assert!(server.streams.insert(to, stream).is_none(), "one stream a peer");
+                self.packets.push(Packet { at: self.now, envelope, payloads: Vec::new() });
+                self.note("stream");
+            }
+            SnapshotTask::Stop { to } => {
+                server.streams.remove(&to);
+                self.note("stop");
+            }
+            SnapshotTask::Receive { from, snapshot } => {
+                assert!(
+                    server.receiving.insert(from, snapshot).is_none(),
+                    "the old one is discarded"
+                );
+            }
+            SnapshotTask::Discard { from, position } => {
+                server.receiving.retain(|id, s| (*id, s.position) != (from, position));
+                server.staged.retain(|id, (s, _)| (*id, s.position) != (from, position));
+                self.note("discard");
+            }
+            SnapshotTask::Install { from, snapshot } => {
+                let applies = server.jobs.iter().any(|job| matches!(job, Job::Apply(_)));
+                assert!(!applies, "everything before it is applied");
+                server.jobs.push_back(Job::Install(from, snapshot));
+            }
+            SnapshotTask::Remove { position } => {
+                let newest = server.disk.snapshots.keys().next_back().copied();
+                assert_ne!(newest, Some(position.index), "never the newest");
+                assert!(server.streams.values().all(|s| s.0.position != position), "it is sent");
+                assert!(server.disk.snapshots.remove(&position.index).is_some(), "it was there");
+            }
+        }
+    }
+
+    /// What must be true at the end, when everything was well for a while.
+    pub(crate) fn check_end(&self) {
+        let last = *self.committed.keys().next_back().expect("something");
+        for server in &self.servers {
+            assert_eq!(server.machine_applied, last, "{:?} has everything", server.id);
+            let mine: Vec<_> = server.machine.iter().map(|(at, _)| at.index).collect();
+            assert!(mine.is_sorted());
+            let kept: Vec<_> = server.disk.snapshots.keys().collect();
+            assert!(kept.len() <= 1, "old snapshots are removed: {kept:?} {:?}", server.streams);
+            assert!(
+                server.receiving.is_empty() && server.staged.is_empty(),
+                "nothing is left over"
+            );
+            assert!(server.streams.is_empty());
+        }
+        let state = |server: &Server| server.machine.clone();
+        assert!(self.servers.iter().all(|s| state(s) == state(&self.servers[0])), "one state");
+        let applied: BTreeSet<&Bytes> = self.servers[0].machine.iter().map(|(_, c)| c).collect();
+        for (token, asked) in &self.asked {
+            assert!(asked.done, "{token} waits for ever");
+            let lost = match asked.answer {
+                Some(Answer::Lost { applied }) => applied,
+                Some(Answer::Refused(_)) => 0,
+                _ => continue,
+            };
+            let lost = asked.commands.iter().skip(usize::try_from(lost).expect("small"));
+            lost.for_each(|command| assert!(!applied.contains(command), "{token} was not lost"));
+        }
+    }
+}
+
+impl Disk {
+    /// Hard state first; then the log, of which a crash may leave any beginning.
+    fn write(&mut self, write: BoundWrite<Bytes>, steps: usize) {
+        if steps == 0 {
+            return;
+        }
+        self.hard_state = write.hard_state.unwrap_or(self.hard_state);
+        let Some(log) = write.log.filter(|_| steps > 1) else { return };
+        if let Some(position) = log.restart_after {
+            self.log = PayloadLog::new(position);
+        }
+        assert!(log.first > self.log.start().index, "below the log");
+        self.log.truncate_from(log.first);
+        assert_eq!(self.log.last().index.get() + 1, log.first.get(), "no gap");
+        for entry in log.entries.into_iter().take(steps.saturating_sub(2)) {
+            assert_eq!(self.log.last().index.get() + 1, entry.position.index.get());
+            self.log.push(entry.position.term, entry.content);
+        }
+    }
+}
