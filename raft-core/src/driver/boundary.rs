@@ -179,6 +179,8 @@ pub enum SnapshotEvent {
     Sent {
         /// The peer.
         to: NodeId,
+        /// The position of the snapshot.
+        position: LogPosition,
         /// How.
         outcome: Outcome,
     },
@@ -186,11 +188,15 @@ pub enum SnapshotEvent {
     Arrived {
         /// The peer.
         from: NodeId,
+        /// The position of the snapshot.
+        position: LogPosition,
     },
     /// The stream from this peer broke. The runtime throws away what it has of it.
     Broken {
         /// The peer.
         from: NodeId,
+        /// The position of the snapshot.
+        position: LogPosition,
     },
     /// [`SnapshotTask::Install`] has ended.
     Installed {
@@ -314,14 +320,14 @@ pub enum Answer {
     /// Something else was committed where the commands stood. They will never be, anywhere, but for
     /// the first `applied` of them.
     Lost {
-        /// How many of the first commands were applied.
+        /// How many of the first commands were handed to the state machine; never all of them.
         applied: u64,
     },
     /// Nobody knows: it may or may not be committed, now or later.
     Unknown {
         /// Why nobody knows.
         cause: Unknown,
-        /// How many of the first commands were applied here.
+        /// How many of the first commands were handed to the state machine here; never all of them.
         applied: u64,
     },
     /// Read the state machine now.

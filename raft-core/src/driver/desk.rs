@@ -171,11 +171,20 @@ impl Desk {
         }
     }
 
-    /// The stream to this peer has ended: the position of the snapshot that was sent, for the node.
-    pub fn sent(&mut self, to: NodeId, tasks: &mut Vec<SnapshotTask>) -> Option<LogPosition> {
-        let position = self.outgoing.remove(&to)?.position;
-        self.release(position, tasks);
-        Some(position)
+    /// The stream of this snapshot to this peer has ended. Whether it was known: then the node has
+    /// to know it, too.
+    pub fn sent(
+        &mut self,
+        to: NodeId,
+        position: LogPosition,
+        tasks: &mut Vec<SnapshotTask>,
+    ) -> bool {
+        let known = self.outgoing.get(&to).is_some_and(|stream| stream.position == position);
+        if known {
+            self.outgoing.remove(&to);
+            self.release(position, tasks);
+        }
+        known
     }
 
     /// Stops every stream that is not needed any more, given the peer and what it is sent.
@@ -206,16 +215,10 @@ impl Desk {
         tasks.push(SnapshotTask::Receive { from, snapshot });
     }
 
-    /// The stream from this peer is here, whole: its head, for the node, and its position.
-    pub fn arrived(&mut self, from: NodeId) -> Option<(Envelope, LogPosition)> {
-        let head = self.incoming.take_if(|head| head.from == from)?;
-        let position = position_of(&head)?;
-        Some((head, position))
-    }
-
-    /// The stream from this peer broke.
-    pub fn broken(&mut self, from: NodeId) {
-        self.incoming.take_if(|head| head.from == from);
+    /// The stream of this snapshot from this peer is here, whole, or broke: its head, if it was
+    /// wanted.
+    pub fn arrived(&mut self, from: NodeId, position: LogPosition) -> Option<Envelope> {
+        self.incoming.take_if(|head| head.from == from && position_of(head) == Some(position))
     }
 
     /// The node wants what has arrived from this peer to be installed after this write.

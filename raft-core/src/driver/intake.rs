@@ -1,6 +1,6 @@
 //! What happens to the driver: an event becomes inputs of the node, or changes what is around it.
 
-use crate::driver::boundary::{Event, Host, Refusal, SnapshotEvent};
+use crate::driver::boundary::{Event, Host, Refusal, SnapshotEvent, SnapshotTask};
 use crate::driver::drive::{Asked, Driver, Turn};
 use crate::driver::frame::{Batch, Frame, OVERHEAD, Payload};
 use crate::driver::tail::Tail;
@@ -127,18 +127,19 @@ impl<P: Payload> Driver<P> {
             SnapshotEvent::Wanted => self.desk.want(),
             SnapshotEvent::Taken { outcome } => self.desk.taken(outcome, &mut tasks),
             SnapshotEvent::Progress { to } => self.desk.progress(to, turn.now),
-            SnapshotEvent::Sent { to, outcome } => {
-                if let Some(position) = self.desk.sent(to, &mut tasks) {
+            SnapshotEvent::Sent { to, position, outcome } => {
+                if self.desk.sent(to, position, &mut tasks) {
                     tell(batch, Input::SnapshotSent { to, position, outcome });
                 }
             }
-            SnapshotEvent::Arrived { from } => {
-                if let Some((head, position)) = self.desk.arrived(from) {
+            SnapshotEvent::Arrived { from, position } => match self.desk.arrived(from, position) {
+                Some(head) => {
                     self.arrived.push((from, position));
                     tell(batch, head.into());
                 }
-            }
-            SnapshotEvent::Broken { from } => self.desk.broken(from),
+                None => tasks.push(SnapshotTask::Discard { from, position }),
+            },
+            SnapshotEvent::Broken { from, position } => _ = self.desk.arrived(from, position),
             SnapshotEvent::Installed { outcome } => {
                 let installed = self.desk.installed(outcome, &mut tasks);
                 if let Some(position) = installed {

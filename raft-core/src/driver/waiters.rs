@@ -67,18 +67,20 @@ pub struct Claim {
     token: Token,
     first: LogIndex,
     of: u64,
+    /// The last index that is committed with the term of the proposal.
+    through: LogIndex,
 }
 
 impl Claim {
     /// Whose command the entry at this index is, if it is one of his.
     pub fn caller(&self, index: LogIndex) -> Option<Caller> {
-        let Self { token, first, of } = *self;
-        let nth = index.get().checked_sub(first.get()).filter(|nth| *nth < of)?;
+        let Self { token, first, of, through } = *self;
+        let nth = index.get().checked_sub(first.get()).filter(|_| index <= through)?;
         Some(Caller { token, nth, of })
     }
 
     fn is_before(&self, index: LogIndex) -> bool {
-        self.first.plus(self.of) <= index
+        self.through < index
     }
 }
 
@@ -104,8 +106,10 @@ impl Proposals {
             let (start, term) = *key;
             let last = start.plus(proposal.of - 1);
             if term == through.term && last >= first {
-                claims.push(Claim { token: proposal.token, first: start, of: proposal.of });
-                proposal.applied = through.index.min(last).since(start.prev());
+                let through = through.index.min(last);
+                let Proposal { token, of, .. } = *proposal;
+                claims.push(Claim { token, first: start, of, through });
+                proposal.applied = through.since(start.prev());
                 over.extend((proposal.applied == proposal.of).then_some((*key, false)));
             } else {
                 over.push((*key, true));

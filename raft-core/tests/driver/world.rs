@@ -377,14 +377,14 @@ impl World {
                 if wanted {
                     receiver.receiving.remove(&from);
                     let event = if broken {
-                        SnapshotEvent::Broken { from }
+                        SnapshotEvent::Broken { from, position }
                     } else {
                         receiver.staged.insert(from, (snapshot, state));
-                        SnapshotEvent::Arrived { from }
+                        SnapshotEvent::Arrived { from, position }
                     };
                     self.tell(other, Event::Snapshot(event));
                 }
-                self.tell(at, Event::Snapshot(SnapshotEvent::Sent { to, outcome }));
+                self.tell(at, Event::Snapshot(SnapshotEvent::Sent { to, position, outcome }));
             }
         }
     }
@@ -396,9 +396,10 @@ impl World {
             for (from, snapshot) in self.servers[at].receiving.clone() {
                 let sender = &self.servers[usize::try_from(from.get() - 1).expect("small")];
                 let stream = sender.streams.get(&to).map(|stream| stream.0.position);
-                if stream != Some(snapshot.position) {
+                let position = snapshot.position;
+                if stream != Some(position) {
                     self.servers[at].receiving.remove(&from);
-                    self.tell(at, Event::Snapshot(SnapshotEvent::Broken { from }));
+                    self.tell(at, Event::Snapshot(SnapshotEvent::Broken { from, position }));
                 }
             }
         }
@@ -436,7 +437,9 @@ impl World {
         let event = match job {
             Job::Apply(commits) => {
                 let through = commits.last().expect("not empty").entry.position.index;
-                commits.into_iter().for_each(|commit| self.apply(at, commit));
+                for commit in commits {
+                    self.apply(at, commit);
+                }
                 Event::Applied { through }
             }
             Job::Take(snapshot) => {
@@ -489,7 +492,14 @@ impl World {
             if let Some(caller) = caller {
                 let asked = self.asked.get_mut(&caller.token).expect("it has asked");
                 assert_eq!(asked.at, Some(server.id));
-                assert!(!asked.done, "{:?} was answered", caller.token);
+                // What was handed out before the answer may be applied after it; never all of it.
+                if let Some(Answer::Lost { applied } | Answer::Unknown { applied, .. }) =
+                    asked.answer
+                {
+                    assert!(caller.nth < applied && applied < caller.of, "{caller:?} {applied}");
+                } else {
+                    assert!(!asked.done, "{:?} was answered", caller.token);
+                }
                 let nth = usize::try_from(caller.nth).expect("small");
                 assert_eq!(asked.commands[nth], command, "it is his own");
                 assert_eq!((asked.applied, asked.commands.len() as u64), (caller.nth, caller.of));
@@ -687,7 +697,9 @@ impl World {
             assert!(kept.len() <= 1, "old snapshots are removed: {kept:?} {:?}", server.streams);
             assert!(
                 server.receiving.is_empty() && server.staged.is_empty(),
-                "nothing is left over"
+                "nothing is left over: {:?} {:?}",
+                server.receiving,
+                server.staged.keys()
             );
             assert!(server.streams.is_empty());
         }
@@ -696,13 +708,13 @@ impl World {
         let applied: BTreeSet<&Bytes> = self.servers[0].machine.iter().map(|(_, c)| c).collect();
         for (token, asked) in &self.asked {
             assert!(asked.done, "{token} waits for ever");
-            let lost = match asked.answer {
+            let kept = match asked.answer {
                 Some(Answer::Lost { applied }) => applied,
                 Some(Answer::Refused(_)) => 0,
                 _ => continue,
             };
-            let lost = asked.commands.iter().skip(usize::try_from(lost).expect("small"));
-            lost.for_each(|command| assert!(!applied.contains(command), "{token} was not lost"));
+            let rest = asked.commands.iter().skip(usize::try_from(kept).expect("small"));
+            rest.for_each(|command| assert!(!applied.contains(command), "{token} was not lost"));
         }
     }
 }
