@@ -287,3 +287,157 @@ fn position_of(head: &Envelope) -> Option<LogPosition> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Desk;
+    use crate::driver::boundary::SnapshotTask;
+    use crate::entries::Snapshot;
+    use crate::input::Outcome;
+    use crate::membership::Membership;
+    use crate::message::{Envelope, InstallSnapshot, Message};
+    use crate::types::{Instant, LogIndex, LogPosition, NodeId, Term, Ticket};
+    use alloc::vec::Vec;
+    use core::time::Duration;
+
+    const ME: NodeId = NodeId(1);
+    const PEER: NodeId = NodeId(2);
+
+    fn at(index: u64) -> LogPosition {
+        LogPosition::new(Term(1), LogIndex(index))
+    }
+
+    fn snapshot(index: u64) -> Snapshot {
+        Snapshot { position: at(index), membership: Membership::empty() }
+    }
+
+    fn tasks(of: impl FnOnce(&mut Vec<SnapshotTask>)) -> Vec<SnapshotTask> {
+        let mut tasks = Vec::new();
+        of(&mut tasks);
+        tasks
+    }
+
+    /// A snapshot at this index is taken, and durable.
+    fn take(desk: &mut Desk, index: u64) -> Vec<SnapshotTask> {
+        let taken = tasks(|tasks| desk.takes(snapshot(index), tasks));
+        assert_eq!(taken, [SnapshotTask::Take(snapshot(index))]);
+        tasks(|tasks| desk.taken(Outcome::Done, tasks))
+    }
+
+    fn ask(desk: &mut Desk, now: u64) -> Vec<SnapshotTask> {
+        let patience = (Instant::from_nanos(now), Duration::from_nanos(10));
+        tasks(|tasks| desk.asked_for((ME, PEER), Term(7), at(1), patience, tasks))
+    }
+
+    fn head(from: u64, term: u64, index: u64) -> Envelope {
+        let message = Message::InstallSnapshot(InstallSnapshot { snapshot: snapshot(index) });
+        Envelope { from: NodeId(from), to: ME, term: Term(term), message }
+    }
+
+    const fn discard(from: u64, index: u64) -> SnapshotTask {
+        let position = LogPosition::new(Term(1), LogIndex(index));
+        SnapshotTask::Discard { from: NodeId(from), position }
+    }
+
+    #[test]
+    fn one_snapshot_at_a_time_is_taken_when_enough_was_applied_or_somebody_asks() {
+        let mut desk = Desk::new(None, 0);
+        desk.applies(LogIndex(3), 99);
+        assert!(!desk.is_due(LogIndex(3), 100) && !desk.is_due(LogIndex(3), 0));
+        desk.applies(LogIndex(4), 1);
+        assert!(desk.is_due(LogIndex(4), 100));
+        let _ = tasks(|tasks| desk.takes(snapshot(4), tasks));
+        desk.applies(LogIndex(9), 500);
+        assert!(!desk.is_due(LogIndex(9), 100), "one is being written");
+        assert_eq!(tasks(|tasks| desk.taken(Outcome::Failed, tasks)), []);
+        assert_eq!((desk.newest(), desk.is_due(LogIndex(9), 100)), (None, true));
+        assert_eq!(take(&mut desk, 9), []);
+        desk.want();
+        assert!(!desk.is_due(LogIndex(9), 100), "it would be the same");
+        assert!(desk.is_due(LogIndex(10), 0));
+        assert_eq!(take(&mut desk, 10), [SnapshotTask::Remove { position: at(9) }]);
+    }
+
+    #[test]
+    fn the_log_is_compacted_behind_a_durable_snapshot_and_keeps_what_followers_need() {
+        let mut desk = Desk::new(None, 100);
+        for index in 1..=20 {
+            desk.applies(LogIndex(index), 30);
+        }
+        assert_eq!(desk.compacts_to(), None, "there is no snapshot");
+        let _ = tasks(|tasks| desk.takes(snapshot(15), tasks));
+        assert_eq!(desk.compacts_to(), None, "it is not durable");
+        desk.taken(Outcome::Done, &mut Vec::new());
+        assert_eq!(desk.compacts_to(), Some(LogIndex(11)), "four of 30 each are kept");
+        desk.compacted(LogIndex(11));
+        assert_eq!(desk.compacts_to(), None);
+        let mut keeps_nothing = Desk::new(None, 0);
+        take(&mut keeps_nothing, 15);
+        assert_eq!(keeps_nothing.compacts_to(), Some(LogIndex(15)));
+    }
+
+    #[test]
+    fn a_stream_that_makes_progress_is_not_doubled_and_keeps_the_log_behind_it() {
+        let mut desk = Desk::new(Some(snapshot(5)), 0);
+        let [SnapshotTask::Send(sent)] = &ask(&mut desk, 0)[..] else { panic!("it is sent") };
+        assert_eq!((sent.from, sent.to, sent.term), (ME, PEER, Term(7)));
+        desk.progress(PEER, Instant::from_nanos(8));
+        assert_eq!(ask(&mut desk, 17), []);
+        assert_eq!(take(&mut desk, 9), [], "the old one is sent still");
+        assert_eq!(desk.compacts_to(), Some(LogIndex(5)));
+        let again = ask(&mut desk, 18);
+        assert_eq!(again[0], SnapshotTask::Stop { to: PEER });
+        assert_eq!(again[1], SnapshotTask::Remove { position: at(5) });
+        assert!(matches!(&again[2], SnapshotTask::Send(_)));
+        assert_eq!(desk.compacts_to(), Some(LogIndex(9)));
+        assert!(!desk.sent(PEER, at(5), &mut Vec::new()), "of the one that was stopped");
+        assert!(desk.sent(PEER, at(9), &mut Vec::new()));
+        assert!(!desk.sent(PEER, at(9), &mut Vec::new()), "once");
+    }
+
+    #[test]
+    fn a_stream_that_nobody_needs_is_stopped() {
+        let mut desk = Desk::new(Some(snapshot(5)), 0);
+        let _ = ask(&mut desk, 0);
+        assert_eq!(tasks(|tasks| desk.stop_unless(|_, _| true, tasks)), []);
+        let stopped = tasks(|tasks| desk.stop_unless(|to, of| (to, of) != (PEER, at(5)), tasks));
+        assert_eq!(stopped, [SnapshotTask::Stop { to: PEER }]);
+    }
+
+    #[test]
+    fn one_stream_is_received_and_what_is_not_wanted_is_thrown_away() {
+        let mut desk = Desk::new(None, 0);
+        let mut hear = |envelope, wanted| tasks(|tasks| desk.head(envelope, wanted, tasks));
+        assert_eq!(hear(head(2, 3, 5), false), [discard(2, 5)]);
+        let receive = |from, index| SnapshotTask::Receive { from, snapshot: snapshot(index) };
+        assert_eq!(hear(head(2, 3, 5), true), [receive(PEER, 5)]);
+        assert_eq!(hear(head(3, 2, 9), true), [discard(3, 9)], "of an earlier leader");
+        assert_eq!(hear(head(3, 4, 9), true), [discard(2, 5), receive(NodeId(3), 9)]);
+        assert_eq!(desk.arrived(PEER, at(5)), None, "it was discarded");
+        assert_eq!(desk.arrived(NodeId(3), at(9)), Some(head(3, 4, 9)));
+        assert_eq!(desk.arrived(NodeId(3), at(9)), None, "once");
+    }
+
+    #[test]
+    fn an_install_waits_for_the_writes_before_it_and_takes_the_place_of_older_ones() {
+        let mut desk = Desk::new(Some(snapshot(5)), 0);
+        let _ = tasks(|tasks| desk.takes(snapshot(7), tasks));
+        desk.installs(PEER, snapshot(9), Some(Ticket(4)));
+        assert_eq!(tasks(|tasks| desk.install(Some(Ticket(3)), tasks)), []);
+        assert_eq!(desk.installed(Outcome::Done, &mut Vec::new()), None, "nobody was told to");
+        let told = tasks(|tasks| desk.install(Some(Ticket(4)), tasks));
+        assert_eq!(told, [SnapshotTask::Install { from: PEER, snapshot: snapshot(9) }]);
+        assert_eq!(tasks(|tasks| desk.install(Some(Ticket(5)), tasks)), [], "once");
+        let hear = tasks(|tasks| desk.head(head(3, 9, 12), true, tasks));
+        assert_eq!(hear, [discard(3, 12)], "one after the other");
+        let done = tasks(|tasks| _ = desk.installed(Outcome::Done, tasks));
+        assert_eq!(done, [SnapshotTask::Remove { position: at(5) }]);
+        let late = tasks(|tasks| desk.taken(Outcome::Done, tasks));
+        assert_eq!(late, [SnapshotTask::Remove { position: at(7) }], "it is older");
+        assert_eq!(desk.newest(), Some(&snapshot(9)));
+        desk.installs(PEER, snapshot(12), None);
+        let _ = tasks(|tasks| desk.install(None, tasks));
+        let failed = tasks(|tasks| _ = desk.installed(Outcome::Failed, tasks));
+        assert_eq!((failed, desk.newest()), ([discard(2, 12)].to_vec(), Some(&snapshot(9))));
+    }
+}

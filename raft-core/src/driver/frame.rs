@@ -251,3 +251,68 @@ impl<P: Payload> Batch<P> {
         self.inputs.push(input);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Batch, Frame, FrameError, OVERHEAD, Payload, weight};
+    use crate::action::{Chunk, LogWrite, Write};
+    use crate::entries::Run;
+    use crate::error::PayloadError;
+    use crate::input::Input;
+    use crate::message::{AppendEntries, Envelope, Message};
+    use crate::payload::Content;
+    use crate::types::{LogIndex, LogPosition, NodeId, Term, Ticket, Token};
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    fn append(count: u64) -> Envelope {
+        let entries = [Run::Commands { term: Term(1), count }].into_iter().collect();
+        let (prev, commit) = (LogPosition::ZERO, LogIndex::ZERO);
+        let message = Message::AppendEntries(AppendEntries { prev, entries, commit, probe: None });
+        Envelope { from: NodeId(2), to: NodeId(1), term: Term(1), message }
+    }
+
+    #[test]
+    fn a_frame_that_lies_is_refused_by_name() {
+        let received = |sender, payloads| Frame::received(NodeId(sender), append(2), payloads, 9);
+        assert!(received(2, vec!["ab", "cd"]).is_ok());
+        for payloads in [vec![], vec!["a"], vec!["a", "b", "c"]] {
+            let found = payloads.len();
+            let wrong = PayloadError::WrongCount { announced: 2, found };
+            assert_eq!(received(2, payloads), Err(FrameError::Payloads(wrong)));
+        }
+        let wrong = FrameError::WrongSender { sender: NodeId(3), from: NodeId(2) };
+        assert_eq!(received(3, vec!["ab", "cd"]), Err(wrong));
+        let wrong = FrameError::TooLarge { bytes: 10, limit: 9 };
+        assert_eq!(received(2, vec!["abcde", "fghij"]), Err(wrong));
+        assert!(Frame::new(append(1), Vec::<&str>::new()).is_err(), "nor is a lie sent");
+    }
+
+    #[test]
+    fn a_batch_binds_each_command_to_the_position_of_its_own_input() {
+        let mut batch = Batch::default();
+        batch.input(Input::Wake).expect("it carries nothing");
+        batch.propose(Token(1), vec!["a", "b"]);
+        batch.input(Input::Campaign).expect("it carries nothing");
+        batch.frame(Frame::received(NodeId(2), append(1), vec!["c"], 99).expect("whole"));
+        let announces = Input::Propose { token: Token(1), count: 3 };
+        assert!(batch.input(announces).is_err(), "its commands are not there");
+        let chunks = [Chunk::of_input(Term(1), 1, 1, 1), Chunk::of_input(Term(2), 1, 3, 0)];
+        let chunks = chunks.into_iter().collect();
+        let log = LogWrite { restart_after: None, first: LogIndex(7), chunks };
+        let write = Write { ticket: Ticket(5), hard_state: None, log: Some(log) };
+        let bound = batch.bind(&write).expect("it is of this batch").log.expect("a log");
+        let found: Vec<_> =
+            bound.entries.iter().map(|e| (e.position, e.content.command().copied())).collect();
+        let at = |term, index| LogPosition::new(Term(term), LogIndex(index));
+        assert_eq!(found, [(at(1, 7), Some("b")), (at(2, 8), Some("c"))]);
+        assert!(Batch::<&str>::default().bind(&write).is_err(), "the write is of another batch");
+    }
+
+    #[test]
+    fn an_empty_command_has_a_weight_too() {
+        assert_eq!(weight(&Content::Command("")), OVERHEAD);
+        assert_eq!(weight(&Content::Command("abc")), OVERHEAD + "abc".bytes().len() as u64);
+        assert_eq!(Payload::bytes(&vec![1_u8, 2]), 2);
+    }
+}

@@ -83,13 +83,16 @@ impl Lanes {
                 if lane.weight > 0 && lane.weight.saturating_add(size) > limits.in_flight {
                     break;
                 }
-                lane.sent(position.index, size);
                 taken += 1;
                 match frames.last_mut() {
                     Some(part) if part.weight.saturating_add(size) <= limits.frame => {
                         part.push(payload, size);
+                        lane.grows(position.index, size);
                     }
-                    _ => frames.push(Part::new(payload, size)),
+                    _ => {
+                        frames.push(Part::new(payload, size));
+                        lane.sent(position.index, size);
+                    }
                 }
             }
         }
@@ -171,6 +174,13 @@ impl Lane {
     fn sent(&mut self, last: LogIndex, weight: u64) {
         self.weight = self.weight.saturating_add(weight);
         self.on_the_way.push_back((last, weight));
+    }
+
+    /// One entry more in the frame that was sent last.
+    fn grows(&mut self, last: LogIndex, weight: u64) {
+        let before = self.on_the_way.pop_back().map_or(0, |(_, before)| before);
+        self.weight -= before;
+        self.sent(last, before.saturating_add(weight));
     }
 
     fn acknowledged(&mut self, through: LogIndex) {
@@ -307,5 +317,170 @@ impl Backlog {
     /// The weight of what waits.
     pub const fn weight(&self) -> u64 {
         self.weight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Backlog, LaneLimits, Lanes};
+    use crate::driver::frame::OVERHEAD;
+    use crate::entries::Run;
+    use crate::input::Input;
+    use crate::message::{AppendEntries, Probe};
+    use crate::payload::Content;
+    use crate::types::{Instant, LogIndex, LogPosition, NodeId, Round, Term};
+    use alloc::vec;
+    use alloc::vec::Vec;
+    use core::time::Duration;
+
+    const PEER: NodeId = NodeId(2);
+    /// Every command has ten bytes, and weighs this.
+    const EACH: u64 = OVERHEAD + 10;
+    const LIMITS: LaneLimits = LaneLimits { frame: 2 * EACH, in_flight: 5 * EACH };
+
+    fn append(prev: u64, count: u64) -> AppendEntries {
+        let entries = [Run::Commands { term: Term(1), count }].into_iter().collect();
+        let prev = LogPosition::new(Term(1), LogIndex(prev));
+        let (sent_at, lease) = (Instant::ZERO, Duration::ZERO);
+        let probe = Some(Probe { round: Round(3), sent_at, lease });
+        AppendEntries { prev, entries, commit: LogIndex(0), probe }
+    }
+
+    fn read(position: LogPosition) -> Option<Content<Vec<u8>>> {
+        (position.index < LogIndex(90)).then(|| Content::Command(vec![b'x'; 10]))
+    }
+
+    /// The range of each frame that leaves.
+    fn take(lanes: &mut Lanes, prev: u64, count: u64) -> Vec<(u64, u64)> {
+        let taken = lanes.take(PEER, append(prev, count), LIMITS, read);
+        let range = |(m, payloads): &(AppendEntries, Vec<_>)| {
+            assert_eq!(m.entries.commands(), payloads.len() as u64);
+            assert!(m.probe.is_some());
+            (m.prev.index.get() + 1, m.last_position().index.get())
+        };
+        taken.messages.iter().map(range).collect()
+    }
+
+    /// The peer has acknowledged, and may be sent, up to here.
+    fn settle(lanes: &mut Lanes, matched: u64, sent: u64) {
+        lanes.settle(Term(1), [(PEER, LogIndex(matched), LogIndex(sent))].into_iter());
+    }
+
+    fn news(lanes: &mut Lanes) -> Vec<Input> {
+        lanes.news(LIMITS.in_flight)
+    }
+
+    fn paused(after: u64) -> Vec<Input> {
+        vec![Input::PeerPaused { peer: PEER, after: LogIndex(after) }]
+    }
+
+    fn resumed() -> Vec<Input> {
+        vec![Input::PeerResumed { peer: PEER }]
+    }
+
+    #[test]
+    fn a_message_is_split_into_frames_and_cut_where_the_lane_is_full() {
+        let mut lanes = Lanes::default();
+        settle(&mut lanes, 0, 0);
+        assert_eq!(take(&mut lanes, 0, 3), [(1, 2), (3, 3)]);
+        assert_eq!(news(&mut lanes), []);
+        assert_eq!(take(&mut lanes, 3, 9), [(4, 5)]);
+        assert_eq!(lanes.on_the_way(PEER), 5 * EACH);
+        assert_eq!(take(&mut lanes, 12, 2), [], "it follows what was cut");
+        assert_eq!(news(&mut lanes), paused(5));
+        settle(&mut lanes, 2, 5);
+        assert_eq!(news(&mut lanes), [], "more than half of it is on the way");
+        settle(&mut lanes, 3, 5);
+        assert_eq!(news(&mut lanes), resumed());
+        assert_eq!(news(&mut lanes), [], "once");
+    }
+
+    #[test]
+    fn one_entry_is_taken_however_large_it_is() {
+        let mut lanes = Lanes::default();
+        settle(&mut lanes, 0, 0);
+        let small = LaneLimits { frame: 1, in_flight: 1 };
+        let taken = lanes.take(PEER, append(0, 3), small, read);
+        assert_eq!(taken.messages.len(), 1);
+        assert_eq!(taken.messages[0].0.entries.count(), 1);
+        settle(&mut lanes, 0, 1);
+        assert_eq!(lanes.news(1), paused(1));
+        assert_eq!(lanes.news(1), [], "nothing was acknowledged");
+        settle(&mut lanes, 1, 1);
+        assert_eq!(lanes.news(1), resumed());
+    }
+
+    #[test]
+    fn what_is_lost_makes_room() {
+        let mut lanes = Lanes::default();
+        settle(&mut lanes, 0, 0);
+        assert_eq!(take(&mut lanes, 0, 9), [(1, 2), (3, 4), (5, 5)]);
+        settle(&mut lanes, 0, 9);
+        assert_eq!(news(&mut lanes), paused(5));
+        settle(&mut lanes, 0, 0);
+        assert_eq!((lanes.on_the_way(PEER), news(&mut lanes)), (0, resumed()));
+        assert_eq!(take(&mut lanes, 0, 3), [(1, 2), (3, 3)]);
+        assert_eq!(take(&mut lanes, 0, 1), [(1, 1)], "what is sent again was lost");
+        assert_eq!(lanes.on_the_way(PEER), EACH);
+    }
+
+    #[test]
+    fn a_paused_peer_gets_the_question_and_no_entries() {
+        let mut lanes = Lanes::default();
+        assert_eq!(lanes.pause(PEER, LogIndex(0)), None, "nobody sends to it yet");
+        settle(&mut lanes, 0, 0);
+        assert_eq!(take(&mut lanes, 4, 3), [(5, 4)], "an empty one");
+        assert_eq!(news(&mut lanes), paused(4));
+        settle(&mut lanes, 0, 4);
+        assert_eq!(news(&mut lanes), []);
+        lanes.resume(PEER);
+        assert_eq!(news(&mut lanes), resumed());
+        assert_eq!(take(&mut lanes, 4, 3), [(5, 6), (7, 7)]);
+        let told = lanes.pause(PEER, LogIndex(5));
+        assert_eq!(told.into_iter().collect::<Vec<_>>(), paused(5));
+        assert_eq!(lanes.on_the_way(PEER), 0, "the frame that ends at 6 was cut");
+    }
+
+    #[test]
+    fn a_lane_waits_for_an_entry_that_is_not_at_hand() {
+        let mut lanes = Lanes::default();
+        settle(&mut lanes, 0, 0);
+        let taken = lanes.take(PEER, append(87, 4), LIMITS, read);
+        assert_eq!(taken.missing, Some(LogPosition::new(Term(1), LogIndex(90))));
+        assert_eq!(taken.messages.len(), 1);
+        settle(&mut lanes, 0, 89);
+        assert_eq!(news(&mut lanes), paused(89));
+        settle(&mut lanes, 89, 89);
+        assert_eq!(news(&mut lanes), []);
+        lanes.fetched();
+        assert_eq!(news(&mut lanes), resumed());
+    }
+
+    #[test]
+    fn another_term_has_other_lanes() {
+        let mut lanes = Lanes::default();
+        settle(&mut lanes, 0, 0);
+        take(&mut lanes, 0, 9);
+        lanes.settle(Term(2), [(PEER, LogIndex(0), LogIndex(9))].into_iter());
+        assert_eq!((lanes.on_the_way(PEER), news(&mut lanes)), (0, vec![]));
+        take(&mut lanes, 0, 2);
+        lanes.settle(Term(2), core::iter::empty());
+        assert_eq!(lanes.on_the_way(PEER), 0, "and who is a peer no more has none");
+    }
+
+    #[test]
+    fn a_backlog_is_what_is_accepted_and_not_committed() {
+        let mut backlog = Backlog::default();
+        assert_eq!(backlog.admit(99, 10), Ok(()), "alone it always has room");
+        assert_eq!(backlog.admit(1, 10), Err(99));
+        backlog.accepted(LogIndex(4), 99);
+        backlog.committed(LogIndex(3));
+        assert_eq!((backlog.weight(), backlog.admit(1, 10)), (99, Err(99)));
+        backlog.committed(LogIndex(4));
+        assert_eq!((backlog.admit(6, 10), backlog.admit(6, 10)), (Ok(()), Err(6)));
+        backlog.committed(LogIndex(4));
+        assert_eq!((backlog.weight(), backlog.admit(10, 10)), (0, Ok(())), "it was refused");
+        backlog.clear();
+        assert_eq!(backlog.admit(10, 10), Ok(()));
     }
 }

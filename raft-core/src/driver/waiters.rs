@@ -305,3 +305,158 @@ impl Reads {
         Some(read)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Answers, Proposals, Reads};
+    use crate::action::Fate;
+    use crate::driver::boundary::{Answer, Caller, Commit, Refusal, Unknown};
+    use crate::driver::frame::Entry;
+    use crate::payload::Content;
+    use crate::types::{Instant, LogIndex, LogPosition, Term, Token};
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    const NEVER: Instant = Instant::MAX;
+
+    fn at(term: u64, index: u64) -> LogPosition {
+        LogPosition::new(Term(term), LogIndex(index))
+    }
+
+    /// These entries are committed: whose they are, and who is answered otherwise.
+    fn commit(
+        proposals: &mut Proposals,
+        entries: &[(u64, u64)],
+    ) -> (Vec<Option<(u64, u64)>>, Answers) {
+        let entry = |(term, index): &(u64, u64)| Entry {
+            position: at(*term, *index),
+            content: Content::Command('x'),
+        };
+        let mut answers = Answers::new();
+        let commits = proposals.claim(entries.iter().map(entry).collect(), &mut answers);
+        let caller = |commit: &Commit<char>| {
+            commit.caller.map(|Caller { token, nth, .. }| (token.get(), nth))
+        };
+        (commits.iter().map(caller).collect(), answers)
+    }
+
+    fn of(list: &[(u64, u64, u64, u64)]) -> Proposals {
+        let mut proposals = Proposals::default();
+        for (token, term, first, count) in list {
+            proposals.accepted(Token(*token), at(*term, *first), *count, NEVER);
+        }
+        proposals
+    }
+
+    const fn lost(token: u64, applied: u64) -> (Token, Answer) {
+        (Token(token), Answer::Lost { applied })
+    }
+
+    #[test]
+    fn a_caller_is_named_at_each_of_his_entries_in_however_many_pieces_they_come() {
+        let mut proposals = of(&[(1, 1, 2, 2), (2, 1, 4, 3)]);
+        assert_eq!(commit(&mut proposals, &[(1, 1), (1, 2)]), (vec![None, Some((1, 0))], vec![]));
+        let more = commit(&mut proposals, &[(1, 3), (1, 4), (1, 5)]);
+        assert_eq!(more, (vec![Some((1, 1)), Some((2, 0)), Some((2, 1))], vec![]));
+        assert_eq!(proposals.len(), 1);
+        assert_eq!(commit(&mut proposals, &[(1, 6)]), (vec![Some((2, 2))], vec![]));
+        assert!(proposals.is_empty());
+    }
+
+    #[test]
+    fn the_entry_of_another_term_is_somebody_elses() {
+        let mut proposals = of(&[(1, 1, 2, 1), (2, 1, 3, 3), (3, 1, 9, 1)]);
+        let mixed = commit(&mut proposals, &[(1, 2), (1, 3), (2, 4), (2, 5)]);
+        assert_eq!(mixed.0, [Some((1, 0)), Some((2, 0)), None, None]);
+        assert_eq!(mixed.1, [lost(2, 1), lost(3, 0)], "the third cannot come after a later term");
+        assert!(proposals.is_empty());
+    }
+
+    #[test]
+    fn whoever_waits_with_a_later_term_waits_on() {
+        let mut proposals = of(&[(1, 5, 4, 1)]);
+        assert_eq!(commit(&mut proposals, &[(4, 3)]), (vec![None], vec![]));
+        assert_eq!(commit(&mut proposals, &[(5, 4)]), (vec![Some((1, 0))], vec![]));
+    }
+
+    #[test]
+    fn at_the_loss_of_leadership_only_what_is_open_is_unknown() {
+        let mut proposals = of(&[(1, 1, 2, 1), (2, 1, 3, 1), (3, 1, 4, 2), (4, 2, 7, 1)]);
+        let fate = |position: LogPosition| match position.index.get() {
+            2 => Fate::Committed,
+            3 => Fate::Lost,
+            _ => Fate::Open,
+        };
+        let mut answers = Answers::new();
+        proposals.leads(Some(Term(2)), fate, &mut answers);
+        let cause = Unknown::LeadershipLost;
+        assert_eq!(answers, [(Token(3), Answer::Unknown { cause, applied: 0 })]);
+        let told = commit(&mut proposals, &[(1, 2), (2, 3)]);
+        assert_eq!(told, (vec![Some((1, 0)), None], vec![lost(2, 0)]));
+        assert_eq!(commit(&mut proposals, &[(2, 7)]).0, [Some((4, 0))]);
+    }
+
+    #[test]
+    fn a_snapshot_that_passes_the_position_leaves_it_unknown() {
+        let mut proposals = of(&[(1, 3, 2, 1), (2, 3, 3, 4), (3, 3, 8, 1), (4, 2, 9, 1)]);
+        let mut answers = Answers::new();
+        proposals.installed(at(3, 4), &mut answers);
+        let unknown = Answer::Unknown { cause: Unknown::Installed, applied: 0 };
+        assert_eq!(answers, [(Token(1), unknown), (Token(2), unknown), lost(4, 0)]);
+        assert_eq!(commit(&mut proposals, &[(3, 8)]).0, [Some((3, 0))]);
+    }
+
+    #[test]
+    fn a_caller_whose_time_is_over_is_told_how_far_it_went() {
+        let mut proposals = Proposals::default();
+        let until = Instant::from_nanos(5);
+        proposals.accepted(Token(1), at(1, 1), 2, until);
+        proposals.accepted(Token(2), at(1, 3), 1, NEVER);
+        assert_eq!(proposals.deadline(), Some(until));
+        commit(&mut proposals, &[(1, 1)]);
+        let mut answers = Answers::new();
+        proposals.expire(Instant::from_nanos(4), &mut answers);
+        assert_eq!(answers, []);
+        proposals.expire(until, &mut answers);
+        let cause = Unknown::TimedOut;
+        assert_eq!(answers, [(Token(1), Answer::Unknown { cause, applied: 1 })]);
+        assert_eq!((proposals.deadline(), proposals.len()), (None, 1));
+    }
+
+    #[test]
+    fn a_read_waits_for_the_node_and_for_its_index() {
+        let mut reads = Reads::default();
+        for token in 1..4 {
+            reads.asked(Token(token), NEVER);
+        }
+        reads.confirmed(Token(2), LogIndex(7));
+        reads.confirmed(Token(1), LogIndex(5));
+        assert!(reads.refused(Token(3)) && !reads.refused(Token(3)));
+        let mut answers = Answers::new();
+        reads.applied(LogIndex(4), &mut answers);
+        assert_eq!(answers, []);
+        reads.applied(LogIndex(6), &mut answers);
+        assert_eq!(answers, [(Token(1), Answer::Read { index: LogIndex(5) })]);
+        assert!(reads.is_open(Token(2)) && !reads.is_open(Token(1)));
+    }
+
+    /// Otherwise the answer to the old read would be given to the new one, with an index from
+    /// before it was asked.
+    #[test]
+    fn the_token_of_a_read_that_gave_up_is_in_use_until_the_node_has_answered() {
+        let mut reads = Reads::default();
+        let until = Instant::from_nanos(5);
+        reads.asked(Token(1), until);
+        let mut answers = Answers::new();
+        reads.expire(until, &mut answers);
+        assert_eq!(answers, [(Token(1), Answer::Refused(Refusal::TimedOut))]);
+        assert!(reads.is_open(Token(1)) && reads.deadline().is_none());
+        reads.confirmed(Token(1), LogIndex(1));
+        reads.applied(LogIndex(9), &mut answers);
+        assert_eq!((answers.len(), reads.is_open(Token(1))), (1, false));
+        reads.asked(Token(2), until);
+        reads.confirmed(Token(2), LogIndex(3));
+        reads.expire(until, &mut answers);
+        assert!(!reads.is_open(Token(2)), "the node has answered");
+    }
+}
