@@ -1,4 +1,5 @@
 //! The driver as a runtime uses it.
 
+mod directed;
 mod random;
 mod world;

@@ -1,9 +1,8 @@
 //! Random runs with everything that goes wrong, judged at each effect and at the end.
 
 use crate::world::{Faults, T, World};
-use raft_core::Consistency;
-use raft_core::NodeId;
 use raft_core::driver::{Event, Settings, SnapshotEvent};
+use raft_core::{Consistency, Membership, NodeId};
 use std::collections::BTreeMap;
 
 /// Limits so low that each is met all the time.
@@ -77,6 +76,18 @@ fn disturb(world: &mut World, faults: Faults) {
     if world.rng.chance(1) {
         world.tell(at, Event::Snapshot(SnapshotEvent::Wanted));
     }
+    if world.rng.chance(faults.operator) {
+        let at = world.leader().unwrap_or(at);
+        let until = world.now.saturating_add(T * 5);
+        let node = NodeId(1 + world.rng.below(3));
+        let others = (1..=3).map(NodeId).filter(|id| *id != node);
+        let target = Membership::new(others, [], [node]).expect("valid");
+        match world.rng.below(4) {
+            0 => world.ask(at, |token| Event::Transfer { token, to: None }),
+            1 => world.ask(at, |token| Event::Change { token, target, until }),
+            _ => world.ask(at, |token| Event::Promote { token, node, until }),
+        };
+    }
 }
 
 #[test]
@@ -98,6 +109,7 @@ fn whatever_goes_wrong_no_command_is_bound_wrongly_and_nobody_is_told_what_is_no
         cut: 3,
         stalls: 10,
         away: 5,
+        operator: 2,
     };
     // More of them: `DRIVER_SEEDS=5000 cargo test --test driver`.
     let seeds = std::env::var("DRIVER_SEEDS").ok().and_then(|text| text.parse().ok());
@@ -107,6 +119,8 @@ fn whatever_goes_wrong_no_command_is_bound_wrongly_and_nobody_is_told_what_is_no
         }
     }
     for what in [
+        "changed",
+        "transferred",
         "crash",
         "lie",
         "partial frame",

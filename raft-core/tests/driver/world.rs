@@ -65,7 +65,7 @@ enum Job {
 struct Stream {
     position: LogPosition,
     left: u64,
-    /// It has not got on for so many ticks.
+    /// It does not get on.
     stalls: bool,
 }
 
@@ -84,7 +84,6 @@ pub(crate) struct Server {
     events: Vec<Event<Bytes>>,
     /// Peers whose transport is full.
     pub(crate) full: BTreeSet<NodeId>,
-    /// Entries that were asked for and not found at hand.
     lives: u64,
 }
 
@@ -122,6 +121,7 @@ pub(crate) struct Faults {
     pub(crate) cut: u64,
     pub(crate) stalls: u64,
     pub(crate) away: u64,
+    pub(crate) operator: u64,
 }
 
 pub(crate) struct World {
@@ -138,6 +138,8 @@ pub(crate) struct World {
     positions: BTreeMap<LogPosition, Content<Bytes>>,
     pub(crate) committed: BTreeMap<LogIndex, LogPosition>,
     acknowledged: LogIndex,
+    /// The size of the largest command so far.
+    largest: u64,
     pub(crate) seen: BTreeMap<&'static str, u64>,
     members: Membership,
 }
@@ -170,8 +172,9 @@ impl Host<Bytes> for Reader<'_> {
 }
 
 impl World {
+    /// The first three vote; others are to join.
     pub(crate) fn new(nodes: u64, seed: u64, settings: Settings) -> Self {
-        let members = Membership::of_voters((1..=nodes).map(NodeId)).expect("voters");
+        let members = Membership::of_voters((1..=3).map(NodeId)).expect("voters");
         let server = |id| Server {
             id: NodeId(id),
             driver: None,
@@ -203,6 +206,7 @@ impl World {
             positions: BTreeMap::new(),
             committed: BTreeMap::new(),
             acknowledged: LogIndex::ZERO,
+            largest: 0,
             seen: BTreeMap::new(),
             members,
         };
@@ -216,6 +220,7 @@ impl World {
 
     pub(crate) fn start(&mut self, at: usize) {
         let (members, now, settings) = (self.members.clone(), self.now, self.settings);
+        let members = if at < 3 { members } else { Membership::empty() };
         let server = &mut self.servers[at];
         server.lives += 1;
         let mut config = Config::new(server.id, server.id.get() * 1000 + server.lives);
@@ -287,6 +292,8 @@ impl World {
     pub(crate) fn propose(&mut self, at: usize, commands: Vec<Bytes>, patience: Duration) -> Token {
         let token = Token(self.asked.len() as u64 + 1);
         let until = self.now.saturating_add(patience);
+        self.largest =
+            commands.iter().map(Payload::bytes).max().max(Some(self.largest)).unwrap_or(0);
         let id = self.servers[at].id;
         let done = self.servers[at].driver.is_none();
         let asked = Asked { commands: commands.clone(), at: Some(id), done, ..Asked::default() };
@@ -303,6 +310,19 @@ impl World {
         let until = self.now.saturating_add(T * 4);
         self.tell(at, Event::Read { token, consistency, until });
         token
+    }
+
+    /// A request of an operator, made of the token under which its answer is noted.
+    pub(crate) fn ask(&mut self, at: usize, event: impl FnOnce(Token) -> Event<Bytes>) -> Token {
+        let token = Token(self.asked.len() as u64 + 1);
+        let (at_id, done) = (Some(self.servers[at].id), self.servers[at].driver.is_none());
+        self.asked.insert(token, Asked { at: at_id, done, ..Asked::default() });
+        self.tell(at, event(token));
+        token
+    }
+
+    pub(crate) fn answer_to(&self, token: Token) -> Option<Answer> {
+        self.asked[&token].answer
     }
 
     pub(crate) fn run(&mut self, ticks: u64) {
@@ -597,7 +617,7 @@ impl World {
         let to = envelope.to;
         let driver = self.servers[at].driver.as_ref().expect("it runs");
         let on_the_way = driver.on_the_way(to);
-        let largest = payloads.iter().map(Payload::bytes).max().unwrap_or(0) + OVERHEAD;
+        let largest = self.largest + OVERHEAD;
         assert!(on_the_way <= self.settings.in_flight_bytes.max(largest), "{on_the_way} bytes");
         if let Message::AppendEntries(m) = &envelope.message
             && !m.entries.is_empty()

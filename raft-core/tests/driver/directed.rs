@@ -1,0 +1,219 @@
+//! One thing at a time.
+
+use crate::world::{Bytes, T, World};
+use raft_core::driver::{Answer, Event, Refusal, Settings, Unknown};
+use raft_core::{Consistency, LogIndex, Membership, NodeId, RejectReason, TransferOutcome};
+
+const LONG: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Three servers of which one leads.
+fn led(nodes: u64, settings: Settings) -> (World, usize) {
+    let mut world = World::new(nodes, 7, settings);
+    world.run(100);
+    let leader = world.leader().expect("somebody leads");
+    (world, leader)
+}
+
+fn commands(count: u64, size: usize) -> Vec<Bytes> {
+    (0..count).map(|nth| [format!("{nth}/").into_bytes(), vec![b'.'; size]].concat()).collect()
+}
+
+/// Links in both directions between this server and all others.
+fn isolate(world: &mut World, at: usize) {
+    let id = NodeId(at as u64 + 1);
+    for other in (1..=world.servers.len() as u64).map(NodeId).filter(|other| *other != id) {
+        world.cuts.insert((id, other));
+        world.cuts.insert((other, id));
+    }
+}
+
+#[test]
+fn whoever_waits_when_leadership_is_lost_is_told_that_nobody_knows() {
+    for waits in [false, true] {
+        let mut settings = Settings::default();
+        settings.waits_through_elections = waits;
+        let (mut world, leader) = led(3, settings);
+        isolate(&mut world, leader);
+        let token = world.propose(leader, commands(3, 5), LONG);
+        world.run(100);
+        let cause = Unknown::LeadershipLost;
+        let unknown = Some(Answer::Unknown { cause, applied: 0 });
+        assert_eq!(world.answer_to(token), unknown.filter(|_| !waits));
+        let other = world.leader().expect("the others elect");
+        assert_ne!(other, leader);
+        let theirs = world.propose(other, vec![b"theirs".to_vec()], LONG);
+        world.run(20);
+        assert!(world.asked[&theirs].done);
+        world.cuts.clear();
+        world.run(100);
+        let lost = Answer::Lost { applied: 0 };
+        assert_eq!(world.answer_to(token), if waits { Some(lost) } else { unknown });
+        world.check_end();
+    }
+}
+
+#[test]
+fn a_caller_is_answered_when_his_time_is_over_and_by_the_deadline() {
+    let (mut world, leader) = led(3, Settings::default());
+    isolate(&mut world, leader);
+    let (write, read) =
+        (world.propose(leader, commands(1, 5), T / 4), world.read(leader, Consistency::ReadIndex));
+    world.run(8);
+    let unknown = Answer::Unknown { cause: Unknown::TimedOut, applied: 0 };
+    assert_eq!(world.answer_to(write), Some(unknown));
+    assert_eq!(world.answer_to(read), None);
+    world.run(100);
+    assert!(matches!(world.answer_to(read), Some(Answer::Refused(_))));
+}
+
+#[test]
+fn who_does_not_lead_says_who_does_and_a_command_that_is_too_large_is_refused() {
+    let mut settings = Settings::default();
+    settings.command_bytes = 100;
+    let (mut world, leader) = led(3, settings);
+    let token = world.propose((leader + 1) % 3, commands(1, 5), LONG);
+    let large = world.propose(leader, commands(2, 99), LONG);
+    world.run(2);
+    let hint = Some(NodeId(leader as u64 + 1));
+    let refused = |token| match world.answer_to(token) {
+        Some(Answer::Refused(refusal)) => refusal,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(token), Refusal::Node(RejectReason::NotLeader { leader: hint }));
+    assert_eq!(refused(large), Refusal::CommandTooLarge { bytes: 101, limit: 100 });
+}
+
+#[test]
+fn a_token_that_waits_cannot_be_used_again() {
+    let (mut world, leader) = led(3, Settings::default());
+    isolate(&mut world, leader);
+    let token = world.read(leader, Consistency::ReadIndex);
+    let until = world.now.saturating_add(LONG);
+    world.tell(leader, Event::Propose { token, commands: commands(1, 1), until });
+    world.tick();
+    assert_eq!(world.answer_to(token), Some(Answer::Refused(Refusal::TokenInUse)));
+}
+
+/// The leader goes on hearing from a peer that it sends no entries, and then brings it up.
+#[test]
+fn a_peer_that_is_paused_for_long_disturbs_nobody_and_catches_up() {
+    let (mut world, leader) = led(3, Settings::default());
+    let term = |world: &World, at: usize| {
+        world.servers[at].driver.as_ref().map(|d| d.node().status().term)
+    };
+    let (before, paused) = (term(&world, leader), (leader + 1) % 3);
+    let peer = NodeId(paused as u64 + 1);
+    world.tell(leader, Event::Paused { peer, after: None });
+    for _ in 0..100 {
+        world.propose(leader, commands(2, 50), LONG);
+        world.run(2);
+    }
+    let last = |world: &World, at: usize| {
+        world.servers[at].driver.as_ref().map_or(LogIndex::ZERO, |d| d.node().status().last.index)
+    };
+    assert!(last(&world, leader) > LogIndex(190));
+    assert!(last(&world, paused) < LogIndex(10), "it gets no entries");
+    let heard = world.servers[leader]
+        .driver
+        .as_ref()
+        .and_then(|driver| driver.node().peers().find(|p| p.id == peer).map(|p| p.heard_at));
+    assert!(world.now.saturating_since(heard.expect("a peer")) < T, "it gives signs of life");
+    world.tell(leader, Event::Resumed { peer });
+    world.run(40);
+    assert_eq!(
+        (term(&world, leader), term(&world, paused)),
+        (before, before),
+        "one leader all along"
+    );
+    assert_eq!(last(&world, paused), last(&world, leader));
+    world.check_end();
+}
+
+/// Values far larger than what may be on the way: one at a time, each acknowledged; the world
+/// checks at each send that no more is on the way.
+#[test]
+fn values_that_are_larger_than_every_limit_get_through() {
+    let mut settings = Settings::default();
+    settings.frame_bytes = 100;
+    settings.in_flight_bytes = 200;
+    settings.uncommitted_bytes = 300;
+    settings.apply_bytes = 100;
+    settings.cached_bytes = 0;
+    let (mut world, leader) = led(3, settings);
+    let behind = (leader + 2) % 3;
+    isolate(&mut world, behind);
+    let mut done = 0;
+    for nth in 0..60_u64 {
+        let command = [nth.to_be_bytes().to_vec(), vec![b'.'; 5000]].concat();
+        let token = world.propose(leader, vec![command], LONG);
+        world.run(2);
+        done += u64::from(world.answer_to(token).is_none());
+    }
+    assert!(done > 5, "{done} were taken, the rest was too much");
+    world.cuts.clear();
+    world.run(300);
+    world.check_end();
+}
+
+#[test]
+fn a_node_that_joins_is_promoted_when_it_has_caught_up() {
+    let mut settings = Settings::default();
+    (settings.snapshot_bytes, settings.kept_bytes) = (2000, 0);
+    let (mut world, leader) = led(4, settings);
+    for _ in 0..30 {
+        world.propose(leader, commands(3, 40), LONG);
+        world.run(2);
+    }
+    isolate(&mut world, 3);
+    let members = |voters: &[u64], learners: &[u64]| {
+        let ids = |list: &[u64]| list.iter().copied().map(NodeId).collect::<Vec<_>>();
+        Membership::new(ids(voters), [], ids(learners)).expect("valid")
+    };
+    let until = world.now.saturating_add(LONG);
+    let target = members(&[1, 2, 3], &[4]);
+    let added = world.ask(leader, |token| Event::Change { token, target, until });
+    world.run(10);
+    assert_eq!(world.answer_to(added), Some(Answer::Changed));
+    let node = NodeId(4);
+    let soon = world.now.saturating_add(T * 3);
+    let early = world.ask(leader, |token| Event::Promote { token, node, until: soon });
+    let promoted = world.ask(leader, |token| Event::Promote { token, node, until });
+    let stranger = world.ask(leader, |token| Event::Promote { token, node: NodeId(9), until });
+    world.run(80);
+    assert_eq!(world.answer_to(early), Some(Answer::Refused(Refusal::TimedOut)));
+    assert_eq!(world.answer_to(promoted), None, "it is far behind, and cannot be reached");
+    let refusal = Refusal::NotALearner { node: NodeId(9) };
+    assert_eq!(world.answer_to(stranger), Some(Answer::Refused(refusal)));
+    world.cuts.clear();
+    world.run(150);
+    assert_eq!(world.answer_to(promoted), Some(Answer::Changed));
+    assert!(world.seen["install"] > 0, "it was brought up by a snapshot");
+    let driver = world.servers[3].driver.as_ref().expect("it runs");
+    assert_eq!(driver.node().membership(), &members(&[1, 2, 3, 4], &[]));
+    world.check_end();
+}
+
+#[test]
+fn a_transfer_is_answered_when_it_has_ended() {
+    let (mut world, leader) = led(3, Settings::default());
+    let to = Some(NodeId((leader as u64 + 1) % 3 + 1));
+    let token = world.ask(leader, |token| Event::Transfer { token, to });
+    world.run(20);
+    let stepped_down = Answer::Transferred(TransferOutcome::SteppedDown);
+    assert_eq!(world.answer_to(token), Some(stepped_down));
+    assert_eq!(world.leader().map(|at| NodeId(at as u64 + 1)), to);
+}
+
+/// One value: the same calls with the same reads give the same driver.
+#[test]
+fn a_driver_is_one_value_and_follows_from_what_it_was_told() {
+    let end = || {
+        let (mut world, leader) = led(3, Settings::default());
+        for _ in 0..20 {
+            world.propose(leader, commands(2, 30), LONG);
+            world.tick();
+        }
+        world.servers.into_iter().map(|server| server.driver).collect::<Vec<_>>()
+    };
+    assert_eq!(end(), end());
+}
