@@ -72,3 +72,7 @@ pub use types::{Instant, LogIndex, LogPosition, NodeId, Round, Term, Ticket, Tok
 #[cfg(doctest)]
 #[doc = include_str!("../docs/EMBEDDING.md")]
 struct Embedding;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/DRIVER.md")]
+struct DriverGuide;
