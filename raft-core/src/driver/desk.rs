@@ -82,7 +82,7 @@ impl Desk {
         self.since = self.since.saturating_add(weight);
         match self.marks.back_mut() {
             Some((index, so_far)) if so_far.saturating_add(weight) <= self.kept / MARKS => {
-                (*index, *so_far) = (through, *so_far + weight);
+                (*index, *so_far) = (through, so_far.saturating_add(weight));
             }
             _ => self.marks.push_back((through, weight)),
         }

@@ -179,7 +179,7 @@ impl Lane {
     /// One entry more in the frame that was sent last.
     fn grows(&mut self, last: LogIndex, weight: u64) {
         let before = self.on_the_way.pop_back().map_or(0, |(_, before)| before);
-        self.weight -= before;
+        self.weight = self.weight.saturating_sub(before);
         self.sent(last, before.saturating_add(weight));
     }
 
@@ -187,7 +187,7 @@ impl Lane {
         while self.on_the_way.front().is_some_and(|(last, _)| *last <= through)
             && let Some((_, weight)) = self.on_the_way.pop_front()
         {
-            self.weight -= weight;
+            self.weight = self.weight.saturating_sub(weight);
         }
     }
 
@@ -196,7 +196,7 @@ impl Lane {
         while self.on_the_way.back().is_some_and(|(last, _)| *last > index)
             && let Some((_, weight)) = self.on_the_way.pop_back()
         {
-            self.weight -= weight;
+            self.weight = self.weight.saturating_sub(weight);
         }
     }
 }

@@ -41,13 +41,13 @@ impl<P: Payload> Tail<P> {
         while self.last() >= log.first
             && let Some((_, content)) = self.entries.pop_back()
         {
-            self.weight -= weight(&content);
+            self.weight = self.weight.saturating_sub(weight(&content));
         }
         // It may reach into what is on the disk only.
         self.start = self.start.min(log.first.prev());
         debug_assert_eq!(self.last(), log.first.prev(), "a write leaves no gap");
         for entry in &log.entries {
-            self.weight += weight(&entry.content);
+            self.weight = self.weight.saturating_add(weight(&entry.content));
             self.entries.push_back((entry.position.term, entry.content.clone()));
         }
     }
@@ -65,7 +65,7 @@ impl<P: Payload> Tail<P> {
             && self.start < durable
             && let Some((_, content)) = self.entries.pop_front()
         {
-            self.weight -= weight(&content);
+            self.weight = self.weight.saturating_sub(weight(&content));
             self.start = self.start.next();
         }
     }
