@@ -26,6 +26,8 @@ pub struct Desk {
     /// The weight of the log between marks: each says how much stands after the one before it, up
     /// to its own index.
     marks: VecDeque<(LogIndex, u64)>,
+    /// Up to where the node was told to compact the log.
+    compacted: LogIndex,
     outgoing: BTreeMap<NodeId, Outgoing>,
     /// The head of the stream that is received.
     incoming: Option<Envelope>,
@@ -61,6 +63,7 @@ impl Desk {
             since: 0,
             kept,
             marks: VecDeque::new(),
+            compacted: LogIndex::ZERO,
             outgoing: BTreeMap::new(),
             incoming: None,
             installing: None,
@@ -131,11 +134,13 @@ impl Desk {
         });
         let end = if self.kept == 0 { Some(newest) } else { ends.next().map(|(index, _)| *index) };
         let streams = self.outgoing.values().map(|stream| stream.position.index);
-        streams.chain(end).min().filter(|_| end.is_some())
+        let least = streams.chain(end).min().filter(|_| end.is_some())?;
+        (least > self.compacted).then_some(least)
     }
 
-    /// The log was compacted up to here.
+    /// The node is told to compact the log up to here: once, whatever it says.
     pub fn compacted(&mut self, through: LogIndex) {
+        self.compacted = through;
         while self.marks.front().is_some_and(|(index, _)| *index <= through) {
             self.marks.pop_front();
         }

@@ -52,9 +52,9 @@ impl<P: Payload> Driver<P> {
 
         let status = node.status();
         let leads = (status.role == RoleKind::Leader).then_some(status.term);
-        if leads != self.leads {
+        let changed = leads != core::mem::replace(&mut self.leads, leads);
+        if changed {
             self.backlog.clear();
-            self.leads = leads;
         }
         let peers = node.peers().map(|peer| (peer.id, peer.match_index, peer.sent_through));
         self.lanes.settle(status.term, peers);
@@ -67,7 +67,7 @@ impl<P: Payload> Driver<P> {
         let needless = self.arrived.drain(..);
         let discard = |(from, position)| SnapshotTask::Discard { from, position };
         turn.effects.extend(needless.map(discard).map(Effect::Snapshot));
-        if leads.is_none() && !self.settings.waits_through_elections {
+        if (changed || leads.is_none()) && !self.settings.waits_through_elections {
             let mut answers = Answers::new();
             self.proposals.leads(leads, |position| self.node.fate(position), &mut answers);
             turn.answers(answers);
