@@ -247,7 +247,8 @@ pub enum Effect<P> {
 
 /// What to do with a snapshot. One is named by its position.
 ///
-/// Taking, applying and installing go one after the other, in the order of their effects.
+/// Taking, applying and installing go one after the other, in the order of their effects; and so
+/// does what concerns the stream to or from one peer.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum SnapshotTask {
     /// Write the state machine as it is now, before anything more is applied, with this position
