@@ -52,6 +52,27 @@ fn whoever_waits_when_leadership_is_lost_is_told_that_nobody_knows() {
     }
 }
 
+/// The patient one, too, where a snapshot has taken the place of what would tell.
+#[test]
+fn a_snapshot_that_passes_what_somebody_waits_for_ends_his_wait() {
+    let mut settings = Settings::default();
+    settings.waits_through_elections = true;
+    (settings.snapshot_bytes, settings.kept_bytes) = (500, 0);
+    let (mut world, leader) = led(3, settings);
+    isolate(&mut world, leader);
+    let token = world.propose(leader, commands(3, 5), LONG);
+    world.run(100);
+    let other = world.leader().expect("the others elect");
+    for _ in 0..30 {
+        world.propose(other, commands(2, 40), LONG);
+        world.run(2);
+    }
+    world.cuts.clear();
+    world.run(100);
+    let (cause, applied) = (Unknown::Installed, 0);
+    assert_eq!(world.answer_to(token), Some(Answer::Unknown { cause, applied }));
+}
+
 #[test]
 fn a_caller_is_answered_when_his_time_is_over_and_by_the_deadline() {
     let (mut world, leader) = led(3, Settings::default());
