@@ -180,6 +180,8 @@ struct Reign {
     place: usize,
     term: Term,
     since: Instant,
+    /// Whom it has been joined with since then.
+    with: Places,
     /// The latest term that any node had when it began: who had it may depose the leader.
     known: Term,
 }
@@ -321,7 +323,8 @@ impl Contract {
             let node = &moment.nodes[place];
             group.has(place) && has_most(node, node.joined.and(group))
         };
-        if let Some(reign) = self.reign.filter(|reign| supported(reign.place)) {
+        if let Some(reign) = self.reign.as_mut().filter(|reign| supported(reign.place)) {
+            reign.follow(moment, group);
             let is_held = moment.now.saturating_since(reign.since) > bounds.round * GRACE;
             reign.judge(moment, group).or_else(|why| if is_held { Err(why) } else { Ok(()) })?;
         }
@@ -336,7 +339,8 @@ impl Contract {
             goes_on.unwrap_or_else(|| {
                 self.lasting += 1;
                 let known = moment.nodes.iter().map(|node| node.term).max().unwrap_or(term);
-                Reign { place, term, since, known }
+                let with = moment.nodes[place].joined.and(group);
+                Reign { place, term, since, with, known }
             })
         });
         Ok(())
@@ -344,6 +348,16 @@ impl Contract {
 }
 
 impl Reign {
+    /// It is supported by whoever was there all the time. Where others have taken their place, it
+    /// must first hear them.
+    fn follow(&mut self, moment: &Moment, group: Places) {
+        let node = &moment.nodes[self.place];
+        self.with = self.with.and(node.joined).and(group);
+        if !has_most(node, self.with) {
+            (self.since, self.with) = (moment.now, node.joined.and(group));
+        }
+    }
+
     /// Whether the leader goes on leading, and nobody in the group raises a term.
     fn judge(&self, moment: &Moment, group: Places) -> Result<(), String> {
         let leader = &moment.nodes[self.place];
@@ -626,6 +640,12 @@ mod tests {
         gave_up.promised = Some(Promised::Lasting);
         cut(&mut gave_up, &[(0, 1), (0, 2)]);
         assert_eq!(gives(&gave_up), None, "its quorum is gone");
+        let (mut one, mut other, gave_up) = (led(3), led(3), well(3));
+        cut(&mut one, &[(0, 2)]);
+        cut(&mut other, &[(0, 1)]);
+        let changes = [(0, &one), (3, &one), (4, &other)];
+        assert_eq!(wrong(&[&changes[..], &[(5, &gave_up)]].concat()), None, "it hears others now");
+        assert!(wrong(&[&changes[..], &[(7, &gave_up)]].concat()).is_some());
     }
 
     #[test]

@@ -414,7 +414,8 @@ impl Mind {
             return Ok(());
         }
         let patience = nanos(step.config.election_timeout);
-        if self.began.saturating_add(patience) > step.now {
+        // Who was told to campaign may have granted a vote in between.
+        if self.began.saturating_add(patience) > step.now && !starts_afresh(step) {
             return Err("begins another round within T".to_owned());
         }
         self.began = step.now;

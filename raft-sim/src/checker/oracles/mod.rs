@@ -45,6 +45,16 @@ fn recorded(seed: u64, limit: usize) -> History {
     std::mem::take(&mut world.checkers().recorder.history)
 }
 
+/// The first seeds whose clusters begin with short logs: a definition looks at all of the log, for
+/// every event.
+fn seeds() -> impl Iterator<Item = u64> {
+    let is_short = |seed: &u64| {
+        let setup = swarm::draw_setup(&mut Choices::seeded(*seed));
+        setup.nodes.iter().all(|node| node.entries.count() < 32)
+    };
+    (0..).filter(is_short).take(14)
+}
+
 /// The first event to which a checker objects.
 fn fast(checker: &mut dyn Checker, history: &[Seen]) -> Option<usize> {
     let mut derived = Derived::default();
@@ -60,7 +70,7 @@ fn slow(holds: Definition, history: &[Seen], end: usize) -> Option<usize> {
 #[track_caller]
 fn agree<C: Checker + Default>(name: &str, holds: Definition, least_bad: u64) {
     let (mut good, mut bad) = (0, 0);
-    for seed in 0..14 {
+    for seed in seeds() {
         let clean = recorded(seed, 350);
         assert_eq!(fast(&mut C::default(), &clean), None, "{name}: seed {seed} is clean");
         assert_eq!(slow(holds, &clean, clean.len()), None, "{name}: seed {seed} is clean");

@@ -40,6 +40,12 @@ pub(super) const fn isolate(node: NodeId) -> Act {
     Act::Link(LinkAct::Isolate { node })
 }
 
+/// Cuts off whoever leads, and strikes it. Without any time to wait it would be written as the shape
+/// of links that goes with whoever leads.
+pub(super) fn isolate_leader() -> Act {
+    Act::aimed(Target::Leader, Duration::from_millis(1), isolate)
+}
+
 const fn hang(node: NodeId) -> Act {
     Act::Disk(DiskAct::HangDisk { node })
 }

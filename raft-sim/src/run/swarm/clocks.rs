@@ -5,6 +5,7 @@ use crate::plan::act::any::Act;
 use crate::plan::act::{ClockAct, LinkAct, ProcessAct, RequestAct, Target};
 use crate::plan::choice::{Question, nanos};
 use crate::plan::setup::Setup;
+use crate::run::swarm::aimed::isolate_leader;
 use crate::run::swarm::draw::Draw;
 use crate::run::swarm::storm::Kinds;
 use raft_core::{Consistency, Instant, NodeId};
@@ -79,13 +80,12 @@ impl Draw<'_> {
     /// about what it showed before.
     fn back_unseen(&mut self, timeout: Duration) -> Vec<(Duration, Act)> {
         let aimed = |act: &dyn Fn(NodeId) -> Act| Act::aimed(Target::Struck, Duration::ZERO, act);
-        let isolate = |node| Act::Link(LinkAct::Isolate { node });
         let outage = timeout + Duration::from_nanos(self.below(nanos(timeout * 2)));
         // So much less that the next step may see it, too.
         let millis = i64::try_from(outage.as_millis()).expect("a second");
         let millis = i64::try_from(self.below(20)).expect("a few") - 10 - millis;
         vec![
-            (Duration::ZERO, Act::aimed(Target::Leader, Duration::ZERO, isolate)),
+            (Duration::ZERO, isolate_leader()),
             (Duration::ZERO, aimed(&|node| Act::Process(ProcessAct::Pause { node }))),
             (outage, aimed(&|node| Act::Clock(ClockAct::JumpClock { node, millis }))),
             (outage, aimed(&|node| Act::Process(ProcessAct::Resume { node }))),
@@ -94,8 +94,7 @@ impl Draw<'_> {
 
     /// A leader that nobody reaches, and all clocks but one go forward by up to 2T.
     fn forward(&mut self, ids: &[NodeId], timeout: Duration) -> Vec<(Duration, Act)> {
-        let isolate = |node| Act::Link(LinkAct::Isolate { node });
-        let mut acts = vec![(Duration::ZERO, Act::aimed(Target::Leader, Duration::ZERO, isolate))];
+        let mut acts = vec![(Duration::ZERO, isolate_leader())];
         let spared = self.one_of(ids);
         for node in ids.iter().copied().filter(|node| *node != spared) {
             let longest = u64::try_from(2 * timeout.as_millis()).expect("a second");

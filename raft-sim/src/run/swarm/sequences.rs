@@ -6,7 +6,7 @@ use crate::plan::change::MembershipChange;
 use crate::plan::choice::{Question, nanos};
 use crate::plan::setup::Setup;
 use crate::plan::topology::Topology;
-use crate::run::swarm::aimed::{crash, crash_in_step, isolate, restart};
+use crate::run::swarm::aimed::{crash, crash_in_step, isolate, isolate_leader, restart};
 use crate::run::swarm::draw::Draw;
 use crate::run::swarm::lives::longest_timeout;
 use crate::run::swarm::storm::Kinds;
@@ -72,7 +72,7 @@ impl Draw<'_> {
     /// follows.
     fn longer_log_comes_back(&mut self, timeout: Duration) -> Sequence {
         let propose = |node| Act::Request(RequestAct::Propose { node, count: 1 });
-        let mut acts = vec![(NOW, Act::aimed(Target::Leader, NOW, isolate))];
+        let mut acts = vec![(NOW, isolate_leader())];
         for _ in 0..=self.below(16) {
             acts.push((NOW, Act::aimed(Target::Struck, NOW, propose)));
         }
@@ -81,7 +81,7 @@ impl Draw<'_> {
         let back = after + self.upto(timeout / 2);
         let is_deposed = self.one_in(2);
         if is_deposed {
-            acts.push((back, Act::aimed(Target::Leader, NOW, isolate)));
+            acts.push((back, isolate_leader()));
             acts.push((back, heal_all()));
             acts.push((back, Act::aimed(Target::Struck, NOW, isolate)));
         } else {
@@ -131,7 +131,7 @@ impl Draw<'_> {
         let mut acts: Sequence = others.map(|node| (NOW, isolate(*node))).collect();
         acts.extend([
             (gone, heal_all()),
-            (gone, Act::aimed(Target::Leader, NOW, isolate)),
+            (gone, isolate_leader()),
             (gone, Act::aimed(Target::Promised, NOW, crash)),
             (back, Act::aimed(Target::Struck, NOW, restart)),
             (back + setup.election_timeout * 4, heal_all()),
@@ -185,7 +185,7 @@ impl Draw<'_> {
 fn cut_off_when_elected(timeout: Duration) -> Sequence {
     let soon = Duration::from_millis(1);
     vec![
-        (NOW, Act::aimed(Target::Leader, NOW, isolate)),
+        (NOW, isolate_leader()),
         (soon, Act::aimed(Target::Leader, timeout * 4, |_| heal_all())),
         (soon, Act::aimed(Target::Leader, timeout * 4, isolate)),
         (timeout * 8, heal_all()),
