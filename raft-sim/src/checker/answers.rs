@@ -133,6 +133,8 @@ impl Mind {
                     Due::Contact(_) | Due::Entries(_) => !silent && after.leader == Some(duty.to),
                     Due::PreVote => after.role == RoleKind::PreCandidate,
                     Due::RequestVote => after.role == RoleKind::Candidate,
+                    // Who leads needs no vote any more: its next answer serves it as well.
+                    Due::RequestVoteResponse => after.leader != Some(duty.to),
                     _ => true,
                 }
         });

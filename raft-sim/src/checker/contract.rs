@@ -446,6 +446,7 @@ mod tests {
     /// R + L, of which 60 and S are 61 s, and 12 and S are 13 s.
     const ROUND: Duration = Duration::from_secs(1);
 
+    #[expect(clippy::unnecessary_wraps, reason = "as the contract asks for it")]
     fn bounds(_: Places) -> Option<Bounds> {
         Some(Bounds { round: ROUND, level: ROUND, is_slow: false })
     }
@@ -665,11 +666,11 @@ mod tests {
     fn nobody_in_the_group_raises_a_term_beside_a_leader() {
         let (leads, mut raised) = (led(3), led(3));
         (raised.nodes[2].role, raised.nodes[2].term) = (RoleKind::Candidate, Term(2));
-        let raises = |then: &Moment| wrong(&[(0, &leads), (3, &leads), (4, then)]);
+        let judged = |then: &Moment| wrong(&[(0, &leads), (3, &leads), (4, then)]);
         let sentence = "S3 raises the term to 2, while S1 leads term 1 with its quorum";
-        assert_eq!(raises(&raised).as_deref(), Some(sentence));
+        assert_eq!(judged(&raised).as_deref(), Some(sentence));
         raised.nodes[2].works = false;
-        assert_eq!(raises(&raised), None, "it is none of the group");
+        assert_eq!(judged(&raised), None, "it is none of the group");
     }
 
     #[test]

@@ -82,6 +82,8 @@ pub enum Observed<'a> {
     },
     /// Writes have become durable.
     Synced,
+    /// Its state machine came to what had waited for it.
+    Applied,
     /// It is gone. The disk is as the crash left it.
     Crashed,
     /// It was asked what became of a position, and answered otherwise than

@@ -51,6 +51,7 @@ struct Mind {
 }
 
 /// What concerns one peer.
+#[expect(clippy::struct_excessive_bools, reason = "each is about another kind of message")]
 #[derive(Clone, Default, Debug)]
 struct Spent {
     /// The answers that it waits for, by kind.

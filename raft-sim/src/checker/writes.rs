@@ -4,11 +4,15 @@ use crate::plan::choice::nanos;
 use raft_core::{Action, Config, Input, NodeId, Term, Ticket};
 use std::collections::VecDeque;
 
+/// So many writes on their way a node tells apart; what is more it takes together with the last.
+const MOST: usize = 1_024;
+
 /// The writes of one life. Times are those of the node's clock.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Writes {
-    /// Those on their way, in the order of their tickets, and since when.
-    waiting: VecDeque<(Ticket, u64)>,
+    /// Those on their way, in the order of their tickets: the first and the last of what is taken
+    /// together, and since when.
+    waiting: VecDeque<(Ticket, Ticket, u64)>,
     /// When the node last heard of one.
     progress_at: u64,
     /// Since when none had completed at the beginning of the step, if any waited.
@@ -40,7 +44,7 @@ impl Writes {
         self.waited_since = self.wait_since();
         for input in inputs {
             let Input::Persisted { ticket } = input else { continue };
-            while self.waiting.front().is_some_and(|(waiting, _)| waiting <= ticket) {
+            while self.waiting.front().is_some_and(|(_, last, _)| last <= ticket) {
                 self.waiting.pop_front();
                 self.progress_at = now;
             }
@@ -48,7 +52,11 @@ impl Writes {
         for action in actions {
             let Action::Persist(write) = action else { continue };
             self.newest = Some(write.ticket);
-            self.waiting.push_back((write.ticket, now));
+            let is_full = self.waiting.len() == MOST;
+            match self.waiting.back_mut().filter(|_| is_full) {
+                Some((_, last, _)) => *last = write.ticket,
+                None => self.waiting.push_back((write.ticket, write.ticket, now)),
+            }
             let vote = write.hard_state.map(|state| (state.current_term, state.voted_for));
             if vote.is_some() && vote != self.vote {
                 (self.vote, self.gate) = (vote, Some(write.ticket));
@@ -63,7 +71,7 @@ impl Writes {
 
     /// Whether it has heard of this write.
     pub(super) fn is_done(&self, ticket: Option<Ticket>) -> bool {
-        let oldest = self.waiting.front().map(|(waiting, _)| *waiting);
+        let oldest = self.waiting.front().map(|(first, ..)| *first);
         ticket.is_none() || oldest.is_none() || ticket < oldest
     }
 
@@ -84,7 +92,7 @@ impl Writes {
 
     /// Since when none has completed, if any waits.
     fn wait_since(&self) -> Option<u64> {
-        self.waiting.front().map(|(_, since)| self.progress_at.max(*since))
+        self.waiting.front().map(|(.., since)| self.progress_at.max(*since))
     }
 }
 

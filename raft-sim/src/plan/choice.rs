@@ -6,6 +6,8 @@
 //! A seed gives each kind of question a stream of answers of its own, by the name of the question:
 //! what is asked of one kind moves no answer of another. So a new draw takes a new question, and
 //! then it renumbers nothing.
+//!
+//! Long because every kind of question stands here with its name.
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};

@@ -140,6 +140,7 @@ pub(super) struct ClientTable {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "struct Run")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the file")]
 pub(super) struct RunTable {
     pub(super) duration: Spanned<Text<Duration>>,
     #[serde(default)]

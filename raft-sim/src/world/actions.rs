@@ -169,8 +169,9 @@ pub(super) fn apply_waiting(
     until: Instant,
 ) -> Result<(), Violation> {
     while let Some((_, first, through)) =
-        at.process_mut().applies.pop_front_if(|(due, ..)| *due <= until)
+        at.process_mut().applies.front().copied().filter(|(due, ..)| *due <= until)
     {
+        at.process_mut().applies.pop_front();
         apply(env, at, first, through)?;
     }
     Ok(())
@@ -189,7 +190,7 @@ pub(super) fn on_apply(
     let now = env.now();
     apply_waiting(env, &mut at, now)?;
     maybe_take_snapshot(env, &mut at);
-    Ok(())
+    env.tell(at.hosts(), Fact::AppliedLate { node })
 }
 
 /// Gives committed entries to the state machine, and their answers to those who wait for them.

@@ -22,6 +22,7 @@ pub(in crate::checker) enum Recorded {
     Started,
     Stepped { inputs: Vec<Input>, before: Status, actions: Vec<Action>, whole: bool },
     Synced,
+    Applied,
     Crashed,
     FateReported { position: LogPosition, fate: Fate },
     Asked { token: Token, within: Duration },
@@ -84,7 +85,10 @@ impl Seen {
     }
 
     pub(in crate::checker) fn shows_disk(&self) -> bool {
-        matches!(self.what, Recorded::Started | Recorded::Synced | Recorded::Crashed)
+        matches!(
+            self.what,
+            Recorded::Started | Recorded::Synced | Recorded::Applied | Recorded::Crashed
+        )
     }
 
     /// Shows it to a checker, after those before it.
@@ -99,6 +103,7 @@ impl Seen {
                 Observed::Stepped { inputs, before, actions, whole: *whole }
             }
             Recorded::Synced => Observed::Synced,
+            Recorded::Applied => Observed::Applied,
             Recorded::Crashed => Observed::Crashed,
             Recorded::FateReported { position, fate } => {
                 Observed::FateReported { position: *position, fate: *fate }
@@ -124,6 +129,7 @@ impl Seen {
                 whole,
             },
             Observed::Synced => Recorded::Synced,
+            Observed::Applied => Recorded::Applied,
             Observed::Crashed => Recorded::Crashed,
             Observed::FateReported { position, fate } => Recorded::FateReported { position, fate },
             Observed::Asked { token, within } => Recorded::Asked { token, within },

@@ -79,7 +79,7 @@ impl Act {
             let message = "`latency` goes with `set-disk` only".to_owned();
             return Err(Mistake { span: verb_span, message });
         }
-        if verb == "isolate" && from.take("leader") {
+        if verb == "isolate" && from.rest() == "leader" && from.take("leader") {
             let shape = Topology::Isolated(Whom::Leader);
             return from.end().map(|()| vec![Self::Link(LinkAct::Reach { shape })]);
         }

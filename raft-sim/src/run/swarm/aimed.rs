@@ -40,8 +40,8 @@ pub(super) const fn isolate(node: NodeId) -> Act {
     Act::Link(LinkAct::Isolate { node })
 }
 
-/// Cuts off whoever leads, and strikes it. Without any time to wait it would be written as the shape
-/// of links that goes with whoever leads.
+/// Cuts off whoever leads, and strikes it. Without any time to wait it would be written as the
+/// shape of links that goes with whoever leads.
 pub(super) fn isolate_leader() -> Act {
     Act::aimed(Target::Leader, Duration::from_millis(1), isolate)
 }

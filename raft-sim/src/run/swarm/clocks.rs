@@ -34,7 +34,7 @@ impl Draw<'_> {
                 3 => {
                     // In half of the cases what was asked before is answered after.
                     let cut =
-                        at.saturating_add(draw.one_in(2).then_some(within / 5).unwrap_or_default());
+                        at.saturating_add(if draw.one_in(2) { within / 5 } else { Duration::ZERO });
                     let timeout = setup.election_timeout;
                     setup.timeline.extend(deposed_behind_its_back(at, cut, back, timeout));
                     continue;

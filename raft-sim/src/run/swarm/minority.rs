@@ -292,7 +292,7 @@ mod tests {
             let verbs = acts
                 .iter()
                 .filter(|act| is_broken && !quiet(act))
-                .map(|act| act.said().to_string().split(' ').next().unwrap_or_default().to_owned());
+                .map(|act| act.said().split(' ').next().unwrap_or_default().to_owned());
             seen.extend(verbs);
         }
         assert!((28..39).contains(&(broken * 100 / full)), "{broken} of {full}");

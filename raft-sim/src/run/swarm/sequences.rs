@@ -67,8 +67,8 @@ impl Draw<'_> {
     }
 
     /// A leader that is cut off takes a long tail that nobody else gets. It comes back when the
-    /// leader after it, which has committed less, is gone: the longer log must not win. Or it gets a
-    /// snapshot, and crashes while that is being installed: its tail must not be taken for what
+    /// leader after it, which has committed less, is gone: the longer log must not win. Or it gets
+    /// a snapshot, and crashes while that is being installed: its tail must not be taken for what
     /// follows.
     fn longer_log_comes_back(&mut self, timeout: Duration) -> Sequence {
         let propose = |node| Act::Request(RequestAct::Propose { node, count: 1 });

@@ -168,7 +168,7 @@ mod tests {
             time: Instant::from_nanos(seed * 1_000),
             coverage: Coverage { leaders: seed % 2, ..Coverage::default() },
             excused: (seed % 20 == 4).then_some(Cause::Destroyed),
-            late: [u64::from(seed % 50 == 0), 0],
+            late: [u64::from(seed.is_multiple_of(50)), 0],
         }
     }
 

@@ -78,6 +78,7 @@ pub(super) fn of_fact(seen: &mut Coverage, scene: Scene<'_>, fact: &Fact<'_>) {
         | Fact::CarriedOut { .. }
         | Fact::StepDone { .. }
         | Fact::Synced { .. }
+        | Fact::AppliedLate { .. }
         | Fact::Written { .. }
         | Fact::Client { .. }
         | Fact::OperatorAsks { .. }

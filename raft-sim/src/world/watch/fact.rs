@@ -108,6 +108,11 @@ pub(crate) enum Fact<'a> {
     InstallIsLong,
     /// Entries were handed out, and their state machine is to apply them later.
     AppliesLate,
+    /// The state machine of a node came to what had waited for it.
+    AppliedLate {
+        /// The node.
+        node: NodeId,
+    },
     /// A disk has completed something, and its node is to hear of it later.
     ReportsLate,
     /// An installation is over.

@@ -44,6 +44,7 @@ pub(super) fn of_fact(scene: Scene<'_>, fact: &Fact<'_>) -> Option<(Option<NodeI
         | Fact::InstallFails
         | Fact::InstallIsLong
         | Fact::AppliesLate
+        | Fact::AppliedLate { .. }
         | Fact::ReportsLate
         | Fact::Hostile { .. }
         | Fact::AsksAgain

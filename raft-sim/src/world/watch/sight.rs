@@ -27,6 +27,7 @@ pub(super) fn of_fact<'a>(scene: Scene<'_>, fact: &Fact<'a>) -> Option<(NodeId, 
             (node, Observed::FateReported { position, fate })
         }
         Fact::Synced { node } => (node, Observed::Synced),
+        Fact::AppliedLate { node } => (node, Observed::Applied),
         // It happens to nobody: somebody has to stand for all.
         Fact::Client { client, serial, operation: what, phase, .. } => {
             let first = scene.hosts.iter().next()?.id();
