@@ -186,11 +186,7 @@ impl Mind {
                 Message::AppendEntries(_) | Message::InstallSnapshot(_) => {
                     self.take_of_leader(sight, before, after, (envelope, is_new));
                 }
-                Message::PreVoteResponse(_)
-                | Message::RequestVoteResponse(_)
-                | Message::AppendEntriesResponse(_)
-                | Message::TimeoutNow
-                | Message::ReadIndexResponse(_) => {}
+                _ => {}
             }
         }
     }

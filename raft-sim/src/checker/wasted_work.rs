@@ -237,10 +237,7 @@ impl Mind {
                     AppendOutcome::StaleTerm | AppendOutcome::Installing => {}
                 }
             }
-            Message::PreVoteResponse(_)
-            | Message::RequestVoteResponse(_)
-            | Message::TimeoutNow
-            | Message::ReadIndexResponse(_) => {}
+            _ => {}
         }
     }
 
@@ -395,7 +392,7 @@ impl Mind {
                 let again = std::mem::replace(&mut self.permitted, true) && !step.wakes();
                 return if again { Err(format!("asks {to:?} again to take over")) } else { Ok(()) };
             }
-            Message::AppendEntries(_) | Message::InstallSnapshot(_) => return Ok(()),
+            _ => return Ok(()),
         };
         if place == APPEND && peer.refusable > 0 && refuses(&envelope.message) {
             peer.refusable -= 1;

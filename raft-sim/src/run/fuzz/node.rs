@@ -3,7 +3,7 @@
 use crate::run::fuzz::any::Any;
 use crate::run::fuzz::kinds;
 use crate::run::fuzz::subject::Subject;
-use raft_core::Instant;
+use raft_core::{Instant, MessageKind};
 use std::collections::BTreeSet;
 
 /// One node under any inputs, malformed ones included, in calls of any size, with the bytes of the
@@ -43,7 +43,8 @@ fn one_node(bytes: &[u8], reached: Option<BTreeSet<String>>) -> Option<BTreeSet<
 /// Every kind of input, message and action that there is, by its name in [`fuzz_reached`]. A kind
 /// that is added to the core is added here, or the build breaks.
 pub fn fuzz_kinds() -> impl Iterator<Item = &'static str> {
-    [kinds::INPUTS, kinds::MESSAGES, kinds::ACTIONS].into_iter().flatten().copied()
+    let messages = MessageKind::ALL.iter().map(|kind| kind.name());
+    [kinds::INPUTS, kinds::ACTIONS].into_iter().flatten().copied().chain(messages)
 }
 
 #[cfg(test)]

@@ -144,7 +144,7 @@ impl Subject {
             for input in inputs {
                 reach(kinds::input(input));
                 if let Input::Message(envelope) = input {
-                    reach(kinds::message(&envelope.message));
+                    reach(envelope.message.name());
                 }
             }
         }

@@ -227,11 +227,7 @@ impl Life {
                     seen.rounds_untimed += u64::from(counts && echo.round <= untimed);
                 }
             }
-            Message::RequestVoteResponse(_)
-            | Message::PreVote(_)
-            | Message::TimeoutNow
-            | Message::ReadIndex(_)
-            | Message::ReadIndexResponse(_) => {}
+            _ => {}
         }
     }
 
@@ -286,7 +282,7 @@ impl Life {
                 *(if m.index.is_some() { &mut seen.reads_led } else { &mut seen.reads_misled }) +=
                     1;
             }
-            Message::PreVote(_) | Message::InstallSnapshot(_) | Message::TimeoutNow => {}
+            _ => {}
         }
     }
 }
