@@ -126,7 +126,7 @@ impl<P: Payload> Driver<P> {
         self.lanes.on_the_way(peer)
     }
 
-    /// When to step [`Event::Wake`] next.
+    /// When to step [`Event::Wake`](crate::driver::Event::Wake) next.
     pub fn deadline(&self) -> Option<Instant> {
         let waiters = [self.proposals.deadline(), self.reads.deadline(), self.changes.deadline()];
         waiters.into_iter().chain([self.node.deadline()]).flatten().min()
