@@ -22,7 +22,6 @@ pub(in crate::checker) enum Recorded {
     Started,
     Stepped { inputs: Vec<Input>, before: Status, actions: Vec<Action>, whole: bool },
     Synced,
-    Applied,
     Crashed,
     FateReported { position: LogPosition, fate: Fate },
     Asked { token: Token, within: Duration },
@@ -85,10 +84,7 @@ impl Seen {
     }
 
     pub(in crate::checker) fn shows_disk(&self) -> bool {
-        matches!(
-            self.what,
-            Recorded::Started | Recorded::Synced | Recorded::Applied | Recorded::Crashed
-        )
+        matches!(self.what, Recorded::Started | Recorded::Synced | Recorded::Crashed)
     }
 
     /// Shows it to a checker, after those before it.
@@ -103,7 +99,6 @@ impl Seen {
                 Observed::Stepped { inputs, before, actions, whole: *whole }
             }
             Recorded::Synced => Observed::Synced,
-            Recorded::Applied => Observed::Applied,
             Recorded::Crashed => Observed::Crashed,
             Recorded::FateReported { position, fate } => {
                 Observed::FateReported { position: *position, fate: *fate }
@@ -129,7 +124,7 @@ impl Seen {
                 whole,
             },
             Observed::Synced => Recorded::Synced,
-            Observed::Applied => Recorded::Applied,
+            Observed::Applied => unreachable!("no definition looks between the steps"),
             Observed::Crashed => Recorded::Crashed,
             Observed::FateReported { position, fate } => Recorded::FateReported { position, fate },
             Observed::Asked { token, within } => Recorded::Asked { token, within },

@@ -11,7 +11,7 @@ mod states;
 use crate::checker::derived::Derived;
 use crate::checker::oracles::definitions::Definition;
 use crate::checker::oracles::history::{History, Seen, spoil};
-use crate::checker::sight::{Checker, Sight};
+use crate::checker::sight::{Checker, Observed, Sight};
 use crate::plan::choice::{Choices, Question};
 use crate::plan::record::Nobody;
 use crate::run::swarm;
@@ -27,7 +27,8 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(super) fn take(&mut self, sight: &Sight<'_>) {
-        if self.history.len() < self.limit {
+        let is_shown = !matches!(sight.observed, Observed::Applied);
+        if is_shown && self.history.len() < self.limit {
             let seen = Seen::of(sight, self.history.last());
             self.history.push(seen);
         }

@@ -180,13 +180,12 @@ impl Draw<'_> {
     }
 }
 
-/// A leader is cut off, and so is the next one in the moment in which it is elected: the one before
-/// it comes back at once, and nothing binds the others.
+/// A leader is cut off, and so is the next one in the moment in which it is elected. Both come back
+/// at once.
 fn cut_off_when_elected(timeout: Duration) -> Sequence {
     let soon = Duration::from_millis(1);
     vec![
         (NOW, isolate_leader()),
-        (soon, Act::aimed(Target::Leader, timeout * 4, |_| heal_all())),
         (soon, Act::aimed(Target::Leader, timeout * 4, isolate)),
         (timeout * 8, heal_all()),
     ]
