@@ -3,8 +3,8 @@
 
 use raft_core::{Instant, Membership, NodeId, Protection, RoleKind};
 use raft_sim::plan::{
-    ClientSetup, DamageTarget, DiskAct, LinkAct, MembershipChange, ProcessAct, RequestAct,
-    SetupError, Stage,
+    ClientSetup, ClockAct, DamageTarget, DiskAct, LinkAct, MembershipChange, ProcessAct,
+    RequestAct, SetupError, Stage,
 };
 use raft_sim::run::play;
 use raft_sim::scenario::Scenario;
@@ -317,8 +317,21 @@ fn an_excuse_is_judged_by_what_was_in_force_when_the_disk_was_lost() {
     assert_eq!(excused(&[name(4_000), lose(9_000)]), [(NodeId(3), Cause::Destroyed)]);
     assert_eq!(excused(&[lose(9_000)]), []);
     // A leader that has just heard S3 cannot know.
-    let lead = (0, Act::Request(RequestAct::Campaign { node: NodeId(1) }));
-    assert_eq!(excused(&[lead, lose(4_000), name(4_020)]), [(NodeId(3), Cause::Unheard)]);
+    let lead = |time| (time, Act::Request(RequestAct::Campaign { node: NodeId(1) }));
+    assert_eq!(excused(&[lead(0), lose(4_000), name(4_020)]), [(NodeId(3), Cause::Unheard)]);
+    // Nor can one whose clock stands still, or whose T is longer by now.
+    let back = (3_990, Act::Clock(ClockAct::JumpClock { node: NodeId(1), millis: -3_000 }));
+    let late = [lead(0), back, lose(4_000), name(6_500)];
+    assert_eq!(excused(&late), [(NodeId(3), Cause::Unheard)]);
+    let (node, timeout) = (NodeId(1), Duration::from_secs(2));
+    let longer = [
+        (1, Act::Process(ProcessAct::SetTimeout { node, timeout })),
+        (1, Act::Process(ProcessAct::Crash { node })),
+        (1, Act::Process(ProcessAct::Restart { node })),
+        lead(2),
+    ];
+    let late = [&longer[..], &[lose(6_000), name(7_700)]].concat();
+    assert_eq!(excused(&late), [(NodeId(3), Cause::Unheard)]);
 }
 
 #[test]

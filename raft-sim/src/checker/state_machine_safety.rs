@@ -33,10 +33,10 @@ impl Checker for StateMachineSafety {
         if let (Observed::Started, Some(status)) = (sight.observed, node.status) {
             self.last_applied.insert(node.id, status.last_applied);
         }
-        // A snapshot was installed.
+        // A snapshot was installed, and perhaps the next one is by now.
         if let Some((before, after)) = sight.step()
             && let Some(position) = before.installing
-            && after.installing.is_none()
+            && after.installing != before.installing
             && after.log_start == position
         {
             self.last_applied.insert(node.id, position.index);
@@ -174,6 +174,19 @@ mod tests {
         cluster.node(1).commits(2).status.last_applied = LogIndex(3);
         let step = cluster.stepped(&mut checker, 1, &[apply(3, position(2, 3))]);
         refused(step, "has committed up to i2 only");
+    }
+
+    #[test]
+    fn a_snapshot_that_the_next_one_follows_in_the_same_step() {
+        for next in [None, Some(position(2, 9))] {
+            let (mut cluster, mut checker) = applied();
+            let mut before = cluster.node(1).status;
+            before.installing = Some(position(2, 4));
+            let status = &mut cluster.node(1).status;
+            (status.installing, status.log_start) = (next, position(2, 4));
+            status.last_applied = LogIndex(4);
+            cluster.stepped_from(&mut checker, 1, &before, &[]).expect("it holds what the first has");
+        }
     }
 
     #[test]

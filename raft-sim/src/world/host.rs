@@ -206,6 +206,12 @@ impl Host {
         self.setup.protection = Some(protection);
     }
 
+    /// Its T; while it is down, the one that it starts with next.
+    pub fn timeout(&self, setup: &Setup) -> Duration {
+        let next = || self.next_config(setup).election_timeout;
+        self.process.as_ref().map_or_else(next, |process| process.node.config().election_timeout)
+    }
+
     /// The settings that it starts with when it starts next; the seed is another then.
     pub fn next_config(&self, setup: &Setup) -> Config {
         setup.config(&self.setup, 0)

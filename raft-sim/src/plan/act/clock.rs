@@ -2,6 +2,7 @@
 
 use crate::plan::act::part::{Described, Part, Row, acts};
 use raft_core::NodeId;
+use std::time::Duration;
 
 acts! {
     /// What is done to clocks.
@@ -31,5 +32,18 @@ acts! {
             back: u64,
         }
             = "step-back", "step_back", "the clock of {node} steps back by {back} ms";
+    }
+}
+
+impl ClockAct {
+    /// Whose clock jumps, and how far back: not at all, if it jumps forward.
+    pub(crate) fn jump(&self) -> Option<(NodeId, Duration)> {
+        match *self {
+            Self::SetClock { .. } => None,
+            Self::JumpClock { node, millis } => {
+                Some((node, Duration::from_millis(millis.min(0).unsigned_abs())))
+            }
+            Self::StepBack { node, back } => Some((node, Duration::from_millis(back))),
+        }
     }
 }

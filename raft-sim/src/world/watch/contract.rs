@@ -68,13 +68,8 @@ impl Premises {
     /// Forward a clock has jumped at once; back, it stands still until it has caught up, which
     /// takes longer if it is slow.
     fn note_clock(&mut self, now: Instant, act: &ClockAct) {
-        let (node, behind) = match *act {
-            ClockAct::SetClock { .. } => return,
-            ClockAct::JumpClock { node, millis } => (node, millis.min(0).unsigned_abs()),
-            ClockAct::StepBack { node, back } => (node, back),
-        };
+        let Some((node, behind)) = act.jump() else { return };
         let until = self.jumped.entry(node).or_insert(now);
-        let behind = Duration::from_millis(behind);
         *until = (*until).max(now).saturating_add(behind + behind / 50);
     }
 

@@ -5,6 +5,7 @@
 //! Only for a moment it cannot know: who was heard within T counts as there.
 
 use crate::checker::sight::is_quorum;
+use crate::plan::act::Act;
 use crate::plan::damage::Damage;
 use crate::world::excuse::{Cause, Excuse};
 use crate::world::host::Host;
@@ -13,7 +14,6 @@ use crate::world::watch::fact::Fact;
 use crate::world::watch::scene::Scene;
 use raft_core::{Instant, Membership, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 /// The disks that are lost, and what they excuse.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Losses {
     excuses: Vec<Excuse>,
     /// Whose disk was lost last, and when.
     last: Option<(NodeId, Instant)>,
+    /// Until when clocks that went back stand still: to their nodes no time passes.
+    stands_until: Instant,
 }
 
 impl Losses {
@@ -40,6 +42,11 @@ impl Losses {
             Fact::Started { node, .. } => {
                 self.lost.remove(&node);
             }
+            Fact::Act { act: Act::Clock(act) } => {
+                if let Some((_, behind)) = act.jump().filter(|(_, behind)| !behind.is_zero()) {
+                    self.stands_until = self.stands_until.max(scene.now).saturating_add(behind);
+                }
+            }
             Fact::Crashed { node, .. } | Fact::DiskHarmed { node, .. } => self.look(scene, node),
             // Reported before the host forgets in which membership it was.
             Fact::Wiped { node } => self.lose(scene, node, Cause::Wiped),
@@ -48,11 +55,12 @@ impl Losses {
     }
 
     /// Looks for what is let in before anybody could know of a loss: for T a leader counts whom it
-    /// has heard, and for a part of it what it hears was on its way.
+    /// has heard, by its clock, and for a part of it what it hears was on its way.
     pub(super) fn look_for_unheard(&mut self, scene: Scene<'_>) {
         let Some((node, then)) = self.last else { return };
-        let own = scene.setup.nodes.iter().filter_map(|node| node.election_timeout);
-        let longest = own.fold(scene.setup.election_timeout, Duration::max);
+        let longest = scene.hosts.iter().map(|host| host.timeout(scene.setup)).max();
+        let longest = longest.unwrap_or_default();
+        let then = then.max(self.stands_until);
         if scene.now > then.saturating_add(longest + longest / 4) {
             self.last = None;
             return;
