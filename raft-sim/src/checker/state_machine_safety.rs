@@ -185,7 +185,7 @@ mod tests {
             let status = &mut cluster.node(1).status;
             (status.installing, status.log_start) = (next, position(2, 4));
             status.last_applied = LogIndex(4);
-            cluster.stepped_from(&mut checker, 1, &before, &[]).expect("it holds what the first has");
+            cluster.stepped_from(&mut checker, 1, &before, &[]).expect("the first is in force");
         }
     }
 

@@ -11,7 +11,7 @@ macro_rules! built_in {
 }
 
 /// The names and texts of the scenarios that come with the simulator, in the order of the report.
-const BUILT_IN: [(&str, &str); 52] = built_in![
+const BUILT_IN: [(&str, &str); 55] = built_in![
     "symmetric-partition",
     "asymmetric-partition",
     "asymmetric-partition-one-way",
@@ -55,6 +55,9 @@ const BUILT_IN: [(&str, &str); 52] = built_in![
     "lease-read",
     "lease-read-clients",
     "lease-read-beyond-drift",
+    "lease-clock-back-seen",
+    "lease-clock-back-unseen",
+    "lease-clock-forward",
     "follower-read",
     "too-many-uncommitted",
     "too-many-reads",
