@@ -18,15 +18,9 @@ impl Draw<'_> {
             return;
         }
         let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
-        let end = Instant::ZERO.saturating_add(self.storm);
         let longest = setup.election_timeout * 2;
-        let mut at = Instant::ZERO;
-        for nth in 0.. {
-            let mut draw = self.nth(Question::StormBack, nth);
-            at = at.saturating_add(draw.millis(10, 1500));
-            if at.saturating_add(Duration::from_millis(200) + longest * 2) >= end {
-                break;
-            }
+        let room = Duration::from_millis(200) + longest * 2;
+        self.one_by_one(Question::StormBack, 1500, room, |draw, at| {
             let back = 1 + draw.below(nanos(longest) / 1_000_000);
             let step = |node| Act::Clock(ClockAct::StepBack { node, back });
             let within = draw.millis(1, 200);
@@ -37,14 +31,14 @@ impl Draw<'_> {
                         at.saturating_add(if draw.one_in(2) { within / 5 } else { Duration::ZERO });
                     let timeout = setup.election_timeout;
                     setup.timeline.extend(deposed_behind_its_back(at, cut, back, timeout));
-                    continue;
+                    return;
                 }
                 0 => step(draw.one_of(&ids)),
                 1 => Act::aimed(Target::Leader, within, step),
                 _ => Act::aimed(Target::ReadingLeader, within, step),
             };
             setup.timeline.push((at, act));
-        }
+        });
         setup.timeline.sort_by_key(|(time, _)| *time);
     }
 }
@@ -57,22 +51,15 @@ impl Draw<'_> {
             return;
         }
         let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
-        let end = Instant::ZERO.saturating_add(self.storm);
         let timeout = setup.election_timeout;
-        let mut at = Instant::ZERO;
-        for nth in 0.. {
-            let mut draw = self.nth(Question::StormDeceived, nth);
-            at = at.saturating_add(draw.millis(10, 1500));
-            if at.saturating_add(timeout * 4) >= end {
-                break;
-            }
+        self.one_by_one(Question::StormDeceived, 1500, timeout * 4, |draw, at| {
             let is_back = draw.one_in(2);
             let acts =
                 if is_back { draw.back_unseen(timeout) } else { draw.forward(&ids, timeout) };
             let acts = acts.into_iter().map(|(after, act)| (at.saturating_add(after), act));
             setup.timeline.extend(acts);
             setup.timeline.push((at.saturating_add(timeout * 4), Act::Link(LinkAct::HealAll)));
-        }
+        });
         setup.timeline.sort_by_key(|(time, _)| *time);
     }
 

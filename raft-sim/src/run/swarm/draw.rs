@@ -27,6 +27,27 @@ impl Draw<'_> {
         self.of(question)
     }
 
+    /// One thing after the other, each with a stream of its own, after so many milliseconds at most
+    /// and 10 at least, as long as there is so much room for it before the storm is over.
+    pub(super) fn one_by_one(
+        &mut self,
+        question: Question,
+        longest: u64,
+        room: Duration,
+        mut draws: impl FnMut(&mut Draw<'_>, Instant),
+    ) {
+        let end = Instant::ZERO.saturating_add(self.storm);
+        let mut at = Instant::ZERO;
+        for nth in 0.. {
+            let mut draw = self.nth(question, nth);
+            at = at.saturating_add(draw.millis(10, longest));
+            if at.saturating_add(room) >= end {
+                break;
+            }
+            draws(&mut draw, at);
+        }
+    }
+
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.choices.below(self.question, bound)
     }

@@ -23,13 +23,7 @@ impl Draw<'_> {
         }
         let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
         let end = Instant::ZERO.saturating_add(self.storm);
-        let mut at = Instant::ZERO;
-        for nth in 0.. {
-            let mut draw = self.nth(Question::StormMembers, nth);
-            at = at.saturating_add(draw.millis(10, 1200));
-            if at >= end {
-                break;
-            }
+        self.one_by_one(Question::StormMembers, 1200, Duration::ZERO, |draw, at| {
             let acts = if kinds.removals && ids.len() > 2 && draw.one_in(4) {
                 draw.rejoin(&ids, setup.link)
             } else {
@@ -37,7 +31,7 @@ impl Draw<'_> {
             };
             let times = acts.into_iter().map(|(after, act)| (at.saturating_add(after), act));
             setup.timeline.extend(times.filter(|(time, _)| *time < end));
-        }
+        });
         setup.timeline.sort_by_key(|(time, _)| *time);
     }
 

@@ -9,7 +9,7 @@ use crate::plan::setup::Setup;
 use crate::plan::topology::{Topology, Whom};
 use crate::run::swarm::draw::Draw;
 use crate::run::swarm::storm::Kinds;
-use raft_core::{Consistency, Instant, Membership, NodeId};
+use raft_core::{Consistency, Membership, NodeId};
 use std::time::Duration;
 
 /// When a read comes, after the beginning, and how.
@@ -22,16 +22,8 @@ impl Draw<'_> {
             return;
         }
         let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
-        let end = Instant::ZERO.saturating_add(self.storm);
         let timeout = setup.election_timeout;
-        let mut at = Instant::ZERO;
-        for nth in 0.. {
-            let mut draw = self.nth(Question::StormStayers, nth);
-            at = at.saturating_add(draw.millis(10, 1500));
-            let healed = at.saturating_add(timeout * 4);
-            if healed >= end {
-                break;
-            }
+        self.one_by_one(Question::StormStayers, 1500, timeout * 4, |draw, at| {
             let reads = draw.reads(timeout, !kinds.jumps);
             let acts = if ids.len() > 1 && draw.one_in(2) {
                 draw.either_half(&ids, &reads)
@@ -40,8 +32,8 @@ impl Draw<'_> {
             };
             let acts = acts.into_iter().map(|(after, act)| (at.saturating_add(after), act));
             setup.timeline.extend(acts);
-            setup.timeline.push((healed, Act::Link(LinkAct::HealAll)));
-        }
+            setup.timeline.push((at.saturating_add(timeout * 4), Act::Link(LinkAct::HealAll)));
+        });
         setup.timeline.sort_by_key(|(time, _)| *time);
     }
 
