@@ -1,11 +1,9 @@
 //! What a node has given to its disk and not heard of again, as its host sees it.
 
+use crate::checker::sight::WRITES_TOLD_APART;
 use crate::plan::choice::nanos;
 use raft_core::{Action, Config, Input, NodeId, Term, Ticket};
 use std::collections::VecDeque;
-
-/// So many writes on their way a node tells apart; what is more it takes together with the last.
-const MOST: usize = 1_024;
 
 /// The writes of one life. Times are those of the node's clock.
 #[derive(Clone, Default, Debug)]
@@ -52,7 +50,7 @@ impl Writes {
         for action in actions {
             let Action::Persist(write) = action else { continue };
             self.newest = Some(write.ticket);
-            let is_full = self.waiting.len() == MOST;
+            let is_full = self.waiting.len() == WRITES_TOLD_APART;
             match self.waiting.back_mut().filter(|_| is_full) {
                 Some((_, last, _)) => *last = write.ticket,
                 None => self.waiting.push_back((write.ticket, write.ticket, now)),

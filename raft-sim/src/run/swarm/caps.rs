@@ -1,6 +1,7 @@
 //! Runs that meet what the core has room for: logs of more terms than a message names, refusals
 //! that name as many as they may, and more writes on their way than are remembered.
 
+use crate::checker::sight::WRITES_TOLD_APART;
 use crate::plan::act::any::Act;
 use crate::plan::act::{DiskAct, RequestAct, Target};
 use crate::plan::choice::nanos;
@@ -9,8 +10,8 @@ use crate::run::swarm::draw::Draw;
 use raft_core::{Entries, Instant, NodeId, Run, Term};
 use std::time::Duration;
 
-/// How many writes are asked for while a disk hangs: above the 1024 that the core remembers.
-const WRITES: u32 = 1_100;
+/// How many writes are asked for while a disk hangs: more than the core tells apart.
+const WRITES: usize = WRITES_TOLD_APART + 76;
 
 impl Draw<'_> {
     /// In some runs every member comes with a past of up to hundreds of terms, an entry each: some

@@ -1,6 +1,7 @@
 //! What a run has had of what can happen, derived from its steps and facts.
 
 use crate::checker::coverage::Coverage;
+use crate::checker::sight::WRITES_TOLD_APART;
 use crate::plan::act::{Act, ClockAct, LinkAct, Target};
 use crate::plan::hostile::Hostile;
 use crate::plan::record::{Lost, Stage};
@@ -10,9 +11,6 @@ use raft_core::{
     Action, Config, Fate, Input, NodeId, Outcome, RejectReason, RoleKind, Token, TransferOutcome,
     Write,
 };
-
-/// How many writes on their way a node remembers.
-const MOST_WRITES: usize = 1024;
 
 /// Counts what happened in a step.
 pub(super) fn of_step(seen: &mut Coverage, step: &Stepped<'_>) {
@@ -109,7 +107,7 @@ fn of_crash(seen: &mut Coverage, lost: Lost, in_step: bool) {
 fn of_action(seen: &mut Coverage, scene: Scene<'_>, node: NodeId, action: &Action) {
     let process = scene.process(node);
     if let (Action::Persist(_), Some(host)) = (action, scene.host(node)) {
-        seen.writes_many += u64::from(host.disk.in_flight() >= MOST_WRITES);
+        seen.writes_many += u64::from(host.disk.in_flight() >= WRITES_TOLD_APART);
     }
     match action {
         Action::Rejected { token, reason } => {
