@@ -99,4 +99,4 @@ mod derived;
 mod fixture;
 #[cfg(test)]
 mod oracles;
-mod writes;
+pub(crate) mod writes;
