@@ -75,6 +75,7 @@ checkers! {
     answers: Answers,
     refusals: Refusals,
     check_quorum: CheckQuorum,
+    transfers: Transfers,
     wasted_work: WastedWork,
     bounds: Bounds,
     linearizability: Linearizability,

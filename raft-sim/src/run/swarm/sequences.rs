@@ -110,12 +110,11 @@ impl Draw<'_> {
         acts.push((NOW, Act::aimed(Target::Leader, NOW, set(-bound))));
         let cut = timeout * 2 + self.upto(timeout);
         acts.push((cut, Act::aimed(Target::Struck, NOW, isolate)));
-        for nth in 0..12 {
-            // About when the lease ends, by the slow clock or by a fast one.
-            let node = self.one_of(setup.membership.voters());
-            let campaign = Act::Request(RequestAct::Campaign { node });
-            acts.push((cut + timeout * (8 + nth) / 16, campaign));
-        }
+        // About when the lease ends, by the slow clock or by a fast one. Who asks too early is
+        // refused, and waits.
+        let node = self.one_of(setup.membership.voters());
+        let asked = cut + timeout / 2 + self.upto(timeout * 9 / 16);
+        acts.push((asked, Act::Request(RequestAct::Campaign { node })));
         acts.push((cut + timeout * 3, heal_all()));
         acts
     }
@@ -124,11 +123,17 @@ impl Draw<'_> {
     /// more, and its leader is gone: it would win, and must wait.
     fn restart_beside_the_unbound(&mut self, setup: &Setup) -> Sequence {
         let voters = setup.membership.voters();
+        let own = |id: &NodeId| setup.nodes.iter().find(|n| n.id == *id)?.election_timeout;
+        let Some(slowest) = voters.iter().copied().max_by_key(own) else { return Vec::new() };
         let gone = longest_timeout(setup) + self.upto(setup.election_timeout);
         let back = gone + self.millis(1, 30);
         let first = self.index(2);
-        let others = voters.iter().skip(first).take((voters.len() - 1) / 2);
-        let mut acts: Sequence = others.map(|node| (NOW, isolate(*node))).collect();
+        let others = voters.iter().filter(|id| **id != slowest).skip(first);
+        // The promise to a leader is as long as its T; those with a short one come to lead first.
+        let mut acts = vec![(NOW, transfer(Some(slowest)))];
+        let begin = setup.election_timeout / 4;
+        acts.extend(others.take((voters.len() - 1) / 2).map(|node| (begin, isolate(*node))));
+        let (gone, back) = (begin + gone, begin + back);
         acts.extend([
             (gone, heal_all()),
             (gone, isolate_leader()),
