@@ -25,7 +25,9 @@ pub(super) fn converged(
     let fails = |sentence| Err(env.violation("liveness", sentence));
     let contract = env.watch.premises().contract();
     let trouble = Trouble::of(env, hosts, network);
-    let (lasts, is_due) = (contract.lasts(), contract.due().is_some() || !trouble.hampers);
+    // A link that flaps may be cut at the very moment of this look, and its leader leads on.
+    let is_steady = !trouble.hampers && !network.flaps();
+    let (lasts, is_due) = (contract.lasts(), contract.due().is_some() || is_steady);
     let Some((leader, leading)) = service::serving(hosts, network, now) else {
         return match Service::of(hosts, network, now) {
             Service::DidNot(id) if trouble.is_none() || lasts && is_due => {

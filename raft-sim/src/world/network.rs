@@ -167,7 +167,7 @@ impl Network {
     }
 
     /// Whether a link is cut again and again.
-    fn flaps(&self) -> bool {
+    pub fn flaps(&self) -> bool {
         self.links.values().any(|link| link.flaps.is_some())
     }
 
