@@ -25,8 +25,8 @@ pub(super) struct Promise {
     permits: BTreeMap<(NodeId, Term), NodeId>,
     /// Who transferred leadership in which term: it counts on no promise of that term any more.
     handed_over: BTreeSet<(NodeId, Term)>,
-    /// The terms of which a leader has spoken.
-    led: BTreeSet<Term>,
+    /// The terms of which a leader has spoken, and who that is.
+    led: BTreeSet<(Term, NodeId)>,
 }
 
 impl Checker for Promise {
@@ -50,7 +50,7 @@ impl Promise {
         let (from, to, term) = (envelope.from, envelope.to, envelope.term);
         let claims = Claims::of(envelope);
         if claims.appends {
-            self.led.insert(term);
+            self.led.insert((term, from));
         }
         if let Some(probe) = claims.probe
             && let Some(receiver) = sight.cluster.view(to)
@@ -127,8 +127,10 @@ impl Promise {
         let bound = |leader: NodeId, of: Term| {
             // Whoever was asked to start an election may transfer leadership in its turn.
             let passed_on = term.get() > of.get() + 1 && self.handed_over.contains(&(leader, of));
-            // A later leader had a quorum without such promises, so nobody rests on this one now.
-            let led = self.led.range(of..term.max(of)).any(|led| *led > of);
+            // A later leader had a quorum without such promises, so nobody rests on this one now. It
+            // may be the one that gets the vote, late.
+            let known = (of, NodeId(u64::MAX))..=(term.max(of), NodeId(u64::MAX));
+            let led = self.led.range(known).any(|(led, who)| *led < term || *who == to);
             let superseded = led || term.get() > of.get() + 1 && permitted.is_some();
             leader != to && permitted != Some(&leader) && !passed_on && !superseded
         };
@@ -252,6 +254,8 @@ mod tests {
         cluster.stepped(&mut checker, 3, &[beat]).expect("it leads term 2");
         cluster.stepped(&mut checker, 2, &granted(3)).expect("nobody rests on the promise now");
         refused(cluster.stepped(&mut checker, 2, &granted(2)), "before its promise to S1 is over");
+        let late = [vote(2, 3, 2, Verdict::Granted)];
+        cluster.stepped(&mut checker, 2, &late).expect("it leads the term already");
     }
 
     #[test]

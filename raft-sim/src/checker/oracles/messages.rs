@@ -248,7 +248,8 @@ pub(super) fn promise(past: &[Seen], now: &Seen) -> bool {
         let led = |after: Term| {
             all.iter().any(|(_, e)| {
                 let speaks = matches!(e.message, Message::AppendEntries(_));
-                speaks && e.term > after && e.term < of
+                let before = e.term < of || (e.from, e.term) == (candidate, of);
+                speaks && e.term > after && before
             })
         };
         let bound = promises.iter().any(|(leader, (until, promised_in))| {
