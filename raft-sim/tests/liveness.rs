@@ -2,8 +2,9 @@
 //! an obvious remedy wrong. And those in `raft-sim/failover/`, by which `docs/LIVENESS.md`
 //! measures.
 
+use raft_core::Protection;
 use raft_sim::plan::Nobody;
-use raft_sim::run::play;
+use raft_sim::run::{measure, play};
 use raft_sim::scenario::Scenario;
 use std::fs;
 use std::path::Path;
@@ -59,11 +60,37 @@ cases! {
         "liveness/leader-behind-flapping-links.toml", 20 of 20;
     reads_need_both_halves_of_a_joint_membership:
         "liveness/joint-read.toml", 30 of 30;
-    a_fail_over_among_well_nodes_works: "failover/healthy.toml", 10 of 10;
-    a_fail_over_beside_a_dead_node_works: "failover/minority-dead.toml", 10 of 10;
-    a_fail_over_beside_a_hung_disk_works: "failover/minority-hung.toml", 10 of 10;
-    a_fail_over_with_disks_of_a_fifth_of_t_works: "failover/disks-0.2.toml", 10 of 10;
-    a_fail_over_with_disks_of_nearly_t_works: "failover/disks-0.8.toml", 10 of 10;
-    a_fail_over_with_disks_of_more_than_t_works: "failover/disks-1.5.toml", 10 of 10;
-    a_fail_over_with_lost_messages_works: "failover/lossy.toml", 10 of 10;
+}
+
+/// Median and worst fail-over time of 60 seeds are at most these, in hundredths of T. They are a
+/// tenth or two above what `raft-sim measure` prints: what makes elections longer for most seeds
+/// moves the median, what makes a voter wait for a lost message moves the worst.
+fn in_time(file: &str, median: u128, worst: u128) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("failover").join(file);
+    let text = fs::read_to_string(&path).expect("a readable file");
+    let scenario = Scenario::read("failover", file, &text);
+    let scenario = scenario.unwrap_or_else(|error| panic!("{error}"));
+    let measured = measure(&scenario, Protection::Full, 60);
+    assert_eq!(measured.failures, 0, "{file}");
+    let first = measured.spread(|sample| sample.first).expect("somebody led");
+    assert!(first.0 <= median && first.1 <= worst, "{file}: {first:?}, not {median}, {worst}");
+}
+
+macro_rules! times {
+    ($($name:ident: $file:literal, $median:literal, $worst:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            in_time($file, $median, $worst);
+        })*
+    };
+}
+
+times! {
+    a_fail_over_among_well_nodes_is_short: "healthy.toml", 135, 200;
+    a_fail_over_beside_a_dead_node_is_short: "minority-dead.toml", 140, 400;
+    a_fail_over_beside_a_hung_disk_is_short: "minority-hung.toml", 145, 200;
+    a_fail_over_with_disks_of_a_fifth_of_t_is_short: "disks-0.2.toml", 210, 280;
+    a_fail_over_with_disks_of_nearly_t_takes_a_few: "disks-0.8.toml", 480, 850;
+    a_fail_over_with_disks_of_more_than_t_ends: "disks-1.5.toml", 700, 1_600;
+    a_fail_over_with_lost_messages_is_short: "lossy.toml", 170, 550;
 }
