@@ -14,6 +14,7 @@ use crate::types::{Instant, LogIndex, LogPosition, Term, Ticket};
 use crate::work;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use core::time::Duration;
 
 /// How many writes are remembered one by one. Beyond it the two newest are joined: the completion
 /// of the earlier one then proves nothing before that of the later one does.
@@ -28,6 +29,8 @@ const MAX_IN_FLIGHT: usize = 1024;
 /// - `durable_index` and every `through` lie in the log, and a later write does not end before an
 ///   earlier one;
 /// - `issued_hard_state` is the newest in flight, or the durable one if none is;
+/// - no hard state that is durable or in flight promises more than a later one in flight: a crash
+///   may leave that one;
 /// - what is to be written ends where the log does: asserted when it is issued.
 ///
 /// And between two calls, so that only `is_sound` can tell: `next_write` is empty, but for the
@@ -211,6 +214,7 @@ impl Disk {
         let ticket = self.next;
         self.next = ticket.next();
         if let Some(changed) = hard_state {
+            self.lower_promise(changed.promised);
             self.issued_hard_state = changed;
         }
         debug_assert!(
@@ -229,6 +233,18 @@ impl Disk {
         self.in_flight.push_back(write);
         self.assert_ends(last);
         Write { ticket, hard_state, log }
+    }
+
+    /// A write is handed out that lowers the promise. From now on a crash may leave no more of it,
+    /// whatever else is durable, or on its way and completes before that write does.
+    fn lower_promise(&mut self, to: Duration) {
+        if to >= self.issued_hard_state.promised {
+            return;
+        }
+        let states = self.in_flight.iter_mut().filter_map(|write| write.hard_state.as_mut());
+        for state in states.chain([&mut self.durable_hard_state]) {
+            state.promised = state.promised.min(to);
+        }
     }
 
     /// Every write up to `ticket` is durable. `None` if this life did not issue it. The log ends at
@@ -285,9 +301,16 @@ impl Disk {
             && ends.all(|index| index <= last)
             && self.durable_index <= last
             && self.newest_hard_state() == self.issued_hard_state
+            && self.promises().is_sorted()
             && self.next_write.as_ref().is_none_or(|write| write.last_index() == last)
             && self.next_write.as_ref().is_none_or(|write| write.restart_after.is_some())
             && self.ends_with.is_none()
+    }
+
+    /// What is promised by the hard state that is durable, and by those in flight.
+    fn promises(&self) -> impl Iterator<Item = Duration> {
+        let states = self.in_flight.iter().filter_map(|write| write.hard_state);
+        core::iter::once(self.durable_hard_state).chain(states).map(|state| state.promised)
     }
 
     /// What was handed out last of the hard state.

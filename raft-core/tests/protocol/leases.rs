@@ -215,6 +215,25 @@ fn an_answer_promises_only_what_is_durable_and_does_not_wait_for_more() {
 }
 
 #[test]
+fn an_answer_promises_nothing_that_a_write_on_its_way_lowers() {
+    let mut node = Setup::of(voters(&[1, 2, 3])).term(1).slow_disk().start();
+    let _ = node.hears(S2, 1, says::hello(1));
+    let _ = node.persist();
+    let promises = |node: &mut Solo, round, lease| {
+        let heard = node.hears(S2, 1, ask(round, lease));
+        let written = heard.writes().first().and_then(|w| w.hard_state).map(|h| h.promised);
+        (heard.echoed().expect("at once").promised, written)
+    };
+    assert_eq!(promises(&mut node, 2, T), (T, None), "it is durable");
+    // A later leader asks for none, and the promise is over; the next one asks for one again.
+    let mut node = node.pass(2 * T);
+    assert_eq!(promises(&mut node, 3, Duration::ZERO), (Duration::ZERO, Some(Duration::ZERO)));
+    assert_eq!(promises(&mut node, 4, T), (Duration::ZERO, Some(T)), "a crash may leave none");
+    let _ = node.persist();
+    assert_eq!(promises(&mut node, 5, T), (T, None));
+}
+
+#[test]
 fn after_a_restart_the_promise_still_holds() {
     let mut node = follower();
     let _ = node.hears(S2, 1, ask(2, 2 * T));
