@@ -7,6 +7,7 @@ pub mod changes;
 pub mod desk;
 pub mod frame;
 pub mod lanes;
+pub mod sessions;
 pub mod tail;
 pub mod waiters;
 

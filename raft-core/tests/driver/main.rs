@@ -3,4 +3,5 @@
 mod directed;
 mod nonsense;
 mod random;
+mod sessions;
 mod world;

@@ -6,7 +6,7 @@ use raft_core::{Consistency, Membership, NodeId};
 use std::collections::BTreeMap;
 
 /// Limits so low that each is met all the time.
-fn low(waits: bool) -> Settings {
+pub(crate) fn low(waits: bool) -> Settings {
     let mut settings = Settings::default();
     settings.waits_through_elections = waits;
     settings.frame_bytes = 300;
@@ -47,6 +47,33 @@ fn run(seed: u64, faults: Faults) -> BTreeMap<&'static str, u64> {
         }
         world.tick();
     }
+    heal(&mut world);
+    world.run(400);
+    world.check_end();
+    world.seen
+}
+
+/// Everything that goes wrong.
+pub(crate) const EVERYTHING: Faults = Faults {
+    loss: 5,
+    crash: 1,
+    lies: 3,
+    fills: 10,
+    slow_disk: 30,
+    cut: 3,
+    stalls: 10,
+    away: 5,
+    operator: 2,
+};
+
+/// More of them: `DRIVER_SEEDS=5000 cargo test --test driver`.
+pub(crate) fn seeds(few: u64) -> u64 {
+    let seeds = std::env::var("DRIVER_SEEDS").ok().and_then(|text| text.parse().ok());
+    seeds.unwrap_or(few)
+}
+
+/// Everything is well from now on.
+pub(crate) fn heal(world: &mut World) {
     world.faults = Faults::default();
     world.cuts.clear();
     for at in 0..3 {
@@ -54,12 +81,9 @@ fn run(seed: u64, faults: Faults) -> BTreeMap<&'static str, u64> {
             world.start(at);
         }
     }
-    world.run(400);
-    world.check_end();
-    world.seen
 }
 
-fn disturb(world: &mut World, faults: Faults) {
+pub(crate) fn disturb(world: &mut World, faults: Faults) {
     let at = usize::try_from(world.rng.below(3)).expect("small");
     if world.servers[at].driver.is_some() && world.rng.chance(faults.crash) {
         world.crash(at);
@@ -100,21 +124,8 @@ fn quiet_runs_end_with_everything_applied_everywhere() {
 #[test]
 fn whatever_goes_wrong_no_command_is_bound_wrongly_and_nobody_is_told_what_is_not_so() {
     let mut seen = BTreeMap::new();
-    let faults = Faults {
-        loss: 5,
-        crash: 1,
-        lies: 3,
-        fills: 10,
-        slow_disk: 30,
-        cut: 3,
-        stalls: 10,
-        away: 5,
-        operator: 2,
-    };
-    // More of them: `DRIVER_SEEDS=5000 cargo test --test driver`.
-    let seeds = std::env::var("DRIVER_SEEDS").ok().and_then(|text| text.parse().ok());
-    for seed in 1..seeds.unwrap_or(60) {
-        for (what, count) in run(seed, faults) {
+    for seed in 1..seeds(60) {
+        for (what, count) in run(seed, EVERYTHING) {
             *seen.entry(what).or_default() += count;
         }
     }

@@ -1,6 +1,7 @@
 //! Three drivers over disks, state machines and a network in memory: a runtime as small as can be,
 //! which checks at each effect that the driver keeps its contract.
 
+use raft_core::driver::sessions::{Request, SessionError, SessionId, SessionLimits, Sessions};
 use raft_core::driver::{
     Answer, BoundWrite, Commit, Driver, Effect, Event, Frame, FrameError, Host, Payload, Settings,
     SnapshotEvent, SnapshotTask, Stepped,
@@ -40,8 +41,65 @@ impl Rng {
     }
 }
 
-/// The state machine: every command, and where it stood.
-pub(crate) type State = Vec<(LogPosition, Bytes)>;
+/// The state machine: every command, and where it stood; and behind sessions what those did that
+/// came through them.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct State {
+    pub(crate) commands: Vec<(LogPosition, Bytes)>,
+    pub(crate) sessions: Sessions<u64>,
+    pub(crate) done: Vec<String>,
+}
+
+/// What it answers to a command that has to do with sessions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Said {
+    Opened(SessionId),
+    /// Its place among all that were done.
+    Done(u64),
+    Refused(SessionError),
+}
+
+impl State {
+    fn new(limits: SessionLimits) -> Self {
+        Self { commands: Vec::new(), sessions: Sessions::new(limits), done: Vec::new() }
+    }
+
+    /// A command, `@open`, or `@run session number received what`; more words may follow.
+    fn apply(&mut self, at: LogPosition, command: Bytes) -> Option<Said> {
+        let text = String::from_utf8_lossy(&command).into_owned();
+        let mut words = text.split(' ');
+        self.commands.push((at, command));
+        match words.next()? {
+            "@open" => Some(Said::Opened(self.sessions.open(at.index))),
+            "@run" => {
+                let mut number = || words.next()?.parse().ok();
+                let session = SessionId(number()?);
+                let request = Request { session, number: number()?, received: number()? };
+                let (done, what) = (&mut self.done, words.next()?);
+                let run = || {
+                    done.push(what.to_string());
+                    done.len() as u64
+                };
+                let answer = self.sessions.apply(at.index, request, run);
+                Some(answer.map_or_else(Said::Refused, |place| Said::Done(*place)))
+            }
+            _ => None,
+        }
+    }
+
+    /// As it comes back from a snapshot.
+    fn restored(&self) -> Self {
+        #[cfg(feature = "serde")]
+        {
+            let text = serde_json::to_string(&self.sessions).expect("sessions are data");
+            let sessions = serde_json::from_str(&text).expect("and come back");
+            assert_eq!(self.sessions, sessions);
+            Self { sessions, ..self.clone() }
+        }
+        #[cfg(not(feature = "serde"))]
+        self.clone()
+    }
+}
 
 /// What survives a crash.
 #[derive(Clone, Debug)]
@@ -75,7 +133,7 @@ pub(crate) struct Server {
     pub(crate) disk: Disk,
     writes: VecDeque<BoundWrite<Bytes>>,
     jobs: VecDeque<Job>,
-    machine: State,
+    pub(crate) machine: State,
     machine_applied: LogIndex,
     pub(crate) streams: BTreeMap<NodeId, StreamOut>,
     /// What is received, and what has arrived whole.
@@ -106,6 +164,8 @@ pub(crate) struct Asked {
     /// How many of its commands were applied where it asked.
     applied: u64,
     pub(crate) answer: Option<Answer>,
+    /// What the state machine has said to its last command.
+    pub(crate) said: Option<Said>,
     pub(crate) done: bool,
     at: Option<NodeId>,
 }
@@ -129,6 +189,7 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) servers: Vec<Server>,
     pub(crate) settings: Settings,
+    limits: SessionLimits,
     pub(crate) faults: Faults,
     packets: Vec<Packet>,
     /// One way each.
@@ -174,6 +235,16 @@ impl Host<Bytes> for Reader<'_> {
 impl World {
     /// The first three vote; others are to join.
     pub(crate) fn new(nodes: u64, seed: u64, settings: Settings) -> Self {
+        Self::with_sessions(nodes, seed, settings, SessionLimits::default())
+    }
+
+    /// With these limits of the sessions.
+    pub(crate) fn with_sessions(
+        nodes: u64,
+        seed: u64,
+        settings: Settings,
+        limits: SessionLimits,
+    ) -> Self {
         let members = Membership::of_voters((1..=3).map(NodeId)).expect("voters");
         let server = |id| Server {
             id: NodeId(id),
@@ -185,7 +256,7 @@ impl World {
             },
             writes: VecDeque::new(),
             jobs: VecDeque::new(),
-            machine: State::new(),
+            machine: State::new(limits),
             machine_applied: LogIndex::ZERO,
             streams: BTreeMap::new(),
             receiving: BTreeMap::new(),
@@ -199,6 +270,7 @@ impl World {
             rng: Rng::new(seed),
             servers: (1..=nodes).map(server).collect(),
             settings,
+            limits,
             faults: Faults::default(),
             packets: Vec::new(),
             cuts: BTreeSet::new(),
@@ -231,8 +303,8 @@ impl World {
         server.disk.snapshots.clear();
         server.disk.snapshots.extend(newest.clone());
         let (snapshot, state) = match newest {
-            Some((_, (snapshot, state))) => (snapshot, state),
-            None => (Snapshot::genesis(members), State::new()),
+            Some((_, (snapshot, state))) => (snapshot, state.restored()),
+            None => (Snapshot::genesis(members), State::new(self.limits)),
         };
         (server.machine, server.machine_applied) = (state, snapshot.position.index);
         let recovered = Recovered {
@@ -486,7 +558,7 @@ impl World {
                 let outcome = if self.rng.chance(10) { Outcome::Failed } else { Outcome::Done };
                 if outcome == Outcome::Done {
                     (server.machine, server.machine_applied) =
-                        (state.clone(), snapshot.position.index);
+                        (state.restored(), snapshot.position.index);
                     server.disk.log = PayloadLog::new(snapshot.position);
                     server.disk.snapshots.insert(snapshot.position.index, (snapshot, state));
                 } else {
@@ -509,6 +581,7 @@ impl World {
         assert_eq!(*known, entry.position, "everybody applies the same");
         assert_eq!(self.positions.get(&entry.position), Some(&entry.content), "and the right one");
         if let Content::Command(command) = entry.content {
+            let said = server.machine.apply(entry.position, command.clone());
             if let Some(caller) = caller {
                 let asked = self.asked.get_mut(&caller.token).expect("it has asked");
                 assert_eq!(asked.at, Some(server.id));
@@ -525,11 +598,10 @@ impl World {
                 assert_eq!((asked.applied, asked.commands.len() as u64), (caller.nth, caller.of));
                 asked.applied += 1;
                 if asked.applied == caller.of {
-                    asked.done = true;
+                    (asked.done, asked.said) = (true, said);
                     self.acknowledged = self.acknowledged.max(index);
                 }
             }
-            server.machine.push((entry.position, command));
         } else {
             assert_eq!(caller, None);
         }
@@ -711,7 +783,7 @@ impl World {
         let last = *self.committed.keys().next_back().expect("something");
         for server in &self.servers {
             assert_eq!(server.machine_applied, last, "{:?} has everything", server.id);
-            let mine: Vec<_> = server.machine.iter().map(|(at, _)| at.index).collect();
+            let mine: Vec<_> = server.machine.commands.iter().map(|(at, _)| at.index).collect();
             assert!(mine.is_sorted());
             let kept: Vec<_> = server.disk.snapshots.keys().collect();
             assert!(kept.len() <= 1, "old snapshots are removed: {kept:?} {:?}", server.streams);
@@ -725,7 +797,8 @@ impl World {
         }
         let state = |server: &Server| server.machine.clone();
         assert!(self.servers.iter().all(|s| state(s) == state(&self.servers[0])), "one state");
-        let applied: BTreeSet<&Bytes> = self.servers[0].machine.iter().map(|(_, c)| c).collect();
+        let commands = self.servers[0].machine.commands.iter();
+        let applied: BTreeSet<&Bytes> = commands.map(|(_, command)| command).collect();
         for (token, asked) in &self.asked {
             assert!(asked.done, "{token} waits for ever");
             let kept = match asked.answer {

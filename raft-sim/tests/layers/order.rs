@@ -47,6 +47,7 @@ const ORDER: &[&str] = &[
     "step",
     "node",
     // What a runtime must do around it.
+    "driver::sessions",
     "driver::frame",
     "driver::boundary",
     "driver::tail",
