@@ -44,6 +44,10 @@ pub struct Settings {
     /// Whether proposals that are open when leadership is lost go on waiting for their fate, until
     /// their own deadline, instead of being answered [`Answer::Unknown`] at once. By default not.
     pub waits_through_elections: bool,
+    /// Whether a change of the membership is refused unless the log
+    /// [`describes`](crate::driver::Payload::describes) every member, old and new. The same at all
+    /// nodes. By default not.
+    pub needs_descriptions: bool,
 }
 
 impl Default for Settings {
@@ -59,6 +63,7 @@ impl Default for Settings {
             snapshot_bytes: 64 * MIB,
             kept_bytes: 16 * MIB,
             waits_through_elections: false,
+            needs_descriptions: false,
         }
     }
 }
@@ -95,7 +100,8 @@ pub enum Event<P> {
         /// When the caller gives up.
         until: Instant,
     },
-    /// The operator wants another membership. Answered when it is committed, or refused.
+    /// The operator wants another membership. Answered when it is committed, or refused. The node
+    /// is asked after everything else of the call.
     Change {
         /// The caller.
         token: Token,
@@ -383,6 +389,12 @@ pub enum Refusal {
         /// The node.
         node: NodeId,
     },
+    /// Nothing in the log says how to reach this member, see [`Settings::needs_descriptions`].
+    #[error("nothing in the log describes {node:?}")]
+    NotDescribed {
+        /// The node.
+        node: NodeId,
+    },
     /// The caller's time is over, and nothing was done.
     #[error("the time is over")]
     TimedOut,
@@ -394,6 +406,13 @@ pub trait Host<P> {
     /// [`Effect::Fetch`]. Asked only for entries that were [`Written`](Event::Written), or were
     /// there at the start, and were not released by [`Effect::Compact`].
     fn read(&mut self, position: LogPosition) -> Option<Content<P>>;
+
+    /// What the snapshot that was just installed, at this position, keeps of the
+    /// [`Book`](crate::driver::book::Book); nothing if there is none.
+    fn described(&mut self, snapshot: LogPosition) -> Vec<P> {
+        let _ = snapshot;
+        Vec::new()
+    }
 
     /// The node was stepped: for records, traces and checkers. A call of the driver steps it
     /// several times.

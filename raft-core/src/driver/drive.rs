@@ -1,9 +1,10 @@
 //! The driver: a node, and the parts around it.
 
+use crate::driver::book::Book;
 use crate::driver::boundary::{Answer, Effect, Refusal, Settings, SnapshotTask};
 use crate::driver::changes::Changes;
 use crate::driver::desk::Desk;
-use crate::driver::frame::Payload;
+use crate::driver::frame::{BoundLog, Entry, Payload};
 use crate::driver::lanes::{Backlog, Lanes};
 use crate::driver::tail::Tail;
 use crate::driver::waiters::{Answers, Proposals, Reads};
@@ -21,6 +22,7 @@ pub struct Driver<P> {
     pub(super) node: Node,
     pub(super) settings: Settings,
     pub(super) tail: Tail<P>,
+    pub(super) book: Book<P>,
     pub(super) lanes: Lanes,
     pub(super) backlog: Backlog,
     pub(super) proposals: Proposals,
@@ -90,6 +92,7 @@ impl<P: Payload> Driver<P> {
         Self {
             settings,
             tail: Tail::new(status.last.index),
+            book: Book::default(),
             lanes: Lanes::default(),
             backlog: Backlog::default(),
             proposals: Proposals::default(),
@@ -111,6 +114,21 @@ impl<P: Payload> Driver<P> {
         }
     }
 
+    /// Finds the book again after a start: what the snapshot keeps of it, and the log after that.
+    pub fn recall(
+        &mut self,
+        described: impl IntoIterator<Item = P>,
+        log: impl IntoIterator<Item = Entry<P>>,
+    ) {
+        let status = self.node.status();
+        let held = (status.log_start.index.next())..=status.last.index;
+        let entries = log.into_iter().filter(|entry| held.contains(&entry.position.index));
+        let entries = entries.collect();
+        self.book = Book::of(described);
+        self.book.write(&BoundLog { restart_after: None, first: *held.start(), entries });
+        self.book.applied(self.applied);
+    }
+
     /// The node.
     pub const fn node(&self) -> &Node {
         &self.node
@@ -119,6 +137,12 @@ impl<P: Payload> Driver<P> {
     /// What the state machine has applied.
     pub const fn applied(&self) -> LogIndex {
         self.applied
+    }
+
+    /// What the log says of the members. At the end of a call with a
+    /// [`SnapshotTask::Take`] it is, for [`Book::snapshot`], as of the position of that.
+    pub const fn book(&self) -> &Book<P> {
+        &self.book
     }
 
     /// The weight of what is on the way to a peer, in bytes.

@@ -23,6 +23,12 @@ use thiserror::Error;
 pub trait Payload: Clone {
     /// Its size in bytes, as the runtime writes and sends it; the same at every call.
     fn bytes(&self) -> u64;
+
+    /// The node of which this command says how to reach it, or whatever else the runtime has to
+    /// know of it: it goes into the [`Book`](crate::driver::book::Book). Others say of nobody.
+    fn describes(&self) -> Option<NodeId> {
+        None
+    }
 }
 
 macro_rules! bytes {

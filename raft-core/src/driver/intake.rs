@@ -1,5 +1,6 @@
 //! What happens to the driver: an event becomes inputs of the node, or changes what is around it.
 
+use crate::driver::book::Book;
 use crate::driver::boundary::{Event, Host, Refusal, SnapshotEvent, SnapshotTask};
 use crate::driver::drive::{Asked, Driver, Turn};
 use crate::driver::frame::{Batch, Frame, OVERHEAD, Payload};
@@ -38,9 +39,7 @@ impl<P: Payload> Driver<P> {
                 tell(batch, Input::Read { token, consistency });
             }
             Event::Change { token, target, until } => {
-                self.asked.insert(token, Asked::Change);
-                self.changes.asked(token, until);
-                tell(batch, Input::ChangeMembership { token, target });
+                self.changes.change(token, target, until);
             }
             Event::Promote { token, node, until } => self.changes.promote(token, node, until),
             Event::Transfer { token, to } => {
@@ -116,7 +115,7 @@ impl<P: Payload> Driver<P> {
         batch.propose(token, commands);
     }
 
-    fn on_snapshot<H>(
+    fn on_snapshot<H: Host<P>>(
         &mut self,
         event: SnapshotEvent,
         batch: &mut Batch<P>,
@@ -154,8 +153,9 @@ impl<P: Payload> Driver<P> {
     }
 
     /// State machine and log are what the snapshot says.
-    fn start_from<H>(&mut self, position: LogPosition, turn: &mut Turn<'_, P, H>) {
+    fn start_from<H: Host<P>>(&mut self, position: LogPosition, turn: &mut Turn<'_, P, H>) {
         self.tail = Tail::new(position.index);
+        self.book = Book::of(turn.host.described(position));
         (self.handed, self.applied) = (position.index, position.index);
         let mut answers = Answers::new();
         self.proposals.installed(position, &mut answers);

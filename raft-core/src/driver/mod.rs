@@ -2,6 +2,7 @@
 //!
 //! [`Driver`] joins the parts; each can be used alone. See `docs/DRIVER.md`.
 
+pub mod book;
 pub mod boundary;
 pub mod changes;
 pub mod desk;

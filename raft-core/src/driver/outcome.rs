@@ -1,7 +1,9 @@
 //! What the driver does: an action of the node becomes effects, with their bytes.
 
 use crate::action::{Action, RoleKind, Write};
-use crate::driver::boundary::{Answer, Effect, Event, Host, Settings, SnapshotTask, Stepped};
+use crate::driver::boundary::{
+    Answer, Effect, Event, Host, Refusal, Settings, SnapshotTask, Stepped,
+};
 use crate::driver::drive::{Asked, Driver, Turn};
 use crate::driver::frame::{Batch, Entry, Frame, Payload, weight};
 use crate::driver::intake::tell;
@@ -11,7 +13,7 @@ use crate::entries::Snapshot;
 use crate::error::RejectReason;
 use crate::input::{Input, Outcome};
 use crate::message::{Envelope, Message};
-use crate::types::{Instant, LogIndex, LogPosition, Token};
+use crate::types::{Instant, LogIndex, LogPosition, NodeId, Token};
 use alloc::vec::Vec;
 
 impl<P: Payload> Driver<P> {
@@ -133,6 +135,7 @@ impl<P: Payload> Driver<P> {
         let bound = batch.bind(write).expect("the write is of this batch, whose frames are whole");
         if let Some(log) = &bound.log {
             self.tail.write(log);
+            self.book.write(log);
         }
         self.issued = Some(bound.ticket);
         turn.effects.push(Effect::Write(bound));
@@ -176,9 +179,15 @@ impl<P: Payload> Driver<P> {
             tell(&mut batch, input);
         }
         let mut answers = Answers::new();
-        if let Some((token, input)) = self.changes.settle(&self.node, turn.now, &mut answers) {
+        while let Some((token, input)) = self.changes.settle(&self.node, turn.now, &mut answers) {
+            if let Some(node) = self.lacks(&input) {
+                self.changes.give_up(token);
+                turn.refuse(token, Refusal::NotDescribed { node });
+                continue;
+            }
             self.asked.insert(token, Asked::Change);
             tell(&mut batch, input);
+            break;
         }
         turn.answers(answers);
         if let Some(position) = self.unwanted.take() {
@@ -197,8 +206,16 @@ impl<P: Payload> Driver<P> {
         batch
     }
 
+    /// The first member before or after this change of whom the log says nothing.
+    fn lacks(&self, change: &Input) -> Option<NodeId> {
+        let Input::ChangeMembership { target, .. } = change else { return None };
+        let members = self.node.membership().members().chain(target.members());
+        self.settings.needs_descriptions.then(|| self.book.lacks(members)).flatten()
+    }
+
     /// What does not concern the node: the state machine, and whoever waits for it.
     fn settle<H: Host<P>>(&mut self, turn: &mut Turn<'_, P, H>) {
+        self.book.applied(self.applied);
         let mut tasks = Vec::new();
         let node = &self.node;
         let lacks = |to, position: LogPosition| {

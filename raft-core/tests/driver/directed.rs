@@ -4,22 +4,23 @@ use crate::world::{Bytes, T, World};
 use raft_core::driver::{Answer, Event, Refusal, Settings, Unknown};
 use raft_core::{Consistency, LogIndex, Membership, NodeId, RejectReason, TransferOutcome};
 
-const LONG: std::time::Duration = std::time::Duration::from_secs(60);
+pub(crate) const LONG: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Three servers of which one leads.
-fn led(nodes: u64, settings: Settings) -> (World, usize) {
+pub(crate) fn led(nodes: u64, settings: Settings) -> (World, usize) {
     let mut world = World::new(nodes, 7, settings);
     world.run(100);
     let leader = world.leader().expect("somebody leads");
     (world, leader)
 }
 
-fn commands(count: u64, size: usize) -> Vec<Bytes> {
-    (0..count).map(|nth| [format!("{nth}/").into_bytes(), vec![b'.'; size]].concat()).collect()
+pub(crate) fn commands(count: u64, size: usize) -> Vec<Bytes> {
+    let command = |nth| [format!("{nth}/").into_bytes(), vec![b'.'; size]].concat();
+    (0..count).map(command).map(Bytes).collect()
 }
 
 /// Links in both directions between this server and all others.
-fn isolate(world: &mut World, at: usize) {
+pub(crate) fn isolate(world: &mut World, at: usize) {
     let id = NodeId(at as u64 + 1);
     for other in (1..=world.servers.len() as u64).map(NodeId).filter(|other| *other != id) {
         world.cuts.insert((id, other));
@@ -41,7 +42,7 @@ fn whoever_waits_when_leadership_is_lost_is_told_that_nobody_knows() {
         assert_eq!(world.answer_to(token), unknown.filter(|_| !waits));
         let other = world.leader().expect("the others elect");
         assert_ne!(other, leader);
-        let theirs = world.propose(other, vec![b"theirs".to_vec()], LONG);
+        let theirs = world.propose(other, vec![Bytes(b"theirs".to_vec())], LONG);
         world.run(20);
         assert!(world.asked[&theirs].done);
         world.cuts.clear();
@@ -166,7 +167,7 @@ fn values_that_are_larger_than_every_limit_get_through() {
     let mut done = 0;
     for nth in 0..60_u64 {
         let command = [nth.to_be_bytes().to_vec(), vec![b'.'; 5000]].concat();
-        let token = world.propose(leader, vec![command], LONG);
+        let token = world.propose(leader, vec![Bytes(command)], LONG);
         world.run(2);
         done += u64::from(world.answer_to(token).is_none());
     }

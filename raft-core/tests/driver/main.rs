@@ -1,5 +1,6 @@
 //! The driver as a runtime uses it.
 
+mod book;
 mod directed;
 mod nonsense;
 mod random;

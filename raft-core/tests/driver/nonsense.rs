@@ -15,7 +15,7 @@ struct Nothing;
 
 impl Host<Bytes> for Nothing {
     fn read(&mut self, position: LogPosition) -> Option<Content<Bytes>> {
-        (!position.index.get().is_multiple_of(3)).then(|| Content::Command(Vec::new()))
+        (!position.index.get().is_multiple_of(3)).then(|| Content::Command(Bytes(Vec::new())))
     }
 }
 
@@ -51,7 +51,7 @@ fn frame(rng: &mut Rng, snapshot: Snapshot) -> Frame<Bytes> {
     };
     let payload = |nth| {
         let at = LogPosition::new(of_term, LogIndex(prev.index.get() + 1 + nth));
-        at.to_string().into_bytes()
+        Bytes::from(at.to_string())
     };
     let from = NodeId(2 + rng.below(2));
     let envelope = Envelope { from, to: NodeId(1), term, message };
@@ -118,7 +118,7 @@ fn nothing_that_a_runtime_says_breaks_a_driver() {
                         tickets.push(write.ticket);
                         for entry in write.log.iter().flat_map(|log| &log.entries) {
                             let Content::Command(command) = &entry.content else { continue };
-                            assert_eq!(*command, entry.position.to_string().into_bytes());
+                            assert_eq!(*command, Bytes::from(entry.position.to_string()));
                         }
                         "write"
                     }

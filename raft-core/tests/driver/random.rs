@@ -1,6 +1,6 @@
 //! Random runs with everything that goes wrong, judged at each effect and at the end.
 
-use crate::world::{Faults, T, World};
+use crate::world::{Bytes, Faults, T, World};
 use raft_core::driver::{Event, Settings, SnapshotEvent};
 use raft_core::{Consistency, Membership, NodeId};
 use std::collections::BTreeMap;
@@ -23,7 +23,9 @@ pub(crate) fn low(waits: bool) -> Settings {
 fn run(seed: u64, faults: Faults) -> BTreeMap<&'static str, u64> {
     // Shown where the run fails.
     println!("seed {seed}");
-    let mut world = World::new(3, seed, low(seed.is_multiple_of(2)));
+    let mut settings = low(seed.is_multiple_of(2));
+    settings.needs_descriptions = seed.is_multiple_of(3);
+    let mut world = World::new(3, seed, settings);
     let mut serial = 0_u64;
     for _ in 0..600 {
         world.faults = faults;
@@ -34,7 +36,7 @@ fn run(seed: u64, faults: Faults) -> BTreeMap<&'static str, u64> {
             let command = |nth: u64, size: u64| {
                 let mut bytes = format!("{seed}/{}", serial + nth).into_bytes();
                 bytes.resize(bytes.len() + usize::try_from(size).expect("small"), b'.');
-                bytes
+                Bytes(bytes)
             };
             let commands = (0..count).map(|nth| command(nth, world.rng.below(400))).collect();
             serial += count;
@@ -83,6 +85,13 @@ pub(crate) fn heal(world: &mut World) {
     }
 }
 
+/// Where all nodes are from now on, two that there are not included.
+fn describe(world: &mut World, at: usize) {
+    let moment = world.now.as_nanos();
+    let where_ = |node| Bytes::from(format!("@at {node} address of {moment}"));
+    world.propose(at, (1..=5).map(where_).collect(), T * 10);
+}
+
 pub(crate) fn disturb(world: &mut World, faults: Faults) {
     let at = usize::try_from(world.rng.below(3)).expect("small");
     if world.servers[at].driver.is_some() && world.rng.chance(faults.crash) {
@@ -106,6 +115,9 @@ pub(crate) fn disturb(world: &mut World, faults: Faults) {
         let node = NodeId(1 + world.rng.below(3));
         let others = (1..=3).map(NodeId).filter(|id| *id != node);
         let target = Membership::new(others, [], [node]).expect("valid");
+        if world.rng.chance(70) {
+            describe(world, at);
+        }
         match world.rng.below(4) {
             0 => world.ask(at, |token| Event::Transfer { token, to: None }),
             1 => world.ask(at, |token| Event::Change { token, target, until }),
@@ -147,6 +159,7 @@ fn whatever_goes_wrong_no_command_is_bound_wrongly_and_nobody_is_told_what_is_no
         "unknown",
         "lost",
         "read",
+        "description taken back",
     ] {
         assert!(seen.get(what).is_some_and(|count: &u64| *count > 0), "never seen: {what}");
     }

@@ -264,7 +264,7 @@ impl Client {
 fn propose(world: &mut World, text: String) -> Token {
     let anybody = usize::try_from(world.rng.below(3)).expect("small");
     let at = world.leader().filter(|_| world.rng.chance(90)).unwrap_or(anybody);
-    world.propose(at, vec![text.into_bytes()], T * 3)
+    world.propose(at, vec![text.into()], T * 3)
 }
 
 /// Runs clients until the end; how many commands were done, and how many times one was answered
@@ -295,7 +295,7 @@ fn run(seed: u64, limits: SessionLimits) -> (usize, usize) {
         assert_eq!(done.get(place), Some(what), "what was answered is done, and there");
     }
     let attempts = world.servers[0].machine.commands.iter();
-    let runs = attempts.filter(|(_, command)| command.starts_with(b"@run")).count();
+    let runs = attempts.filter(|(_, command)| command.0.starts_with(b"@run")).count();
     (done.len(), runs - done.len())
 }
 

@@ -3,8 +3,8 @@
 
 use raft_core::driver::sessions::{Request, SessionError, SessionId, SessionLimits, Sessions};
 use raft_core::driver::{
-    Answer, BoundWrite, Commit, Driver, Effect, Event, Frame, FrameError, Host, Payload, Settings,
-    SnapshotEvent, SnapshotTask, Stepped,
+    Answer, BoundWrite, Commit, Driver, Effect, Entry, Event, Frame, FrameError, Host, Payload,
+    Settings, SnapshotEvent, SnapshotTask, Stepped,
 };
 use raft_core::payload::{Content, PayloadLog};
 use raft_core::{
@@ -18,7 +18,27 @@ pub(crate) const T: Duration = Duration::from_millis(100);
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 const OVERHEAD: u64 = raft_core::driver::frame::OVERHEAD;
 
-pub(crate) type Bytes = Vec<u8>;
+/// A command. `@at node address` says how to reach a node.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Bytes(pub(crate) Vec<u8>);
+
+impl Payload for Bytes {
+    fn bytes(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn describes(&self) -> Option<NodeId> {
+        let text = str::from_utf8(&self.0).ok()?.strip_prefix("@at ")?;
+        text.split(' ').next()?.parse().ok().map(NodeId)
+    }
+}
+
+impl From<String> for Bytes {
+    fn from(text: String) -> Self {
+        Self(text.into_bytes())
+    }
+}
 
 /// A generator of numbers, small and always the same.
 #[derive(Clone, Debug)]
@@ -48,6 +68,8 @@ pub(crate) struct State {
     pub(crate) commands: Vec<(LogPosition, Bytes)>,
     pub(crate) sessions: Sessions<u64>,
     pub(crate) done: Vec<String>,
+    /// In a snapshot: what it keeps of the address book.
+    described: Vec<Bytes>,
 }
 
 /// What it answers to a command that has to do with sessions.
@@ -61,12 +83,13 @@ pub(crate) enum Said {
 
 impl State {
     fn new(limits: SessionLimits) -> Self {
-        Self { commands: Vec::new(), sessions: Sessions::new(limits), done: Vec::new() }
+        let (commands, done, described) = (Vec::new(), Vec::new(), Vec::new());
+        Self { commands, sessions: Sessions::new(limits), done, described }
     }
 
     /// A command, `@open`, or `@run session number received what`; more words may follow.
     fn apply(&mut self, at: LogPosition, command: Bytes) -> Option<Said> {
-        let text = String::from_utf8_lossy(&command).into_owned();
+        let text = String::from_utf8_lossy(&command.0).into_owned();
         let mut words = text.split(' ');
         self.commands.push((at, command));
         match words.next()? {
@@ -89,15 +112,16 @@ impl State {
 
     /// As it comes back from a snapshot.
     fn restored(&self) -> Self {
+        let restored = Self { described: Vec::new(), ..self.clone() };
         #[cfg(feature = "serde")]
         {
             let text = serde_json::to_string(&self.sessions).expect("sessions are data");
             let sessions = serde_json::from_str(&text).expect("and come back");
             assert_eq!(self.sessions, sessions);
-            Self { sessions, ..self.clone() }
+            Self { sessions, ..restored }
         }
         #[cfg(not(feature = "serde"))]
-        self.clone()
+        restored
     }
 }
 
@@ -114,7 +138,7 @@ pub(crate) struct Disk {
 #[derive(Clone, Debug)]
 enum Job {
     Apply(Vec<Commit<Bytes>>),
-    Take(Snapshot),
+    Take(Snapshot, Vec<Bytes>),
     Install(NodeId, Snapshot),
 }
 
@@ -131,6 +155,8 @@ pub(crate) struct Server {
     pub(crate) id: NodeId,
     pub(crate) driver: Option<Driver<Bytes>>,
     pub(crate) disk: Disk,
+    /// Everything that stands in its log or before it.
+    history: BTreeMap<LogIndex, (LogPosition, Content<Bytes>)>,
     writes: VecDeque<BoundWrite<Bytes>>,
     jobs: VecDeque<Job>,
     pub(crate) machine: State,
@@ -223,6 +249,10 @@ impl Host<Bytes> for Reader<'_> {
         held
     }
 
+    fn described(&mut self, snapshot: LogPosition) -> Vec<Bytes> {
+        self.disk.snapshots[&snapshot.index].1.described.clone()
+    }
+
     fn stepped(&mut self, step: &Stepped<'_>) {
         self.steps += 1;
         let pauses =
@@ -254,6 +284,7 @@ impl World {
                 log: PayloadLog::new(LogPosition::ZERO),
                 snapshots: BTreeMap::new(),
             },
+            history: BTreeMap::new(),
             writes: VecDeque::new(),
             jobs: VecDeque::new(),
             machine: State::new(limits),
@@ -303,9 +334,10 @@ impl World {
         server.disk.snapshots.clear();
         server.disk.snapshots.extend(newest.clone());
         let (snapshot, state) = match newest {
-            Some((_, (snapshot, state))) => (snapshot, state.restored()),
+            Some((_, (snapshot, state))) => (snapshot, state),
             None => (Snapshot::genesis(members), State::new(self.limits)),
         };
+        let (described, state) = (state.described.clone(), state.restored());
         (server.machine, server.machine_applied) = (state, snapshot.position.index);
         let recovered = Recovered {
             hard_state: server.disk.hard_state,
@@ -315,7 +347,60 @@ impl World {
             applied: LogIndex::ZERO,
         };
         let node = Node::new(config, recovered, now).expect("a crash leaves a state");
-        server.driver = Some(Driver::new(node, settings));
+        let last = node.status().last.index;
+        let mut driver = Driver::new(node, settings);
+        let log = server.disk.log.range(LogIndex(1), LogIndex::MAX);
+        let log: Vec<_> = log.map(|(position, content)| (position, content.clone())).collect();
+        let entry = |(position, content)| Entry { position, content };
+        driver.recall(described, log.iter().cloned().map(entry));
+        server.driver = Some(driver);
+        self.remember(at);
+        let history = &mut self.servers[at].history;
+        history.extend(
+            log.into_iter().map(|(position, content)| (position.index, (position, content))),
+        );
+        history.retain(|index, _| *index <= last);
+    }
+
+    /// What stands before the log of this server is committed.
+    fn remember(&mut self, at: usize) {
+        let covered = self.committed.range(..=self.servers[at].disk.log.start().index);
+        let known =
+            |(index, at): (&LogIndex, &LogPosition)| (*index, (*at, self.positions[at].clone()));
+        self.servers[at].history = covered.map(known).collect();
+    }
+
+    /// What the log of this server says of each node: the newest, unless a membership that is
+    /// applied here has struck it out since.
+    fn described(&self, at: usize, applied: LogIndex) -> BTreeMap<NodeId, &Bytes> {
+        let mut found = BTreeMap::new();
+        for (index, (_, content)) in &self.servers[at].history {
+            match content {
+                Content::Command(command) => {
+                    found.extend(command.describes().map(|node| (node, command)));
+                }
+                Content::Membership(members) if *index <= applied => {
+                    found.retain(|node, _| members.contains(*node));
+                }
+                Content::Membership(_) => {}
+            }
+        }
+        found
+    }
+
+    /// The book says what the log says; and whoever is a member can be reached: those of the
+    /// beginning are known to one another, others are described.
+    fn check_book(&self, at: usize) {
+        let Some(driver) = &self.servers[at].driver else { return };
+        let (book, members) = (driver.book(), driver.node().membership());
+        if self.settings.needs_descriptions && *members != self.members {
+            let unknown = members.members().find(|id| book.get(*id).is_none());
+            assert_eq!(unknown, None, "{at} has {members:?}");
+        }
+        let described = self.described(at, driver.applied());
+        for node in (1..=5).map(NodeId) {
+            assert_eq!(book.get(node), described.get(&node).copied(), "{node:?} at {at}");
+        }
     }
 
     /// The process dies: of the writes on their way some beginning has happened.
@@ -426,7 +511,7 @@ impl World {
             let mut sender = from;
             if self.rng.chance(self.faults.lies) {
                 match self.rng.below(3) {
-                    0 => payloads.push(b"lie".to_vec()),
+                    0 => payloads.push(Bytes(b"lie".to_vec())),
                     1 if !payloads.is_empty() => _ = payloads.remove(0),
                     _ => sender = NodeId(from.get() % 3 + 1),
                 }
@@ -534,12 +619,12 @@ impl World {
                 }
                 Event::Applied { through }
             }
-            Job::Take(snapshot) => {
+            Job::Take(snapshot, described) => {
                 let server = &mut self.servers[at];
                 assert_eq!(snapshot.position.index, server.machine_applied, "as it is now");
                 let outcome = if self.rng.chance(10) { Outcome::Failed } else { Outcome::Done };
                 if outcome == Outcome::Done {
-                    let state = server.machine.clone();
+                    let state = State { described, ..server.machine.clone() };
                     server.disk.snapshots.insert(snapshot.position.index, (snapshot, state));
                 }
                 self.note("take");
@@ -563,6 +648,9 @@ impl World {
                     server.disk.snapshots.insert(snapshot.position.index, (snapshot, state));
                 } else {
                     server.staged.insert(from, (staged, state));
+                }
+                if outcome == Outcome::Done {
+                    self.remember(at);
                 }
                 self.note("install");
                 Event::Snapshot(SnapshotEvent::Installed { outcome })
@@ -631,6 +719,7 @@ impl World {
         for effect in effects {
             self.carry_out(at, effect);
         }
+        self.check_book(at);
     }
 
     fn carry_out(&mut self, at: usize, effect: Effect<Bytes>) {
@@ -675,6 +764,18 @@ impl World {
         for entry in write.log.iter().flat_map(|log| &log.entries) {
             let known = self.positions.entry(entry.position).or_insert(entry.content.clone());
             assert_eq!(*known, entry.content, "the same position is the same command");
+        }
+        if let Some(log) = &write.log {
+            let dropped = self.servers[at].history.split_off(&log.first);
+            let says = |content: &Content<Bytes>| {
+                content.command().is_some_and(|c| c.describes().is_some())
+            };
+            if dropped.values().any(|(_, content)| says(content)) {
+                self.note("description taken back");
+            }
+            let entries =
+                log.entries.iter().map(|e| (e.position.index, (e.position, e.content.clone())));
+            self.servers[at].history.extend(entries);
         }
         let server = &mut self.servers[at];
         assert!(server.writes.back().is_none_or(|last| last.ticket < write.ticket));
@@ -738,7 +839,11 @@ impl World {
         let stalls = self.rng.chance(self.faults.stalls);
         let server = &mut self.servers[at];
         match task {
-            SnapshotTask::Take(snapshot) => server.jobs.push_back(Job::Take(snapshot)),
+            SnapshotTask::Take(snapshot) => {
+                let book = server.driver.as_ref().expect("it runs").book();
+                let described = book.snapshot().cloned().collect();
+                server.jobs.push_back(Job::Take(snapshot, described));
+            }
             SnapshotTask::Send(envelope) => {
                 let to = envelope.to;
                 let Message::InstallSnapshot(m) = &envelope.message else { panic!("a head") };

@@ -50,6 +50,7 @@ const ORDER: &[&str] = &[
     "driver::sessions",
     "driver::frame",
     "driver::boundary",
+    "driver::book",
     "driver::tail",
     "driver::lanes",
     "driver::waiters",
