@@ -16,6 +16,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 ///
 /// A membership that is applied strikes out whoever does not belong to it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Book<P> {
     /// After everything that is applied.
     applied: BTreeMap<NodeId, P>,
@@ -24,6 +25,8 @@ pub struct Book<P> {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 enum Line<P> {
     Describes(NodeId, P),
     Members(Box<Membership>),

@@ -12,11 +12,13 @@ use alloc::vec::Vec;
 
 /// Who waits for a change of the membership.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Changes {
     open: Vec<Change>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Change {
     token: Token,
     until: Instant,
@@ -25,6 +27,8 @@ struct Change {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 enum Wants {
     Members(Membership),
     /// That this learner votes. A refusal that may pass is not told to the caller.
@@ -32,6 +36,8 @@ enum Wants {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 enum Stage {
     /// The node is to be asked, not before this moment.
     Waits(Instant),

@@ -12,6 +12,7 @@ use core::time::Duration;
 /// The desk for snapshots. It moves no bytes: what is to be done with them comes out as
 /// [`SnapshotTask`]s.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Desk {
     /// The newest of the own ones that is durable.
     newest: Option<Snapshot>,
@@ -35,12 +36,14 @@ pub struct Desk {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Outgoing {
     position: LogPosition,
     progress_at: Instant,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Installing {
     from: NodeId,
     snapshot: Snapshot,

@@ -1,7 +1,7 @@
 //! The driver: a node, and the parts around it.
 
 use crate::driver::book::Book;
-use crate::driver::boundary::{Answer, Effect, Refusal, Settings, SnapshotTask};
+use crate::driver::boundary::{Answer, Effect, Refusal, Settings, SettingsError, SnapshotTask};
 use crate::driver::changes::Changes;
 use crate::driver::desk::Desk;
 use crate::driver::frame::{BoundLog, Entry, Payload};
@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 /// It is one value, as the node is: a run is its first value, a list of calls, and what the host
 /// has read for it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Driver<P> {
     pub(super) node: Node,
     pub(super) settings: Settings,
@@ -51,6 +52,8 @@ pub struct Driver<P> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub(super) enum Asked {
     Proposal { weight: u64, until: Instant },
     Change,
@@ -85,11 +88,16 @@ impl<P, H> Turn<'_, P, H> {
 
 impl<P: Payload> Driver<P> {
     /// Around a node that has just started.
-    pub fn new(node: Node, settings: Settings) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// Settings that cannot be.
+    pub fn new(node: Node, settings: Settings) -> Result<Self, SettingsError> {
+        settings.check()?;
         let status = node.status();
         let found = node.snapshot_at(status.log_start.index);
         let newest = found.filter(|found| found.position != LogPosition::ZERO);
-        Self {
+        Ok(Self {
             settings,
             tail: Tail::new(status.last.index),
             book: Book::default(),
@@ -111,7 +119,7 @@ impl<P: Payload> Driver<P> {
             compacts: None,
             fetches: false,
             node,
-        }
+        })
     }
 
     /// Finds the book again after a start: what the snapshot keeps of it, and the log after that.

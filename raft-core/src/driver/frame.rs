@@ -82,6 +82,8 @@ pub enum FrameError {
 
 /// A message with the payloads that it announces: as many, in its order.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "dump::Frame<P>"))]
 pub struct Frame<P> {
     envelope: Envelope,
     payloads: Vec<P>,
@@ -146,6 +148,7 @@ impl<P: Payload> Frame<P> {
 
 /// An entry of the log with its content.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Entry<P> {
     /// Where it stands.
     pub position: LogPosition,
@@ -158,6 +161,7 @@ pub struct Entry<P> {
 /// Hard state first; then empty the log if it restarts; then drop everything from `first` on; then
 /// append `entries`; then fsync. A crash may leave any beginning of that.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct BoundWrite<P> {
     /// The name to give back when it is durable.
     pub ticket: Ticket,
@@ -169,6 +173,7 @@ pub struct BoundWrite<P> {
 
 /// The log part of a [`BoundWrite`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct BoundLog<P> {
     /// If set, the log is emptied first, and starts after this position.
     pub restart_after: Option<LogPosition>,
@@ -180,6 +185,8 @@ pub struct BoundLog<P> {
 
 /// The inputs of one call to [`Node::step_all`](crate::Node::step_all), each with its payloads.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "dump::Batch<P>"))]
 pub struct Batch<P> {
     inputs: Vec<Input>,
     /// The payloads of those inputs that have some, by their place among the inputs.
@@ -249,12 +256,63 @@ impl<P: Payload> Batch<P> {
         let found = self.payloads.binary_search_by_key(&nth, |(nth, _)| *nth);
         found.map_or(&[], |at| &self.payloads[at].1)
     }
+}
 
+impl<P> Batch<P> {
     fn put(&mut self, input: Input, payloads: Vec<P>) {
         if !payloads.is_empty() {
             self.payloads.push((self.inputs.len(), payloads));
         }
         self.inputs.push(input);
+    }
+}
+
+/// What is read back is whole.
+#[cfg(feature = "serde")]
+mod dump {
+    use crate::error::PayloadError;
+    use crate::input::Input;
+    use crate::message::Envelope;
+    use crate::payload::check_payloads;
+    use alloc::vec::Vec;
+
+    #[derive(serde::Deserialize)]
+    pub(super) struct Frame<P> {
+        envelope: Envelope,
+        payloads: Vec<P>,
+    }
+
+    impl<P> TryFrom<Frame<P>> for super::Frame<P> {
+        type Error = PayloadError;
+
+        fn try_from(Frame { envelope, payloads }: Frame<P>) -> Result<Self, PayloadError> {
+            check_payloads(&envelope.message, payloads.len())?;
+            Ok(Self { envelope, payloads })
+        }
+    }
+
+    #[derive(serde::Deserialize)]
+    pub(super) struct Batch<P> {
+        inputs: Vec<Input>,
+        payloads: Vec<(usize, Vec<P>)>,
+    }
+
+    impl<P> TryFrom<Batch<P>> for super::Batch<P> {
+        type Error = PayloadError;
+
+        fn try_from(Batch { inputs, payloads }: Batch<P>) -> Result<Self, PayloadError> {
+            let mut rest = payloads.into_iter().peekable();
+            let mut batch = Self::default();
+            for (nth, input) in inputs.into_iter().enumerate() {
+                let beside = rest.next_if(|(of, _)| *of == nth).map_or(Vec::new(), |(_, all)| all);
+                let (announced, found) = (input.commands(), beside.len());
+                if u64::try_from(found) != Ok(announced) {
+                    return Err(PayloadError::WrongCount { announced, found });
+                }
+                batch.put(input, beside);
+            }
+            Ok(batch)
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 /// is. What the node has to be told of that comes out of [`news`](Self::news), and has to be
 /// stepped before anything else.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Lanes {
     /// In which term the lanes are.
     term: Term,
@@ -25,6 +26,7 @@ pub struct Lanes {
 
 /// Invariant: `weight` is the sum of `on_the_way`, whose indices ascend.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Lane {
     /// The last index of each frame that was sent and is not acknowledged, and its weight.
     on_the_way: VecDeque<(LogIndex, u64)>,
@@ -269,6 +271,7 @@ fn content_of<P: Payload>(
 
 /// What a leader has accepted and not committed, by weight.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Backlog {
     /// The last index of each proposal, and its weight.
     waiting: VecDeque<(LogIndex, u64)>,

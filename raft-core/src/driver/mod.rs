@@ -13,12 +13,14 @@ pub mod tail;
 pub mod waiters;
 
 mod drive;
+#[cfg(feature = "serde")]
+mod dump;
 mod intake;
 mod outcome;
 
 pub use boundary::{
-    Answer, Caller, Commit, Effect, Event, Host, Refusal, Settings, SnapshotEvent, SnapshotTask,
-    Stepped, Unknown,
+    Answer, Caller, Commit, Effect, Event, Host, Refusal, Settings, SettingsError, SnapshotEvent,
+    SnapshotTask, Stepped, Unknown,
 };
 pub use drive::Driver;
 pub use frame::{Batch, BoundLog, BoundWrite, Entry, Frame, FrameError, Payload};

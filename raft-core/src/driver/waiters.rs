@@ -44,6 +44,8 @@ impl<K> Default for Deadlines<K> {
 ///
 /// Whoever is told by the index only may be told that a stranger's command is his own.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "dump::Proposals", into = "dump::Proposals"))]
 pub struct Proposals {
     waiting: BTreeMap<(LogIndex, Term), Proposal>,
     deadlines: Deadlines<(LogIndex, Term)>,
@@ -52,6 +54,7 @@ pub struct Proposals {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Proposal {
     token: Token,
     /// How many commands.
@@ -224,6 +227,8 @@ impl Proposal {
 
 /// Who waits for a read: until the node has confirmed it, and until its index is applied.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "dump::Reads", into = "dump::Reads"))]
 pub struct Reads {
     open: BTreeMap<Token, Read>,
     confirmed: BTreeSet<(LogIndex, Token)>,
@@ -231,6 +236,7 @@ pub struct Reads {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Read {
     /// What has to be applied; `None` before the node has said it.
     index: Option<LogIndex>,
@@ -303,6 +309,68 @@ impl Reads {
             self.confirmed.remove(&(index, token));
         }
         Some(read)
+    }
+}
+
+/// What a dump holds. Who waits till when, and for what, follows from it.
+#[cfg(feature = "serde")]
+mod dump {
+    use super::{Proposal, Read};
+    use crate::invariants::{Broken, holds};
+    use crate::types::{LIMIT, LogIndex, Term, Token};
+    use alloc::collections::BTreeMap;
+    use alloc::vec::Vec;
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    pub(super) struct Proposals {
+        waiting: Vec<((LogIndex, Term), Proposal)>,
+        committed: Term,
+    }
+
+    impl From<super::Proposals> for Proposals {
+        fn from(proposals: super::Proposals) -> Self {
+            let super::Proposals { waiting, committed, .. } = proposals;
+            Self { waiting: waiting.into_iter().collect(), committed }
+        }
+    }
+
+    impl TryFrom<Proposals> for super::Proposals {
+        type Error = Broken;
+
+        fn try_from(Proposals { waiting, committed }: Proposals) -> Result<Self, Broken> {
+            let mut read = Self { committed, ..Self::default() };
+            for (key, proposal) in waiting {
+                let Proposal { of, applied, until, .. } = proposal;
+                let numbers = applied < of && of <= LIMIT && key.0.get() <= LIMIT;
+                holds(numbers, "a proposal waits for some of its commands")?;
+                read.waiting.insert(key, proposal);
+                read.deadlines.put(until, key);
+            }
+            Ok(read)
+        }
+    }
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    #[serde(transparent)]
+    pub(super) struct Reads(BTreeMap<Token, Read>);
+
+    impl From<super::Reads> for Reads {
+        fn from(reads: super::Reads) -> Self {
+            Self(reads.open)
+        }
+    }
+
+    impl From<Reads> for super::Reads {
+        fn from(Reads(open): Reads) -> Self {
+            let mut read = Self { open, ..Self::default() };
+            for (token, Read { index, until, abandoned }) in &read.open {
+                read.confirmed.extend(index.map(|index| (index, *token)));
+                if !abandoned {
+                    read.deadlines.put(*until, *token);
+                }
+            }
+            read
+        }
     }
 }
 

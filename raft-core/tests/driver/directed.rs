@@ -1,8 +1,11 @@
 //! One thing at a time.
 
 use crate::world::{Bytes, T, World};
-use raft_core::driver::{Answer, Event, Refusal, Settings, Unknown};
-use raft_core::{Consistency, LogIndex, Membership, NodeId, RejectReason, TransferOutcome};
+use raft_core::driver::{Answer, Driver, Event, Refusal, Settings, Unknown};
+use raft_core::{
+    Config, Consistency, Instant, LogIndex, Membership, Node, NodeId, Recovered, RejectReason,
+    TransferOutcome,
+};
 
 pub(crate) const LONG: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -103,6 +106,41 @@ fn who_does_not_lead_says_who_does_and_a_command_that_is_too_large_is_refused() 
     };
     assert_eq!(refused(token), Refusal::Node(RejectReason::NotLeader { leader: hint }));
     assert_eq!(refused(large), Refusal::CommandTooLarge { bytes: 101, limit: 100 });
+}
+
+#[test]
+fn a_limit_that_lets_nothing_pass_is_refused_by_name() {
+    use raft_core::driver::SettingsError as E;
+    let check = |change: fn(&mut Settings)| {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        let members = Membership::of_voters([NodeId(1)]).expect("voters");
+        let (config, fresh) = (Config::new(NodeId(1), 5), Recovered::fresh(members));
+        let node = Node::new(config, fresh, Instant::ZERO).expect("fresh");
+        assert_eq!(settings.check().err(), Driver::<Bytes>::new(node, settings).err());
+        settings.check()
+    };
+    assert_eq!(check(|s| (s.cached_bytes, s.snapshot_bytes, s.kept_bytes) = (0, 0, 0)), Ok(()));
+    assert_eq!(check(|s| (s.frame_bytes, s.in_flight_bytes) = (1, 1)), Ok(()));
+    for (change, limit) in [
+        (|s: &mut Settings| s.frame_bytes = 0) as fn(&mut Settings),
+        |s| s.command_bytes = 0,
+        |s| s.in_flight_bytes = 0,
+        |s| s.uncommitted_bytes = 0,
+        |s| s.apply_bytes = 0,
+    ]
+    .into_iter()
+    .zip([
+        "frame_bytes",
+        "command_bytes",
+        "in_flight_bytes",
+        "uncommitted_bytes",
+        "apply_bytes",
+    ]) {
+        assert_eq!(check(change), Err(E::Zero { limit }));
+    }
+    let large = check(|s| (s.frame_bytes, s.in_flight_bytes) = (11, 10));
+    assert_eq!(large, Err(E::FrameAboveInFlight { frame: 11, in_flight: 10 }));
 }
 
 #[test]

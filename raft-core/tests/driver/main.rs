@@ -2,6 +2,8 @@
 
 mod book;
 mod directed;
+#[cfg(feature = "serde")]
+mod dumps;
 mod nonsense;
 mod random;
 mod sessions;

@@ -11,7 +11,7 @@ use raft_core::{
 };
 use std::collections::BTreeMap;
 
-struct Nothing;
+pub(crate) struct Nothing;
 
 impl Host<Bytes> for Nothing {
     fn read(&mut self, position: LogPosition) -> Option<Content<Bytes>> {
@@ -58,7 +58,7 @@ fn frame(rng: &mut Rng, snapshot: Snapshot) -> Frame<Bytes> {
     Frame::new(envelope, (0..commands).map(payload).collect()).expect("whole")
 }
 
-fn event(rng: &mut Rng, tickets: &[Ticket]) -> Event<Bytes> {
+pub(crate) fn event(rng: &mut Rng, tickets: &[Ticket]) -> Event<Bytes> {
     let (token, until) = (Token(rng.below(4)), Instant::from_nanos(rng.below(1 << 34)));
     let (peer, at) = (NodeId(1 + rng.below(4)), position(rng));
     let target = Membership::of_voters([NodeId(1), peer]).unwrap_or_default();
@@ -103,7 +103,8 @@ fn nothing_that_a_runtime_says_breaks_a_driver() {
         let node = Node::new(config, Recovered::fresh(members), Instant::ZERO).expect("fresh");
         let mut settings = Settings::default();
         (settings.snapshot_bytes, settings.kept_bytes, settings.cached_bytes) = (100, 0, 0);
-        let (mut driver, mut tickets, mut now) = (Driver::new(node, settings), Vec::new(), 0);
+        let (mut driver, mut tickets, mut now) =
+            (Driver::new(node, settings).expect("valid"), Vec::new(), 0);
         for _ in 0..60 {
             now += rng.below(1 << 28);
             // Some of the time at the end of the range, where the node refuses everything.

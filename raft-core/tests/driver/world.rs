@@ -262,6 +262,19 @@ impl Host<Bytes> for Reader<'_> {
     }
 }
 
+/// What is written of a driver, and read back.
+fn copy_of(driver: &Driver<Bytes>) -> Driver<Bytes> {
+    #[cfg(feature = "serde")]
+    {
+        let text = serde_json::to_string(driver).expect("a driver is data");
+        let copy: Driver<Bytes> = serde_json::from_str(&text).expect("and comes back");
+        assert_eq!(copy, *driver);
+        copy
+    }
+    #[cfg(not(feature = "serde"))]
+    driver.clone()
+}
+
 impl World {
     /// The first three vote; others are to join.
     pub(crate) fn new(nodes: u64, seed: u64, settings: Settings) -> Self {
@@ -348,7 +361,7 @@ impl World {
         };
         let node = Node::new(config, recovered, now).expect("a crash leaves a state");
         let last = node.status().last.index;
-        let mut driver = Driver::new(node, settings);
+        let mut driver = Driver::new(node, settings).expect("valid");
         let log = server.disk.log.range(LogIndex(1), LogIndex::MAX);
         let log: Vec<_> = log.map(|(position, content)| (position, content.clone())).collect();
         let entry = |(position, content)| Entry { position, content };
@@ -705,6 +718,10 @@ impl World {
         }
         if events.is_empty() {
             return;
+        }
+        // Now and then a copy goes on.
+        if self.now.as_nanos() / 5_000_000 % 16 == at as u64 {
+            *driver = copy_of(driver);
         }
         let mut effects = Vec::new();
         let misses = if self.faults.stalls > 0 { 5 } else { 0 };

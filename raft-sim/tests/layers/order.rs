@@ -59,6 +59,7 @@ const ORDER: &[&str] = &[
     "driver::drive",
     "driver::intake",
     "driver::outcome",
+    "driver::dump",
     "driver",
     "dump",
     "lib",
