@@ -76,13 +76,18 @@ impl<P, H> Turn<'_, P, H> {
         self.answer(token, Answer::Refused(refusal.into()));
     }
 
-    pub(super) fn answers(&mut self, answers: Answers) {
-        self.effects
-            .extend(answers.into_iter().map(|(token, answer)| Effect::Answer { token, answer }));
+    pub(super) fn answers<R>(&mut self, give: impl FnOnce(&mut Answers) -> R) -> R {
+        let mut answers = Answers::new();
+        let result = give(&mut answers);
+        answers.into_iter().for_each(|(token, answer)| self.answer(token, answer));
+        result
     }
 
-    pub(super) fn tasks(&mut self, tasks: Vec<SnapshotTask>) {
+    pub(super) fn tasks<R>(&mut self, give: impl FnOnce(&mut Vec<SnapshotTask>) -> R) -> R {
+        let mut tasks = Vec::new();
+        let result = give(&mut tasks);
         self.effects.extend(tasks.into_iter().map(Effect::Snapshot));
+        result
     }
 }
 

@@ -106,8 +106,7 @@ impl<P: Payload> Frame<P> {
         if from != sender {
             return Err(FrameError::WrongSender { sender, from });
         }
-        check_payloads(&envelope.message, payloads.len())?;
-        let frame = Self { envelope, payloads };
+        let frame = Self::new(envelope, payloads)?;
         let bytes = frame.bytes();
         if bytes > limit {
             return Err(FrameError::TooLarge { bytes, limit });
@@ -189,8 +188,8 @@ pub struct BoundLog<P> {
 #[cfg_attr(feature = "serde", serde(try_from = "dump::Batch<P>"))]
 pub struct Batch<P> {
     inputs: Vec<Input>,
-    /// The payloads of those inputs that have some, by their place among the inputs.
-    payloads: Vec<(usize, Vec<P>)>,
+    /// What came with each of them; mostly nothing.
+    payloads: Vec<Vec<P>>,
 }
 
 impl<P> Default for Batch<P> {
@@ -217,10 +216,7 @@ impl<P: Payload> Batch<P> {
     /// It announces some.
     pub fn input(&mut self, input: Input) -> Result<(), PayloadError> {
         match input.commands() {
-            0 => {
-                self.inputs.push(input);
-                Ok(())
-            }
+            0 => Ok(self.put(input, Vec::new())),
             announced => Err(PayloadError::WrongCount { announced, found: 0 }),
         }
     }
@@ -246,24 +242,15 @@ impl<P: Payload> Batch<P> {
     }
 
     fn bind_log(&self, write: &LogWrite) -> Result<BoundLog<P>, PayloadError> {
-        let bound = bind(write, |nth| Some((self.inputs.get(nth)?, self.beside(nth))))?;
+        let bound = bind(write, |nth| Some((self.inputs.get(nth)?, &self.payloads.get(nth)?[..])))?;
         let entries =
             bound.into_iter().map(|(position, content)| Entry { position, content }).collect();
         Ok(BoundLog { restart_after: write.restart_after, first: write.first, entries })
     }
 
-    fn beside(&self, nth: usize) -> &[P] {
-        let found = self.payloads.binary_search_by_key(&nth, |(nth, _)| *nth);
-        found.map_or(&[], |at| &self.payloads[at].1)
-    }
-}
-
-impl<P> Batch<P> {
     fn put(&mut self, input: Input, payloads: Vec<P>) {
-        if !payloads.is_empty() {
-            self.payloads.push((self.inputs.len(), payloads));
-        }
         self.inputs.push(input);
+        self.payloads.push(payloads);
     }
 }
 
@@ -294,24 +281,21 @@ mod dump {
     #[derive(serde::Deserialize)]
     pub(super) struct Batch<P> {
         inputs: Vec<Input>,
-        payloads: Vec<(usize, Vec<P>)>,
+        payloads: Vec<Vec<P>>,
     }
 
     impl<P> TryFrom<Batch<P>> for super::Batch<P> {
         type Error = PayloadError;
 
         fn try_from(Batch { inputs, payloads }: Batch<P>) -> Result<Self, PayloadError> {
-            let mut rest = payloads.into_iter().peekable();
-            let mut batch = Self::default();
-            for (nth, input) in inputs.into_iter().enumerate() {
-                let beside = rest.next_if(|(of, _)| *of == nth).map_or(Vec::new(), |(_, all)| all);
-                let (announced, found) = (input.commands(), beside.len());
-                if u64::try_from(found) != Ok(announced) {
-                    return Err(PayloadError::WrongCount { announced, found });
-                }
-                batch.put(input, beside);
+            let announced = inputs.iter().map(Input::commands);
+            let found = payloads.iter().map(Vec::len);
+            let wrong = announced.zip(found).find(|(input, beside)| *input != *beside as u64);
+            match wrong {
+                Some((announced, found)) => Err(PayloadError::WrongCount { announced, found }),
+                None if inputs.len() == payloads.len() => Ok(Self { inputs, payloads }),
+                None => Err(PayloadError::MalformedWrite),
             }
-            Ok(batch)
         }
     }
 }

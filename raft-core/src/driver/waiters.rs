@@ -64,29 +64,6 @@ struct Proposal {
     until: Instant,
 }
 
-/// Which of the entries that were just applied belong to a caller.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Claim {
-    token: Token,
-    first: LogIndex,
-    of: u64,
-    /// The last index that is committed with the term of the proposal.
-    through: LogIndex,
-}
-
-impl Claim {
-    /// Whose command the entry at this index is, if it is one of his.
-    pub fn caller(&self, index: LogIndex) -> Option<Caller> {
-        let Self { token, first, of, through } = *self;
-        let nth = index.get().checked_sub(first.get()).filter(|_| index <= through)?;
-        Some(Caller { token, nth, of })
-    }
-
-    fn is_before(&self, index: LogIndex) -> bool {
-        self.through < index
-    }
-}
-
 impl Proposals {
     /// A proposal of `of` commands stands in the log from `first` on.
     pub fn accepted(&mut self, token: Token, first: LogPosition, of: u64, until: Instant) {
@@ -95,58 +72,35 @@ impl Proposals {
         self.deadlines.put(until, key);
     }
 
-    /// The entries from `first` to `through`, all of one term, are committed and handed to the
-    /// state machine, after everything before them. Who waits for some of them, in their order; and
-    /// who has lost goes to `answers`.
-    pub fn committed(
-        &mut self,
-        first: LogIndex,
-        through: LogPosition,
-        answers: &mut Answers,
-    ) -> Vec<Claim> {
-        let (mut claims, mut over) = (Vec::new(), Vec::new());
-        for (key, proposal) in self.waiting.range_mut(..=(through.index, Term(u64::MAX))) {
-            let (start, term) = *key;
-            let last = start.plus(proposal.of - 1);
-            if term == through.term && last >= first {
-                let through = through.index.min(last);
-                let Proposal { token, of, .. } = *proposal;
-                claims.push(Claim { token, first: start, of, through });
-                proposal.applied = through.since(start.prev());
-                over.extend((proposal.applied == proposal.of).then_some((*key, false)));
-            } else {
-                over.push((*key, true));
-            }
-        }
-        for (key, lost) in over {
-            let proposal = self.remove(key);
-            if lost {
-                answers.push((proposal.token, Answer::Lost { applied: proposal.applied }));
-            }
-        }
-        self.later_term(through.term, answers);
-        claims
-    }
-
     /// Names the caller of each of these entries, which are committed and handed to the state
     /// machine after everything before them; who has lost goes to `answers`.
     pub fn claim<P>(&mut self, entries: Vec<Entry<P>>, answers: &mut Answers) -> Vec<Commit<P>> {
-        let mut claims = Vec::new();
-        for run in entries.chunk_by(|a, b| a.position.term == b.position.term) {
-            if let [first, ..] = run
-                && let [.., last] = run
-            {
-                claims.extend(self.committed(first.position.index, last.position, answers));
-            }
-        }
-        let mut claims = claims.into_iter().peekable();
-        let commit = |entry: Entry<P>| {
-            let index = entry.position.index;
-            while claims.next_if(|claim| claim.is_before(index)).is_some() {}
-            let caller = claims.peek().and_then(|claim| claim.caller(index));
-            Commit { entry, caller }
+        let mut commit = |entry: Entry<P>| {
+            self.later_term(entry.position.term, answers);
+            Commit { caller: self.caller(entry.position, answers), entry }
         };
-        entries.into_iter().map(commit).collect()
+        entries.into_iter().map(&mut commit).collect()
+    }
+
+    /// Whose command is committed here. Of all others who wait for this index none is any more.
+    fn caller(&mut self, position: LogPosition, answers: &mut Answers) -> Option<Caller> {
+        while let Some(mut first) = self.waiting.first_entry()
+            && first.key().0 <= position.index
+        {
+            let (start, term) = *first.key();
+            let (nth, proposal) = (position.index.since(start), first.get_mut());
+            let Proposal { token, of, .. } = *proposal;
+            if term == position.term && nth < of {
+                proposal.applied = nth + 1;
+                if proposal.applied == of {
+                    self.remove((start, term));
+                }
+                return Some(Caller { token, nth, of });
+            }
+            let lost = self.remove((start, term));
+            answers.push((token, Answer::Lost { applied: lost.applied }));
+        }
+        None
     }
 
     /// A snapshot of everything up to this position has taken the place of the log.

@@ -4,6 +4,7 @@ use crate::world::{Bytes, Faults, T, World};
 use raft_core::driver::{Event, Settings, SnapshotEvent};
 use raft_core::{Consistency, Membership, NodeId};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Limits so low that each is met all the time.
 pub(crate) fn low(waits: bool) -> Settings {
@@ -68,10 +69,14 @@ pub(crate) const EVERYTHING: Faults = Faults {
     operator: 2,
 };
 
-/// More of them: `DRIVER_SEEDS=5000 cargo test --test driver`.
-pub(crate) fn seeds(few: u64) -> u64 {
-    let seeds = std::env::var("DRIVER_SEEDS").ok().and_then(|text| text.parse().ok());
-    seeds.unwrap_or(few)
+/// So many from 1 on; or `DRIVER_SEEDS=5000`, or `DRIVER_SEEDS=100000..100300`.
+pub(crate) fn seeds(few: u64) -> Range<u64> {
+    let Ok(text) = std::env::var("DRIVER_SEEDS") else { return 1..few };
+    let number = |text: &str| text.parse().expect("DRIVER_SEEDS is a number or a range");
+    match text.split_once("..") {
+        Some((first, end)) => number(first)..number(end),
+        None => 1..number(&text),
+    }
 }
 
 /// Everything is well from now on.
@@ -128,7 +133,7 @@ pub(crate) fn disturb(world: &mut World, faults: Faults) {
 
 #[test]
 fn quiet_runs_end_with_everything_applied_everywhere() {
-    for seed in 1..20 {
+    for seed in seeds(20) {
         run(seed, Faults::default());
     }
 }
@@ -136,10 +141,14 @@ fn quiet_runs_end_with_everything_applied_everywhere() {
 #[test]
 fn whatever_goes_wrong_no_command_is_bound_wrongly_and_nobody_is_told_what_is_not_so() {
     let mut seen = BTreeMap::new();
-    for seed in 1..seeds(60) {
+    for seed in seeds(60) {
         for (what, count) in run(seed, EVERYTHING) {
             *seen.entry(what).or_default() += count;
         }
+    }
+    // A few seeds may leave something out.
+    if seeds(60).count() < 59 {
+        return;
     }
     for what in [
         "changed",

@@ -4,7 +4,7 @@
 use raft_core::driver::sessions::{Request, SessionError, SessionId, SessionLimits, Sessions};
 use raft_core::driver::{
     Answer, BoundWrite, Commit, Driver, Effect, Entry, Event, Frame, FrameError, Host, Payload,
-    Settings, SnapshotEvent, SnapshotTask, Stepped,
+    Settings, SnapshotEvent, SnapshotTask, Stepped, Unknown,
 };
 use raft_core::payload::{Content, PayloadLog};
 use raft_core::{
@@ -841,6 +841,14 @@ impl World {
         }
         asked.done = true;
         asked.answer = Some(answer);
+        if let Answer::Unknown { cause: Unknown::LeadershipLost, .. } = answer {
+            let server = &self.servers[at];
+            let commit = server.driver.as_ref().map(|driver| driver.node().status().commit_index);
+            let committed = server.history.iter().filter(|(index, _)| Some(**index) <= commit);
+            let last = asked.commands.last();
+            let known = committed.map(|(_, (_, content))| content.command()).any(|c| c == last);
+            assert!(!known || last.is_none(), "{token} is known to be committed");
+        }
         let what = match answer {
             Answer::Refused(_) => "refused",
             Answer::Lost { .. } => "lost",
