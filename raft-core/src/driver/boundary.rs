@@ -249,7 +249,8 @@ pub enum SnapshotEvent {
         /// The position of the snapshot.
         position: LogPosition,
     },
-    /// The stream from this peer broke. The runtime throws away what it has of it.
+    /// The stream from this peer broke. The runtime throws away what it has of it. If another one
+    /// begins in its place this comes first: two heads of one peer and position are one stream.
     Broken {
         /// The peer.
         from: NodeId,

@@ -1,7 +1,7 @@
 //! What happens to the driver: an event becomes inputs of the node, or changes what is around it.
 
 use crate::driver::book::Book;
-use crate::driver::boundary::{Event, Host, Refusal, SnapshotEvent, SnapshotTask};
+use crate::driver::boundary::{Event, Host, Refusal, SnapshotEvent};
 use crate::driver::drive::{Asked, Driver, Turn};
 use crate::driver::frame::{Batch, Frame, OVERHEAD, Payload};
 use crate::driver::tail::Tail;
@@ -132,7 +132,7 @@ impl<P: Payload> Driver<P> {
                     self.arrived.push((from, position));
                     tell(batch, head.into());
                 }
-                None => turn.tasks(|tasks| tasks.push(SnapshotTask::Discard { from, position })),
+                None => turn.tasks(|tasks| self.desk.discard(from, position, tasks)),
             },
             SnapshotEvent::Broken { from, position } => _ = self.desk.arrived(from, position),
             SnapshotEvent::Installed { outcome } => {

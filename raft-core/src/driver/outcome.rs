@@ -1,9 +1,7 @@
 //! What the driver does: an action of the node becomes effects, with their bytes.
 
 use crate::action::{Action, RoleKind, Write};
-use crate::driver::boundary::{
-    Answer, Effect, Event, Host, Refusal, Settings, SnapshotTask, Stepped,
-};
+use crate::driver::boundary::{Answer, Effect, Event, Host, Refusal, Settings, Stepped};
 use crate::driver::drive::{Asked, Driver, Turn};
 use crate::driver::frame::{Batch, Entry, Frame, Payload, weight};
 use crate::driver::intake::tell;
@@ -66,9 +64,9 @@ impl<P: Payload> Driver<P> {
         self.backlog.committed(status.commit_index);
         let position = self.compacts.take().filter(|position| *position == status.log_start);
         turn.effects.extend(position.map(|through| Effect::Compact { through }));
-        let needless = self.arrived.drain(..);
-        let discard = |(from, position)| SnapshotTask::Discard { from, position };
-        turn.effects.extend(needless.map(discard).map(Effect::Snapshot));
+        for (from, position) in self.arrived.drain(..) {
+            turn.tasks(|tasks| self.desk.discard(from, position, tasks));
+        }
         if (changed || leads.is_none()) && !self.settings.waits_through_elections {
             let fate = |position| self.node.fate(position);
             turn.answers(|answers| self.proposals.leads(leads, fate, answers));

@@ -1,5 +1,6 @@
 //! Random runs with everything that goes wrong, judged at each effect and at the end.
 
+use crate::directed::LONG;
 use crate::world::{Bytes, Faults, T, World};
 use raft_core::driver::{Event, Settings, SnapshotEvent};
 use raft_core::{Consistency, Membership, NodeId};
@@ -41,7 +42,8 @@ fn run(seed: u64, faults: Faults) -> BTreeMap<&'static str, u64> {
             };
             let commands = (0..count).map(|nth| command(nth, world.rng.below(400))).collect();
             serial += count;
-            world.propose(at, commands, T * 10);
+            let patience = if world.rng.chance(50) { T * 10 } else { LONG };
+            world.propose(at, commands, patience);
         }
         if world.rng.chance(20) {
             let at = usize::try_from(world.rng.below(3)).expect("small");
@@ -52,6 +54,10 @@ fn run(seed: u64, faults: Faults) -> BTreeMap<&'static str, u64> {
     }
     heal(&mut world);
     world.run(400);
+    let leader = world.leader().expect("somebody leads");
+    let last = world.propose(leader, vec![Bytes::from("the last".to_string())], LONG);
+    world.run(20);
+    assert!(world.asked[&last].done && world.answer_to(last).is_none(), "it is applied");
     world.check_end();
     world.seen
 }
@@ -63,6 +69,8 @@ pub(crate) const EVERYTHING: Faults = Faults {
     lies: 3,
     fills: 10,
     slow_disk: 30,
+    hung_disk: 1,
+    doubles: 5,
     cut: 3,
     stalls: 10,
     away: 5,

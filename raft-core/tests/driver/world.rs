@@ -9,7 +9,7 @@ use raft_core::driver::{
 use raft_core::payload::{Content, PayloadLog};
 use raft_core::{
     Action, AppendEntries, Config, Consistency, Envelope, HardState, Instant, LogIndex,
-    LogPosition, Membership, Message, Node, NodeId, Outcome, Recovered, Snapshot, Token,
+    LogPosition, Membership, Message, Node, NodeId, Outcome, Recovered, Snapshot, Term, Token,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -149,6 +149,7 @@ struct Stream {
     left: u64,
     /// It does not get on.
     stalls: bool,
+    progress_at: Instant,
 }
 
 pub(crate) struct Server {
@@ -165,6 +166,14 @@ pub(crate) struct Server {
     /// What is received, and what has arrived whole.
     receiving: BTreeMap<NodeId, Snapshot>,
     staged: BTreeMap<NodeId, (Snapshot, State)>,
+    /// Streams that were stopped in this call: what they sent, and when they got on last.
+    stopped: BTreeMap<NodeId, (LogPosition, Instant)>,
+    /// What it knew to be committed before this call.
+    committed: LogIndex,
+    /// The last index that has left for a peer, in a term.
+    sent: BTreeMap<(NodeId, Term), LogIndex>,
+    /// Until when its disk completes nothing.
+    hangs_until: Instant,
     events: Vec<Event<Bytes>>,
     /// Peers whose transport is full.
     pub(crate) full: BTreeSet<NodeId>,
@@ -204,6 +213,8 @@ pub(crate) struct Faults {
     pub(crate) lies: u64,
     pub(crate) fills: u64,
     pub(crate) slow_disk: u64,
+    pub(crate) hung_disk: u64,
+    pub(crate) doubles: u64,
     pub(crate) cut: u64,
     pub(crate) stalls: u64,
     pub(crate) away: u64,
@@ -305,6 +316,10 @@ impl World {
             streams: BTreeMap::new(),
             receiving: BTreeMap::new(),
             staged: BTreeMap::new(),
+            stopped: BTreeMap::new(),
+            committed: LogIndex::ZERO,
+            sent: BTreeMap::new(),
+            hangs_until: Instant::ZERO,
             events: Vec::new(),
             full: BTreeSet::new(),
             lives: 0,
@@ -551,7 +566,7 @@ impl World {
                 if stream.stalls || self.cuts.contains(&(from, to)) {
                     continue;
                 }
-                stream.left -= 1;
+                (stream.left, stream.progress_at) = (stream.left - 1, self.now);
                 let (over, position) = (stream.left == 0, stream.position);
                 if !over {
                     self.tell(at, Event::Snapshot(SnapshotEvent::Progress { to }));
@@ -600,8 +615,13 @@ impl World {
         if self.servers[at].driver.is_none() {
             return;
         }
+        if self.rng.chance(self.faults.hung_disk) {
+            let ticks = u32::try_from(self.rng.below(30)).expect("small");
+            self.servers[at].hangs_until = self.now.saturating_add(TICK * ticks);
+        }
         let slow = self.rng.chance(self.faults.slow_disk);
         let server = &mut self.servers[at];
+        let slow = slow || self.now < server.hangs_until;
         if !slow && let Some(last) = server.writes.back() {
             let ticket = last.ticket;
             for write in server.writes.drain(..) {
@@ -719,6 +739,8 @@ impl World {
         if events.is_empty() {
             return;
         }
+        server.stopped.clear();
+        server.committed = driver.node().status().commit_index;
         // Now and then a copy goes on.
         if self.now.as_nanos() / 5_000_000 % 16 == at as u64 {
             *driver = copy_of(driver);
@@ -809,6 +831,7 @@ impl World {
         let on_the_way = driver.on_the_way(to);
         let largest = self.largest + OVERHEAD;
         assert!(on_the_way <= self.settings.in_flight_bytes.max(largest), "{on_the_way} bytes");
+        self.check_prev(at, &envelope);
         if let Message::AppendEntries(m) = &envelope.message
             && !m.entries.is_empty()
         {
@@ -827,8 +850,31 @@ impl World {
                 self.note("partial frame");
             }
         }
-        let delay = TICK * u32::try_from(self.rng.below(3)).expect("small");
-        self.packets.push(Packet { at: self.now.saturating_add(delay), envelope, payloads });
+        self.post(envelope, payloads);
+    }
+
+    /// Once a peer is known to follow the log, it is not asked about what has not left for it: it
+    /// could only say *mismatch*.
+    fn check_prev(&mut self, at: usize, envelope: &Envelope) {
+        let Message::AppendEntries(m) = &envelope.message else { return };
+        let server = &mut self.servers[at];
+        let driver = server.driver.as_ref().expect("it runs");
+        let peer = driver.node().peers().find(|peer| peer.id == envelope.to);
+        let sent = server.sent.entry((envelope.to, envelope.term)).or_default();
+        if let Some(peer) = peer.filter(|peer| peer.match_index > LogIndex::ZERO) {
+            assert!(m.prev.index <= peer.match_index.max(*sent), "{m:?} after {sent:?}, {peer:?}");
+        }
+        *sent = m.last_position().index.max(*sent);
+    }
+
+    /// It arrives some time, perhaps twice.
+    fn post(&mut self, envelope: Envelope, payloads: Vec<Bytes>) {
+        let copies = if self.rng.chance(self.faults.doubles) { 2 } else { 1 };
+        for _ in 0..copies {
+            let delay = TICK * u32::try_from(self.rng.below(3 * copies)).expect("small");
+            let (envelope, payloads) = (envelope.clone(), payloads.clone());
+            self.packets.push(Packet { at: self.now.saturating_add(delay), envelope, payloads });
+        }
     }
 
     fn answer(&mut self, at: usize, token: Token, answer: Answer) {
@@ -874,16 +920,25 @@ impl World {
                 let Message::InstallSnapshot(m) = &envelope.message else { panic!("a head") };
                 let position = m.snapshot.position;
                 assert!(server.disk.snapshots.contains_key(&position.index), "it is durable");
-                let stream = StreamOut(Stream { position, left: 4, stalls });
+                if let Some((stopped, progress_at)) = server.stopped.get(&to) {
+                    let waited = self.now.saturating_since(*progress_at);
+                    assert!(*stopped != position || waited >= T * 5, "it got on");
+                }
+                let sent = server.sent.entry((to, envelope.term)).or_default();
+                *sent = position.index.max(*sent);
+                let progress_at = self.now;
+                let stream = StreamOut(Stream { position, left: 4, stalls, progress_at });
                 assert!(server.streams.insert(to, stream).is_none(), "one stream a peer");
-                self.packets.push(Packet { at: self.now, envelope, payloads: Vec::new() });
+                self.post(envelope, Vec::new());
                 self.note("stream");
             }
             SnapshotTask::Stop { to } => {
-                server.streams.remove(&to);
+                let stream = server.streams.remove(&to);
+                server.stopped.extend(stream.map(|s| (to, (s.0.position, s.0.progress_at))));
                 self.note("stop");
             }
             SnapshotTask::Receive { from, snapshot } => {
+                assert!(snapshot.position.index > server.committed, "it is known");
                 assert!(
                     server.receiving.insert(from, snapshot).is_none(),
                     "the old one is discarded"
