@@ -79,7 +79,9 @@ impl<P, H> Turn<'_, P, H> {
     pub(super) fn answers<R>(&mut self, give: impl FnOnce(&mut Answers) -> R) -> R {
         let mut answers = Answers::new();
         let result = give(&mut answers);
-        answers.into_iter().for_each(|(token, answer)| self.answer(token, answer));
+        for (token, answer) in answers {
+            self.answer(token, answer);
+        }
         result
     }
 

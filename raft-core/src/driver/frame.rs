@@ -83,7 +83,7 @@ pub enum FrameError {
 /// A message with the payloads that it announces: as many, in its order.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "dump::Frame<P>"))]
+#[cfg_attr(feature = "serde", serde(try_from = "UncheckedFrame<P>"))]
 pub struct Frame<P> {
     envelope: Envelope,
     payloads: Vec<P>,
@@ -185,7 +185,7 @@ pub struct BoundLog<P> {
 /// The inputs of one call to [`Node::step_all`](crate::Node::step_all), each with its payloads.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "dump::Batch<P>"))]
+#[cfg_attr(feature = "serde", serde(try_from = "UncheckedBatch<P>"))]
 pub struct Batch<P> {
     inputs: Vec<Input>,
     /// What came with each of them; mostly nothing.
@@ -216,7 +216,10 @@ impl<P: Payload> Batch<P> {
     /// It announces some.
     pub fn input(&mut self, input: Input) -> Result<(), PayloadError> {
         match input.commands() {
-            0 => Ok(self.put(input, Vec::new())),
+            0 => {
+                self.put(input, Vec::new());
+                Ok(())
+            }
             announced => Err(PayloadError::WrongCount { announced, found: 0 }),
         }
     }
@@ -254,48 +257,43 @@ impl<P: Payload> Batch<P> {
     }
 }
 
-/// What is read back is whole.
-#[cfg(feature = "serde")]
-mod dump {
-    use crate::error::PayloadError;
-    use crate::input::Input;
-    use crate::message::Envelope;
-    use crate::payload::check_payloads;
-    use alloc::vec::Vec;
+/// A frame that is read back is whole, and so is a batch.
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+struct UncheckedFrame<P> {
+    envelope: Envelope,
+    payloads: Vec<P>,
+}
 
-    #[derive(serde::Deserialize)]
-    pub(super) struct Frame<P> {
-        envelope: Envelope,
-        payloads: Vec<P>,
+impl<P> TryFrom<UncheckedFrame<P>> for Frame<P> {
+    type Error = PayloadError;
+
+    fn try_from(
+        UncheckedFrame { envelope, payloads }: UncheckedFrame<P>,
+    ) -> Result<Self, PayloadError> {
+        check_payloads(&envelope.message, payloads.len())?;
+        Ok(Self { envelope, payloads })
     }
+}
 
-    impl<P> TryFrom<Frame<P>> for super::Frame<P> {
-        type Error = PayloadError;
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+struct UncheckedBatch<P> {
+    inputs: Vec<Input>,
+    payloads: Vec<Vec<P>>,
+}
 
-        fn try_from(Frame { envelope, payloads }: Frame<P>) -> Result<Self, PayloadError> {
-            check_payloads(&envelope.message, payloads.len())?;
-            Ok(Self { envelope, payloads })
-        }
-    }
+impl<P> TryFrom<UncheckedBatch<P>> for Batch<P> {
+    type Error = PayloadError;
 
-    #[derive(serde::Deserialize)]
-    pub(super) struct Batch<P> {
-        inputs: Vec<Input>,
-        payloads: Vec<Vec<P>>,
-    }
-
-    impl<P> TryFrom<Batch<P>> for super::Batch<P> {
-        type Error = PayloadError;
-
-        fn try_from(Batch { inputs, payloads }: Batch<P>) -> Result<Self, PayloadError> {
-            let announced = inputs.iter().map(Input::commands);
-            let found = payloads.iter().map(Vec::len);
-            let wrong = announced.zip(found).find(|(input, beside)| *input != *beside as u64);
-            match wrong {
-                Some((announced, found)) => Err(PayloadError::WrongCount { announced, found }),
-                None if inputs.len() == payloads.len() => Ok(Self { inputs, payloads }),
-                None => Err(PayloadError::MalformedWrite),
-            }
+    fn try_from(
+        UncheckedBatch { inputs, payloads }: UncheckedBatch<P>,
+    ) -> Result<Self, PayloadError> {
+        let announced = inputs.iter().map(Input::commands);
+        let found = payloads.iter().map(Vec::len);
+        let wrong = announced.zip(found).find(|(input, beside)| *input != *beside as u64);
+        match wrong {
+            Some((announced, found)) => Err(PayloadError::WrongCount { announced, found }),
+            None if inputs.len() == payloads.len() => Ok(Self { inputs, payloads }),
+            None => Err(PayloadError::MalformedWrite),
         }
     }
 }

@@ -270,6 +270,8 @@ impl<P: Payload> Driver<P> {
         let mut answers = Answers::new();
         let commits = self.proposals.claim(entries, &mut answers);
         turn.effects.push(Effect::Apply(commits));
-        answers.into_iter().for_each(|(token, answer)| turn.answer(token, answer));
+        for (token, answer) in answers {
+            turn.answer(token, answer);
+        }
     }
 }

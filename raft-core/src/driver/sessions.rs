@@ -4,7 +4,8 @@
 //! They belong to the state machine, beside what else it holds: they change with what is applied
 //! and with nothing else, go into its snapshots, and come back with them.
 
-use crate::types::LogIndex;
+use crate::invariants::{Broken, holds};
+use crate::types::{LIMIT, LogIndex};
 use alloc::collections::btree_map::Entry;
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::num::NonZeroU64;
@@ -98,7 +99,7 @@ pub enum SessionError {
 /// was received; every name is below `next`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "dump::Unchecked<R>", into = "dump::Unchecked<R>"))]
+#[cfg_attr(feature = "serde", serde(try_from = "Unchecked<R>", into = "Unchecked<R>"))]
 #[cfg_attr(feature = "serde", serde(bound(serialize = "R: Clone + serde::Serialize")))]
 pub struct Sessions<R> {
     limits: SessionLimits,
@@ -231,43 +232,35 @@ impl<R> Sessions<R> {
     }
 }
 
-/// Sessions that are read back from a snapshot keep their invariants, whatever was done to it.
-#[cfg(feature = "serde")]
-mod dump {
-    use super::{Session, SessionId, SessionLimits, Sessions};
-    use crate::invariants::{Broken, holds};
-    use crate::types::LIMIT;
-    use alloc::collections::BTreeMap;
+/// Sessions as a snapshot holds them. What is read back keeps the invariants, whatever was done to
+/// it.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename = "Sessions"))]
+struct Unchecked<R> {
+    limits: SessionLimits,
+    next: u64,
+    open: BTreeMap<SessionId, Session<R>>,
+}
 
-    #[derive(serde::Serialize, serde::Deserialize)]
-    #[serde(rename = "Sessions")]
-    pub(super) struct Unchecked<R> {
-        limits: SessionLimits,
-        next: u64,
-        open: BTreeMap<SessionId, Session<R>>,
+impl<R> From<Sessions<R>> for Unchecked<R> {
+    fn from(sessions: Sessions<R>) -> Self {
+        let Sessions { limits, next, open, .. } = sessions;
+        Self { limits, next, open }
     }
+}
 
-    impl<R> From<Sessions<R>> for Unchecked<R> {
-        fn from(sessions: Sessions<R>) -> Self {
-            let Sessions { limits, next, open, .. } = sessions;
-            Self { limits, next, open }
-        }
-    }
+impl<R> TryFrom<Unchecked<R>> for Sessions<R> {
+    type Error = Broken;
 
-    impl<R> TryFrom<Unchecked<R>> for Sessions<R> {
-        type Error = Broken;
-
-        fn try_from(read: Unchecked<R>) -> Result<Self, Broken> {
-            let Unchecked { limits, next, open } = read;
-            let named = open.keys().all(|id| id.0 < next) && next <= LIMIT;
-            holds(named, "a session has a name of the past")?;
-            let kept = |session: &Session<R>| {
-                session.answers.keys().all(|number| *number > session.received)
-            };
-            holds(open.values().all(kept), "an answer that was received is forgotten")?;
-            let by_use = open.iter().map(|(id, session)| (session.used, *id)).collect();
-            Ok(Self { limits, next, open, by_use })
-        }
+    fn try_from(read: Unchecked<R>) -> Result<Self, Broken> {
+        let Unchecked { limits, next, open } = read;
+        let named = open.keys().all(|id| id.0 < next) && next <= LIMIT;
+        holds(named, "a session has a name of the past")?;
+        let kept =
+            |session: &Session<R>| session.answers.keys().all(|number| *number > session.received);
+        holds(open.values().all(kept), "an answer that was received is forgotten")?;
+        let by_use = open.iter().map(|(id, session)| (session.used, *id)).collect();
+        Ok(Self { limits, next, open, by_use })
     }
 }
 

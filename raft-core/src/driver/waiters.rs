@@ -3,7 +3,8 @@
 use crate::action::Fate;
 use crate::driver::boundary::{Answer, Caller, Commit, Refusal, Unknown};
 use crate::driver::frame::Entry;
-use crate::types::{Instant, LogIndex, LogPosition, Term, Token};
+use crate::invariants::{Broken, holds};
+use crate::types::{Instant, LIMIT, LogIndex, LogPosition, Term, Token};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -45,7 +46,7 @@ impl<K> Default for Deadlines<K> {
 /// Whoever is told by the index only may be told that a stranger's command is his own.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "dump::Proposals", into = "dump::Proposals"))]
+#[cfg_attr(feature = "serde", serde(try_from = "UncheckedProposals", into = "UncheckedProposals"))]
 pub struct Proposals {
     waiting: BTreeMap<(LogIndex, Term), Proposal>,
     deadlines: Deadlines<(LogIndex, Term)>,
@@ -182,7 +183,7 @@ impl Proposal {
 /// Who waits for a read: until the node has confirmed it, and until its index is applied.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(from = "dump::Reads", into = "dump::Reads"))]
+#[cfg_attr(feature = "serde", serde(from = "UncheckedReads", into = "UncheckedReads"))]
 pub struct Reads {
     open: BTreeMap<Token, Read>,
     confirmed: BTreeSet<(LogIndex, Token)>,
@@ -266,65 +267,58 @@ impl Reads {
     }
 }
 
-/// What a dump holds. Who waits till when, and for what, follows from it.
-#[cfg(feature = "serde")]
-mod dump {
-    use super::{Proposal, Read};
-    use crate::invariants::{Broken, holds};
-    use crate::types::{LIMIT, LogIndex, Term, Token};
-    use alloc::collections::BTreeMap;
-    use alloc::vec::Vec;
+/// Proposals as a dump holds them. Who waits till when, and for what, follows from it.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct UncheckedProposals {
+    waiting: Vec<((LogIndex, Term), Proposal)>,
+    committed: Term,
+}
 
-    #[derive(serde::Serialize, serde::Deserialize)]
-    pub(super) struct Proposals {
-        waiting: Vec<((LogIndex, Term), Proposal)>,
-        committed: Term,
+impl From<Proposals> for UncheckedProposals {
+    fn from(proposals: Proposals) -> Self {
+        let Proposals { waiting, committed, .. } = proposals;
+        Self { waiting: waiting.into_iter().collect(), committed }
     }
+}
 
-    impl From<super::Proposals> for Proposals {
-        fn from(proposals: super::Proposals) -> Self {
-            let super::Proposals { waiting, committed, .. } = proposals;
-            Self { waiting: waiting.into_iter().collect(), committed }
+impl TryFrom<UncheckedProposals> for Proposals {
+    type Error = Broken;
+
+    fn try_from(
+        UncheckedProposals { waiting, committed }: UncheckedProposals,
+    ) -> Result<Self, Broken> {
+        let mut read = Self { committed, ..Self::default() };
+        for (key, proposal) in waiting {
+            let Proposal { of, applied, until, .. } = proposal;
+            let numbers = applied < of && of <= LIMIT && key.0.get() <= LIMIT;
+            holds(numbers, "a proposal waits for some of its commands")?;
+            read.waiting.insert(key, proposal);
+            read.deadlines.put(until, key);
         }
+        Ok(read)
     }
+}
 
-    impl TryFrom<Proposals> for super::Proposals {
-        type Error = Broken;
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
+struct UncheckedReads(BTreeMap<Token, Read>);
 
-        fn try_from(Proposals { waiting, committed }: Proposals) -> Result<Self, Broken> {
-            let mut read = Self { committed, ..Self::default() };
-            for (key, proposal) in waiting {
-                let Proposal { of, applied, until, .. } = proposal;
-                let numbers = applied < of && of <= LIMIT && key.0.get() <= LIMIT;
-                holds(numbers, "a proposal waits for some of its commands")?;
-                read.waiting.insert(key, proposal);
-                read.deadlines.put(until, key);
+impl From<Reads> for UncheckedReads {
+    fn from(reads: Reads) -> Self {
+        Self(reads.open)
+    }
+}
+
+impl From<UncheckedReads> for Reads {
+    fn from(UncheckedReads(open): UncheckedReads) -> Self {
+        let mut read = Self { open, ..Self::default() };
+        for (token, Read { index, until, abandoned }) in &read.open {
+            read.confirmed.extend(index.map(|index| (index, *token)));
+            if !abandoned {
+                read.deadlines.put(*until, *token);
             }
-            Ok(read)
         }
-    }
-
-    #[derive(serde::Serialize, serde::Deserialize)]
-    #[serde(transparent)]
-    pub(super) struct Reads(BTreeMap<Token, Read>);
-
-    impl From<super::Reads> for Reads {
-        fn from(reads: super::Reads) -> Self {
-            Self(reads.open)
-        }
-    }
-
-    impl From<Reads> for super::Reads {
-        fn from(Reads(open): Reads) -> Self {
-            let mut read = Self { open, ..Self::default() };
-            for (token, Read { index, until, abandoned }) in &read.open {
-                read.confirmed.extend(index.map(|index| (index, *token)));
-                if !abandoned {
-                    read.deadlines.put(*until, *token);
-                }
-            }
-            read
-        }
+        read
     }
 }
 

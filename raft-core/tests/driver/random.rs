@@ -72,6 +72,7 @@ pub(crate) const EVERYTHING: Faults = Faults {
     hung_disk: 1,
     doubles: 5,
     cut: 3,
+    alone: 1,
     stalls: 10,
     away: 5,
     operator: 2,
@@ -90,6 +91,7 @@ pub(crate) fn seeds(few: u64) -> Range<u64> {
 /// Everything is well from now on.
 pub(crate) fn heal(world: &mut World) {
     world.faults = Faults::default();
+    world.alone = None;
     world.cuts.clear();
     for at in 0..3 {
         if world.servers[at].driver.is_none() {
@@ -118,6 +120,14 @@ pub(crate) fn disturb(world: &mut World, faults: Faults) {
     }
     if world.rng.chance(10) {
         world.cuts.clear();
+    }
+    if world.alone.is_none_or(|(_, until)| until <= world.now) {
+        let leader = world.leader().filter(|_| world.rng.chance(faults.alone));
+        world.alone = leader.map(|at| (world.servers[at].id, world.now.saturating_add(T * 8)));
+    }
+    if let Some((id, _)) = world.alone {
+        let others = (1..=3).map(NodeId).filter(|other| *other != id);
+        world.cuts.extend(others.flat_map(|other| [(id, other), (other, id)]));
     }
     if world.rng.chance(1) {
         world.tell(at, Event::Snapshot(SnapshotEvent::Wanted));

@@ -270,12 +270,28 @@ fn propose(world: &mut World, text: String) -> Token {
     world.propose(at, vec![text.into()], patience)
 }
 
+/// A request comes once more, late: nobody waits for it.
+fn late(world: &mut World, waiting: &mut Vec<(u64, String)>, moment: u64) {
+    let due = waiting.extract_if(.., |(at, _)| *at <= moment).collect::<Vec<_>>();
+    for (_, text) in due {
+        let copy = world.asked.len();
+        propose(world, format!("{text} late {copy}"));
+    }
+    let newest = world.asked.values().next_back().and_then(|asked| asked.commands.first());
+    let text = newest.map(|command| String::from_utf8_lossy(&command.0).into_owned());
+    let text = text.filter(|text| text.starts_with("@run") && !text.contains("late"));
+    if let Some(text) = text.filter(|_| world.rng.chance(10)) {
+        waiting.push((moment + world.rng.below(100), text));
+    }
+}
+
 /// Runs clients until the end; how many commands were done, and how many times one was answered
 /// that had been applied by an earlier attempt.
 fn run(seed: u64, limits: SessionLimits) -> (usize, usize) {
     println!("seed {seed}");
     let mut world = World::with_sessions(3, seed, low(seed.is_multiple_of(2)), limits);
     let mut clients: Vec<_> = (0..5).map(|_| Client::default()).collect();
+    let mut waiting = Vec::new();
     for moment in 0..700 {
         if moment < 600 {
             world.faults = EVERYTHING;
@@ -289,6 +305,7 @@ fn run(seed: u64, limits: SessionLimits) -> (usize, usize) {
                 client.act(&mut world, &format!("{nth}/{moment}"));
             }
         }
+        late(&mut world, &mut waiting, moment as u64);
         world.tick();
     }
     world.run(300);

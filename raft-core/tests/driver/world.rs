@@ -216,6 +216,7 @@ pub(crate) struct Faults {
     pub(crate) hung_disk: u64,
     pub(crate) doubles: u64,
     pub(crate) cut: u64,
+    pub(crate) alone: u64,
     pub(crate) stalls: u64,
     pub(crate) away: u64,
     pub(crate) operator: u64,
@@ -229,6 +230,8 @@ pub(crate) struct World {
     limits: SessionLimits,
     pub(crate) faults: Faults,
     packets: Vec<Packet>,
+    /// A server that reaches nobody, and until when.
+    pub(crate) alone: Option<(NodeId, Instant)>,
     /// One way each.
     pub(crate) cuts: BTreeSet<(NodeId, NodeId)>,
     pub(crate) asked: BTreeMap<Token, Asked>,
@@ -332,6 +335,7 @@ impl World {
             limits,
             faults: Faults::default(),
             packets: Vec::new(),
+            alone: None,
             cuts: BTreeSet::new(),
             asked: BTreeMap::new(),
             positions: BTreeMap::new(),
@@ -850,7 +854,7 @@ impl World {
                 self.note("partial frame");
             }
         }
-        self.post(envelope, payloads);
+        self.post(&envelope, &payloads);
     }
 
     /// Once a peer is known to follow the log, it is not asked about what has not left for it: it
@@ -868,11 +872,11 @@ impl World {
     }
 
     /// It arrives some time, perhaps twice.
-    fn post(&mut self, envelope: Envelope, payloads: Vec<Bytes>) {
+    fn post(&mut self, envelope: &Envelope, payloads: &[Bytes]) {
         let copies = if self.rng.chance(self.faults.doubles) { 2 } else { 1 };
         for _ in 0..copies {
             let delay = TICK * u32::try_from(self.rng.below(3 * copies)).expect("small");
-            let (envelope, payloads) = (envelope.clone(), payloads.clone());
+            let (envelope, payloads) = (envelope.clone(), payloads.to_vec());
             self.packets.push(Packet { at: self.now.saturating_add(delay), envelope, payloads });
         }
     }
@@ -929,7 +933,7 @@ impl World {
                 let progress_at = self.now;
                 let stream = StreamOut(Stream { position, left: 4, stalls, progress_at });
                 assert!(server.streams.insert(to, stream).is_none(), "one stream a peer");
-                self.post(envelope, Vec::new());
+                self.post(&envelope, &[]);
                 self.note("stream");
             }
             SnapshotTask::Stop { to } => {
