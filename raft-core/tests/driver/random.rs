@@ -74,6 +74,7 @@ pub(crate) const EVERYTHING: Faults = Faults {
     cut: 3,
     alone: 1,
     stalls: 10,
+    slow_streams: 10,
     away: 5,
     operator: 2,
 };

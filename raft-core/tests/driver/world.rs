@@ -218,6 +218,7 @@ pub(crate) struct Faults {
     pub(crate) cut: u64,
     pub(crate) alone: u64,
     pub(crate) stalls: u64,
+    pub(crate) slow_streams: u64,
     pub(crate) away: u64,
     pub(crate) operator: u64,
 }
@@ -912,6 +913,7 @@ impl World {
 
     fn snapshot(&mut self, at: usize, task: SnapshotTask) {
         let stalls = self.rng.chance(self.faults.stalls);
+        let slow = self.rng.chance(self.faults.slow_streams);
         let server = &mut self.servers[at];
         match task {
             SnapshotTask::Take(snapshot) => {
@@ -931,7 +933,9 @@ impl World {
                 let sent = server.sent.entry((to, envelope.term)).or_default();
                 *sent = position.index.max(*sent);
                 let progress_at = self.now;
-                let stream = StreamOut(Stream { position, left: 4, stalls, progress_at });
+                // One that gets on all the time may take longer than the node waits for it.
+                let left = if slow { 150 } else { 4 };
+                let stream = StreamOut(Stream { position, left, stalls, progress_at });
                 assert!(server.streams.insert(to, stream).is_none(), "one stream a peer");
                 self.post(&envelope, &[]);
                 self.note("stream");
