@@ -170,6 +170,30 @@ fn frames_and_batches_that_are_not_whole_are_not_read_back() {
 }
 
 #[test]
+fn a_driver_whose_parts_contradict_one_another_is_not_read_back() {
+    let driver = drivers().into_iter().find(|driver| driver.applied() > LogIndex::ZERO);
+    let value = serde_json::to_value(driver.expect("one has applied")).expect("it can be written");
+    let start = value["tail"]["start"].as_u64().expect("an index");
+    let (handed, last) = (value["handed"].clone(), u64::MAX);
+    for (change, why) in [
+        (("/tail/start", start + 1), "the tail ends where the log ends"),
+        (("/applied", last), "only what was handed out is applied"),
+        (("/handed", handed.as_u64().expect("an index") + 1), "what the node applies"),
+        (("/written", last), "only what was handed out is written"),
+    ] {
+        let mut dump = value.clone();
+        dump["ranges"] = Value::Array(Vec::new());
+        *dump.pointer_mut(change.0).expect("it is there") = change.1.into();
+        let refusal = serde_json::from_value::<Driver<Bytes>>(dump).expect_err(why);
+        assert!(refusal.to_string().contains(why), "{refusal}");
+    }
+    let mut dump = value.clone();
+    dump["ranges"] = serde_json::json!([[1, { "term": 1, "index": 1 }]]);
+    let refusal = serde_json::from_value::<Driver<Bytes>>(dump).expect_err("applied already");
+    assert!(refusal.to_string().contains("ranges are in order"), "{refusal}");
+}
+
+#[test]
 fn a_driver_with_settings_that_cannot_be_is_not_read_back() {
     let driver = drivers().remove(0);
     let mut value = serde_json::to_value(&driver).expect("it can be written");
