@@ -10,6 +10,7 @@ CLASSES = {
     "R": "resource",
     "A": "answer",
     "H": "host",
+    "D": "driver",
     "T": "tool",
 }
 NEEDED = ["breaks", "class", "seen by"]

@@ -94,13 +94,13 @@ class Results:
 def policy(patches, results, code, stale=False):
     """Every sentence of the policy that does not hold."""
     broken = []
-    healthy = results.of(None, "sweep")
-    for found in healthy["found"] if healthy else []:
+    healthy = [results.of(None, kind) or {"found": []} for kind in ["sweep", "driver"]]
+    for found in healthy[0]["found"] + healthy[1]["found"]:
         if found["checker"]:
             broken.append(f"the core as it is: {found['checker']} at seed {found['seed']}")
     others = 0
     for patch in patches:
-        if patch.kind not in "SLR" or not results.of(patch, "sweep"):
+        if patch.kind not in "SLRD" or not results.of(patch, "sweep"):
             continue
         if not results.is_of(patch, "sweep", code, stale):
             others += 1
@@ -141,7 +141,7 @@ def row(patch, results, before):
     earlier = f" {cell(before, patch)[0]} |" if before else ""
     if patch.kind == "T":
         runs, checkers, earlier = "", "", " |" if before else ""
-    elsewhere = killer(results, patch, "scenarios") if patch.kind != "T" else ""
+    elsewhere = killer(results, patch, "scenarios") if patch.kind not in "DT" else ""
     test = killer(results, patch, "tests")
     return f"| {name}: {patch.breaks} |{earlier} {runs} | {checkers} | {elsewhere} | {test} |"
 

@@ -56,9 +56,9 @@ def arguments():
 
 
 def code():
-    """What the results depend on: the sources of both crates."""
+    """What the results depend on: the sources of both crates, and the random runs of the driver."""
     hash_ = hashlib.sha1()
-    for crate in ["raft-core/src", "raft-sim/src", "raft-sim/scenarios"]:
+    for crate in ["raft-core/src", "raft-core/tests/driver", "raft-sim/src", "raft-sim/scenarios"]:
         for path in sorted((ROOT / crate).rglob("*")):
             if path.is_file():
                 hash_.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())

@@ -1,6 +1,7 @@
 """Builds the copy, and runs what may kill: drawn runs, scenarios, tests."""
 
 import concurrent.futures
+import functools
 import json
 import os
 import pathlib
@@ -82,6 +83,11 @@ class Copy:
         built = self.cargo("build", "--release", "-p", "raft-sim", "--bin", "raft-sim", **how)
         return built[-1]["executable"]
 
+    def harness(self):
+        """The tests of the driver, whose random runs are drawn by seed."""
+        words = ["-p", "sansio-raft", "--all-features", "--test", "driver"]
+        return self.cargo("test", "--no-run", *words)[-1]["executable"]
+
     def tests(self):
         """Name, executable and folder of each test binary, in the order in which they are run."""
         found = []
@@ -140,14 +146,40 @@ def sweep(simulator, number, first, seeds, timeout):
     return {key: failure[key] for key in ["seed", "checker", "sentence"]}
 
 
-def deeper(simulator, number, place, known, options):
+# The random runs among the tests of the driver.
+RANDOM_RUNS = ["random::", "sessions::a_client_", "sessions::whoever_"]
+# So many seeds with each start of them, to end soon after the first alarm.
+AT_ONCE = 20
+
+
+def drive(harness, number, first, seeds, timeout):
+    """As `sweep`, for random runs of the driver: who objects is a test, and what it has to say."""
+    for start in range(first, first + seeds, AT_ONCE):
+        end = min(start + AT_ONCE, first + seeds)
+        command = ["env", f"DRIVER_SEEDS={start}..{end}", "RUST_BACKTRACE=0", harness]
+        command += [*RANDOM_RUNS, "--test-threads", "1"]
+        output, how = ended(command, number, min(timeout, 120))
+        found = []
+        for said in re.split(r"^---- ", output, flags=re.M)[1:]:
+            runs, sentence = re.findall(r"^seed (\d+)$", said, re.M), said.split("panicked at ", 1)
+            sentence = " ".join(sentence[-1].split("\nnote:")[0].split()[1:])[:200]
+            found.append({"seed": int(runs[-1]), "checker": said.split()[0], "sentence": sentence})
+        if found:
+            return min(found, key=lambda one: one["seed"])
+        if "test result: ok" not in output:
+            how = "panic" if how == "ended" else "hangs"
+            return {"seed": start, "checker": how, "sentence": "one of the runs from here on"}
+    return {"seed": None, "checker": None, "done": seeds, "never": []}
+
+
+def deeper(look, number, place, known, options):
     """Goes on from one place where an earlier, shorter sweep has ended."""
     done = 0
     if known:
         if known["checker"] or known["done"] >= options.seeds:
             return known
         done = known["done"]
-    found = sweep(simulator, number, place + done, options.seeds - done, options.timeout)
+    found = look(number, place + done, options.seeds - done, options.timeout)
     if not found["checker"]:
         found["done"] += done
     return found
@@ -188,15 +220,23 @@ def run(copy, patches, results, code):
     for name in sorted(set(copy.alone) & {patch.name for patch in patches}):
         print(f"{name}: not run, it needs a build of its own")
     patches = [patch for patch in patches if patch.name in copy.guarded]
-    simulator = copy.simulator() if set(kinds) & {"sweep", "scenarios"} else None
+    driver = any(patch.kind == "D" for patch in patches)
+    simulated = any(patch.kind not in "DT" for patch in patches)
+    simulator = copy.simulator() if simulated and set(kinds) & {"sweep", "scenarios"} else None
+    harness = copy.harness() if driver and "sweep" in kinds else None
     binaries = copy.tests() if "tests" in kinds else []
-    skipped = healthy(copy, binaries, simulator, places, kinds, results, code)
+    looks = {
+        **({"sweep": functools.partial(sweep, simulator)} if simulator else {}),
+        **({"driver": functools.partial(drive, harness)} if harness else {}),
+    }
+    skipped = healthy(copy, binaries, looks if "sweep" in kinds else {}, places, results, code)
 
     def one(patch, kind):
         number, start = copy.guarded[patch.name], time.monotonic()
         if kind == "sweep":
+            look = looks["driver" if patch.kind == "D" else "sweep"]
             known = results.unfinished(patch, code, options.stale, places)
-            found = [deeper(simulator, number, at, known.get(at), options) for at in places]
+            found = [deeper(look, number, at, known.get(at), options) for at in places]
             found = {"places": places, "seeds": options.seeds, "found": found}
         elif kind == "scenarios":
             found = {"killer": scenarios(simulator, number, options.timeout)}
@@ -211,8 +251,9 @@ def run(copy, patches, results, code):
         jobs = []
         for kind in kinds:
             for patch in patches:
-                # A tool has no part in what a run does.
-                if kind != "tests" and patch.kind == "T":
+                # A tool has no part in what a run does, and random runs of the driver have no
+                # scenarios.
+                if patch.kind in {"tests": "", "sweep": "T", "scenarios": "DT"}[kind]:
                     continue
                 if options.again or not results.has(patch, kind, code, options):
                     jobs.append(pool.submit(one, patch, kind))
@@ -220,13 +261,15 @@ def run(copy, patches, results, code):
             job.result()
 
 
-def healthy(copy, binaries, simulator, places, kinds, results, code):
+def healthy(copy, binaries, looks, places, results, code):
     """The core as it is must raise no alarm; what fails in the copy without any bug is left out."""
     options, skipped = copy.options, []
-    if "sweep" in kinds and not results.has(None, "sweep", code, options):
-        known = results.unfinished(None, code, options.stale, places)
-        found = [deeper(simulator, 0, at, known.get(at), options) for at in places]
-        results.keep(None, "sweep", code, {"places": places, "seeds": options.seeds, "found": found})
+    for kind, look in looks.items():
+        if results.has(None, kind, code, options):
+            continue
+        known = results.unfinished(None, code, options.stale, places) if kind == "sweep" else {}
+        found = [deeper(look, 0, at, known.get(at), options) for at in places]
+        results.keep(None, kind, code, {"places": places, "seeds": options.seeds, "found": found})
         print(f"the core as it is: {found}", flush=True)
     for binary in binaries:
         while failed := tests([binary], 0, options.timeout, skipped):

@@ -17,6 +17,8 @@ use thiserror::Error;
 ///
 /// It begins with [`Settings::default`]; every field can be set then.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub struct Settings {
     /// One frame that leaves; a single command that is larger travels alone. By default 1 MiB.
@@ -44,6 +46,56 @@ pub struct Settings {
     /// Whether proposals that are open when leadership is lost go on waiting for their fate, until
     /// their own deadline, instead of being answered [`Answer::Unknown`] at once. By default not.
     pub waits_through_elections: bool,
+    /// Whether a change of the membership is refused unless the log
+    /// [`describes`](crate::driver::Payload::describes) every member, old and new. The same at all
+    /// nodes. By default not.
+    pub needs_descriptions: bool,
+}
+
+/// Why no driver has these settings.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// A limit lets nothing pass.
+    #[error("{limit} is 0")]
+    Zero {
+        /// The field of [`Settings`].
+        limit: &'static str,
+    },
+    /// [`Settings::frame_bytes`] is more than [`Settings::in_flight_bytes`]: no frame could be so
+    /// large.
+    #[error("a frame of {frame} bytes, of which at most {in_flight} are on the way")]
+    FrameAboveInFlight {
+        /// The bytes of a frame.
+        frame: u64,
+        /// The bytes on the way.
+        in_flight: u64,
+    },
+}
+
+impl Settings {
+    /// Whether a driver can have them.
+    ///
+    /// # Errors
+    ///
+    /// The first reason why not.
+    pub const fn check(&self) -> Result<(), SettingsError> {
+        let limit = match self {
+            Self { frame_bytes: 0, .. } => "frame_bytes",
+            Self { command_bytes: 0, .. } => "command_bytes",
+            Self { in_flight_bytes: 0, .. } => "in_flight_bytes",
+            Self { uncommitted_bytes: 0, .. } => "uncommitted_bytes",
+            Self { apply_bytes: 0, .. } => "apply_bytes",
+            Self { frame_bytes: frame, in_flight_bytes: in_flight, .. } if *frame > *in_flight => {
+                let (frame, in_flight) = (*frame, *in_flight);
+                return Err(SettingsError::FrameAboveInFlight { frame, in_flight });
+            }
+            _ => return Ok(()),
+        };
+        Err(SettingsError::Zero { limit })
+    }
 }
 
 impl Default for Settings {
@@ -59,6 +111,7 @@ impl Default for Settings {
             snapshot_bytes: 64 * MIB,
             kept_bytes: 16 * MIB,
             waits_through_elections: false,
+            needs_descriptions: false,
         }
     }
 }
@@ -69,6 +122,8 @@ impl Default for Settings {
 /// tokens. `until` is the moment at which the caller will wait no longer, [`Instant::MAX`] for
 /// never.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Event<P> {
     /// A frame arrived. One with an [`InstallSnapshot`](crate::Message::InstallSnapshot) is the
     /// head of a stream whose content follows; the answer is [`SnapshotTask::Receive`] or
@@ -95,7 +150,8 @@ pub enum Event<P> {
         /// When the caller gives up.
         until: Instant,
     },
-    /// The operator wants another membership. Answered when it is committed, or refused.
+    /// The operator wants another membership. Answered when it is committed, or refused. The node
+    /// is asked after everything else of the call.
     Change {
         /// The caller.
         token: Token,
@@ -162,6 +218,8 @@ pub enum Event<P> {
 
 /// What happened to a snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum SnapshotEvent {
     /// The operator wants one now.
     Wanted,
@@ -191,7 +249,8 @@ pub enum SnapshotEvent {
         /// The position of the snapshot.
         position: LogPosition,
     },
-    /// The stream from this peer broke. The runtime throws away what it has of it.
+    /// The stream from this peer broke. The runtime throws away what it has of it. If another one
+    /// begins in its place this comes first: two heads of one peer and position are one stream.
     Broken {
         /// The peer.
         from: NodeId,
@@ -209,6 +268,8 @@ pub enum SnapshotEvent {
 /// at each.
 #[must_use = "an effect that is not carried out is a lost write, message or answer"]
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Effect<P> {
     /// Make it durable, then say [`Event::Written`]. In the order of tickets, beside everything
     /// else; one fsync may serve many.
@@ -250,6 +311,8 @@ pub enum Effect<P> {
 /// Taking, applying and installing go one after the other, in the order of their effects; and so
 /// does what concerns the stream to or from one peer.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum SnapshotTask {
     /// Write the state machine as it is now, before anything more is applied, with this position
     /// and membership; then say [`SnapshotEvent::Taken`].
@@ -295,6 +358,7 @@ pub enum SnapshotTask {
 
 /// A committed entry, and who waits for it here.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Commit<P> {
     /// The entry.
     pub entry: Entry<P>,
@@ -304,6 +368,7 @@ pub struct Commit<P> {
 
 /// Whose command an entry is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Caller {
     /// The caller.
     pub token: Token,
@@ -315,6 +380,8 @@ pub struct Caller {
 
 /// What became of a request. A token is answered once.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Answer {
     /// It has changed nothing and will change nothing. It may be asked again.
     Refused(Refusal),
@@ -344,6 +411,8 @@ pub enum Answer {
 
 /// Why the fate of a request is unknown.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Unknown {
     /// This node leads no more.
     LeadershipLost,
@@ -355,6 +424,8 @@ pub enum Unknown {
 
 /// Why a request was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Refusal {
     /// By the node.
@@ -383,6 +454,12 @@ pub enum Refusal {
         /// The node.
         node: NodeId,
     },
+    /// Nothing in the log says how to reach this member, see [`Settings::needs_descriptions`].
+    #[error("nothing in the log describes {node:?}")]
+    NotDescribed {
+        /// The node.
+        node: NodeId,
+    },
     /// The caller's time is over, and nothing was done.
     #[error("the time is over")]
     TimedOut,
@@ -394,6 +471,13 @@ pub trait Host<P> {
     /// [`Effect::Fetch`]. Asked only for entries that were [`Written`](Event::Written), or were
     /// there at the start, and were not released by [`Effect::Compact`].
     fn read(&mut self, position: LogPosition) -> Option<Content<P>>;
+
+    /// What the snapshot that was just installed, at this position, keeps of the
+    /// [`Book`](crate::driver::book::Book); nothing if there is none.
+    fn described(&mut self, snapshot: LogPosition) -> Vec<P> {
+        let _ = snapshot;
+        Vec::new()
+    }
 
     /// The node was stepped: for records, traces and checkers. A call of the driver steps it
     /// several times.

@@ -12,20 +12,32 @@ use alloc::vec::Vec;
 
 /// Who waits for a change of the membership.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Changes {
     open: Vec<Change>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Change {
     token: Token,
     until: Instant,
-    /// The learner to promote. A refusal that may pass is not told to the caller.
-    promotes: Option<NodeId>,
+    wants: Wants,
     stage: Stage,
 }
 
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+enum Wants {
+    Members(Membership),
+    /// That this learner votes. A refusal that may pass is not told to the caller.
+    Promotion(NodeId),
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 enum Stage {
     /// The node is to be asked, not before this moment.
     Waits(Instant),
@@ -36,15 +48,14 @@ enum Stage {
 }
 
 impl Changes {
-    /// The node is asked for a change.
-    pub fn asked(&mut self, token: Token, until: Instant) {
-        self.open.push(Change { token, until, promotes: None, stage: Stage::Asked });
+    /// This membership is to be reached.
+    pub fn change(&mut self, token: Token, target: Membership, until: Instant) {
+        self.put(token, Wants::Members(target), until);
     }
 
     /// A learner is to be promoted when it has caught up.
     pub fn promote(&mut self, token: Token, node: NodeId, until: Instant) {
-        let stage = Stage::Waits(Instant::ZERO);
-        self.open.push(Change { token, until, promotes: Some(node), stage });
+        self.put(token, Wants::Promotion(node), until);
     }
 
     /// The node has accepted, at this position.
@@ -72,11 +83,11 @@ impl Changes {
                 | R::NotCaughtUp { .. }
                 | R::NoQuorum { .. }
         );
-        if change.promotes.is_some() && passes {
+        if matches!(change.wants, Wants::Promotion(_)) && passes {
             change.stage = Stage::Waits(again);
             return None;
         }
-        self.open.retain(|change| change.token != token);
+        self.give_up(token);
         Some(Answer::Refused(reason.into()))
     }
 
@@ -91,21 +102,16 @@ impl Changes {
         let leads = status.leader == Some(status.id);
         let mut asks = None;
         self.open.retain_mut(|change| {
-            let answer = match (change.stage, change.promotes) {
-                (Stage::Accepted(joint), _) => fate_of(node, joint, leads),
-                (Stage::Waits(_), _) if !leads => {
+            let answer = match change.stage {
+                Stage::Accepted(joint) => fate_of(node, joint, leads),
+                Stage::Waits(_) if !leads => {
                     Some(Answer::Refused(RejectReason::NotLeader { leader: status.leader }.into()))
                 }
-                (Stage::Waits(at), Some(learner)) => match promotion(node.membership(), learner) {
+                Stage::Waits(at) => match change.wants.now(node) {
                     Err(refusal) => Some(Answer::Refused(refusal)),
                     Ok(target) => {
-                        let caught_up =
-                            |p: &Node| p.peers().any(|peer| peer.id == learner && peer.caught_up);
-                        if asks.is_none()
-                            && at <= now
-                            && !status.membership_changes
-                            && caught_up(node)
-                        {
+                        let target = target.filter(|_| asks.is_none() && at <= now);
+                        if let Some(target) = target {
                             change.stage = Stage::Asked;
                             let token = change.token;
                             asks = Some((token, Input::ChangeMembership { token, target }));
@@ -113,7 +119,7 @@ impl Changes {
                         None
                     }
                 },
-                (Stage::Waits(_) | Stage::Asked, _) => None,
+                Stage::Asked => None,
             };
             answers.extend(answer.map(|answer| (change.token, answer)));
             answer.is_none()
@@ -148,8 +154,30 @@ impl Changes {
         self.open.iter().any(|change| change.token == token)
     }
 
+    /// This one is answered in another way.
+    pub fn give_up(&mut self, token: Token) {
+        self.open.retain(|change| change.token != token);
+    }
+
+    fn put(&mut self, token: Token, wants: Wants, until: Instant) {
+        self.open.push(Change { token, until, wants, stage: Stage::Waits(Instant::ZERO) });
+    }
+
     fn find(&mut self, token: Token) -> Option<&mut Change> {
         self.open.iter_mut().find(|change| change.token == token)
+    }
+}
+
+impl Wants {
+    /// What the node is to be asked for now; nothing yet while a learner has not caught up.
+    fn now(&self, node: &Node) -> Result<Option<Membership>, Refusal> {
+        let learner = match self {
+            Self::Members(target) => return Ok(Some(target.clone())),
+            Self::Promotion(learner) => *learner,
+        };
+        let target = promotion(node.membership(), learner)?;
+        let caught_up = node.peers().any(|peer| peer.id == learner && peer.caught_up);
+        Ok(Some(target).filter(|_| caught_up && !node.status().membership_changes))
     }
 }
 

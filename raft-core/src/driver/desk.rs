@@ -12,6 +12,7 @@ use core::time::Duration;
 /// The desk for snapshots. It moves no bytes: what is to be done with them comes out as
 /// [`SnapshotTask`]s.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Desk {
     /// The newest of the own ones that is durable.
     newest: Option<Snapshot>,
@@ -35,18 +36,22 @@ pub struct Desk {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Outgoing {
     position: LogPosition,
     progress_at: Instant,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Installing {
     from: NodeId,
     snapshot: Snapshot,
     /// The last write before it.
     after: Option<Ticket>,
     handed_out: bool,
+    /// The same came once more. It has the same name, so it is thrown away after the install.
+    again: bool,
 }
 
 /// How finely the kept part of the log is measured.
@@ -208,14 +213,22 @@ impl Desk {
     pub fn head(&mut self, envelope: Envelope, wanted: bool, tasks: &mut Vec<SnapshotTask>) {
         let Message::InstallSnapshot(m) = &envelope.message else { return };
         let (from, snapshot) = (envelope.from, m.snapshot.clone());
-        let is_newer = self.incoming.as_ref().is_none_or(|old| old.term <= envelope.term);
-        if !wanted || self.installing.is_some() || !is_newer {
-            tasks.push(SnapshotTask::Discard { from, position: snapshot.position });
+        if let Some(same) = &mut self.incoming
+            && same.from == from
+            && position_of(same) == Some(snapshot.position)
+        {
+            // A second stream of the same name begins when the first one broke.
+            same.term = same.term.max(envelope.term);
             return;
         }
-        if let Some(old) = self.incoming.replace(envelope) {
-            let discard = |position| SnapshotTask::Discard { from: old.from, position };
-            tasks.extend(position_of(&old).map(discard));
+        let is_newer = self.incoming.as_ref().is_none_or(|old| old.term <= envelope.term);
+        if !wanted || self.installing.is_some() || !is_newer {
+            return self.discard(from, snapshot.position, tasks);
+        }
+        if let Some(old) = self.incoming.replace(envelope)
+            && let Some(position) = position_of(&old)
+        {
+            self.discard(old.from, position, tasks);
         }
         tasks.push(SnapshotTask::Receive { from, snapshot });
     }
@@ -226,9 +239,20 @@ impl Desk {
         self.incoming.take_if(|head| head.from == from && position_of(head) == Some(position))
     }
 
+    /// What came or comes from this peer is not wanted; but never what waits to be installed.
+    pub fn discard(&mut self, from: NodeId, position: LogPosition, tasks: &mut Vec<SnapshotTask>) {
+        match &mut self.installing {
+            Some(same) if (same.from, same.snapshot.position) == (from, position) => {
+                same.again = true;
+            }
+            _ => tasks.push(SnapshotTask::Discard { from, position }),
+        }
+    }
+
     /// The node wants what has arrived from this peer to be installed after this write.
     pub fn installs(&mut self, from: NodeId, snapshot: Snapshot, after: Option<Ticket>) {
-        self.installing = Some(Installing { from, snapshot, after, handed_out: false });
+        self.installing =
+            Some(Installing { from, snapshot, after, handed_out: false, again: false });
     }
 
     /// Installs what is to be installed, if everything up to this ticket is durable and everything
@@ -250,15 +274,15 @@ impl Desk {
         outcome: Outcome,
         tasks: &mut Vec<SnapshotTask>,
     ) -> Option<LogPosition> {
-        let Installing { from, snapshot, .. } = self.installing.take_if(|i| i.handed_out)?;
+        let Installing { from, snapshot, again, .. } = self.installing.take_if(|i| i.handed_out)?;
         let position = snapshot.position;
-        match outcome {
-            Outcome::Done => {
-                self.since = 0;
-                self.marks.clear();
-                self.replace(snapshot, tasks);
-            }
-            Outcome::Failed => tasks.push(SnapshotTask::Discard { from, position }),
+        if outcome == Outcome::Done {
+            self.since = 0;
+            self.marks.clear();
+            self.replace(snapshot, tasks);
+        }
+        if again || outcome == Outcome::Failed {
+            tasks.push(SnapshotTask::Discard { from, position });
         }
         Some(position)
     }
@@ -416,6 +440,7 @@ mod tests {
         assert_eq!(hear(head(2, 3, 5), false), [discard(2, 5)]);
         let receive = |from, index| SnapshotTask::Receive { from, snapshot: snapshot(index) };
         assert_eq!(hear(head(2, 3, 5), true), [receive(PEER, 5)]);
+        assert_eq!(hear(head(2, 3, 5), true), [], "once more, for it is on its way");
         assert_eq!(hear(head(3, 2, 9), true), [discard(3, 9)], "of an earlier leader");
         assert_eq!(hear(head(3, 4, 9), true), [discard(2, 5), receive(NodeId(3), 9)]);
         assert_eq!(desk.arrived(PEER, at(5)), None, "it was discarded");
@@ -435,8 +460,10 @@ mod tests {
         assert_eq!(tasks(|tasks| desk.install(Some(Ticket(5)), tasks)), [], "once");
         let hear = tasks(|tasks| desk.head(head(3, 9, 12), true, tasks));
         assert_eq!(hear, [discard(3, 12)], "one after the other");
+        let same = tasks(|tasks| desk.head(head(2, 3, 9), true, tasks));
+        assert_eq!(same, [], "not what is to be installed");
         let done = tasks(|tasks| _ = desk.installed(Outcome::Done, tasks));
-        assert_eq!(done, [SnapshotTask::Remove { position: at(5) }]);
+        assert_eq!(done, [SnapshotTask::Remove { position: at(5) }, discard(2, 9)]);
         let late = tasks(|tasks| desk.taken(Outcome::Done, tasks));
         assert_eq!(late, [SnapshotTask::Remove { position: at(7) }], "it is older");
         assert_eq!(desk.newest(), Some(&snapshot(9)));

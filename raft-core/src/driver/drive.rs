@@ -1,9 +1,10 @@
 //! The driver: a node, and the parts around it.
 
-use crate::driver::boundary::{Answer, Effect, Refusal, Settings, SnapshotTask};
+use crate::driver::book::Book;
+use crate::driver::boundary::{Answer, Effect, Refusal, Settings, SettingsError, SnapshotTask};
 use crate::driver::changes::Changes;
 use crate::driver::desk::Desk;
-use crate::driver::frame::Payload;
+use crate::driver::frame::{BoundLog, Entry, Payload};
 use crate::driver::lanes::{Backlog, Lanes};
 use crate::driver::tail::Tail;
 use crate::driver::waiters::{Answers, Proposals, Reads};
@@ -17,10 +18,12 @@ use alloc::vec::Vec;
 /// It is one value, as the node is: a run is its first value, a list of calls, and what the host
 /// has read for it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Driver<P> {
     pub(super) node: Node,
     pub(super) settings: Settings,
     pub(super) tail: Tail<P>,
+    pub(super) book: Book<P>,
     pub(super) lanes: Lanes,
     pub(super) backlog: Backlog,
     pub(super) proposals: Proposals,
@@ -49,6 +52,8 @@ pub struct Driver<P> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub(super) enum Asked {
     Proposal { weight: u64, until: Instant },
     Change,
@@ -71,25 +76,38 @@ impl<P, H> Turn<'_, P, H> {
         self.answer(token, Answer::Refused(refusal.into()));
     }
 
-    pub(super) fn answers(&mut self, answers: Answers) {
-        self.effects
-            .extend(answers.into_iter().map(|(token, answer)| Effect::Answer { token, answer }));
+    pub(super) fn answers<R>(&mut self, give: impl FnOnce(&mut Answers) -> R) -> R {
+        let mut answers = Answers::new();
+        let result = give(&mut answers);
+        for (token, answer) in answers {
+            self.answer(token, answer);
+        }
+        result
     }
 
-    pub(super) fn tasks(&mut self, tasks: Vec<SnapshotTask>) {
+    pub(super) fn tasks<R>(&mut self, give: impl FnOnce(&mut Vec<SnapshotTask>) -> R) -> R {
+        let mut tasks = Vec::new();
+        let result = give(&mut tasks);
         self.effects.extend(tasks.into_iter().map(Effect::Snapshot));
+        result
     }
 }
 
 impl<P: Payload> Driver<P> {
     /// Around a node that has just started.
-    pub fn new(node: Node, settings: Settings) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// Settings that cannot be.
+    pub fn new(node: Node, settings: Settings) -> Result<Self, SettingsError> {
+        settings.check()?;
         let status = node.status();
         let found = node.snapshot_at(status.log_start.index);
         let newest = found.filter(|found| found.position != LogPosition::ZERO);
-        Self {
+        Ok(Self {
             settings,
             tail: Tail::new(status.last.index),
+            book: Book::default(),
             lanes: Lanes::default(),
             backlog: Backlog::default(),
             proposals: Proposals::default(),
@@ -108,7 +126,22 @@ impl<P: Payload> Driver<P> {
             compacts: None,
             fetches: false,
             node,
-        }
+        })
+    }
+
+    /// Finds the book again after a start: what the snapshot keeps of it, and the log after that.
+    pub fn recall(
+        &mut self,
+        described: impl IntoIterator<Item = P>,
+        log: impl IntoIterator<Item = Entry<P>>,
+    ) {
+        let status = self.node.status();
+        let held = (status.log_start.index.next())..=status.last.index;
+        let entries = log.into_iter().filter(|entry| held.contains(&entry.position.index));
+        let entries = entries.collect();
+        self.book = Book::of(described);
+        self.book.write(&BoundLog { restart_after: None, first: *held.start(), entries });
+        self.book.applied(self.applied);
     }
 
     /// The node.
@@ -119,6 +152,12 @@ impl<P: Payload> Driver<P> {
     /// What the state machine has applied.
     pub const fn applied(&self) -> LogIndex {
         self.applied
+    }
+
+    /// What the log says of the members. At the end of a call with a
+    /// [`SnapshotTask::Take`] it is, for [`Book::snapshot`], as of the position of that.
+    pub const fn book(&self) -> &Book<P> {
+        &self.book
     }
 
     /// The weight of what is on the way to a peer, in bytes.

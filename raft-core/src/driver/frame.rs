@@ -23,6 +23,12 @@ use thiserror::Error;
 pub trait Payload: Clone {
     /// Its size in bytes, as the runtime writes and sends it; the same at every call.
     fn bytes(&self) -> u64;
+
+    /// The node of which this command says how to reach it, or whatever else the runtime has to
+    /// know of it: it goes into the [`Book`](crate::driver::book::Book). Others say of nobody.
+    fn describes(&self) -> Option<NodeId> {
+        None
+    }
 }
 
 macro_rules! bytes {
@@ -76,6 +82,8 @@ pub enum FrameError {
 
 /// A message with the payloads that it announces: as many, in its order.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "UncheckedFrame<P>"))]
 pub struct Frame<P> {
     envelope: Envelope,
     payloads: Vec<P>,
@@ -98,8 +106,7 @@ impl<P: Payload> Frame<P> {
         if from != sender {
             return Err(FrameError::WrongSender { sender, from });
         }
-        check_payloads(&envelope.message, payloads.len())?;
-        let frame = Self { envelope, payloads };
+        let frame = Self::new(envelope, payloads)?;
         let bytes = frame.bytes();
         if bytes > limit {
             return Err(FrameError::TooLarge { bytes, limit });
@@ -140,6 +147,7 @@ impl<P: Payload> Frame<P> {
 
 /// An entry of the log with its content.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Entry<P> {
     /// Where it stands.
     pub position: LogPosition,
@@ -152,6 +160,7 @@ pub struct Entry<P> {
 /// Hard state first; then empty the log if it restarts; then drop everything from `first` on; then
 /// append `entries`; then fsync. A crash may leave any beginning of that.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct BoundWrite<P> {
     /// The name to give back when it is durable.
     pub ticket: Ticket,
@@ -163,6 +172,7 @@ pub struct BoundWrite<P> {
 
 /// The log part of a [`BoundWrite`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct BoundLog<P> {
     /// If set, the log is emptied first, and starts after this position.
     pub restart_after: Option<LogPosition>,
@@ -174,10 +184,12 @@ pub struct BoundLog<P> {
 
 /// The inputs of one call to [`Node::step_all`](crate::Node::step_all), each with its payloads.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "UncheckedBatch<P>"))]
 pub struct Batch<P> {
     inputs: Vec<Input>,
-    /// The payloads of those inputs that have some, by their place among the inputs.
-    payloads: Vec<(usize, Vec<P>)>,
+    /// What came with each of them; mostly nothing.
+    payloads: Vec<Vec<P>>,
 }
 
 impl<P> Default for Batch<P> {
@@ -205,7 +217,7 @@ impl<P: Payload> Batch<P> {
     pub fn input(&mut self, input: Input) -> Result<(), PayloadError> {
         match input.commands() {
             0 => {
-                self.inputs.push(input);
+                self.put(input, Vec::new());
                 Ok(())
             }
             announced => Err(PayloadError::WrongCount { announced, found: 0 }),
@@ -233,22 +245,56 @@ impl<P: Payload> Batch<P> {
     }
 
     fn bind_log(&self, write: &LogWrite) -> Result<BoundLog<P>, PayloadError> {
-        let bound = bind(write, |nth| Some((self.inputs.get(nth)?, self.beside(nth))))?;
+        let bound = bind(write, |nth| Some((self.inputs.get(nth)?, &self.payloads.get(nth)?[..])))?;
         let entries =
             bound.into_iter().map(|(position, content)| Entry { position, content }).collect();
         Ok(BoundLog { restart_after: write.restart_after, first: write.first, entries })
     }
 
-    fn beside(&self, nth: usize) -> &[P] {
-        let found = self.payloads.binary_search_by_key(&nth, |(nth, _)| *nth);
-        found.map_or(&[], |at| &self.payloads[at].1)
-    }
-
     fn put(&mut self, input: Input, payloads: Vec<P>) {
-        if !payloads.is_empty() {
-            self.payloads.push((self.inputs.len(), payloads));
-        }
         self.inputs.push(input);
+        self.payloads.push(payloads);
+    }
+}
+
+/// A frame that is read back is whole, and so is a batch.
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+struct UncheckedFrame<P> {
+    envelope: Envelope,
+    payloads: Vec<P>,
+}
+
+impl<P> TryFrom<UncheckedFrame<P>> for Frame<P> {
+    type Error = PayloadError;
+
+    fn try_from(
+        UncheckedFrame { envelope, payloads }: UncheckedFrame<P>,
+    ) -> Result<Self, PayloadError> {
+        check_payloads(&envelope.message, payloads.len())?;
+        Ok(Self { envelope, payloads })
+    }
+}
+
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+struct UncheckedBatch<P> {
+    inputs: Vec<Input>,
+    payloads: Vec<Vec<P>>,
+}
+
+impl<P> TryFrom<UncheckedBatch<P>> for Batch<P> {
+    type Error = PayloadError;
+
+    fn try_from(
+        UncheckedBatch { inputs, payloads }: UncheckedBatch<P>,
+    ) -> Result<Self, PayloadError> {
+        let announced = inputs.iter().map(Input::commands);
+        let found = payloads.iter().map(Vec::len);
+        let wrong = announced.zip(found).find(|(input, beside)| *input != *beside as u64);
+        match wrong {
+            Some((announced, found)) => Err(PayloadError::WrongCount { announced, found }),
+            None if inputs.len() == payloads.len() => Ok(Self { inputs, payloads }),
+            None => Err(PayloadError::MalformedWrite),
+        }
     }
 }
 

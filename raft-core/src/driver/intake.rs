@@ -1,10 +1,10 @@
 //! What happens to the driver: an event becomes inputs of the node, or changes what is around it.
 
-use crate::driver::boundary::{Event, Host, Refusal, SnapshotEvent, SnapshotTask};
+use crate::driver::book::Book;
+use crate::driver::boundary::{Event, Host, Refusal, SnapshotEvent};
 use crate::driver::drive::{Asked, Driver, Turn};
 use crate::driver::frame::{Batch, Frame, OVERHEAD, Payload};
 use crate::driver::tail::Tail;
-use crate::driver::waiters::Answers;
 use crate::input::{Input, Outcome};
 use crate::message::Message;
 use crate::types::{Instant, LogIndex, LogPosition, Token};
@@ -38,9 +38,7 @@ impl<P: Payload> Driver<P> {
                 tell(batch, Input::Read { token, consistency });
             }
             Event::Change { token, target, until } => {
-                self.asked.insert(token, Asked::Change);
-                self.changes.asked(token, until);
-                tell(batch, Input::ChangeMembership { token, target });
+                self.changes.change(token, target, until);
             }
             Event::Promote { token, node, until } => self.changes.promote(token, node, until),
             Event::Transfer { token, to } => {
@@ -82,9 +80,7 @@ impl<P: Payload> Driver<P> {
         let status = self.node.status();
         let is_news = m.snapshot.position.index > status.commit_index;
         let wanted = is_news && envelope.term >= status.term && envelope.to == status.id;
-        let mut tasks = Vec::new();
-        self.desk.head(envelope.clone(), wanted, &mut tasks);
-        turn.tasks(tasks);
+        turn.tasks(|tasks| self.desk.head(envelope.clone(), wanted, tasks));
         if !wanted {
             batch.frame(frame);
         }
@@ -116,19 +112,18 @@ impl<P: Payload> Driver<P> {
         batch.propose(token, commands);
     }
 
-    fn on_snapshot<H>(
+    fn on_snapshot<H: Host<P>>(
         &mut self,
         event: SnapshotEvent,
         batch: &mut Batch<P>,
         turn: &mut Turn<'_, P, H>,
     ) {
-        let mut tasks = Vec::new();
         match event {
             SnapshotEvent::Wanted => self.desk.want(),
-            SnapshotEvent::Taken { outcome } => self.desk.taken(outcome, &mut tasks),
+            SnapshotEvent::Taken { outcome } => turn.tasks(|tasks| self.desk.taken(outcome, tasks)),
             SnapshotEvent::Progress { to } => self.desk.progress(to, turn.now),
             SnapshotEvent::Sent { to, position, outcome } => {
-                if self.desk.sent(to, position, &mut tasks) {
+                if turn.tasks(|tasks| self.desk.sent(to, position, tasks)) {
                     tell(batch, Input::SnapshotSent { to, position, outcome });
                 }
             }
@@ -137,11 +132,11 @@ impl<P: Payload> Driver<P> {
                     self.arrived.push((from, position));
                     tell(batch, head.into());
                 }
-                None => tasks.push(SnapshotTask::Discard { from, position }),
+                None => turn.tasks(|tasks| self.desk.discard(from, position, tasks)),
             },
             SnapshotEvent::Broken { from, position } => _ = self.desk.arrived(from, position),
             SnapshotEvent::Installed { outcome } => {
-                let installed = self.desk.installed(outcome, &mut tasks);
+                let installed = turn.tasks(|tasks| self.desk.installed(outcome, tasks));
                 if let Some(position) = installed {
                     tell(batch, Input::SnapshotInstalled { position, outcome });
                     if outcome == Outcome::Done {
@@ -150,16 +145,14 @@ impl<P: Payload> Driver<P> {
                 }
             }
         }
-        turn.tasks(tasks);
     }
 
     /// State machine and log are what the snapshot says.
-    fn start_from<H>(&mut self, position: LogPosition, turn: &mut Turn<'_, P, H>) {
+    fn start_from<H: Host<P>>(&mut self, position: LogPosition, turn: &mut Turn<'_, P, H>) {
         self.tail = Tail::new(position.index);
+        self.book = Book::of(turn.host.described(position));
         (self.handed, self.applied) = (position.index, position.index);
-        let mut answers = Answers::new();
-        self.proposals.installed(position, &mut answers);
-        turn.answers(answers);
+        turn.answers(|answers| self.proposals.installed(position, answers));
     }
 
     fn is_open(&self, token: Token) -> bool {

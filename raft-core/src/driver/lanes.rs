@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 /// is. What the node has to be told of that comes out of [`news`](Self::news), and has to be
 /// stepped before anything else.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Lanes {
     /// In which term the lanes are.
     term: Term,
@@ -25,6 +26,7 @@ pub struct Lanes {
 
 /// Invariant: `weight` is the sum of `on_the_way`, whose indices ascend.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Lane {
     /// The last index of each frame that was sent and is not acknowledged, and its weight.
     on_the_way: VecDeque<(LogIndex, u64)>,
@@ -75,26 +77,27 @@ impl Lanes {
         }
         if count > 0 && !paused {
             lane.resent_after(prev);
+            let mut on_the_way = lane.weight;
             for (position, run) in positions(&message) {
                 let Some((payload, size)) = content_of(run, position, &mut read) else {
                     missing = Some(position);
                     break;
                 };
-                if lane.weight > 0 && lane.weight.saturating_add(size) > limits.in_flight {
+                let with_it = on_the_way.saturating_add(size);
+                if on_the_way > 0 && with_it > limits.in_flight {
                     break;
                 }
-                taken += 1;
-                match frames.last_mut() {
-                    Some(part) if part.weight.saturating_add(size) <= limits.frame => {
-                        part.push(payload, size);
-                        lane.grows(position.index, size);
-                    }
-                    _ => {
-                        frames.push(Part::new(payload, size));
-                        lane.sent(position.index, size);
-                    }
+                (on_the_way, taken) = (with_it, taken + 1);
+                if frames.last().is_none_or(|part| part.weight.saturating_add(size) > limits.frame)
+                {
+                    frames.push(Part { last: prev, weight: 0, payloads: Vec::new() });
                 }
+                let part = frames.last_mut().expect("there is one");
+                (part.last, part.weight) = (position.index, part.weight.saturating_add(size));
+                part.payloads.extend(payload);
             }
+            lane.on_the_way.extend(frames.iter().map(|part| (part.last, part.weight)));
+            lane.weight = on_the_way;
         }
         lane.fetches |= missing.is_some();
         if taken < count {
@@ -171,18 +174,6 @@ impl Lanes {
 }
 
 impl Lane {
-    fn sent(&mut self, last: LogIndex, weight: u64) {
-        self.weight = self.weight.saturating_add(weight);
-        self.on_the_way.push_back((last, weight));
-    }
-
-    /// One entry more in the frame that was sent last.
-    fn grows(&mut self, last: LogIndex, weight: u64) {
-        let before = self.on_the_way.pop_back().map_or(0, |(_, before)| before);
-        self.weight = self.weight.saturating_sub(before);
-        self.sent(last, before.saturating_add(weight));
-    }
-
     fn acknowledged(&mut self, through: LogIndex) {
         while self.on_the_way.front().is_some_and(|(last, _)| *last <= through)
             && let Some((_, weight)) = self.on_the_way.pop_front()
@@ -203,23 +194,9 @@ impl Lane {
 
 /// Consecutive entries that travel in one frame.
 struct Part<P> {
-    count: u64,
+    last: LogIndex,
     weight: u64,
     payloads: Vec<P>,
-}
-
-impl<P> Part<P> {
-    fn new(payload: Option<P>, size: u64) -> Self {
-        let mut part = Self { count: 0, weight: 0, payloads: Vec::new() };
-        part.push(payload, size);
-        part
-    }
-
-    fn push(&mut self, payload: Option<P>, size: u64) {
-        self.count += 1;
-        self.weight = self.weight.saturating_add(size);
-        self.payloads.extend(payload);
-    }
 }
 
 /// The message in these parts; what is left over is dropped. Of a message that asks for a sign of
@@ -231,7 +208,8 @@ fn split<P>(message: AppendEntries, parts: Vec<Part<P>>) -> Vec<(AppendEntries, 
     }
     let (mut messages, mut rest) = (Vec::with_capacity(parts.len()), message);
     for part in parts {
-        let (head, tail) = rest.split_at(part.count);
+        let count = part.last.since(rest.prev.index);
+        let (head, tail) = rest.split_at(count);
         messages.push((head, part.payloads));
         rest = tail;
     }
@@ -269,6 +247,7 @@ fn content_of<P: Payload>(
 
 /// What a leader has accepted and not committed, by weight.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Backlog {
     /// The last index of each proposal, and its weight.
     waiting: VecDeque<(LogIndex, u64)>,

@@ -1,7 +1,7 @@
 //! What the driver does: an action of the node becomes effects, with their bytes.
 
 use crate::action::{Action, RoleKind, Write};
-use crate::driver::boundary::{Answer, Effect, Event, Host, Settings, SnapshotTask, Stepped};
+use crate::driver::boundary::{Answer, Effect, Event, Host, Refusal, Settings, Stepped};
 use crate::driver::drive::{Asked, Driver, Turn};
 use crate::driver::frame::{Batch, Entry, Frame, Payload, weight};
 use crate::driver::intake::tell;
@@ -11,7 +11,7 @@ use crate::entries::Snapshot;
 use crate::error::RejectReason;
 use crate::input::{Input, Outcome};
 use crate::message::{Envelope, Message};
-use crate::types::{Instant, LogIndex, LogPosition, Token};
+use crate::types::{Instant, LogIndex, LogPosition, NodeId, Token};
 use alloc::vec::Vec;
 
 impl<P: Payload> Driver<P> {
@@ -64,13 +64,12 @@ impl<P: Payload> Driver<P> {
         self.backlog.committed(status.commit_index);
         let position = self.compacts.take().filter(|position| *position == status.log_start);
         turn.effects.extend(position.map(|through| Effect::Compact { through }));
-        let needless = self.arrived.drain(..);
-        let discard = |(from, position)| SnapshotTask::Discard { from, position };
-        turn.effects.extend(needless.map(discard).map(Effect::Snapshot));
+        for (from, position) in self.arrived.drain(..) {
+            turn.tasks(|tasks| self.desk.discard(from, position, tasks));
+        }
         if (changed || leads.is_none()) && !self.settings.waits_through_elections {
-            let mut answers = Answers::new();
-            self.proposals.leads(leads, |position| self.node.fate(position), &mut answers);
-            turn.answers(answers);
+            let fate = |position| self.node.fate(position);
+            turn.answers(|answers| self.proposals.leads(leads, fate, answers));
         }
     }
 
@@ -89,10 +88,9 @@ impl<P: Payload> Driver<P> {
             A::Apply { first, through } => self.ranges.push_back((first, through)),
             A::ReadReady { token, index } => self.reads.confirmed(token, index),
             A::SendSnapshot { to, term, at_least } => {
-                let (config, mut tasks) = (self.node.config(), Vec::new());
-                let patience = (turn.now, config.snapshot_timeout);
-                self.desk.asked_for((config.id, to), term, at_least, patience, &mut tasks);
-                turn.tasks(tasks);
+                let config = self.node.config();
+                let (from_to, patience) = ((config.id, to), (turn.now, config.snapshot_timeout));
+                turn.tasks(|tasks| self.desk.asked_for(from_to, term, at_least, patience, tasks));
             }
             A::InstallSnapshot { snapshot } => self.on_install(snapshot),
             A::TransferEnded { token, outcome } => {
@@ -133,6 +131,7 @@ impl<P: Payload> Driver<P> {
         let bound = batch.bind(write).expect("the write is of this batch, whose frames are whole");
         if let Some(log) = &bound.log {
             self.tail.write(log);
+            self.book.write(log);
         }
         self.issued = Some(bound.ticket);
         turn.effects.push(Effect::Write(bound));
@@ -175,12 +174,19 @@ impl<P: Payload> Driver<P> {
         for input in self.lanes.news(self.settings.in_flight_bytes) {
             tell(&mut batch, input);
         }
-        let mut answers = Answers::new();
-        if let Some((token, input)) = self.changes.settle(&self.node, turn.now, &mut answers) {
+        let now = turn.now;
+        while let Some((token, input)) =
+            turn.answers(|answers| self.changes.settle(&self.node, now, answers))
+        {
+            if let Some(node) = self.lacks(&input) {
+                self.changes.give_up(token);
+                turn.refuse(token, Refusal::NotDescribed { node });
+                continue;
+            }
             self.asked.insert(token, Asked::Change);
             tell(&mut batch, input);
+            break;
         }
-        turn.answers(answers);
         if let Some(position) = self.unwanted.take() {
             tell(&mut batch, Input::SnapshotInstalled { position, outcome: Outcome::Failed });
         }
@@ -197,33 +203,39 @@ impl<P: Payload> Driver<P> {
         batch
     }
 
+    /// The first member before or after this change of whom the log says nothing.
+    fn lacks(&self, change: &Input) -> Option<NodeId> {
+        let Input::ChangeMembership { target, .. } = change else { return None };
+        let members = self.node.membership().members().chain(target.members());
+        self.settings.needs_descriptions.then(|| self.book.lacks(members)).flatten()
+    }
+
     /// What does not concern the node: the state machine, and whoever waits for it.
     fn settle<H: Host<P>>(&mut self, turn: &mut Turn<'_, P, H>) {
-        let mut tasks = Vec::new();
+        self.book.applied(self.applied);
         let node = &self.node;
         let lacks = |to, position: LogPosition| {
             node.peers().any(|peer| peer.id == to && peer.match_index < position.index)
         };
-        self.desk.stop_unless(lacks, &mut tasks);
+        turn.tasks(|tasks| self.desk.stop_unless(lacks, tasks));
         if self.handed == self.applied {
             if self.desk.is_due(self.applied, self.settings.snapshot_bytes)
                 && let Some(snapshot) = self.node.snapshot_at(self.applied)
             {
-                self.desk.takes(snapshot, &mut tasks);
+                turn.tasks(|tasks| self.desk.takes(snapshot, tasks));
             }
-            turn.tasks(core::mem::take(&mut tasks));
             self.apply(turn);
             if self.handed == self.applied && self.ranges.is_empty() {
-                self.desk.install(self.written, &mut tasks);
+                turn.tasks(|tasks| self.desk.install(self.written, tasks));
             }
         }
-        turn.tasks(tasks);
-        let mut answers = Answers::new();
-        self.reads.applied(self.applied, &mut answers);
-        self.proposals.expire(turn.now, &mut answers);
-        self.reads.expire(turn.now, &mut answers);
-        self.changes.expire(turn.now, &mut answers);
-        turn.answers(answers);
+        let now = turn.now;
+        turn.answers(|answers| {
+            self.reads.applied(self.applied, answers);
+            self.proposals.expire(now, answers);
+            self.reads.expire(now, answers);
+            self.changes.expire(now, answers);
+        });
         self.tail.evict(self.node.status().durable.index, self.settings.cached_bytes);
     }
 
@@ -254,9 +266,12 @@ impl<P: Payload> Driver<P> {
         let Some(last) = entries.last().map(|entry| entry.position.index) else { return };
         self.handed = last;
         self.desk.applies(last, total);
+        // First the range, then who has lost by it.
         let mut answers = Answers::new();
         let commits = self.proposals.claim(entries, &mut answers);
         turn.effects.push(Effect::Apply(commits));
-        turn.answers(answers);
+        for (token, answer) in answers {
+            turn.answer(token, answer);
+        }
     }
 }

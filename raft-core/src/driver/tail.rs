@@ -10,6 +10,7 @@ use alloc::collections::VecDeque;
 ///
 /// Invariants: it ends where the log ends; `weight` is the sum of what it holds.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Tail<P> {
     /// The index before the first entry that is held.
     start: LogIndex,

@@ -3,7 +3,8 @@
 use crate::action::Fate;
 use crate::driver::boundary::{Answer, Caller, Commit, Refusal, Unknown};
 use crate::driver::frame::Entry;
-use crate::types::{Instant, LogIndex, LogPosition, Term, Token};
+use crate::invariants::{Broken, holds};
+use crate::types::{Instant, LIMIT, LogIndex, LogPosition, Term, Token};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -44,6 +45,8 @@ impl<K> Default for Deadlines<K> {
 ///
 /// Whoever is told by the index only may be told that a stranger's command is his own.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "UncheckedProposals", into = "UncheckedProposals"))]
 pub struct Proposals {
     waiting: BTreeMap<(LogIndex, Term), Proposal>,
     deadlines: Deadlines<(LogIndex, Term)>,
@@ -52,6 +55,7 @@ pub struct Proposals {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Proposal {
     token: Token,
     /// How many commands.
@@ -59,29 +63,6 @@ struct Proposal {
     /// How many of them were applied.
     applied: u64,
     until: Instant,
-}
-
-/// Which of the entries that were just applied belong to a caller.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Claim {
-    token: Token,
-    first: LogIndex,
-    of: u64,
-    /// The last index that is committed with the term of the proposal.
-    through: LogIndex,
-}
-
-impl Claim {
-    /// Whose command the entry at this index is, if it is one of his.
-    pub fn caller(&self, index: LogIndex) -> Option<Caller> {
-        let Self { token, first, of, through } = *self;
-        let nth = index.get().checked_sub(first.get()).filter(|_| index <= through)?;
-        Some(Caller { token, nth, of })
-    }
-
-    fn is_before(&self, index: LogIndex) -> bool {
-        self.through < index
-    }
 }
 
 impl Proposals {
@@ -92,58 +73,35 @@ impl Proposals {
         self.deadlines.put(until, key);
     }
 
-    /// The entries from `first` to `through`, all of one term, are committed and handed to the
-    /// state machine, after everything before them. Who waits for some of them, in their order; and
-    /// who has lost goes to `answers`.
-    pub fn committed(
-        &mut self,
-        first: LogIndex,
-        through: LogPosition,
-        answers: &mut Answers,
-    ) -> Vec<Claim> {
-        let (mut claims, mut over) = (Vec::new(), Vec::new());
-        for (key, proposal) in self.waiting.range_mut(..=(through.index, Term(u64::MAX))) {
-            let (start, term) = *key;
-            let last = start.plus(proposal.of - 1);
-            if term == through.term && last >= first {
-                let through = through.index.min(last);
-                let Proposal { token, of, .. } = *proposal;
-                claims.push(Claim { token, first: start, of, through });
-                proposal.applied = through.since(start.prev());
-                over.extend((proposal.applied == proposal.of).then_some((*key, false)));
-            } else {
-                over.push((*key, true));
-            }
-        }
-        for (key, lost) in over {
-            let proposal = self.remove(key);
-            if lost {
-                answers.push((proposal.token, Answer::Lost { applied: proposal.applied }));
-            }
-        }
-        self.later_term(through.term, answers);
-        claims
-    }
-
     /// Names the caller of each of these entries, which are committed and handed to the state
     /// machine after everything before them; who has lost goes to `answers`.
     pub fn claim<P>(&mut self, entries: Vec<Entry<P>>, answers: &mut Answers) -> Vec<Commit<P>> {
-        let mut claims = Vec::new();
-        for run in entries.chunk_by(|a, b| a.position.term == b.position.term) {
-            if let [first, ..] = run
-                && let [.., last] = run
-            {
-                claims.extend(self.committed(first.position.index, last.position, answers));
-            }
-        }
-        let mut claims = claims.into_iter().peekable();
-        let commit = |entry: Entry<P>| {
-            let index = entry.position.index;
-            while claims.next_if(|claim| claim.is_before(index)).is_some() {}
-            let caller = claims.peek().and_then(|claim| claim.caller(index));
-            Commit { entry, caller }
+        let mut commit = |entry: Entry<P>| {
+            self.later_term(entry.position.term, answers);
+            Commit { caller: self.caller(entry.position, answers), entry }
         };
-        entries.into_iter().map(commit).collect()
+        entries.into_iter().map(&mut commit).collect()
+    }
+
+    /// Whose command is committed here. Of all others who wait for this index none is any more.
+    fn caller(&mut self, position: LogPosition, answers: &mut Answers) -> Option<Caller> {
+        while let Some(mut first) = self.waiting.first_entry()
+            && first.key().0 <= position.index
+        {
+            let (start, term) = *first.key();
+            let (nth, proposal) = (position.index.since(start), first.get_mut());
+            let Proposal { token, of, .. } = *proposal;
+            if term == position.term && nth < of {
+                proposal.applied = nth + 1;
+                if proposal.applied == of {
+                    self.remove((start, term));
+                }
+                return Some(Caller { token, nth, of });
+            }
+            let lost = self.remove((start, term));
+            answers.push((token, Answer::Lost { applied: lost.applied }));
+        }
+        None
     }
 
     /// A snapshot of everything up to this position has taken the place of the log.
@@ -224,6 +182,8 @@ impl Proposal {
 
 /// Who waits for a read: until the node has confirmed it, and until its index is applied.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "UncheckedReads", into = "UncheckedReads"))]
 pub struct Reads {
     open: BTreeMap<Token, Read>,
     confirmed: BTreeSet<(LogIndex, Token)>,
@@ -231,6 +191,7 @@ pub struct Reads {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Read {
     /// What has to be applied; `None` before the node has said it.
     index: Option<LogIndex>,
@@ -303,6 +264,61 @@ impl Reads {
             self.confirmed.remove(&(index, token));
         }
         Some(read)
+    }
+}
+
+/// Proposals as a dump holds them. Who waits till when, and for what, follows from it.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct UncheckedProposals {
+    waiting: Vec<((LogIndex, Term), Proposal)>,
+    committed: Term,
+}
+
+impl From<Proposals> for UncheckedProposals {
+    fn from(proposals: Proposals) -> Self {
+        let Proposals { waiting, committed, .. } = proposals;
+        Self { waiting: waiting.into_iter().collect(), committed }
+    }
+}
+
+impl TryFrom<UncheckedProposals> for Proposals {
+    type Error = Broken;
+
+    fn try_from(
+        UncheckedProposals { waiting, committed }: UncheckedProposals,
+    ) -> Result<Self, Broken> {
+        let mut read = Self { committed, ..Self::default() };
+        for (key, proposal) in waiting {
+            let Proposal { of, applied, until, .. } = proposal;
+            let numbers = applied < of && of <= LIMIT && key.0.get() <= LIMIT;
+            holds(numbers, "a proposal waits for some of its commands")?;
+            read.waiting.insert(key, proposal);
+            read.deadlines.put(until, key);
+        }
+        Ok(read)
+    }
+}
+
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
+struct UncheckedReads(BTreeMap<Token, Read>);
+
+impl From<Reads> for UncheckedReads {
+    fn from(reads: Reads) -> Self {
+        Self(reads.open)
+    }
+}
+
+impl From<UncheckedReads> for Reads {
+    fn from(UncheckedReads(open): UncheckedReads) -> Self {
+        let mut read = Self { open, ..Self::default() };
+        for (token, Read { index, until, abandoned }) in &read.open {
+            read.confirmed.extend(index.map(|index| (index, *token)));
+            if !abandoned {
+                read.deadlines.put(*until, *token);
+            }
+        }
+        read
     }
 }
 

@@ -1,25 +1,29 @@
 //! One thing at a time.
 
 use crate::world::{Bytes, T, World};
-use raft_core::driver::{Answer, Event, Refusal, Settings, Unknown};
-use raft_core::{Consistency, LogIndex, Membership, NodeId, RejectReason, TransferOutcome};
+use raft_core::driver::{Answer, Driver, Event, Refusal, Settings, Unknown};
+use raft_core::{
+    Config, Consistency, Instant, LogIndex, Membership, Node, NodeId, Recovered, RejectReason,
+    TransferOutcome,
+};
 
-const LONG: std::time::Duration = std::time::Duration::from_secs(60);
+pub(crate) const LONG: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Three servers of which one leads.
-fn led(nodes: u64, settings: Settings) -> (World, usize) {
+pub(crate) fn led(nodes: u64, settings: Settings) -> (World, usize) {
     let mut world = World::new(nodes, 7, settings);
     world.run(100);
     let leader = world.leader().expect("somebody leads");
     (world, leader)
 }
 
-fn commands(count: u64, size: usize) -> Vec<Bytes> {
-    (0..count).map(|nth| [format!("{nth}/").into_bytes(), vec![b'.'; size]].concat()).collect()
+pub(crate) fn commands(count: u64, size: usize) -> Vec<Bytes> {
+    let command = |nth| [format!("{nth}/").into_bytes(), vec![b'.'; size]].concat();
+    (0..count).map(command).map(Bytes).collect()
 }
 
 /// Links in both directions between this server and all others.
-fn isolate(world: &mut World, at: usize) {
+pub(crate) fn isolate(world: &mut World, at: usize) {
     let id = NodeId(at as u64 + 1);
     for other in (1..=world.servers.len() as u64).map(NodeId).filter(|other| *other != id) {
         world.cuts.insert((id, other));
@@ -41,7 +45,7 @@ fn whoever_waits_when_leadership_is_lost_is_told_that_nobody_knows() {
         assert_eq!(world.answer_to(token), unknown.filter(|_| !waits));
         let other = world.leader().expect("the others elect");
         assert_ne!(other, leader);
-        let theirs = world.propose(other, vec![b"theirs".to_vec()], LONG);
+        let theirs = world.propose(other, vec![Bytes(b"theirs".to_vec())], LONG);
         world.run(20);
         assert!(world.asked[&theirs].done);
         world.cuts.clear();
@@ -102,6 +106,41 @@ fn who_does_not_lead_says_who_does_and_a_command_that_is_too_large_is_refused() 
     };
     assert_eq!(refused(token), Refusal::Node(RejectReason::NotLeader { leader: hint }));
     assert_eq!(refused(large), Refusal::CommandTooLarge { bytes: 101, limit: 100 });
+}
+
+#[test]
+fn a_limit_that_lets_nothing_pass_is_refused_by_name() {
+    use raft_core::driver::SettingsError as E;
+    let check = |change: fn(&mut Settings)| {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        let members = Membership::of_voters([NodeId(1)]).expect("voters");
+        let (config, fresh) = (Config::new(NodeId(1), 5), Recovered::fresh(members));
+        let node = Node::new(config, fresh, Instant::ZERO).expect("fresh");
+        assert_eq!(settings.check().err(), Driver::<Bytes>::new(node, settings).err());
+        settings.check()
+    };
+    assert_eq!(check(|s| (s.cached_bytes, s.snapshot_bytes, s.kept_bytes) = (0, 0, 0)), Ok(()));
+    assert_eq!(check(|s| (s.frame_bytes, s.in_flight_bytes) = (1, 1)), Ok(()));
+    for (change, limit) in [
+        (|s: &mut Settings| s.frame_bytes = 0) as fn(&mut Settings),
+        |s| s.command_bytes = 0,
+        |s| s.in_flight_bytes = 0,
+        |s| s.uncommitted_bytes = 0,
+        |s| s.apply_bytes = 0,
+    ]
+    .into_iter()
+    .zip([
+        "frame_bytes",
+        "command_bytes",
+        "in_flight_bytes",
+        "uncommitted_bytes",
+        "apply_bytes",
+    ]) {
+        assert_eq!(check(change), Err(E::Zero { limit }));
+    }
+    let large = check(|s| (s.frame_bytes, s.in_flight_bytes) = (11, 10));
+    assert_eq!(large, Err(E::FrameAboveInFlight { frame: 11, in_flight: 10 }));
 }
 
 #[test]
@@ -166,7 +205,7 @@ fn values_that_are_larger_than_every_limit_get_through() {
     let mut done = 0;
     for nth in 0..60_u64 {
         let command = [nth.to_be_bytes().to_vec(), vec![b'.'; 5000]].concat();
-        let token = world.propose(leader, vec![command], LONG);
+        let token = world.propose(leader, vec![Bytes(command)], LONG);
         world.run(2);
         done += u64::from(world.answer_to(token).is_none());
     }

@@ -11,11 +11,11 @@ use raft_core::{
 };
 use std::collections::BTreeMap;
 
-struct Nothing;
+pub(crate) struct Nothing;
 
 impl Host<Bytes> for Nothing {
     fn read(&mut self, position: LogPosition) -> Option<Content<Bytes>> {
-        (!position.index.get().is_multiple_of(3)).then(|| Content::Command(Vec::new()))
+        (!position.index.get().is_multiple_of(3)).then(|| Content::Command(Bytes(Vec::new())))
     }
 }
 
@@ -51,14 +51,14 @@ fn frame(rng: &mut Rng, snapshot: Snapshot) -> Frame<Bytes> {
     };
     let payload = |nth| {
         let at = LogPosition::new(of_term, LogIndex(prev.index.get() + 1 + nth));
-        at.to_string().into_bytes()
+        Bytes::from(at.to_string())
     };
     let from = NodeId(2 + rng.below(2));
     let envelope = Envelope { from, to: NodeId(1), term, message };
     Frame::new(envelope, (0..commands).map(payload).collect()).expect("whole")
 }
 
-fn event(rng: &mut Rng, tickets: &[Ticket]) -> Event<Bytes> {
+pub(crate) fn event(rng: &mut Rng, tickets: &[Ticket]) -> Event<Bytes> {
     let (token, until) = (Token(rng.below(4)), Instant::from_nanos(rng.below(1 << 34)));
     let (peer, at) = (NodeId(1 + rng.below(4)), position(rng));
     let target = Membership::of_voters([NodeId(1), peer]).unwrap_or_default();
@@ -103,7 +103,8 @@ fn nothing_that_a_runtime_says_breaks_a_driver() {
         let node = Node::new(config, Recovered::fresh(members), Instant::ZERO).expect("fresh");
         let mut settings = Settings::default();
         (settings.snapshot_bytes, settings.kept_bytes, settings.cached_bytes) = (100, 0, 0);
-        let (mut driver, mut tickets, mut now) = (Driver::new(node, settings), Vec::new(), 0);
+        let (mut driver, mut tickets, mut now) =
+            (Driver::new(node, settings).expect("valid"), Vec::new(), 0);
         for _ in 0..60 {
             now += rng.below(1 << 28);
             // Some of the time at the end of the range, where the node refuses everything.
@@ -118,7 +119,7 @@ fn nothing_that_a_runtime_says_breaks_a_driver() {
                         tickets.push(write.ticket);
                         for entry in write.log.iter().flat_map(|log| &log.entries) {
                             let Content::Command(command) = &entry.content else { continue };
-                            assert_eq!(*command, entry.position.to_string().into_bytes());
+                            assert_eq!(*command, Bytes::from(entry.position.to_string()));
                         }
                         "write"
                     }

@@ -1,14 +1,15 @@
 //! Three drivers over disks, state machines and a network in memory: a runtime as small as can be,
 //! which checks at each effect that the driver keeps its contract.
 
+use raft_core::driver::sessions::{Request, SessionError, SessionId, SessionLimits, Sessions};
 use raft_core::driver::{
-    Answer, BoundWrite, Commit, Driver, Effect, Event, Frame, FrameError, Host, Payload, Settings,
-    SnapshotEvent, SnapshotTask, Stepped,
+    Answer, BoundWrite, Commit, Driver, Effect, Entry, Event, Frame, FrameError, Host, Payload,
+    Settings, SnapshotEvent, SnapshotTask, Stepped, Unknown,
 };
 use raft_core::payload::{Content, PayloadLog};
 use raft_core::{
     Action, AppendEntries, Config, Consistency, Envelope, HardState, Instant, LogIndex,
-    LogPosition, Membership, Message, Node, NodeId, Outcome, Recovered, Snapshot, Token,
+    LogPosition, Membership, Message, Node, NodeId, Outcome, Recovered, Snapshot, Term, Token,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -17,7 +18,27 @@ pub(crate) const T: Duration = Duration::from_millis(100);
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 const OVERHEAD: u64 = raft_core::driver::frame::OVERHEAD;
 
-pub(crate) type Bytes = Vec<u8>;
+/// A command. `@at node address` says how to reach a node.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Bytes(pub(crate) Vec<u8>);
+
+impl Payload for Bytes {
+    fn bytes(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn describes(&self) -> Option<NodeId> {
+        let text = str::from_utf8(&self.0).ok()?.strip_prefix("@at ")?;
+        text.split(' ').next()?.parse().ok().map(NodeId)
+    }
+}
+
+impl From<String> for Bytes {
+    fn from(text: String) -> Self {
+        Self(text.into_bytes())
+    }
+}
 
 /// A generator of numbers, small and always the same.
 #[derive(Clone, Debug)]
@@ -40,8 +61,69 @@ impl Rng {
     }
 }
 
-/// The state machine: every command, and where it stood.
-pub(crate) type State = Vec<(LogPosition, Bytes)>;
+/// The state machine: every command, and where it stood; and behind sessions what those did that
+/// came through them.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct State {
+    pub(crate) commands: Vec<(LogPosition, Bytes)>,
+    pub(crate) sessions: Sessions<u64>,
+    pub(crate) done: Vec<String>,
+    /// In a snapshot: what it keeps of the address book.
+    described: Vec<Bytes>,
+}
+
+/// What it answers to a command that has to do with sessions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Said {
+    Opened(SessionId),
+    /// Its place among all that were done.
+    Done(u64),
+    Refused(SessionError),
+}
+
+impl State {
+    fn new(limits: SessionLimits) -> Self {
+        let (commands, done, described) = (Vec::new(), Vec::new(), Vec::new());
+        Self { commands, sessions: Sessions::new(limits), done, described }
+    }
+
+    /// A command, `@open`, or `@run session number received what`; more words may follow.
+    fn apply(&mut self, at: LogPosition, command: Bytes) -> Option<Said> {
+        let text = String::from_utf8_lossy(&command.0).into_owned();
+        let mut words = text.split(' ');
+        self.commands.push((at, command));
+        match words.next()? {
+            "@open" => Some(Said::Opened(self.sessions.open(at.index))),
+            "@run" => {
+                let mut number = || words.next()?.parse().ok();
+                let session = SessionId(number()?);
+                let request = Request { session, number: number()?, received: number()? };
+                let (done, what) = (&mut self.done, words.next()?);
+                let run = || {
+                    done.push(what.to_string());
+                    done.len() as u64
+                };
+                let answer = self.sessions.apply(at.index, request, run);
+                Some(answer.map_or_else(Said::Refused, |place| Said::Done(*place)))
+            }
+            _ => None,
+        }
+    }
+
+    /// As it comes back from a snapshot.
+    fn restored(&self) -> Self {
+        let restored = Self { described: Vec::new(), ..self.clone() };
+        #[cfg(feature = "serde")]
+        {
+            let text = serde_json::to_string(&self.sessions).expect("sessions are data");
+            let sessions = serde_json::from_str(&text).expect("and come back");
+            assert_eq!(self.sessions, sessions);
+            Self { sessions, ..restored }
+        }
+        #[cfg(not(feature = "serde"))]
+        restored
+    }
+}
 
 /// What survives a crash.
 #[derive(Clone, Debug)]
@@ -56,7 +138,7 @@ pub(crate) struct Disk {
 #[derive(Clone, Debug)]
 enum Job {
     Apply(Vec<Commit<Bytes>>),
-    Take(Snapshot),
+    Take(Snapshot, Vec<Bytes>),
     Install(NodeId, Snapshot),
 }
 
@@ -67,20 +149,31 @@ struct Stream {
     left: u64,
     /// It does not get on.
     stalls: bool,
+    progress_at: Instant,
 }
 
 pub(crate) struct Server {
     pub(crate) id: NodeId,
     pub(crate) driver: Option<Driver<Bytes>>,
     pub(crate) disk: Disk,
+    /// Everything that stands in its log or before it.
+    history: BTreeMap<LogIndex, (LogPosition, Content<Bytes>)>,
     writes: VecDeque<BoundWrite<Bytes>>,
     jobs: VecDeque<Job>,
-    machine: State,
+    pub(crate) machine: State,
     machine_applied: LogIndex,
     pub(crate) streams: BTreeMap<NodeId, StreamOut>,
     /// What is received, and what has arrived whole.
     receiving: BTreeMap<NodeId, Snapshot>,
     staged: BTreeMap<NodeId, (Snapshot, State)>,
+    /// Streams that were stopped in this call: what they sent, and when they got on last.
+    stopped: BTreeMap<NodeId, (LogPosition, Instant)>,
+    /// What it knew to be committed before this call.
+    committed: LogIndex,
+    /// The last index that has left for a peer, in a term.
+    sent: BTreeMap<(NodeId, Term), LogIndex>,
+    /// Until when its disk completes nothing.
+    hangs_until: Instant,
     events: Vec<Event<Bytes>>,
     /// Peers whose transport is full.
     pub(crate) full: BTreeSet<NodeId>,
@@ -106,6 +199,8 @@ pub(crate) struct Asked {
     /// How many of its commands were applied where it asked.
     applied: u64,
     pub(crate) answer: Option<Answer>,
+    /// What the state machine has said to its last command.
+    pub(crate) said: Option<Said>,
     pub(crate) done: bool,
     at: Option<NodeId>,
 }
@@ -118,8 +213,12 @@ pub(crate) struct Faults {
     pub(crate) lies: u64,
     pub(crate) fills: u64,
     pub(crate) slow_disk: u64,
+    pub(crate) hung_disk: u64,
+    pub(crate) doubles: u64,
     pub(crate) cut: u64,
+    pub(crate) alone: u64,
     pub(crate) stalls: u64,
+    pub(crate) slow_streams: u64,
     pub(crate) away: u64,
     pub(crate) operator: u64,
 }
@@ -129,8 +228,11 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) servers: Vec<Server>,
     pub(crate) settings: Settings,
+    limits: SessionLimits,
     pub(crate) faults: Faults,
     packets: Vec<Packet>,
+    /// A server that reaches nobody, and until when.
+    pub(crate) alone: Option<(NodeId, Instant)>,
     /// One way each.
     pub(crate) cuts: BTreeSet<(NodeId, NodeId)>,
     pub(crate) asked: BTreeMap<Token, Asked>,
@@ -162,6 +264,10 @@ impl Host<Bytes> for Reader<'_> {
         held
     }
 
+    fn described(&mut self, snapshot: LogPosition) -> Vec<Bytes> {
+        self.disk.snapshots[&snapshot.index].1.described.clone()
+    }
+
     fn stepped(&mut self, step: &Stepped<'_>) {
         self.steps += 1;
         let pauses =
@@ -171,9 +277,32 @@ impl Host<Bytes> for Reader<'_> {
     }
 }
 
+/// What is written of a driver, and read back.
+fn copy_of(driver: &Driver<Bytes>) -> Driver<Bytes> {
+    #[cfg(feature = "serde")]
+    {
+        let text = serde_json::to_string(driver).expect("a driver is data");
+        let copy: Driver<Bytes> = serde_json::from_str(&text).expect("and comes back");
+        assert_eq!(copy, *driver);
+        copy
+    }
+    #[cfg(not(feature = "serde"))]
+    driver.clone()
+}
+
 impl World {
     /// The first three vote; others are to join.
     pub(crate) fn new(nodes: u64, seed: u64, settings: Settings) -> Self {
+        Self::with_sessions(nodes, seed, settings, SessionLimits::default())
+    }
+
+    /// With these limits of the sessions.
+    pub(crate) fn with_sessions(
+        nodes: u64,
+        seed: u64,
+        settings: Settings,
+        limits: SessionLimits,
+    ) -> Self {
         let members = Membership::of_voters((1..=3).map(NodeId)).expect("voters");
         let server = |id| Server {
             id: NodeId(id),
@@ -183,13 +312,18 @@ impl World {
                 log: PayloadLog::new(LogPosition::ZERO),
                 snapshots: BTreeMap::new(),
             },
+            history: BTreeMap::new(),
             writes: VecDeque::new(),
             jobs: VecDeque::new(),
-            machine: State::new(),
+            machine: State::new(limits),
             machine_applied: LogIndex::ZERO,
             streams: BTreeMap::new(),
             receiving: BTreeMap::new(),
             staged: BTreeMap::new(),
+            stopped: BTreeMap::new(),
+            committed: LogIndex::ZERO,
+            sent: BTreeMap::new(),
+            hangs_until: Instant::ZERO,
             events: Vec::new(),
             full: BTreeSet::new(),
             lives: 0,
@@ -199,8 +333,10 @@ impl World {
             rng: Rng::new(seed),
             servers: (1..=nodes).map(server).collect(),
             settings,
+            limits,
             faults: Faults::default(),
             packets: Vec::new(),
+            alone: None,
             cuts: BTreeSet::new(),
             asked: BTreeMap::new(),
             positions: BTreeMap::new(),
@@ -232,8 +368,9 @@ impl World {
         server.disk.snapshots.extend(newest.clone());
         let (snapshot, state) = match newest {
             Some((_, (snapshot, state))) => (snapshot, state),
-            None => (Snapshot::genesis(members), State::new()),
+            None => (Snapshot::genesis(members), State::new(self.limits)),
         };
+        let (described, state) = (state.described.clone(), state.restored());
         (server.machine, server.machine_applied) = (state, snapshot.position.index);
         let recovered = Recovered {
             hard_state: server.disk.hard_state,
@@ -243,7 +380,60 @@ impl World {
             applied: LogIndex::ZERO,
         };
         let node = Node::new(config, recovered, now).expect("a crash leaves a state");
-        server.driver = Some(Driver::new(node, settings));
+        let last = node.status().last.index;
+        let mut driver = Driver::new(node, settings).expect("valid");
+        let log = server.disk.log.range(LogIndex(1), LogIndex::MAX);
+        let log: Vec<_> = log.map(|(position, content)| (position, content.clone())).collect();
+        let entry = |(position, content)| Entry { position, content };
+        driver.recall(described, log.iter().cloned().map(entry));
+        server.driver = Some(driver);
+        self.remember(at);
+        let history = &mut self.servers[at].history;
+        history.extend(
+            log.into_iter().map(|(position, content)| (position.index, (position, content))),
+        );
+        history.retain(|index, _| *index <= last);
+    }
+
+    /// What stands before the log of this server is committed.
+    fn remember(&mut self, at: usize) {
+        let covered = self.committed.range(..=self.servers[at].disk.log.start().index);
+        let known =
+            |(index, at): (&LogIndex, &LogPosition)| (*index, (*at, self.positions[at].clone()));
+        self.servers[at].history = covered.map(known).collect();
+    }
+
+    /// What the log of this server says of each node: the newest, unless a membership that is
+    /// applied here has struck it out since.
+    fn described(&self, at: usize, applied: LogIndex) -> BTreeMap<NodeId, &Bytes> {
+        let mut found = BTreeMap::new();
+        for (index, (_, content)) in &self.servers[at].history {
+            match content {
+                Content::Command(command) => {
+                    found.extend(command.describes().map(|node| (node, command)));
+                }
+                Content::Membership(members) if *index <= applied => {
+                    found.retain(|node, _| members.contains(*node));
+                }
+                Content::Membership(_) => {}
+            }
+        }
+        found
+    }
+
+    /// The book says what the log says; and whoever is a member can be reached: those of the
+    /// beginning are known to one another, others are described.
+    fn check_book(&self, at: usize) {
+        let Some(driver) = &self.servers[at].driver else { return };
+        let (book, members) = (driver.book(), driver.node().membership());
+        if self.settings.needs_descriptions && *members != self.members {
+            let unknown = members.members().find(|id| book.get(*id).is_none());
+            assert_eq!(unknown, None, "{at} has {members:?}");
+        }
+        let described = self.described(at, driver.applied());
+        for node in (1..=5).map(NodeId) {
+            assert_eq!(book.get(node), described.get(&node).copied(), "{node:?} at {at}");
+        }
     }
 
     /// The process dies: of the writes on their way some beginning has happened.
@@ -354,7 +544,7 @@ impl World {
             let mut sender = from;
             if self.rng.chance(self.faults.lies) {
                 match self.rng.below(3) {
-                    0 => payloads.push(b"lie".to_vec()),
+                    0 => payloads.push(Bytes(b"lie".to_vec())),
                     1 if !payloads.is_empty() => _ = payloads.remove(0),
                     _ => sender = NodeId(from.get() % 3 + 1),
                 }
@@ -381,7 +571,7 @@ impl World {
                 if stream.stalls || self.cuts.contains(&(from, to)) {
                     continue;
                 }
-                stream.left -= 1;
+                (stream.left, stream.progress_at) = (stream.left - 1, self.now);
                 let (over, position) = (stream.left == 0, stream.position);
                 if !over {
                     self.tell(at, Event::Snapshot(SnapshotEvent::Progress { to }));
@@ -430,8 +620,13 @@ impl World {
         if self.servers[at].driver.is_none() {
             return;
         }
+        if self.rng.chance(self.faults.hung_disk) {
+            let ticks = u32::try_from(self.rng.below(30)).expect("small");
+            self.servers[at].hangs_until = self.now.saturating_add(TICK * ticks);
+        }
         let slow = self.rng.chance(self.faults.slow_disk);
         let server = &mut self.servers[at];
+        let slow = slow || self.now < server.hangs_until;
         if !slow && let Some(last) = server.writes.back() {
             let ticket = last.ticket;
             for write in server.writes.drain(..) {
@@ -462,12 +657,12 @@ impl World {
                 }
                 Event::Applied { through }
             }
-            Job::Take(snapshot) => {
+            Job::Take(snapshot, described) => {
                 let server = &mut self.servers[at];
                 assert_eq!(snapshot.position.index, server.machine_applied, "as it is now");
                 let outcome = if self.rng.chance(10) { Outcome::Failed } else { Outcome::Done };
                 if outcome == Outcome::Done {
-                    let state = server.machine.clone();
+                    let state = State { described, ..server.machine.clone() };
                     server.disk.snapshots.insert(snapshot.position.index, (snapshot, state));
                 }
                 self.note("take");
@@ -486,11 +681,14 @@ impl World {
                 let outcome = if self.rng.chance(10) { Outcome::Failed } else { Outcome::Done };
                 if outcome == Outcome::Done {
                     (server.machine, server.machine_applied) =
-                        (state.clone(), snapshot.position.index);
+                        (state.restored(), snapshot.position.index);
                     server.disk.log = PayloadLog::new(snapshot.position);
                     server.disk.snapshots.insert(snapshot.position.index, (snapshot, state));
                 } else {
                     server.staged.insert(from, (staged, state));
+                }
+                if outcome == Outcome::Done {
+                    self.remember(at);
                 }
                 self.note("install");
                 Event::Snapshot(SnapshotEvent::Installed { outcome })
@@ -509,6 +707,7 @@ impl World {
         assert_eq!(*known, entry.position, "everybody applies the same");
         assert_eq!(self.positions.get(&entry.position), Some(&entry.content), "and the right one");
         if let Content::Command(command) = entry.content {
+            let said = server.machine.apply(entry.position, command.clone());
             if let Some(caller) = caller {
                 let asked = self.asked.get_mut(&caller.token).expect("it has asked");
                 assert_eq!(asked.at, Some(server.id));
@@ -525,11 +724,10 @@ impl World {
                 assert_eq!((asked.applied, asked.commands.len() as u64), (caller.nth, caller.of));
                 asked.applied += 1;
                 if asked.applied == caller.of {
-                    asked.done = true;
+                    (asked.done, asked.said) = (true, said);
                     self.acknowledged = self.acknowledged.max(index);
                 }
             }
-            server.machine.push((entry.position, command));
         } else {
             assert_eq!(caller, None);
         }
@@ -546,6 +744,12 @@ impl World {
         if events.is_empty() {
             return;
         }
+        server.stopped.clear();
+        server.committed = driver.node().status().commit_index;
+        // Now and then a copy goes on.
+        if self.now.as_nanos() / 5_000_000 % 16 == at as u64 {
+            *driver = copy_of(driver);
+        }
         let mut effects = Vec::new();
         let misses = if self.faults.stalls > 0 { 5 } else { 0 };
         let (disk, rng) = (&server.disk, &mut self.rng);
@@ -559,6 +763,7 @@ impl World {
         for effect in effects {
             self.carry_out(at, effect);
         }
+        self.check_book(at);
     }
 
     fn carry_out(&mut self, at: usize, effect: Effect<Bytes>) {
@@ -604,6 +809,18 @@ impl World {
             let known = self.positions.entry(entry.position).or_insert(entry.content.clone());
             assert_eq!(*known, entry.content, "the same position is the same command");
         }
+        if let Some(log) = &write.log {
+            let dropped = self.servers[at].history.split_off(&log.first);
+            let says = |content: &Content<Bytes>| {
+                content.command().is_some_and(|c| c.describes().is_some())
+            };
+            if dropped.values().any(|(_, content)| says(content)) {
+                self.note("description taken back");
+            }
+            let entries =
+                log.entries.iter().map(|e| (e.position.index, (e.position, e.content.clone())));
+            self.servers[at].history.extend(entries);
+        }
         let server = &mut self.servers[at];
         assert!(server.writes.back().is_none_or(|last| last.ticket < write.ticket));
         server.writes.push_back(write);
@@ -619,6 +836,7 @@ impl World {
         let on_the_way = driver.on_the_way(to);
         let largest = self.largest + OVERHEAD;
         assert!(on_the_way <= self.settings.in_flight_bytes.max(largest), "{on_the_way} bytes");
+        self.check_prev(at, &envelope);
         if let Message::AppendEntries(m) = &envelope.message
             && !m.entries.is_empty()
         {
@@ -637,8 +855,31 @@ impl World {
                 self.note("partial frame");
             }
         }
-        let delay = TICK * u32::try_from(self.rng.below(3)).expect("small");
-        self.packets.push(Packet { at: self.now.saturating_add(delay), envelope, payloads });
+        self.post(&envelope, &payloads);
+    }
+
+    /// Once a peer is known to follow the log, it is not asked about what has not left for it: it
+    /// could only say *mismatch*.
+    fn check_prev(&mut self, at: usize, envelope: &Envelope) {
+        let Message::AppendEntries(m) = &envelope.message else { return };
+        let server = &mut self.servers[at];
+        let driver = server.driver.as_ref().expect("it runs");
+        let peer = driver.node().peers().find(|peer| peer.id == envelope.to);
+        let sent = server.sent.entry((envelope.to, envelope.term)).or_default();
+        if let Some(peer) = peer.filter(|peer| peer.match_index > LogIndex::ZERO) {
+            assert!(m.prev.index <= peer.match_index.max(*sent), "{m:?} after {sent:?}, {peer:?}");
+        }
+        *sent = m.last_position().index.max(*sent);
+    }
+
+    /// It arrives some time, perhaps twice.
+    fn post(&mut self, envelope: &Envelope, payloads: &[Bytes]) {
+        let copies = if self.rng.chance(self.faults.doubles) { 2 } else { 1 };
+        for _ in 0..copies {
+            let delay = TICK * u32::try_from(self.rng.below(3 * copies)).expect("small");
+            let (envelope, payloads) = (envelope.clone(), payloads.to_vec());
+            self.packets.push(Packet { at: self.now.saturating_add(delay), envelope, payloads });
+        }
     }
 
     fn answer(&mut self, at: usize, token: Token, answer: Answer) {
@@ -651,6 +892,14 @@ impl World {
         }
         asked.done = true;
         asked.answer = Some(answer);
+        if let Answer::Unknown { cause: Unknown::LeadershipLost, .. } = answer {
+            let server = &self.servers[at];
+            let commit = server.driver.as_ref().map(|driver| driver.node().status().commit_index);
+            let committed = server.history.iter().filter(|(index, _)| Some(**index) <= commit);
+            let last = asked.commands.last();
+            let known = committed.map(|(_, (_, content))| content.command()).any(|c| c == last);
+            assert!(!known || last.is_none(), "{token} is known to be committed");
+        }
         let what = match answer {
             Answer::Refused(_) => "refused",
             Answer::Lost { .. } => "lost",
@@ -664,24 +913,40 @@ impl World {
 
     fn snapshot(&mut self, at: usize, task: SnapshotTask) {
         let stalls = self.rng.chance(self.faults.stalls);
+        let slow = self.rng.chance(self.faults.slow_streams);
         let server = &mut self.servers[at];
         match task {
-            SnapshotTask::Take(snapshot) => server.jobs.push_back(Job::Take(snapshot)),
+            SnapshotTask::Take(snapshot) => {
+                let book = server.driver.as_ref().expect("it runs").book();
+                let described = book.snapshot().cloned().collect();
+                server.jobs.push_back(Job::Take(snapshot, described));
+            }
             SnapshotTask::Send(envelope) => {
                 let to = envelope.to;
                 let Message::InstallSnapshot(m) = &envelope.message else { panic!("a head") };
                 let position = m.snapshot.position;
                 assert!(server.disk.snapshots.contains_key(&position.index), "it is durable");
-                let stream = StreamOut(Stream { position, left: 4, stalls });
+                if let Some((stopped, progress_at)) = server.stopped.get(&to) {
+                    let waited = self.now.saturating_since(*progress_at);
+                    assert!(*stopped != position || waited >= T * 5, "it got on");
+                }
+                let sent = server.sent.entry((to, envelope.term)).or_default();
+                *sent = position.index.max(*sent);
+                let progress_at = self.now;
+                // One that gets on all the time may take longer than the node waits for it.
+                let left = if slow { 150 } else { 4 };
+                let stream = StreamOut(Stream { position, left, stalls, progress_at });
                 assert!(server.streams.insert(to, stream).is_none(), "one stream a peer");
-                self.packets.push(Packet { at: self.now, envelope, payloads: Vec::new() });
+                self.post(&envelope, &[]);
                 self.note("stream");
             }
             SnapshotTask::Stop { to } => {
-                server.streams.remove(&to);
+                let stream = server.streams.remove(&to);
+                server.stopped.extend(stream.map(|s| (to, (s.0.position, s.0.progress_at))));
                 self.note("stop");
             }
             SnapshotTask::Receive { from, snapshot } => {
+                assert!(snapshot.position.index > server.committed, "it is known");
                 assert!(
                     server.receiving.insert(from, snapshot).is_none(),
                     "the old one is discarded"
@@ -711,7 +976,7 @@ impl World {
         let last = *self.committed.keys().next_back().expect("something");
         for server in &self.servers {
             assert_eq!(server.machine_applied, last, "{:?} has everything", server.id);
-            let mine: Vec<_> = server.machine.iter().map(|(at, _)| at.index).collect();
+            let mine: Vec<_> = server.machine.commands.iter().map(|(at, _)| at.index).collect();
             assert!(mine.is_sorted());
             let kept: Vec<_> = server.disk.snapshots.keys().collect();
             assert!(kept.len() <= 1, "old snapshots are removed: {kept:?} {:?}", server.streams);
@@ -725,7 +990,8 @@ impl World {
         }
         let state = |server: &Server| server.machine.clone();
         assert!(self.servers.iter().all(|s| state(s) == state(&self.servers[0])), "one state");
-        let applied: BTreeSet<&Bytes> = self.servers[0].machine.iter().map(|(_, c)| c).collect();
+        let commands = self.servers[0].machine.commands.iter();
+        let applied: BTreeSet<&Bytes> = commands.map(|(_, command)| command).collect();
         for (token, asked) in &self.asked {
             assert!(asked.done, "{token} waits for ever");
             let kept = match asked.answer {

@@ -226,11 +226,11 @@ fn an_answer_promises_nothing_that_a_write_on_its_way_lowers() {
     };
     assert_eq!(promises(&mut node, 2, T), (T, None), "it is durable");
     // A later leader asks for none, and the promise is over; the next one asks for one again.
-    let mut node = node.pass(2 * T);
-    assert_eq!(promises(&mut node, 3, Duration::ZERO), (Duration::ZERO, Some(Duration::ZERO)));
-    assert_eq!(promises(&mut node, 4, T), (Duration::ZERO, Some(T)), "a crash may leave none");
+    let node = node.pass(2 * T);
+    assert_eq!(promises(node, 3, Duration::ZERO), (Duration::ZERO, Some(Duration::ZERO)));
+    assert_eq!(promises(node, 4, T), (Duration::ZERO, Some(T)), "a crash may leave none");
     let _ = node.persist();
-    assert_eq!(promises(&mut node, 5, T), (T, None));
+    assert_eq!(promises(node, 5, T), (T, None));
 }
 
 #[test]

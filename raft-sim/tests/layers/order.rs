@@ -47,8 +47,10 @@ const ORDER: &[&str] = &[
     "step",
     "node",
     // What a runtime must do around it.
+    "driver::sessions",
     "driver::frame",
     "driver::boundary",
+    "driver::book",
     "driver::tail",
     "driver::lanes",
     "driver::waiters",
@@ -57,6 +59,7 @@ const ORDER: &[&str] = &[
     "driver::drive",
     "driver::intake",
     "driver::outcome",
+    "driver::dump",
     "driver",
     "dump",
     "lib",

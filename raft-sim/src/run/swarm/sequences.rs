@@ -248,9 +248,9 @@ mod tests {
             assert_eq!(count(&setup, down), count(&setup, up), "seed {seed}");
             // What is aimed at is named when it is found.
             let named = setup.timeline.iter().filter(|(_, act)| !matches!(act, Act::Aimed(_)));
-            let mut names = named.flat_map(|(_, act)| act.nodes());
+            let mut all = named.flat_map(|(_, act)| act.nodes());
             let exists = |name| setup.nodes.iter().any(|node| node.id == name);
-            assert!(names.all(exists), "seed {seed}");
+            assert!(all.all(exists), "seed {seed}");
         }
         assert!((200..300).contains(&with), "a quarter, not {with}");
     }
