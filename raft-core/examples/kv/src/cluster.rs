@@ -2,7 +2,7 @@
 
 use crate::address::{Address, Member};
 use rustix::process::{Pid, Signal, kill_process};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::net::TcpListener;
@@ -23,6 +23,8 @@ pub struct Cluster {
     /// What each node is told besides.
     arguments: Vec<String>,
     running: BTreeMap<u64, Child>,
+    /// Who was started before: whoever comes back must find its disk.
+    started: BTreeSet<u64>,
 }
 
 /// A member on loopback, at these ports.
@@ -45,7 +47,8 @@ impl Cluster {
     /// A new cluster of these members, none of which runs. Each has a folder in `dir`.
     pub fn new(binary: PathBuf, dir: PathBuf, members: Vec<Member>) -> Self {
         let founders = members.len();
-        Self { binary, dir, members, founders, arguments: Vec::new(), running: BTreeMap::new() }
+        let (arguments, running, started) = Default::default();
+        Self { binary, dir, members, founders, arguments, running, started }
     }
 
     /// What each node is told besides; `{id}` stands for its id.
@@ -75,8 +78,8 @@ impl Cluster {
         self.members.push(member);
     }
 
-    /// The arguments with which a node is started.
-    pub fn arguments_of(&self, id: u64) -> Vec<String> {
+    /// The arguments with which a node is started: `first` if it finds nothing.
+    pub fn arguments_of(&self, id: u64, first: bool) -> Vec<String> {
         let names = self
             .members
             .iter()
@@ -85,11 +88,11 @@ impl Cluster {
         // A founder's list is that of the founders, whoever has joined since.
         let names: Vec<_> = names.take(if founds { self.founders } else { usize::MAX }).collect();
         let dir = self.dir.join(format!("node-{id}")).display().to_string();
-        let first = if founds { "--init" } else { "--join" };
-        let fixed = ["--id", &id.to_string(), "--dir", &dir, "--members", &names.join(","), first]
+        let fixed = ["--id", &id.to_string(), "--dir", &dir, "--members", &names.join(",")]
             .map(String::from);
+        let how = first.then(|| if founds { "--init" } else { "--join" }.to_string());
         let more = self.arguments.iter().map(|more| more.replace("{id}", &id.to_string()));
-        fixed.into_iter().chain(more).collect()
+        fixed.into_iter().chain(how).chain(more).collect()
     }
 
     /// Starts a node, for the first time or again. Its log goes to `node-ID.log`.
@@ -100,9 +103,10 @@ impl Cluster {
     pub fn start(&mut self, id: u64) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
         let log = self.log(id);
+        let first = self.started.insert(id) && !self.dir.join(format!("node-{id}")).exists();
         let mut command = Command::new(&self.binary);
         command
-            .args(self.arguments_of(id))
+            .args(self.arguments_of(id, first))
             .arg("--tied")
             .env("NO_COLOR", "1")
             .stdin(Stdio::piped())

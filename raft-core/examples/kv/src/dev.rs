@@ -70,7 +70,7 @@ fn print(cluster: &Cluster, joining: &Cluster) {
     let (one, two) = (cluster.http(1), cluster.http(2));
     let fourth = &joining.members()[3].address;
     let binary = std::env::current_exe().map_or_else(|_| "kv".into(), |b| b.display().to_string());
-    let start = joining.arguments_of(4).join(" ");
+    let start = joining.arguments_of(4, true).join(" ");
     println!(
         "three nodes run; their data and logs are in {}
 

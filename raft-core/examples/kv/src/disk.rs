@@ -74,8 +74,10 @@ fn work(
         if let Some(ticket) = last {
             done.say(Event::Written { ticket });
         }
-        // Whoever does not listen any more is being stopped.
-        restarted.into_iter().for_each(|said| _ = said.send(()));
+        for said in restarted {
+            // Whoever does not listen any more is being stopped.
+            _ = said.send(());
+        }
     }
     Ok(())
 }

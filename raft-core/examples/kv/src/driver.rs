@@ -105,7 +105,9 @@ impl<R: LogReader> DriverLoop<R> {
             for effect in effects.drain(..) {
                 self.carry_out(effect);
             }
-            looks.into_iter().for_each(|caller| _ = caller.send(self.look(now)));
+            for caller in looks {
+                _ = caller.send(self.look(now));
+            }
             if !goes_on {
                 return;
             }
@@ -114,7 +116,7 @@ impl<R: LogReader> DriverLoop<R> {
 
     fn patience(&self) -> Duration {
         let deadline = self.driver.deadline().unwrap_or(Instant::MAX);
-        deadline.saturating_since(clock::now()).min(Duration::from_secs(60))
+        deadline.saturating_since(clock::now()).min(Duration::from_mins(1))
     }
 
     fn hear(&mut self, event: Event<Record>, now: Instant, events: &mut Vec<Event<Record>>) {

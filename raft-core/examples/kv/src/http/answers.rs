@@ -75,16 +75,12 @@ impl App {
             HeaderValue::try_from(format!("http://{}{path}", address.http)).ok()
         });
         let body = json!({ "outcome": "refused", "why": "not the leader", "leader": leader });
-        match there {
-            Some(there) => {
-                let headers = [(header::LOCATION, there)];
-                (StatusCode::TEMPORARY_REDIRECT, headers, Json(body)).into_response()
-            }
-            None => {
-                let headers = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
-                (StatusCode::SERVICE_UNAVAILABLE, headers, Json(body)).into_response()
-            }
+        if let Some(there) = there {
+            let headers = [(header::LOCATION, there)];
+            return (StatusCode::TEMPORARY_REDIRECT, headers, Json(body)).into_response();
         }
+        let headers = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
+        (StatusCode::SERVICE_UNAVAILABLE, headers, Json(body)).into_response()
     }
 }
 

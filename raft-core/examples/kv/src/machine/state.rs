@@ -163,7 +163,7 @@ impl State {
             let mut keys = transaction.open_table(KEYS)?;
             let mut book = transaction.open_table(BOOK)?;
             let damaged = || StorageError::damaged("a record of the snapshot");
-            while let Some(record) = snapshot.next()? {
+            while let Some(record) = snapshot.next_record()? {
                 let (key, value) = (&record.key[..], &record.value[..]);
                 match record.tag {
                     KEY => {

@@ -28,7 +28,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 pub struct Links {
     net: Arc<Net>,
     runtime: Handle,
-    links: BTreeMap<NodeId, Link>,
+    peers: BTreeMap<NodeId, Link>,
 }
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ struct Link {
 impl Links {
     /// No connections yet: they are made when something is to be sent.
     pub const fn new(net: Arc<Net>, runtime: Handle) -> Self {
-        Self { net, runtime, links: BTreeMap::new() }
+        Self { net, runtime, peers: BTreeMap::new() }
     }
 
     /// Sends a frame, or loses it. Where there is no room for its entries the driver is to be told,
@@ -53,7 +53,7 @@ impl Links {
     pub fn send(&mut self, frame: Frame<Record>) -> Option<Event<Record>> {
         let peer = frame.envelope().to;
         let (net, runtime) = (&self.net, &self.runtime);
-        let link = self.links.entry(peer).or_insert_with(|| Link::new(net, runtime, peer));
+        let link = self.peers.entry(peer).or_insert_with(|| Link::new(net, runtime, peer));
         let before = entries_after(&frame);
         if link.pauses && before.is_some() {
             return None;
@@ -72,7 +72,7 @@ impl Links {
 
     /// The driver is being told that there is room for this peer again.
     pub fn resumed(&mut self, peer: NodeId) {
-        if let Some(link) = self.links.get_mut(&peer) {
+        if let Some(link) = self.peers.get_mut(&peer) {
             link.pauses = false;
         }
     }

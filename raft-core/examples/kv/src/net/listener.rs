@@ -3,6 +3,7 @@
 use crate::inbox::Message;
 use crate::net::codec::{CodecError, decode, read_bytes};
 use crate::net::handshake::{Hello, welcome};
+use crate::net::tls::Tls;
 use crate::net::{Incoming, Lane, Net, PATIENCE, Wire, notice_silence};
 use raft_core::NodeId;
 use raft_core::driver::Event;
@@ -54,7 +55,7 @@ async fn accept(stream: TcpStream, net: &Net) -> io::Result<(Box<dyn Wire>, Hell
     };
     let mut wire = Box::new(tls.accept(stream).await?);
     let hello = welcome(&mut wire, &net.cluster, net.id).await?;
-    tls.belongs_to(&wire, &net.cluster, hello.from)?;
+    Tls::belongs_to(&wire, &net.cluster, hello.from)?;
     Ok((wire, hello))
 }
 

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 /// A part of the file.
 const CHUNK: usize = 256 << 10;
 /// How long the peer may take to check and sync what has arrived.
-const CHECKING: Duration = Duration::from_secs(60);
+const CHECKING: Duration = Duration::from_mins(1);
 
 /// Snapshots on their way out. The driver thread owns it.
 #[derive(Debug)]

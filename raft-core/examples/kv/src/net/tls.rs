@@ -96,7 +96,6 @@ impl Tls {
 
     /// Whether the certificate that was shown is this node's.
     pub(super) fn belongs_to(
-        &self,
         wire: &TlsStream<TcpStream>,
         cluster: &str,
         node: u64,

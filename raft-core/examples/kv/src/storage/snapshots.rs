@@ -11,7 +11,7 @@
 use crate::storage::StorageError;
 use raft_core::{LogIndex, LogPosition, Snapshot, Term};
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufReader, BufWriter, IntoInnerError, Read, Write};
 use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8; 8] = b"KVSNAP1\n";
@@ -176,7 +176,7 @@ impl SnapshotWriter {
         self.put(&count.to_le_bytes())?;
         let sum = self.sum.clone().finalize();
         self.out.write_all(&sum.to_le_bytes())?;
-        self.out.into_inner().map_err(|error| error.into_error())?.sync_all()?;
+        self.out.into_inner().map_err(IntoInnerError::into_error)?.sync_all()?;
         fs::rename(&self.part, &self.path)?;
         Ok(sync_dir(self.path.parent().expect("it lies in the directory"))?)
     }
@@ -193,7 +193,7 @@ impl SnapshotWriter {
     }
 }
 
-/// A snapshot that is being read. It is whole only when [`next`](Self::next) has given `None`.
+/// A snapshot that is being read. It is whole only when [`next_record`](Self::next_record) has given `None`.
 #[derive(Debug)]
 pub struct SnapshotReader {
     input: BufReader<File>,
@@ -228,7 +228,7 @@ impl SnapshotReader {
     /// # Errors
     ///
     /// It is damaged: nothing that was read of it counts.
-    pub fn next(&mut self) -> Result<Option<SnapshotRecord>, StorageError> {
+    pub fn next_record(&mut self) -> Result<Option<SnapshotRecord>, StorageError> {
         let [tag] = self.take()?;
         if tag != END {
             self.count += 1;
@@ -272,7 +272,7 @@ impl SnapshotReader {
 /// It is not.
 pub fn check(path: &Path) -> Result<Snapshot, StorageError> {
     let mut reader = SnapshotReader::open(path)?;
-    while reader.next()?.is_some() {}
+    while reader.next_record()?.is_some() {}
     Ok(reader.head)
 }
 
@@ -303,7 +303,7 @@ mod tests {
         write(&snapshots, 10);
         assert_eq!(snapshots.newest().expect("whole"), Some(head(10)));
         let mut reader = snapshots.read(head(9).position).expect("there");
-        let record = reader.next().expect("whole").expect("a record");
+        let record = reader.next_record().expect("whole").expect("a record");
         assert_eq!(
             (record.tag, &record.key[..], &record.value[..]),
             (1, &b"key"[..], &b"value"[..])
