@@ -30,11 +30,6 @@ pub enum Command {
         /// Where it is.
         address: Address,
     },
-    /// A node is gone for good.
-    Forget {
-        /// The node.
-        node: u64,
-    },
 }
 
 /// What the state machine answers to a command.

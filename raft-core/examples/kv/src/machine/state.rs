@@ -120,8 +120,7 @@ impl State {
         for entry in entries {
             // A membership entry has nothing to apply.
             let command = entry.content.command().and_then(|record| Command::decode(record));
-            book_changed |=
-                matches!(command, Some(Command::Address { .. } | Command::Forget { .. }));
+            book_changed |= matches!(command, Some(Command::Address { .. }));
             replies.push(match command {
                 Some(command) => apply_one(&transaction, &command)?,
                 None => Reply::Unreadable,
@@ -223,7 +222,6 @@ fn apply_one(transaction: &WriteTransaction, command: &Command) -> Result<Reply,
             let bytes = postcard::to_stdvec(address).expect("it has an encoding");
             transaction.open_table(BOOK)?.insert(node, &bytes[..])?.is_some()
         }
-        Command::Forget { node } => transaction.open_table(BOOK)?.remove(node)?.is_some(),
     };
     Ok(Reply::Applied { existed })
 }

@@ -15,8 +15,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use tokio::sync::oneshot;
 
-/// A crash applies no more than about so much again.
+/// A crash applies no more than about so much again. And what is not durable takes room in the file.
 const FLUSH_BYTES: usize = 8 << 20;
+const FLUSH_TURNS: u32 = 1000;
 
 /// A committed entry, and who is told what the state machine says to it.
 #[derive(Debug)]
@@ -74,14 +75,15 @@ impl Worker {
     }
 
     fn work(self, tasks: &Receiver<MachineTask>) -> Result<(), StorageError> {
-        let mut unflushed = 0;
+        let (mut bytes, mut turns) = (0, 0);
         while let Ok(task) = tasks.recv() {
             match task {
                 MachineTask::Apply(work) => {
-                    unflushed += self.apply(work)?;
-                    if unflushed >= FLUSH_BYTES {
+                    bytes += self.apply(work)?;
+                    turns += 1;
+                    if bytes >= FLUSH_BYTES || turns >= FLUSH_TURNS {
                         self.state.flush()?;
-                        unflushed = 0;
+                        (bytes, turns) = (0, 0);
                     }
                 }
                 MachineTask::Take(snapshot) => {

@@ -27,6 +27,7 @@ use crate::address::{Address, Addresses};
 use crate::inbox::Outside;
 use crate::metrics::Metrics;
 use handshake::Hello;
+use rustix::net::sockopt;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::sync::Arc;
@@ -95,14 +96,17 @@ impl Net {
     }
 }
 
-/// Small frames leave at once; and where the system can tell, a peer that acknowledges nothing for
-/// some seconds is gone, although no connection was closed.
+/// Small frames leave at once. And a peer that is gone without a word is noticed at both ends:
+/// where something is sent (on Linux; the system decides elsewhere), and where nothing is.
 fn notice_silence(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
     #[cfg(target_os = "linux")]
     {
         let millis = u32::try_from(PATIENCE.as_millis()).unwrap_or(u32::MAX);
-        rustix::net::sockopt::set_tcp_user_timeout(stream, millis)?;
+        sockopt::set_tcp_user_timeout(stream, millis)?;
+        sockopt::set_tcp_keepidle(stream, PATIENCE)?;
+        sockopt::set_tcp_keepintvl(stream, PATIENCE)?;
     }
     Ok(())
 }
