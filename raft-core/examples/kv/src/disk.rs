@@ -81,3 +81,91 @@ fn work(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{DiskTask, start};
+    use crate::command::Record;
+    use crate::inbox::inbox;
+    use crate::storage::{Log, LogReader, RecoveredLog, StorageError};
+    use raft_core::driver::{BoundWrite, Event};
+    use raft_core::payload::Content;
+    use raft_core::{LogPosition, Ticket};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    /// Knows what it was asked to write, and shows up to where that is durable.
+    #[derive(Default)]
+    struct Slow {
+        written: u64,
+        durable: Arc<AtomicU64>,
+    }
+
+    struct Nothing;
+
+    impl LogReader for Nothing {
+        fn read(&self, _: LogPosition) -> Result<Option<Content<Record>>, StorageError> {
+            Ok(None)
+        }
+    }
+
+    impl Log for Slow {
+        type Reader = Nothing;
+
+        fn recover(&mut self) -> Result<RecoveredLog, StorageError> {
+            unreachable!("the thread is given a log that was recovered")
+        }
+
+        fn write(&mut self, write: &BoundWrite<Record>) -> Result<(), StorageError> {
+            self.written = write.ticket.get();
+            Ok(())
+        }
+
+        fn release(&mut self, _: LogPosition) -> Result<(), StorageError> {
+            Ok(())
+        }
+
+        fn restart(&mut self, _: LogPosition) -> Result<(), StorageError> {
+            Ok(())
+        }
+
+        fn sync(&mut self) -> Result<(), StorageError> {
+            std::thread::sleep(Duration::from_millis(5));
+            self.durable.store(self.written, Ordering::Release);
+            Ok(())
+        }
+
+        fn reader(&self) -> Nothing {
+            Nothing
+        }
+    }
+
+    #[test]
+    fn what_is_said_to_be_written_is_durable_and_what_waits_shares_a_sync() {
+        let (mut inbox, done, _outside) = inbox();
+        let log = Slow::default();
+        let durable = Arc::clone(&log.durable);
+        let (disk, thread) = start(log, done, Arc::default());
+        let last = 100;
+        for ticket in (1..=last).map(Ticket) {
+            let write = BoundWrite { ticket, hard_state: None, log: None };
+            disk.send(DiskTask::Write(write)).expect("it runs");
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("room");
+        let (mut events, mut said) = (Vec::new(), Vec::new());
+        while said.last() != Some(&last) {
+            let waits = inbox.collect(Duration::from_secs(5), &mut events, &mut Vec::new());
+            assert!(runtime.block_on(waits));
+            for event in events.drain(..) {
+                let Event::Written { ticket } = event else { panic!("{event:?}") };
+                assert!(durable.load(Ordering::Acquire) >= ticket.get());
+                said.push(ticket.get());
+            }
+        }
+        assert!(said.is_sorted() && said.len() < 50, "{said:?}");
+        drop(disk);
+        thread.join().expect("it ends when nobody can tell it anything");
+    }
+}

@@ -1,4 +1,4 @@
-//! Three processes, one of which is killed with -9 all the time, while clients write and read.
+//! Three processes that are killed with -9 all the time, while clients write and read.
 
 use crate::common::{Answer, Client, Nodes, nodes};
 use crate::history::{Action, LONGEST, Operation, is_linearizable};
@@ -69,15 +69,21 @@ fn work(urls: &[String], name: u64, seed: u64, over: &AtomicBool) -> Histories {
     histories
 }
 
-/// Kills and starts nodes, one after the other, so that a quorum can always come back.
+/// Kills and starts nodes: one, or all of them, as a power cut does. Only then is it seen whether
+/// what was acknowledged was durable, and not only in the memory of the others.
 fn kill(nodes: &mut Nodes, seed: u64) {
     let mut dice = Dice(seed);
-    for _ in 0..KILLS {
-        thread::sleep(Duration::from_millis(300 + dice.below(1200)));
-        let victim = 1 + dice.below(3);
-        nodes.cluster.kill(victim).expect("it runs");
+    for turn in 1..=KILLS {
+        thread::sleep(Duration::from_millis(500 + dice.below(1500)));
+        let one = 1 + dice.below(3);
+        let victims = if turn % 3 == 0 { vec![1, 2, 3] } else { vec![one] };
+        for victim in &victims {
+            nodes.cluster.kill(*victim).expect("it runs");
+        }
         thread::sleep(Duration::from_millis(dice.below(1200)));
-        nodes.cluster.start(victim).expect("it starts");
+        for victim in victims {
+            nodes.cluster.start(victim).expect("it starts");
+        }
     }
 }
 
