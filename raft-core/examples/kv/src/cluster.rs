@@ -5,7 +5,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -108,7 +108,6 @@ impl Cluster {
         command
             .args(self.arguments_of(id, first))
             .arg("--tied")
-            .env("NO_COLOR", "1")
             .stdin(Stdio::piped())
             .stdout(log.try_clone_or_null())
             .stderr(log.try_clone_or_null())
@@ -130,6 +129,11 @@ impl Cluster {
     /// As the system says.
     pub fn ended(&mut self, id: u64) -> io::Result<Option<ExitStatus>> {
         self.running.get_mut(&id).map_or(Ok(None), Child::try_wait)
+    }
+
+    /// Whether a node takes connections for HTTP.
+    pub fn answers(&self, id: u64) -> bool {
+        TcpStream::connect(self.http(id)).is_ok()
     }
 
     /// Kills a node, as a power cut of its process does.

@@ -24,14 +24,17 @@ pub fn run(options: &Options) -> io::Result<()> {
     let fourth = member(4);
     let mut joining = Cluster::new(std::env::current_exe()?, options.dir.clone(), Vec::new());
     cluster.members().iter().cloned().chain([fourth.clone()]).for_each(|m| joining.join(m));
-    print(&cluster, &joining);
-
     let (stopped, stops) = channel();
     std::thread::spawn(move || stopped.send(wait_for_signal()));
+    let mut announced = false;
     loop {
-        match stops.recv_timeout(Duration::from_millis(500)) {
+        match stops.recv_timeout(Duration::from_millis(200)) {
             Ok(waited) => break waited?,
             Err(_) => ended_early(&mut cluster)?,
+        }
+        if !announced && (1..=3).all(|id| cluster.answers(id)) {
+            announced = true;
+            print(&cluster, &joining);
         }
     }
     println!("stopping");

@@ -154,9 +154,9 @@ mod tests {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("room");
-        let (mut events, mut said) = (Vec::new(), Vec::new());
+        let (mut events, mut messages, mut said) = (Vec::new(), Vec::new(), Vec::new());
         while said.last() != Some(&last) {
-            let waits = inbox.collect(Duration::from_secs(5), &mut events, &mut Vec::new());
+            let waits = inbox.collect(Duration::from_secs(5), &mut events, &mut messages);
             assert!(runtime.block_on(waits));
             for event in events.drain(..) {
                 let Event::Written { ticket } = event else { panic!("{event:?}") };

@@ -129,12 +129,13 @@ impl StorageBackend for Disk {
     fn sync_data(&self) -> io::Result<()> {
         let mut platter = self.lock();
         platter.count()?;
-        if platter.failing_syncs > 0 {
-            platter.failing_syncs -= 1;
+        let Platter { now, synced, pending, failing_syncs, .. } = &mut *platter;
+        if *failing_syncs > 0 {
+            *failing_syncs -= 1;
             return Err(io::Error::other("the disk did not say that it is durable"));
         }
-        platter.synced = platter.now.clone();
-        platter.pending.clear();
+        synced.clone_from(now);
+        pending.clear();
         Ok(())
     }
 
