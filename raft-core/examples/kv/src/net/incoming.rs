@@ -120,12 +120,20 @@ impl Incoming {
         _ = net.outside.send(Tell::Event(Event::Frame(head))).await;
         let mut verdict = stream.verdict.subscribe();
         let said = verdict.wait_for(|verdict| *verdict != Verdict::Open).await;
-        if said.map_or(true, |said| *said == Verdict::Unwanted) {
+        let is_wanted = said.is_ok_and(|said| *said == Verdict::Wanted);
+        if !is_wanted {
             return Ok(write_bytes(wire, b"not wanted").await?);
         }
+        let given_up = async {
+            _ = verdict.wait_for(|verdict| *verdict == Verdict::Unwanted).await;
+        };
         let received = tokio::select! {
             received = receive(wire, &stream.path, &snapshot) => received,
-            _ = verdict.wait_for(|verdict| *verdict == Verdict::Unwanted) => return Ok(()),
+            () = given_up => {
+                // It may have been thrown away before it had a file.
+                _ = fs::remove_file(&stream.path);
+                return Ok(());
+            }
         };
         let event = match &received {
             Ok(()) => SnapshotEvent::Arrived { from, position },
@@ -184,7 +192,8 @@ impl Stream {
 async fn receive(wire: &mut Box<dyn Wire>, path: &Path, head: &Snapshot) -> Result<(), CodecError> {
     write_bytes(wire, b"wanted").await?;
     wire.flush().await?;
-    let (mut file, mut bytes) = (File::create(path).await?, Vec::new());
+    // Made here, not on a thread that would make it after this was given up.
+    let (mut file, mut bytes) = (File::from_std(fs::File::create(path)?), Vec::new());
     loop {
         let read = read_bytes(wire, &mut bytes);
         if !timeout(PATIENCE, read).await.map_err(io::Error::from)?? {
@@ -203,4 +212,134 @@ async fn receive(wire: &mut Box<dyn Wire>, path: &Path, head: &Snapshot) -> Resu
         return Err(CodecError::Malformed);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Incoming;
+    use crate::address::{Address, Addresses};
+    use crate::command::Record;
+    use crate::inbox::{Message as Tell, inbox};
+    use crate::net::codec::{encode, read_bytes, write_bytes};
+    use crate::net::{Net, Wire};
+    use crate::storage::snapshots::Snapshots;
+    use raft_core::driver::{Event, Frame, SnapshotEvent};
+    use raft_core::{
+        Envelope, InstallSnapshot, LogIndex, LogPosition, Membership, Message, NodeId, Snapshot,
+        Term,
+    };
+    use std::fs;
+    use std::sync::Arc;
+    use tempfile::TempDir;
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+
+    const PEER: NodeId = NodeId(2);
+
+    fn head() -> Snapshot {
+        let position = LogPosition::new(Term(3), LogIndex(9));
+        Snapshot { position, membership: Membership::empty() }
+    }
+
+    /// What the driver says when the head is there.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Driver {
+        Wants,
+        DoesNot,
+        ChangesItsMind,
+    }
+
+    /// Sends a snapshot of which this much is left; what the sender hears after the head, and what
+    /// the driver.
+    fn bring(dir: &TempDir, driver: Driver, spoil: impl Fn(&mut Vec<u8>)) -> (String, Vec<String>) {
+        let theirs = Snapshots::open(&dir.path().join("theirs")).expect("room");
+        let mut writer = theirs.create(&head()).expect("room");
+        writer.record(1, b"key", &[7; 1000]).expect("room");
+        writer.finish().expect("room");
+        let mut file = fs::read(theirs.path(head().position)).expect("there");
+        spoil(&mut file);
+        let incoming = Incoming::new(dir.path().to_path_buf());
+        let (mut inbox, _, outside) = inbox();
+        let address = Address { raft: String::new(), http: String::new() };
+        let (cluster, addresses, metrics) = ("c".into(), Addresses::default(), Arc::default());
+        let net = Net { cluster, id: 1, address, addresses, tls: None, outside, metrics };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let (mut there, here) = duplex(1 << 16);
+        let mut here: Box<dyn Wire> = Box::new(here);
+        runtime.expect("room").block_on(async {
+            let decides = async {
+                let (mut events, mut messages) = (Vec::new(), Vec::new());
+                inbox.collect(std::time::Duration::from_secs(5), &mut events, &mut messages).await;
+                assert!(matches!(&messages[..], [Tell::Event(Event::Frame(_))]), "the head");
+                match driver {
+                    Driver::DoesNot => incoming.discard(PEER, head().position),
+                    _ => assert_eq!(incoming.receive(PEER, head().position), None),
+                }
+            };
+            let sends = send(&mut there, &file, || {
+                if driver == Driver::ChangesItsMind {
+                    incoming.discard(PEER, head().position);
+                }
+            });
+            let takes = async {
+                // Its error is the sender's.
+                _ = incoming.take(&mut here, PEER, &net).await;
+                drop(here);
+            };
+            let (said, (), ()) = tokio::join!(sends, takes, decides);
+            drop(net);
+            let (mut events, mut messages) = (Vec::new(), Vec::new());
+            inbox.collect(std::time::Duration::ZERO, &mut events, &mut messages).await;
+            let told = messages.iter().map(|message| match message {
+                Tell::Event(Event::Snapshot(SnapshotEvent::Arrived { .. })) => "arrived".into(),
+                Tell::Event(Event::Snapshot(SnapshotEvent::Broken { .. })) => "broken".into(),
+                other => format!("{other:?}"),
+            });
+            let told: Vec<String> = told.collect();
+            let adopted = incoming.adopt(PEER, &dir.path().join("adopted")).is_ok();
+            assert_eq!(adopted, told == ["arrived"], "what has arrived, and nothing else");
+            (said, told)
+        })
+    }
+
+    async fn send(there: &mut DuplexStream, file: &[u8], meanwhile: impl FnOnce()) -> String {
+        let message = Message::InstallSnapshot(InstallSnapshot { snapshot: head() });
+        let envelope = Envelope { from: PEER, to: NodeId(1), term: Term(3), message };
+        let (mut bytes, frame) = (Vec::new(), Frame::<Record>::new(envelope, Vec::new()));
+        encode(&frame.expect("no lie"), &mut bytes).expect("short");
+        there.write_all(&bytes).await.expect("it listens");
+        let mut said = Vec::new();
+        read_bytes(there, &mut said).await.expect("it answers");
+        if said == b"wanted" {
+            meanwhile();
+            // It may have hung up.
+            _ = write_bytes(there, file).await;
+            _ = write_bytes(there, &[]).await;
+            said.clear();
+            _ = read_bytes(there, &mut said).await;
+        }
+        String::from_utf8(said).expect("text")
+    }
+
+    #[test]
+    fn what_the_driver_wants_is_taken_whole_or_not_at_all() {
+        let dir = || tempfile::tempdir().expect("room");
+        let cases: [(Driver, fn(&mut Vec<u8>), &str, &[&str]); 4] = [
+            (Driver::Wants, |_| {}, "taken", &["arrived"]),
+            (Driver::Wants, |file| file[40] ^= 1, "", &["broken"]),
+            (Driver::DoesNot, |_| {}, "not wanted", &[]),
+            (Driver::ChangesItsMind, |_| {}, "", &[]),
+        ];
+        for (driver, spoil, said, told) in cases {
+            let dir = dir();
+            let (sender, heard) = bring(&dir, driver, spoil);
+            assert_eq!(
+                (&sender[..], &heard.iter().map(|t| &t[..]).collect::<Vec<_>>()[..]),
+                (said, told)
+            );
+            let left = fs::read_dir(dir.path()).expect("there").filter(|entry| {
+                entry.as_ref().is_ok_and(|e| e.path().extension().is_some_and(|e| e == "part"))
+            });
+            assert_eq!(left.count(), 0, "nothing is left behind");
+        }
+    }
 }

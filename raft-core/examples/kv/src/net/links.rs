@@ -189,3 +189,75 @@ impl Outlet {
         _ = self.net.outside.send(Tell::Event(event)).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BATCH, Links, QUEUE};
+    use crate::address::{Address, Addresses, Member};
+    use crate::command::Record;
+    use crate::inbox::{Inbox, inbox};
+    use crate::net::Net;
+    use raft_core::driver::{Event, Frame};
+    use raft_core::{AppendEntries, Envelope, LogIndex, LogPosition, Message, NodeId, Run, Term};
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio::net::TcpListener;
+    use tokio::runtime::{Builder, Runtime};
+
+    const PEER: NodeId = NodeId(2);
+
+    /// One entry after this index, or a heartbeat.
+    fn append(prev: u64, is_empty: bool) -> Frame<Record> {
+        let run = (!is_empty).then_some(Run::Commands { term: Term(1), count: 1 });
+        let payloads = run.iter().map(|_| b"x"[..].into()).collect();
+        let prev = LogPosition::new(Term(1), LogIndex(prev));
+        let entries = run.into_iter().collect();
+        let m = AppendEntries { prev, entries, commit: LogIndex(0), probe: None };
+        let message = Message::AppendEntries(m);
+        let envelope = Envelope { from: NodeId(1), to: PEER, term: Term(1), message };
+        Frame::new(envelope, payloads).expect("no lie")
+    }
+
+    fn links(runtime: &Runtime, raft: String) -> (Links, Inbox) {
+        let (inbox, _, outside) = inbox();
+        let address = Address { raft, http: String::new() };
+        let addresses = Addresses::of_arguments(&[Member { id: 2, address: address.clone() }]);
+        let (cluster, metrics) = ("c".into(), Arc::default());
+        let net = Net { cluster, id: 1, address, addresses, tls: None, outside, metrics };
+        (Links::new(Arc::new(net), runtime.handle().clone()), inbox)
+    }
+
+    #[test]
+    fn a_full_lane_pauses_once_and_resumes_when_there_is_room() {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("room");
+        // It accepts, and says nothing: the lane waits for the handshake.
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let address = listener.local_addr().expect("bound").to_string();
+        let (mut links, mut inbox) = links(&runtime, address);
+        let told: Vec<_> = (1..=1000).filter_map(|prev| links.send(append(prev, false))).collect();
+        let [Event::Paused { peer: PEER, after: Some(after) }] = &told[..] else {
+            panic!("{told:?}")
+        };
+        let taken = after.get();
+        assert!((QUEUE..=QUEUE + BATCH).contains(&(usize::try_from(taken).expect("small") - 1)));
+        assert_eq!(links.send(append(taken, true)), None, "a heartbeat is lost without a word");
+
+        // The peer is gone: what waited is dropped, so there is room.
+        drop(listener);
+        let (mut events, mut messages) = (Vec::new(), Vec::new());
+        let end = std::time::Instant::now() + Duration::from_secs(20);
+        let resumes = |message: &crate::inbox::Message| {
+            matches!(message, crate::inbox::Message::Event(Event::Resumed { peer: PEER }))
+        };
+        while !messages.iter().any(resumes) && std::time::Instant::now() < end {
+            let waits = inbox.collect(Duration::from_secs(1), &mut events, &mut messages);
+            runtime.block_on(waits);
+        }
+        assert_eq!(messages.iter().filter(|message| resumes(message)).count(), 1);
+        assert_eq!(links.send(append(taken, false)), None, "the driver does not know it yet");
+        links.resumed(PEER);
+        let again = (1..=1000).filter_map(|prev| links.send(append(taken + prev, false)));
+        assert_eq!(again.count(), 1, "entries are taken again, until it is full again");
+    }
+}
