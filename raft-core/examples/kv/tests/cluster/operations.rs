@@ -86,7 +86,7 @@ fn codes_say_what_a_client_may_do_next() {
 
 #[test]
 fn without_a_quorum_a_write_is_unknown_and_a_read_is_refused() {
-    let nodes = nodes(3, 0, &QUICK);
+    let nodes = nodes(3, 0, &["--election-timeout-ms", "2000"]);
     let leader = nodes.leader(&[1, 2, 3]);
     nodes.put(leader, "key", b"1");
     for id in (1..=3).filter(|id| *id != leader) {
