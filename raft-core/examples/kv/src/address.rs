@@ -1,8 +1,8 @@
 //! Where nodes are to be found.
 //!
 //! Three sources, the first one that knows a node is believed: the replicated book (commands in the
-//! log, see [`Command::Address`](crate::command::Command::Address)), the start arguments, and what a
-//! node said of itself when it connected.
+//! log, see [`Command::Address`](crate::command::Command::Address)), the start arguments, and what
+//! a node said of itself when it connected.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use tokio::sync::oneshot;
 
-/// A crash applies no more than about so much again. And what is not durable takes room in the file.
+/// A crash applies no more than about so much again. And what is not durable takes room on disk.
 const FLUSH_BYTES: usize = 8 << 20;
 const FLUSH_TURNS: u32 = 1000;
 

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-/// How many frames wait for a connection. Their bytes are bounded by the driver's `in_flight_bytes`.
+/// How many frames wait for a connection. The driver's `in_flight_bytes` bounds their bytes.
 const QUEUE: usize = 256;
 /// How many frames are written at once.
 const BATCH: usize = 16;

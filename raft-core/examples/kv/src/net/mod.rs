@@ -6,7 +6,7 @@
 //!
 //! | lane | what | why apart |
 //! |---|---|---|
-//! | [`Lane::Log`] | every `AppendEntries`, heartbeats included | one that overtakes another is answered *mismatch* |
+//! | [`Lane::Log`] | every `AppendEntries`, heartbeats included | they keep their order |
 //! | [`Lane::Talk`] | votes, and every answer | never behind a megabyte of entries |
 //! | [`Lane::Snapshot`] | the head of a snapshot, then its file | as large as the state machine |
 

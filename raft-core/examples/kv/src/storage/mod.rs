@@ -17,7 +17,7 @@ use thiserror::Error;
 /// - A crash leaves what was durable at the last [`sync`](Self::sync), and any beginning of what
 ///   was asked for since, a write torn inside included: hard state first, then the drop, then entry
 ///   by entry. Never a part of an entry, and never an entry without those before it.
-/// - What was made durable is found again, byte by byte, or recovery fails: it is never passed over.
+/// - What was made durable is found again, byte by byte, or recovery fails: it is not passed over.
 /// - After an error nothing else is called: a failed write is a crash.
 pub trait Log: Send {
     /// Reads what is durable.
