@@ -1,0 +1,96 @@
+//! Where nodes are to be found.
+//!
+//! Three sources, the first one that knows a node is believed: the replicated book (commands in the
+//! log, see [`Command::Address`](crate::command::Command::Address)), the start arguments, and what
+//! a node said of itself when it connected.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Where a node is to be found: `host:port` each.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Address {
+    /// For other nodes.
+    pub raft: String,
+    /// For clients and operators.
+    pub http: String,
+}
+
+/// A member as it is named on the command line: `ID=RAFT/HTTP`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// The node.
+    pub id: u64,
+    /// Where it is.
+    pub address: Address,
+}
+
+impl FromStr for Member {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not ID=RAFT_HOST:PORT/HTTP_HOST:PORT");
+        let (id, rest) = text.split_once('=').ok_or_else(wrong)?;
+        let (raft, http) = rest.split_once('/').ok_or_else(wrong)?;
+        let id = id.parse().map_err(|_| wrong())?;
+        Ok(Self { id, address: Address { raft: raft.into(), http: http.into() } })
+    }
+}
+
+/// The addresses that this node knows; shared by transport, state machine and HTTP.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses(Arc<RwLock<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    book: BTreeMap<u64, Address>,
+    arguments: BTreeMap<u64, Address>,
+    heard: BTreeMap<u64, Address>,
+}
+
+impl Addresses {
+    /// What the command line says.
+    pub fn of_arguments(members: &[Member]) -> Self {
+        let arguments = members.iter().map(|m| (m.id, m.address.clone())).collect();
+        Self(Arc::new(RwLock::new(Known { arguments, ..Known::default() })))
+    }
+
+    /// Where this node is, if anybody has said it.
+    pub fn get(&self, node: u64) -> Option<Address> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let Known { book, arguments, heard } = &*known;
+        [book, arguments, heard].into_iter().find_map(|source| source.get(&node)).cloned()
+    }
+
+    /// The replicated book is this now.
+    pub fn replicated(&self, book: BTreeMap<u64, Address>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).book = book;
+    }
+
+    /// A node said this of itself.
+    pub fn heard(&self, node: u64, address: Address) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).heard.insert(node, address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Address, Addresses, Member};
+
+    #[test]
+    fn the_book_goes_before_the_arguments_and_those_before_hearsay() {
+        let member: Member = "2=a:1/a:2".parse().expect("well-formed");
+        for wrong in ["2", "2=a:1", "x=a:1/a:2"] {
+            assert!(wrong.parse::<Member>().is_err());
+        }
+        let at = |host: &str| Address { raft: format!("{host}:1"), http: format!("{host}:2") };
+        let addresses = Addresses::of_arguments(&[member]);
+        addresses.heard(2, at("z"));
+        addresses.heard(3, at("z"));
+        assert_eq!((addresses.get(2), addresses.get(3)), (Some(at("a")), Some(at("z"))));
+        addresses.replicated([(2, at("b"))].into());
+        assert_eq!((addresses.get(2), addresses.get(4)), (Some(at("b")), None));
+    }
+}

@@ -1,0 +1,308 @@
+//! The driver thread: steps what waits, and hands each effect to whoever carries it out.
+
+use crate::clock;
+use crate::command::Record;
+use crate::disk::{Disk, DiskTask};
+use crate::fatal;
+use crate::inbox::{Change, Inbox, Look, Message, Request, Told};
+use crate::machine::worker::{Machine, MachineTask, Work};
+use crate::metrics::Metrics;
+use crate::net::{Incoming, Links, Outgoing};
+use crate::storage::LogReader;
+use raft_core::driver::{
+    Commit, Driver, Effect, Event, Host, Settings, SnapshotEvent, SnapshotTask,
+};
+use raft_core::payload::Content;
+use raft_core::{
+    Action, Consistency, Instant, LogPosition, Membership, MembershipError, Node, NodeId, Token,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// What the thread hands effects to.
+#[derive(Debug)]
+pub struct Hands {
+    /// Writes.
+    pub disk: Disk,
+    /// Applies, takes and installs.
+    pub machine: Machine,
+    /// Frames that leave.
+    pub links: Links,
+    /// Snapshots that leave.
+    pub outgoing: Outgoing,
+    /// Snapshots that arrive.
+    pub incoming: Incoming,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What the thread owns.
+#[derive(Debug)]
+pub struct DriverLoop<R> {
+    driver: Driver<Record>,
+    log: ReadLog<R>,
+    hands: Hands,
+    /// Who waits for an answer.
+    waiting: BTreeMap<Token, oneshot::Sender<Told>>,
+    last_token: u64,
+    /// When each node was heard last.
+    heard: BTreeMap<NodeId, Instant>,
+    /// What this thread itself has to tell the driver.
+    own: Vec<Event<Record>>,
+}
+
+/// The log, as the driver sees it. It reads from the memory of the engine or of the system, as a
+/// rule: a follower that is far behind may cost a read of the disk.
+#[derive(Debug)]
+struct ReadLog<R>(R);
+
+impl<R: LogReader> Host<Record> for ReadLog<R> {
+    fn read(&mut self, position: LogPosition) -> Option<Content<Record>> {
+        let read = self.0.read(position);
+        read.unwrap_or_else(|error| fatal("the log cannot be read", &error))
+    }
+}
+
+impl<R: LogReader> DriverLoop<R> {
+    /// Around a node that has just started.
+    pub fn new(node: Node, settings: Settings, log: R, hands: Hands) -> Self {
+        Self {
+            driver: Driver::new(node, settings),
+            log: ReadLog(log),
+            hands,
+            waiting: BTreeMap::new(),
+            last_token: 0,
+            heard: BTreeMap::new(),
+            own: Vec::new(),
+        }
+    }
+
+    /// Steps what waits until it is told to stop.
+    pub fn run(mut self, mut inbox: Inbox, runtime: &Handle) {
+        let (mut events, mut messages, mut effects) = (Vec::new(), Vec::new(), Vec::new());
+        loop {
+            events.append(&mut self.own);
+            let patience = if events.is_empty() { self.patience() } else { Duration::ZERO };
+            let waits = inbox.collect(patience, &mut events, &mut messages);
+            let (mut goes_on, mut looks) = (runtime.block_on(waits), Vec::new());
+            // The clock is read after everything has arrived, and the deadline comes last.
+            let now = clock::now();
+            for message in messages.drain(..) {
+                match message {
+                    Message::Event(event) => self.hear(event, now, &mut events),
+                    Message::Request(request, caller) => self.ask(request, caller, &mut events),
+                    Message::Look(caller) => looks.push(caller),
+                    Message::Stop => goes_on = false,
+                }
+            }
+            if self.driver.deadline().is_some_and(|deadline| deadline <= now) {
+                events.push(Event::Wake);
+            }
+            self.driver.step(events.drain(..), now, &mut self.log, &mut effects);
+            for effect in effects.drain(..) {
+                self.carry_out(effect);
+            }
+            for caller in looks {
+                _ = caller.send(self.look(now));
+            }
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        let deadline = self.driver.deadline().unwrap_or(Instant::MAX);
+        deadline.saturating_since(clock::now()).min(Duration::from_mins(1))
+    }
+
+    fn hear(&mut self, event: Event<Record>, now: Instant, events: &mut Vec<Event<Record>>) {
+        match &event {
+            Event::Frame(frame) => _ = self.heard.insert(frame.envelope().from, now),
+            Event::Resumed { peer } => self.hands.links.resumed(*peer),
+            _ => {}
+        }
+        events.push(event);
+    }
+
+    fn ask(
+        &mut self,
+        request: Request,
+        caller: oneshot::Sender<Told>,
+        events: &mut Vec<Event<Record>>,
+    ) {
+        self.last_token += 1;
+        let token = Token(self.last_token);
+        let event = match request {
+            Request::Propose { command, until } => {
+                Event::Propose { token, commands: vec![command], until }
+            }
+            Request::Read { lease, until } => {
+                let consistency = if lease { Consistency::Lease } else { Consistency::ReadIndex };
+                Event::Read { token, consistency, until }
+            }
+            Request::Change { change: Change::Promote(node), until } => {
+                Event::Promote { token, node, until }
+            }
+            Request::Change { change, until } => {
+                match target(self.driver.node().membership(), change) {
+                    Ok(target) => Event::Change { token, target, until },
+                    Err(error) => {
+                        _ = caller.send(Told::Impossible(error.to_string()));
+                        return;
+                    }
+                }
+            }
+            Request::Transfer { to } => Event::Transfer { token, to },
+            Request::Snapshot => {
+                events.push(Event::Snapshot(SnapshotEvent::Wanted));
+                _ = caller.send(Told::Taken);
+                return;
+            }
+        };
+        self.waiting.insert(token, caller);
+        events.push(event);
+    }
+
+    fn carry_out(&mut self, effect: Effect<Record>) {
+        match effect {
+            Effect::Write(write) => self.write(DiskTask::Write(write)),
+            Effect::Send(frame) => self.own.extend(self.hands.links.send(frame)),
+            Effect::Apply(commits) => {
+                let work = commits.into_iter().map(|commit| self.work(commit)).collect();
+                self.apply(MachineTask::Apply(work));
+            }
+            Effect::Answer { token, answer } => {
+                if let Some(caller) = self.waiting.remove(&token) {
+                    // A client that has hung up needs no answer.
+                    _ = caller.send(Told::Answer(answer));
+                }
+            }
+            Effect::Snapshot(task) => self.snapshot(task),
+            Effect::Compact { through } => self.write(DiskTask::Release(through)),
+            Effect::Fetch { position } => {
+                fatal("an entry of the log is gone", &format_args!("{position}"));
+            }
+            Effect::Notice(action) => self.notice(&action),
+        }
+    }
+
+    fn snapshot(&mut self, task: SnapshotTask) {
+        let Hands { outgoing, incoming, .. } = &mut self.hands;
+        match task {
+            SnapshotTask::Take(snapshot) => self.apply(MachineTask::Take(snapshot)),
+            SnapshotTask::Install { from, snapshot } => {
+                self.apply(MachineTask::Install(from, snapshot));
+            }
+            SnapshotTask::Remove { position } => self.apply(MachineTask::Remove(position)),
+            SnapshotTask::Send(head) => outgoing.send(head),
+            SnapshotTask::Stop { to } => outgoing.stop(to),
+            SnapshotTask::Receive { from, snapshot } => {
+                self.own.extend(incoming.receive(from, snapshot.position));
+            }
+            SnapshotTask::Discard { from, position } => incoming.discard(from, position),
+        }
+    }
+
+    /// With the last of his commands a caller is answered, by the state machine.
+    fn work(&mut self, commit: Commit<Record>) -> Work {
+        let Commit { entry, caller } = commit;
+        let last = caller.filter(|caller| caller.nth + 1 == caller.of);
+        let caller = last.and_then(|caller| self.waiting.remove(&caller.token));
+        Work { entry, caller }
+    }
+
+    fn write(&self, task: DiskTask) {
+        if self.hands.disk.send(task).is_err() {
+            fatal("a thread is gone", &"disk");
+        }
+    }
+
+    fn apply(&self, task: MachineTask) {
+        if self.hands.machine.send(task).is_err() {
+            fatal("a thread is gone", &"machine");
+        }
+    }
+
+    fn notice(&self, action: &Action) {
+        let metrics = &self.hands.metrics;
+        match action {
+            Action::RoleChanged { role, term, leader } => {
+                metrics.role_changes.inc();
+                let leader = leader.map(NodeId::get);
+                tracing::info!(role = role.name(), term = term.get(), leader, "the role");
+            }
+            Action::PeerRegressed { peer, acknowledged, rejected } => {
+                metrics.regressed.inc();
+                let (peer, acknowledged) = (peer.get(), acknowledged.get());
+                tracing::error!(
+                    peer,
+                    acknowledged,
+                    rejected = rejected.get(),
+                    "a peer lost what it had acknowledged: replace it under a new id"
+                );
+            }
+            Action::Ignored { from, reason } => {
+                metrics.ignored.inc();
+                tracing::debug!(from = from.map(NodeId::get), %reason, "a message is ignored");
+            }
+            _ => {}
+        }
+    }
+
+    fn look(&self, now: Instant) -> Look {
+        let node = self.driver.node();
+        let peers = node.peers().map(|peer| {
+            let on_the_way = self.driver.on_the_way(peer.id);
+            (peer, on_the_way)
+        });
+        Look {
+            now,
+            status: node.status(),
+            membership: node.membership().clone(),
+            peers: peers.collect(),
+            heard: self.heard.iter().map(|(node, at)| (*node, *at)).collect(),
+            applied: self.driver.applied(),
+            waiting: self.waiting.len(),
+        }
+    }
+}
+
+/// The membership that a change leads to.
+fn target(now: &Membership, change: Change) -> Result<Membership, MembershipError> {
+    let (Change::AddLearner(node) | Change::Promote(node) | Change::Remove(node)) = change;
+    let others = |of: &[NodeId]| of.iter().copied().filter(|id| *id != node).collect::<Vec<_>>();
+    let (mut voters, mut learners) = (others(now.voters()), others(now.learners()));
+    match change {
+        Change::AddLearner(_) => learners.push(node),
+        Change::Promote(_) => voters.push(node),
+        Change::Remove(_) => {}
+    }
+    Membership::new(voters, [], learners)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::target;
+    use crate::inbox::Change;
+    use raft_core::{Membership, NodeId};
+
+    #[test]
+    fn a_change_concerns_one_node_and_leaves_the_others() {
+        let ids = |of: &[u64]| of.iter().copied().map(NodeId).collect::<Vec<_>>();
+        let of = |voters: &[u64], learners: &[u64]| {
+            Membership::new(ids(voters), [], ids(learners)).expect("valid")
+        };
+        let now = of(&[1, 2, 3], &[4]);
+        let reaches = |change| target(&now, change).expect("valid");
+        assert_eq!(reaches(Change::AddLearner(NodeId(5))), of(&[1, 2, 3], &[4, 5]));
+        assert_eq!(reaches(Change::AddLearner(NodeId(3))), of(&[1, 2], &[3, 4]));
+        assert_eq!(reaches(Change::Promote(NodeId(4))), of(&[1, 2, 3, 4], &[]));
+        assert_eq!(reaches(Change::Remove(NodeId(2))), of(&[1, 3], &[4]));
+        let lone = of(&[1], &[]);
+        assert_eq!(target(&lone, Change::Remove(NodeId(1))), Ok(Membership::empty()));
+    }
+}

@@ -1,0 +1,220 @@
+//! One node, from its start to its end.
+
+use crate::address::Addresses;
+use crate::command::Command;
+use crate::driver::{DriverLoop, Hands};
+use crate::http::{App, router};
+use crate::identity::{Identity, OpenError, Stored, open};
+use crate::inbox::{Inbox, Message, Outside, Request, inbox};
+use crate::machine::worker::Worker;
+use crate::metrics::Metrics;
+use crate::net::codec::{MAX_FRAME, MAX_HEAD};
+use crate::net::tls::Tls;
+use crate::net::{Incoming, Links, Net, Outgoing, listen};
+use crate::options::NodeOptions;
+use crate::storage::Log;
+use crate::{clock, disk};
+use raft_core::driver::Settings;
+use raft_core::{Config, Node, NodeId, RoleKind, StartError};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::runtime::{self, Handle};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+/// Why a node could not run.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The command line does not say where this node is.
+    #[error("--members does not name node {0}")]
+    NotAMember(u64),
+    /// The data directory.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// What was found in it is no state of a node.
+    #[error("what is stored cannot be: {0}")]
+    Start(#[from] StartError),
+    /// The system.
+    #[error("{0}: {1}")]
+    System(&'static str, io::Error),
+}
+
+/// Runs a node until it is told to stop.
+///
+/// # Errors
+///
+/// It could not start.
+pub fn run(dir: &Path, options: &NodeOptions) -> Result<(), RunError> {
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| RunError::System("the runtime", error))?;
+    let ended = runtime.block_on(serve(dir, options, runtime.handle()));
+    // Connections end here; nothing that they still hold is promised to anybody.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    ended
+}
+
+async fn serve(dir: &Path, options: &NodeOptions, runtime: &Handle) -> Result<(), RunError> {
+    let id = options.id;
+    let own = options.members.iter().find(|member| member.id == id);
+    let address = own.ok_or(RunError::NotAMember(id))?.address.clone();
+    let bind = async |at: &str| {
+        TcpListener::bind(at).await.map_err(|error| RunError::System("an address", error))
+    };
+    let (raft, web) = (bind(&address.raft).await?, bind(&address.http).await?);
+    let voters =
+        if options.join { Vec::new() } else { options.members.iter().map(|m| m.id).collect() };
+    let identity = Identity { cluster: options.cluster.clone(), id, voters };
+    let stored = open(dir, &identity, options.init || options.join)?;
+
+    let (inbox, done, outside) = inbox();
+    let (metrics, addresses) =
+        (Arc::<Metrics>::default(), Addresses::of_arguments(&options.members));
+    addresses.replicated(stored.state.book().map_err(OpenError::Storage)?);
+    let tls = options.tls_files().map(|files| Tls::load(&files)).transpose();
+    let net = Arc::new(Net {
+        cluster: options.cluster.clone(),
+        id,
+        address,
+        addresses: addresses.clone(),
+        tls: tls.map_err(|error| RunError::System("TLS", error))?,
+        outside: outside.clone(),
+        metrics: Arc::clone(&metrics),
+    });
+    let state = stored.state.clone();
+    let incoming = Incoming::new(stored.snapshots.dir().to_path_buf());
+    let threads = Threads::start(options, stored, inbox, done, &net, &incoming, runtime)?;
+    tokio::spawn(listen(raft, net, incoming));
+    let app = App { id, cluster: identity.cluster, outside, state, addresses, metrics };
+    tracing::info!(id, cluster = app.cluster, "started");
+    until_stopped(app, web, options).await?;
+    tokio::task::block_in_place(|| threads.join());
+    tracing::info!(id, "stopped");
+    Ok(())
+}
+
+/// Serves HTTP until a signal comes; then hands over leadership, and ends.
+async fn until_stopped(app: App, web: TcpListener, options: &NodeOptions) -> Result<(), RunError> {
+    let outside = app.outside.clone();
+    let (stop, mut stopped) = watch::channel(false);
+    let server = axum::serve(web, router(app)).with_graceful_shutdown(async move {
+        _ = stopped.wait_for(|stopped| *stopped).await;
+    });
+    let server = tokio::spawn(server.into_future());
+    told_to_stop(options.tied).await.map_err(|error| RunError::System("signals", error))?;
+    tracing::info!("stopping");
+    hand_over(&outside, options.election_timeout() * 2).await;
+    stop.send_replace(true);
+    // Whoever still waits is cut off.
+    _ = timeout(Duration::from_secs(1), server).await;
+    _ = outside.send(Message::Stop).await;
+    Ok(())
+}
+
+/// A leader that goes hands over first: so nobody waits for an election timeout.
+async fn hand_over(outside: &Outside, patience: Duration) {
+    let (caller, look) = oneshot::channel();
+    _ = outside.send(Message::Look(caller)).await;
+    if !look.await.is_ok_and(|look| look.status.role == RoleKind::Leader) {
+        return;
+    }
+    let (caller, told) = oneshot::channel();
+    _ = outside.send(Message::Request(Request::Transfer { to: None }, caller)).await;
+    let told = timeout(patience, told).await;
+    tracing::info!(?told, "handed over");
+}
+
+async fn told_to_stop(tied: bool) -> io::Result<()> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let parent_ends = async {
+        if tied {
+            // A thread of its own: a read of standard input cannot be taken back.
+            let (said, ended) = oneshot::channel();
+            std::thread::spawn(move || {
+                _ = io::copy(&mut io::stdin(), &mut io::sink());
+                said.send(())
+            });
+            _ = ended.await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+        () = parent_ends => {}
+    }
+    Ok(())
+}
+
+/// The threads of a node. They end one after the other, each when nobody can tell it anything more:
+/// the driver, the state machine, the disk.
+struct Threads([JoinHandle<()>; 3]);
+
+impl Threads {
+    fn start(
+        options: &NodeOptions,
+        stored: Stored,
+        inbox: Inbox,
+        done: crate::inbox::Completions,
+        net: &Arc<Net>,
+        incoming: &Incoming,
+        runtime: &Handle,
+    ) -> Result<Self, RunError> {
+        let Stored { log, state, snapshots, recovered } = stored;
+        let node = Node::new(config(options)?, recovered, clock::now())?;
+        let reader = log.reader();
+        let (disk, disk_thread) = disk::start(log, done.clone(), Arc::clone(&net.metrics));
+        let worker = Worker {
+            state,
+            snapshots: snapshots.clone(),
+            incoming: incoming.clone(),
+            addresses: net.addresses.clone(),
+            disk: disk.clone(),
+            done,
+        };
+        let (machine, machine_thread) = worker.start();
+        let hands = Hands {
+            disk,
+            machine,
+            links: Links::new(Arc::clone(net), runtime.clone()),
+            outgoing: Outgoing::new(Arc::clone(net), snapshots, runtime.clone()),
+            incoming: incoming.clone(),
+            metrics: Arc::clone(&net.metrics),
+        };
+        let driver = DriverLoop::new(node, settings(options), reader, hands);
+        let runtime = runtime.clone();
+        let run = move || driver.run(inbox, &runtime);
+        let thread = Builder::new().name("driver".into()).spawn(run);
+        let thread = thread.map_err(|error| RunError::System("a thread", error))?;
+        Ok(Self([thread, machine_thread, disk_thread]))
+    }
+
+    fn join(self) {
+        for thread in self.0 {
+            if thread.join().is_err() {
+                crate::fatal("a thread has panicked", &"see above");
+            }
+        }
+    }
+}
+
+fn config(options: &NodeOptions) -> Result<Config, RunError> {
+    let seed = getrandom::u64().map_err(|error| RunError::System("a seed", error.into()))?;
+    let config = Config::new(NodeId(options.id), seed);
+    Ok(config.with_election_timeout(options.election_timeout()))
+}
+
+fn settings(options: &NodeOptions) -> Settings {
+    let mut settings = Settings::default();
+    settings.frame_bytes = MAX_FRAME as u64 - MAX_HEAD;
+    settings.command_bytes = Command::MAX_BYTES;
+    settings.snapshot_bytes = options.snapshot_bytes;
+    settings.kept_bytes = options.kept_bytes;
+    settings
+}

@@ -1,0 +1,118 @@
+//! What must survive a crash: the log ([`Log`]), and snapshots ([`snapshots`]).
+
+pub mod redb_log;
+pub mod snapshots;
+
+use crate::command::Record;
+use raft_core::driver::BoundWrite;
+use raft_core::payload::Content;
+use raft_core::{Entries, HardState, LogPosition};
+use std::io;
+use thiserror::Error;
+
+/// The duties of a log. The disk thread owns it and calls nobody else's; a kit may drive it through
+/// crashes at every boundary and compare with a model.
+///
+/// - Changes are carried out in the order in which they are asked for.
+/// - A crash leaves what was durable at the last [`sync`](Self::sync), and any beginning of what
+///   was asked for since, a write torn inside included: hard state first, then the drop, then entry
+///   by entry. Never a part of an entry, and never an entry without those before it.
+/// - What was made durable is found again, byte by byte, or recovery fails: it is not passed over.
+/// - After an error nothing else is called: a failed write is a crash.
+pub trait Log: Send {
+    /// Reads what is durable.
+    type Reader: LogReader;
+
+    /// What is durable. Called once, before anything else.
+    ///
+    /// # Errors
+    ///
+    /// What was durable cannot be read.
+    fn recover(&mut self) -> Result<RecoveredLog, StorageError>;
+
+    /// Hard state; then restart; then drop; then append.
+    ///
+    /// # Errors
+    ///
+    /// It could not.
+    fn write(&mut self, write: &BoundWrite<Record>) -> Result<(), StorageError>;
+
+    /// Forgets the log up to here, this position included; it starts after it.
+    ///
+    /// # Errors
+    ///
+    /// It could not.
+    fn release(&mut self, through: LogPosition) -> Result<(), StorageError>;
+
+    /// Empties the log; it starts after this position.
+    ///
+    /// # Errors
+    ///
+    /// It could not.
+    fn restart(&mut self, after: LogPosition) -> Result<(), StorageError>;
+
+    /// Makes everything durable that was asked for before: one fsync for all of it.
+    ///
+    /// # Errors
+    ///
+    /// It could not; nobody knows what is durable then.
+    fn sync(&mut self) -> Result<(), StorageError>;
+
+    /// A view for another thread.
+    fn reader(&self) -> Self::Reader;
+}
+
+/// Reads a log beside its writer.
+pub trait LogReader: Send {
+    /// What stands at exactly this position, as of the last sync.
+    ///
+    /// # Errors
+    ///
+    /// What stands there cannot be read.
+    fn read(&self, position: LogPosition) -> Result<Option<Content<Record>>, StorageError>;
+}
+
+/// What a log finds when it is opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecoveredLog {
+    /// The newest hard state.
+    pub hard_state: HardState,
+    /// The position before the first entry.
+    pub prev: LogPosition,
+    /// The terms of the entries, and the memberships among them.
+    pub entries: Entries,
+}
+
+/// Why something could not be stored, or found again.
+#[derive(Debug, Error)]
+pub enum StorageError {
+    /// The engine says so.
+    #[error("the engine: {0}")]
+    Engine(Box<redb::Error>),
+    /// The file system says so.
+    #[error("a file: {0}")]
+    File(#[from] io::Error),
+    /// It was stored, and is not what was stored.
+    #[error("{0} is damaged")]
+    Damaged(String),
+}
+
+impl StorageError {
+    /// It was stored, and is not what was stored.
+    pub fn damaged(what: impl Into<String>) -> Self {
+        Self::Damaged(what.into())
+    }
+}
+
+macro_rules! engine_errors {
+    ($($of:ident),*) => {
+        $(impl From<redb::$of> for StorageError {
+            fn from(error: redb::$of) -> Self {
+                Self::Engine(Box::new(error.into()))
+            }
+        })*
+    };
+}
+
+engine_errors!(DatabaseError, TransactionError, TableError, StorageError, CommitError);
+engine_errors!(SetDurabilityError);

@@ -1,0 +1,167 @@
+//! Real processes, and a client that says no more than it knows.
+
+use kv::cluster::{Cluster, free_ports, on_loopback};
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use ureq::Agent;
+use ureq::http::{Method, Request};
+
+/// A cluster, and the folder that goes with it.
+pub(crate) struct Nodes {
+    pub(crate) cluster: Cluster,
+    pub(crate) dir: TempDir,
+    pub(crate) client: Client,
+}
+
+/// `founders` nodes that run, and more that do not and may join.
+pub(crate) fn nodes(founders: usize, more: usize, arguments: &[&str]) -> Nodes {
+    let dir = tempfile::tempdir().expect("room");
+    nodes_in(dir, founders, more, arguments)
+}
+
+pub(crate) fn nodes_in(dir: TempDir, founders: usize, more: usize, arguments: &[&str]) -> Nodes {
+    let ports = free_ports(2 * (founders + more)).expect("ports");
+    let mut members = (1..).zip(ports.chunks(2)).map(|(id, p)| on_loopback(id, p[0], p[1]));
+    let binary = env!("CARGO_BIN_EXE_kv").into();
+    let first = members.by_ref().take(founders).collect();
+    let cluster = Cluster::new(binary, dir.path().to_path_buf(), first);
+    let mut cluster = cluster.with_arguments(arguments);
+    members.for_each(|member| cluster.join(member));
+    for id in 1..=founders as u64 {
+        cluster.start(id).expect("it starts");
+    }
+    Nodes { cluster, dir, client: Client::new(Duration::from_secs(4)) }
+}
+
+impl Nodes {
+    pub(crate) fn url(&self, id: u64, path: &str) -> String {
+        format!("http://{}{path}", self.cluster.http(id))
+    }
+
+    /// The answer of a node, or of the one to which it points.
+    pub(crate) fn ask(&self, method: &Method, id: u64, path: &str, body: &[u8]) -> Answer {
+        self.client.ask(method, &self.url(id, path), body)
+    }
+
+    pub(crate) fn status(&self, id: u64) -> Option<serde_json::Value> {
+        match self.ask(&Method::GET, id, "/status", &[]) {
+            Answer::Said(200, body) => serde_json::from_slice(&body).ok(),
+            _ => None,
+        }
+    }
+
+    /// Waits until this holds; says what was waited for, and what the nodes said, if it never does.
+    pub(crate) fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let end = Instant::now() + Duration::from_secs(30);
+        while !holds() {
+            if Instant::now() > end {
+                for member in self.cluster.members() {
+                    let log = self.dir.path().join(format!("node-{}.log", member.id));
+                    let log = std::fs::read_to_string(log).unwrap_or_default();
+                    let from = log.len().saturating_sub(3000);
+                    println!("--- node {}: {:?}", member.id, self.status(member.id));
+                    println!("{}", log.get(from..).unwrap_or_default());
+                }
+                panic!("in vain: {what}");
+            }
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+
+    /// Waits until one of these nodes leads and the others follow it.
+    pub(crate) fn leader(&self, of: &[u64]) -> u64 {
+        let mut found = 0;
+        self.until("a leader", || {
+            let says = |id: &u64| self.status(*id).and_then(|status| status["leader"].as_u64());
+            let leaders: Vec<_> = of.iter().map(says).collect();
+            found = leaders[0].unwrap_or(0);
+            of.contains(&found) && leaders.iter().all(|leader| *leader == Some(found))
+        });
+        found
+    }
+
+    /// Writes, again and again until it is done; only where doing it twice is harmless.
+    pub(crate) fn put(&self, id: u64, key: &str, value: &[u8]) {
+        let path = format!("/kv/{key}");
+        self.until("a write", || self.ask(&Method::PUT, id, &path, value).code() == 200);
+    }
+
+    /// What a linearizable read at this node finds.
+    pub(crate) fn get(&self, id: u64, key: &str) -> Option<Vec<u8>> {
+        let (path, mut found) = (format!("/kv/{key}"), None);
+        self.until("a read", || match self.ask(&Method::GET, id, &path, &[]) {
+            Answer::Said(200, value) => {
+                found = Some(value);
+                true
+            }
+            answer => answer.code() == 404,
+        });
+        found
+    }
+}
+
+/// What a client knows of its request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Answer {
+    /// A code, and a body.
+    Said(u16, Vec<u8>),
+    /// Nobody was there: it has changed nothing.
+    Nobody,
+    /// It was on its way, and no answer came.
+    Unknown,
+}
+
+impl Answer {
+    pub(crate) fn code(&self) -> u16 {
+        match self {
+            Self::Said(code, _) => *code,
+            Self::Nobody | Self::Unknown => 0,
+        }
+    }
+
+    /// Whether it certainly was not done, and never will be.
+    pub(crate) fn is_refused(&self) -> bool {
+        match self {
+            Self::Said(code, _) => !matches!(code, 200 | 504),
+            Self::Nobody => true,
+            Self::Unknown => false,
+        }
+    }
+}
+
+pub(crate) struct Client(Agent);
+
+impl Client {
+    pub(crate) fn new(patience: Duration) -> Self {
+        let config = Agent::config_builder()
+            .timeout_global(Some(patience))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false);
+        Self(config.build().into())
+    }
+
+    /// Asks, and asks again where it is told to: who points elsewhere has done nothing.
+    pub(crate) fn ask(&self, method: &Method, url: &str, body: &[u8]) -> Answer {
+        let mut url = url.to_string();
+        for _ in 0..3 {
+            let request = Request::builder().method(method.clone()).uri(&url).body(body);
+            let mut response = match self.0.run(request.expect("well-formed")) {
+                Ok(response) => response,
+                Err(ureq::Error::Io(error)) if error.kind() == ErrorKind::ConnectionRefused => {
+                    return Answer::Nobody;
+                }
+                Err(_) => return Answer::Unknown,
+            };
+            let code = response.status().as_u16();
+            if code != 307 {
+                let body = response.body_mut().read_to_vec();
+                return body.map_or(Answer::Unknown, |body| Answer::Said(code, body));
+            }
+            let location = response.headers().get("location").and_then(|there| there.to_str().ok());
+            url = location.expect("it says where").to_string();
+        }
+        Answer::Said(503, Vec::new())
+    }
+}

@@ -1,0 +1,7 @@
+//! Clusters of real processes.
+
+mod common;
+mod history;
+mod kills;
+mod operations;
+mod tls;
