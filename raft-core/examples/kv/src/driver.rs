@@ -70,7 +70,7 @@ impl<R: LogReader> DriverLoop<R> {
     /// Around a node that has just started.
     pub fn new(node: Node, settings: Settings, log: R, hands: Hands) -> Self {
         Self {
-            driver: Driver::new(node, settings),
+            driver: Driver::new(node, settings).expect("no limit of ours is 0"),
             log: ReadLog(log),
             hands,
             waiting: BTreeMap::new(),
