@@ -3,7 +3,7 @@
 use crate::driver::boundary::{Answer, Effect, Refusal, Settings, SnapshotTask};
 use crate::driver::changes::Changes;
 use crate::driver::desk::Desk;
-use crate::driver::frame::Payload;
+use crate::driver::frame::{Batch, Payload};
 use crate::driver::lanes::{Backlog, Lanes};
 use crate::driver::tail::Tail;
 use crate::driver::waiters::{Answers, Proposals, Reads};
@@ -46,6 +46,8 @@ pub struct Driver<P> {
     pub(super) compacts: Option<LogPosition>,
     /// Whether the next entry to apply is being fetched.
     pub(super) fetches: bool,
+    /// What follows from the last step of the node, in a call that is not over.
+    pub(super) next: Batch<P>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -107,6 +109,7 @@ impl<P: Payload> Driver<P> {
             unwanted: None,
             compacts: None,
             fetches: false,
+            next: Batch::default(),
             node,
         }
     }

@@ -171,6 +171,24 @@ impl Host<Bytes> for Reader<'_> {
     }
 }
 
+/// The same call, one step of the node at a time.
+fn in_parts(
+    mut driver: Driver<Bytes>,
+    events: &[Event<Bytes>],
+    now: Instant,
+    (disk, rng, misses): (&Disk, &Rng, u64),
+) -> (Driver<Bytes>, Vec<Effect<Bytes>>) {
+    let (mut rng, mut effects, mut events) = (rng.clone(), Vec::new(), events.to_vec());
+    loop {
+        let mut reader = Reader { disk, rng: &mut rng, misses, steps: 0, pauses: 0 };
+        let goes_on = driver.step_once(events.drain(..), now, &mut reader, &mut effects);
+        assert!(reader.steps <= 1, "one step at a time");
+        if !goes_on {
+            return (driver, effects);
+        }
+    }
+}
+
 impl World {
     /// The first three vote; others are to join.
     pub(crate) fn new(nodes: u64, seed: u64, settings: Settings) -> Self {
@@ -548,11 +566,14 @@ impl World {
         }
         let mut effects = Vec::new();
         let misses = if self.faults.stalls > 0 { 5 } else { 0 };
+        let in_parts =
+            in_parts(driver.clone(), &events, self.now, (&server.disk, &self.rng, misses));
         let (disk, rng) = (&server.disk, &mut self.rng);
         let mut reader = Reader { disk, rng, misses, steps: 0, pauses: 0 };
         driver.step(events, self.now, &mut reader, &mut effects);
         let (steps, pauses) = (reader.steps, reader.pauses);
         assert!(steps <= 8, "a call ends: {steps} steps");
+        assert_eq!((&in_parts.0, &in_parts.1), (&*driver, &effects), "all at once or in parts");
         if pauses > 0 {
             self.note("pause");
         }
