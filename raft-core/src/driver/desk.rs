@@ -208,14 +208,21 @@ impl Desk {
     pub fn head(&mut self, envelope: Envelope, wanted: bool, tasks: &mut Vec<SnapshotTask>) {
         let Message::InstallSnapshot(m) = &envelope.message else { return };
         let (from, snapshot) = (envelope.from, m.snapshot.clone());
-        let is_newer = self.incoming.as_ref().is_none_or(|old| old.term <= envelope.term);
-        if !wanted || self.installing.is_some() || !is_newer {
+        let of_old = |old: &Envelope| (old.term, old.from, position_of(old));
+        let old = self.incoming.as_ref().map(of_old);
+        let is_newer = old.is_none_or(|(term, ..)| term <= envelope.term);
+        // The same again: the first one goes on.
+        let is_double = old == Some(of_old(&envelope));
+        if !wanted || self.installing.is_some() || !is_newer || is_double {
             tasks.push(SnapshotTask::Discard { from, position: snapshot.position });
             return;
         }
-        if let Some(old) = self.incoming.replace(envelope) {
-            let discard = |position| SnapshotTask::Discard { from: old.from, position };
-            tasks.extend(position_of(&old).map(discard));
+        // One of the same name takes its place: else the new one would be discarded by that name.
+        if let Some(old) = self.incoming.replace(envelope)
+            && let Some(position) = position_of(&old)
+            && (old.from, position) != (from, snapshot.position)
+        {
+            tasks.push(SnapshotTask::Discard { from: old.from, position });
         }
         tasks.push(SnapshotTask::Receive { from, snapshot });
     }
@@ -224,6 +231,12 @@ impl Desk {
     /// wanted.
     pub fn arrived(&mut self, from: NodeId, position: LogPosition) -> Option<Envelope> {
         self.incoming.take_if(|head| head.from == from && position_of(head) == Some(position))
+    }
+
+    /// Whether what has arrived from this peer is to be installed.
+    pub fn is_installing(&self, from: NodeId, position: LogPosition) -> bool {
+        let this = (from, position);
+        self.installing.as_ref().is_some_and(|i| (i.from, i.snapshot.position) == this)
     }
 
     /// The node wants what has arrived from this peer to be installed after this write.
@@ -418,8 +431,10 @@ mod tests {
         assert_eq!(hear(head(2, 3, 5), true), [receive(PEER, 5)]);
         assert_eq!(hear(head(3, 2, 9), true), [discard(3, 9)], "of an earlier leader");
         assert_eq!(hear(head(3, 4, 9), true), [discard(2, 5), receive(NodeId(3), 9)]);
+        assert_eq!(hear(head(3, 4, 9), true), [discard(3, 9)], "the first one goes on");
+        assert_eq!(hear(head(3, 5, 9), true), [receive(NodeId(3), 9)], "not the new one with it");
         assert_eq!(desk.arrived(PEER, at(5)), None, "it was discarded");
-        assert_eq!(desk.arrived(NodeId(3), at(9)), Some(head(3, 4, 9)));
+        assert_eq!(desk.arrived(NodeId(3), at(9)), Some(head(3, 5, 9)));
         assert_eq!(desk.arrived(NodeId(3), at(9)), None, "once");
     }
 
@@ -435,6 +450,7 @@ mod tests {
         assert_eq!(tasks(|tasks| desk.install(Some(Ticket(5)), tasks)), [], "once");
         let hear = tasks(|tasks| desk.head(head(3, 9, 12), true, tasks));
         assert_eq!(hear, [discard(3, 12)], "one after the other");
+        assert!(desk.is_installing(PEER, at(9)) && !desk.is_installing(NodeId(3), at(9)));
         let done = tasks(|tasks| _ = desk.installed(Outcome::Done, tasks));
         assert_eq!(done, [SnapshotTask::Remove { position: at(5) }]);
         let late = tasks(|tasks| desk.taken(Outcome::Done, tasks));

@@ -82,8 +82,10 @@ impl<P: Payload> Driver<P> {
         let status = self.node.status();
         let is_news = m.snapshot.position.index > status.commit_index;
         let wanted = is_news && envelope.term >= status.term && envelope.to == status.id;
+        // What has arrived in this call may be installed: another of its name would replace it.
+        let is_here = self.arrived.contains(&(envelope.from, m.snapshot.position));
         let mut tasks = Vec::new();
-        self.desk.head(envelope.clone(), wanted, &mut tasks);
+        self.desk.head(envelope.clone(), wanted && !is_here, &mut tasks);
         turn.tasks(tasks);
         if !wanted {
             batch.frame(frame);
@@ -137,6 +139,8 @@ impl<P: Payload> Driver<P> {
                     self.arrived.push((from, position));
                     tell(batch, head.into());
                 }
+                // A second one of its name: its content is the same.
+                None if self.desk.is_installing(from, position) => {}
                 None => tasks.push(SnapshotTask::Discard { from, position }),
             },
             SnapshotEvent::Broken { from, position } => _ = self.desk.arrived(from, position),

@@ -102,6 +102,7 @@ fn whatever_goes_wrong_no_command_is_bound_wrongly_and_nobody_is_told_what_is_no
     let mut seen = BTreeMap::new();
     let faults = Faults {
         loss: 5,
+        doubles: 5,
         crash: 1,
         lies: 3,
         fills: 10,
@@ -131,6 +132,7 @@ fn whatever_goes_wrong_no_command_is_bound_wrongly_and_nobody_is_told_what_is_no
         "stop",
         "compact",
         "discard",
+        "refused head",
         "fetch",
         "refused",
         "unknown",

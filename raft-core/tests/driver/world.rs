@@ -78,6 +78,8 @@ pub(crate) struct Server {
     machine: State,
     machine_applied: LogIndex,
     pub(crate) streams: BTreeMap<NodeId, StreamOut>,
+    /// Heads of streams that the driver has not judged.
+    heads: Vec<(NodeId, LogPosition)>,
     /// What is received, and what has arrived whole.
     receiving: BTreeMap<NodeId, Snapshot>,
     staged: BTreeMap<NodeId, (Snapshot, State)>,
@@ -114,6 +116,7 @@ pub(crate) struct Asked {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Faults {
     pub(crate) loss: u64,
+    pub(crate) doubles: u64,
     pub(crate) crash: u64,
     pub(crate) lies: u64,
     pub(crate) fills: u64,
@@ -171,6 +174,12 @@ impl Host<Bytes> for Reader<'_> {
     }
 }
 
+/// Whether the driver speaks of a head that has just come.
+fn judged(server: &mut Server, from: NodeId, position: LogPosition) -> bool {
+    let head = server.heads.iter().position(|head| *head == (from, position));
+    head.is_some_and(|at| server.heads.remove(at) == (from, position))
+}
+
 /// The same call, one step of the node at a time.
 fn in_parts(
     mut driver: Driver<Bytes>,
@@ -206,6 +215,7 @@ impl World {
             machine: State::new(),
             machine_applied: LogIndex::ZERO,
             streams: BTreeMap::new(),
+            heads: Vec::new(),
             receiving: BTreeMap::new(),
             staged: BTreeMap::new(),
             events: Vec::new(),
@@ -281,6 +291,7 @@ impl World {
         server.writes.clear();
         server.jobs.clear();
         server.streams.clear();
+        server.heads.clear();
         server.receiving.clear();
         server.staged.clear();
         server.events.clear();
@@ -385,7 +396,14 @@ impl World {
                 continue;
             }
             let frame = Frame::received(sender, envelope, payloads, 1 << 30).expect("whole");
-            self.tell(at, Event::Frame(frame));
+            for _ in 0..=u64::from(self.rng.chance(self.faults.doubles)) {
+                if let Message::InstallSnapshot(m) = &frame.envelope().message
+                    && self.servers[at].driver.is_some()
+                {
+                    self.servers[at].heads.push((from, m.snapshot.position));
+                }
+                self.tell(at, Event::Frame(frame.clone()));
+            }
         }
     }
 
@@ -703,10 +721,12 @@ impl World {
                 self.note("stop");
             }
             SnapshotTask::Receive { from, snapshot } => {
-                assert!(
-                    server.receiving.insert(from, snapshot).is_none(),
-                    "the old one is discarded"
-                );
+                assert!(judged(server, from, snapshot.position), "its head has come");
+                let old = server.receiving.insert(from, snapshot.clone());
+                assert!(old.is_none_or(|old| old == snapshot), "the old one is discarded");
+            }
+            SnapshotTask::Discard { from, position } if judged(server, from, position) => {
+                self.note("refused head");
             }
             SnapshotTask::Discard { from, position } => {
                 server.receiving.retain(|id, s| (*id, s.position) != (from, position));
