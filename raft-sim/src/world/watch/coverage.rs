@@ -65,6 +65,7 @@ pub(super) fn of_fact(seen: &mut Coverage, scene: Scene<'_>, fact: &Fact<'_>) {
         Fact::Installed { outcome, .. } => seen.installs += u64::from(outcome == Outcome::Done),
         Fact::Dropped { reason, .. } => seen.dropped(reason),
         Fact::Doubled { .. } => seen.duplicates += 1,
+        Fact::FrameRefused => seen.frames_refused += 1,
         Fact::Hostile { what } => of_hostile(seen, what),
         Fact::Client { client, phase, .. } if client != 0 => of_operation(seen, phase),
         Fact::AsksAgain => seen.asked_again += 1,
@@ -75,6 +76,7 @@ pub(super) fn of_fact(seen: &mut Coverage, scene: Scene<'_>, fact: &Fact<'_>) {
         Fact::Given { .. }
         | Fact::CarriedOut { .. }
         | Fact::StepDone { .. }
+        | Fact::HeadLeaves { .. }
         | Fact::Synced { .. }
         | Fact::AppliedLate { .. }
         | Fact::Written { .. }

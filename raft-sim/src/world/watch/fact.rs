@@ -117,6 +117,10 @@ pub(crate) enum Fact<'a> {
     ReportsLate,
     /// An installation is over.
     Installed { node: NodeId, position: LogPosition, outcome: Outcome },
+    /// A frame whose bytes are not those that its message announces was refused where it arrived.
+    FrameRefused,
+    /// The head of a snapshot is about to leave, with its content.
+    HeadLeaves { node: NodeId, head: &'a Envelope },
     /// A message was lost.
     Dropped { message: &'a Envelope, reason: DropReason },
     /// A message will arrive twice.

@@ -18,6 +18,10 @@ pub(super) fn of_fact(scene: Scene<'_>, fact: &Fact<'_>) -> Option<(Option<NodeI
         Fact::Unstartable { node, damage } => (Some(node), Event::Damaged { damage }),
         Fact::Crashed { node, lost, .. } => (Some(node), Event::Crash { lost }),
         Fact::CarriesOut { node, action } => (Some(node), of_action(scene, node, action)?),
+        Fact::HeadLeaves { node, head } => {
+            let obligation = scene.process(node)?.ledger.obligation(head);
+            (Some(node), Event::Send { message: head.clone(), obligation })
+        }
         Fact::Applied { node, first, through, .. } => (Some(node), Event::Apply { first, through }),
         Fact::Compacted { node, position } => (Some(node), Event::SnapshotTaken { position }),
         Fact::FateReported { node, position, fate } => (Some(node), Event::Fate { position, fate }),
@@ -46,6 +50,7 @@ pub(super) fn of_fact(scene: Scene<'_>, fact: &Fact<'_>) -> Option<(Option<NodeI
         | Fact::AppliesLate
         | Fact::AppliedLate { .. }
         | Fact::ReportsLate
+        | Fact::FrameRefused
         | Fact::Hostile { .. }
         | Fact::AsksAgain
         | Fact::Struck { .. }
