@@ -53,6 +53,8 @@ cases! {
         "liveness/learner-of-two-changes-ago.toml", 100 of 95;
     a_leader_waits_for_a_snapshot_that_is_long_on_its_way:
         "liveness/snapshot-on-its-way.toml", 30 of 30;
+    a_snapshot_that_is_ready_whenever_its_link_is_cut_is_nobodys_fault:
+        "liveness/snapshot-over-a-flapping-link.toml", 20 of 20;
     reads_need_both_halves_of_a_joint_membership:
         "liveness/joint-read.toml", 30 of 30;
     a_fail_over_among_well_nodes_works: "failover/healthy.toml", 10 of 10;

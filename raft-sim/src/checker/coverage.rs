@@ -345,6 +345,8 @@ coverage! {
     refusals >= 300,
     /// Wakes of leaders with full protection that `check_quorum` judged.
     check_quorum >= 150,
+    /// Steps of leaders that `transfers` judged: they tell, or have told, a voter to take over.
+    transfers >= 120,
     /// Messages and writes that `wasted_work` judged.
     wasted_work >= 300,
     /// Messages with entries that `bounds` judged.

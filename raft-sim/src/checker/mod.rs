@@ -75,6 +75,7 @@ checkers! {
     answers: Answers,
     refusals: Refusals,
     check_quorum: CheckQuorum,
+    transfers: Transfers,
     wasted_work: WastedWork,
     bounds: Bounds,
     linearizability: Linearizability,
@@ -99,4 +100,4 @@ mod derived;
 mod fixture;
 #[cfg(test)]
 mod oracles;
-mod writes;
+pub(crate) mod writes;

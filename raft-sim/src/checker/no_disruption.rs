@@ -1,27 +1,46 @@
 //! A node that cannot win does not make the others change their term (Raft thesis, 4.2.3 and 9.6).
 //!
-//! Two rules make that up, and a third is [`promise`](super::promise)'s: a new term begins with a
-//! candidate that votes for itself; a node that asks for pre-votes starts an election only with
-//! those of a quorum in this very round; and whoever has promised a leader not to vote says no. A
-//! quorum that is bound to a leader and a quorum that says yes would share a node, so a leader that
-//! holds its quorum keeps it.
+//! Three rules make that up, and a fourth is [`promise`](super::promise)'s: whoever asks has a
+//! vote; a new term begins with a candidate that votes for itself; a node that asks for pre-votes
+//! starts an election only with those of a quorum in this very round, none of which is older than
+//! T/2 or was followed by a no; and whoever has promised a leader not to vote says no. A quorum
+//! that is bound to a leader and a quorum that says yes would share a node, so a leader that holds
+//! its quorum keeps it.
 
 use crate::checker::sight::Checker;
 use crate::checker::sight::Observed;
+use crate::checker::sight::Open;
 use crate::checker::sight::Sight;
 use crate::checker::sight::is_quorum;
-use raft_core::{Message, NodeId, RoleKind, Round, Status, Term, Verdict};
+use raft_core::{
+    Envelope, Input, Instant, Message, NodeId, RoleKind, Round, Status, Term, Verdict,
+};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 #[derive(Clone, Default, Debug)]
 pub(super) struct NoDisruption {
     judged: u64,
     /// The highest term that anybody had.
     highest: Term,
-    /// The newest round of each node that asked, and who said yes in it.
-    rounds: BTreeMap<NodeId, (Round, BTreeSet<NodeId>)>,
+    /// The newest round of each node that asked, in this life.
+    rounds: BTreeMap<NodeId, Asked>,
+    /// What each node takes the time for: what its clock shows, but never back.
+    times: BTreeMap<NodeId, Instant>,
     /// Whom its leader asked to start an election, and in which term.
     permitted: BTreeSet<(NodeId, Term)>,
+}
+
+/// A round of pre-votes.
+#[derive(Clone, Default, Debug)]
+struct Asked {
+    round: Round,
+    /// Who said yes.
+    yes: BTreeSet<NodeId>,
+    /// When that was last taken in, by the clock of the node that asked.
+    taken: BTreeMap<NodeId, Instant>,
+    /// Of whom a no was taken in: what it says after that may have been said before.
+    no: BTreeSet<NodeId>,
 }
 
 impl Checker for NoDisruption {
@@ -30,6 +49,20 @@ impl Checker for NoDisruption {
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
+        let id = sight.node.id;
+        match (sight.observed, sight.step()) {
+            (Observed::Started | Observed::Crashed, _) => {
+                self.rounds.remove(&id);
+                self.times.remove(&id);
+            }
+            (_, Some((before, after))) => {
+                let time = self.times.entry(id).or_default();
+                *time = sight.node.local.max(*time);
+                self.hear(sight, before);
+                self.asks(sight, before, after)?;
+            }
+            _ => {}
+        }
         match (sight.observed, sight.node.status) {
             // What a setup gives a node to start with was not made here.
             (Observed::Started, Some(status)) => self.highest = self.highest.max(status.term),
@@ -43,16 +76,15 @@ impl Checker for NoDisruption {
             let (from, to) = (envelope.from, envelope.to);
             match &envelope.message {
                 Message::PreVote(asked) => {
-                    let (round, yes) = self.rounds.entry(from).or_default();
-                    if *round != asked.round {
-                        *round = asked.round;
-                        yes.clear();
+                    let known = self.rounds.entry(from).or_default();
+                    if known.round != asked.round {
+                        *known = Asked { round: asked.round, ..Asked::default() };
                     }
                 }
                 Message::PreVoteResponse(m) if m.verdict == Verdict::Granted => {
                     let known = self.rounds.get_mut(&to);
-                    if let Some((_, yes)) = known.filter(|(round, _)| *round == m.round) {
-                        yes.insert(from);
+                    if let Some(asked) = known.filter(|asked| asked.round == m.round) {
+                        asked.yes.insert(from);
                     }
                 }
                 Message::TimeoutNow => {
@@ -66,6 +98,43 @@ impl Checker for NoDisruption {
 }
 
 impl NoDisruption {
+    fn now(&self, id: NodeId) -> Instant {
+        self.times.get(&id).copied().unwrap_or_default()
+    }
+
+    /// What comes back from those whom it has asked.
+    fn hear(&mut self, sight: &Sight<'_>, before: &Status) {
+        let now = self.now(sight.node.id);
+        let Some(asked) = self.rounds.get_mut(&sight.node.id) else { return };
+        for input in sight.inputs() {
+            let Input::Message(Envelope { from, term, message, .. }) = input else { continue };
+            let Message::PreVoteResponse(m) = message else { continue };
+            if m.round != asked.round || before.role != RoleKind::PreCandidate {
+                continue;
+            }
+            if m.verdict == Verdict::Granted {
+                asked.taken.insert(*from, now);
+            } else if *term <= before.term && sight.node.membership.is_voter(*from) {
+                asked.no.insert(*from);
+            }
+        }
+    }
+
+    /// Whoever asks for votes has one, by a membership that is settled.
+    fn asks(&mut self, sight: &Sight<'_>, before: &Status, after: &Status) -> Result<(), String> {
+        let asks = |s: &Status| matches!(s.role, RoleKind::PreCandidate | RoleKind::Candidate);
+        let is_settled = !before.membership_changes && !after.membership_changes;
+        if asks(before) || !asks(after) || !is_settled {
+            return Ok(());
+        }
+        self.judged += 1;
+        let membership = sight.node.membership;
+        if membership.is_voter(after.id) {
+            return Ok(());
+        }
+        Err(format!("{:?} asks for votes, and has none in {membership:?}", after.id))
+    }
+
     /// A term that nobody had before.
     fn new_term(&mut self, node: &Status) -> Result<(), String> {
         if node.term <= self.highest {
@@ -84,7 +153,11 @@ impl NoDisruption {
 
     /// From a pre-vote to an election.
     fn starts_election(
-        &mut self, sight: &Sight<'_>, before: &Status, after: &Status) -> Result<(), String> {
+        &mut self,
+        sight: &Sight<'_>,
+        before: &Status,
+        after: &Status,
+    ) -> Result<(), String> {
         let starts = before.role == RoleKind::PreCandidate
             && matches!(after.role, RoleKind::Candidate | RoleKind::Leader)
             && !self.permitted.contains(&(after.id, after.term));
@@ -92,8 +165,14 @@ impl NoDisruption {
             return Ok(());
         }
         self.judged += 1;
-        let mut yes = self.rounds.get(&after.id).map(|(_, yes)| yes.clone()).unwrap_or_default();
-        yes.insert(after.id);
+        let (now, config) = (self.now(after.id), sight.node.node.map(Open::config));
+        let half = config.map_or(Duration::MAX, |config| config.election_timeout / 2);
+        let mut yes = BTreeSet::from([after.id]);
+        if let Some(asked) = self.rounds.get(&after.id) {
+            let taken = asked.taken.iter().filter(|(_, at)| now.saturating_since(**at) < half);
+            let fresh = taken.map(|(id, _)| *id);
+            yes.extend(fresh.filter(|id| asked.yes.contains(id) && !asked.no.contains(id)));
+        }
         if is_quorum(sight.node.membership, &yes) {
             return Ok(());
         }
@@ -111,9 +190,10 @@ mod tests {
     use crate::checker::fixture::Cluster;
     use crate::checker::fixture::refused;
     use crate::checker::fixture::send;
+    use crate::checker::fixture::taken;
     use raft_core::{
-        Action, LogPosition, Message, NodeId, PreVote, PreVoteResponse, RoleKind, Round, Term,
-        Verdict,
+        Action, Config, Instant, LogPosition, Membership, Message, NodeId, PreVote,
+        PreVoteResponse, RoleKind, Round, Term, Verdict,
     };
 
     fn asks(round: u64) -> Action {
@@ -135,6 +215,7 @@ mod tests {
         cluster.stepped(&mut checker, 1, &[asks(2)]).expect("asks again");
         for (id, answer) in answers {
             cluster.stepped(&mut checker, *id, std::slice::from_ref(answer)).expect("answers");
+            cluster.takes(&mut checker, 1, &[taken(answer.clone())], &[]).expect("hears it");
         }
         (cluster, checker)
     }
@@ -160,6 +241,40 @@ mod tests {
             let Action::Send(envelope) = &last else { panic!("a message") };
             let history = asked(&[one, (envelope.from.get(), last.clone())]);
             refused(starts_election(history), "only {S1, S2} said in this round");
+        }
+    }
+
+    #[test]
+    fn with_a_yes_that_a_no_has_followed_or_that_is_too_old() {
+        let (yes, no) = (Verdict::Granted, Verdict::LeaderAlive);
+        for [first, then] in [[yes, no], [no, yes]] {
+            let of = |verdict| (3, answers(3, 2, verdict));
+            let history = asked(&[(2, answers(2, 2, yes)), of(first), of(then)]);
+            refused(starts_election(history), "only {S1, S2} said in this round");
+        }
+        let both = || asked(&[(2, answers(2, 2, yes)), (3, answers(3, 2, yes))]);
+        for (millis, holds) in [(499, true), (500, false)] {
+            let mut history = both();
+            // T is 1 s. What has passed counts for nothing where the clock does not show it.
+            let node = history.0.node(1).configured(Config::new(NodeId(1), 1));
+            (node.clock, node.local) = (9_000_000_000, Instant::from_nanos(millis * 1_000_000));
+            assert_eq!(starts_election(history).is_ok(), holds, "after {millis} ms");
+        }
+    }
+
+    #[test]
+    fn a_node_without_a_vote_that_asks_for_one() {
+        let voters = Membership::new([NodeId(2), NodeId(3)], [], [NodeId(1)]).expect("a learner");
+        for changes in [false, true] {
+            let (mut cluster, mut checker) = (Cluster::of(3), NoDisruption::default());
+            let node = cluster.node(1);
+            node.membership = voters.clone();
+            node.status.membership_changes = changes;
+            let before = node.status;
+            node.status.role = RoleKind::PreCandidate;
+            let step = cluster.stepped_from(&mut checker, 1, &before, &[]);
+            // One that is not settled may come to nothing.
+            assert_eq!(step.is_ok(), changes, "{step:?}");
         }
     }
 

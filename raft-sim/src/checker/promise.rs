@@ -128,7 +128,7 @@ impl Promise {
             // Whoever was asked to start an election may transfer leadership in its turn.
             let passed_on = term.get() > of.get() + 1 && self.handed_over.contains(&(leader, of));
             // A later leader had a quorum without such promises, so nobody rests on this one now.
-            let led = self.led.range(of..term).any(|led| *led > of);
+            let led = self.led.range(of..term.max(of)).any(|led| *led > of);
             let superseded = led || term.get() > of.get() + 1 && permitted.is_some();
             leader != to && permitted != Some(&leader) && !passed_on && !superseded
         };

@@ -344,7 +344,22 @@ impl Step<'_> {
                     None => either(|status| status.role == RoleKind::Leader) || self.is_bound(),
                 }
             }
+            IgnoreReason::Stale => self.may_be_stale(),
             _ => true,
+        }
+    }
+
+    /// Whether what it took in may be too old. The leader of the current term never is, and an
+    /// earlier one is told so; nor is what comes from a later term.
+    fn may_be_stale(&self) -> bool {
+        let [Input::Message(Envelope { term, message, .. })] = self.sight.inputs() else {
+            return true;
+        };
+        match message {
+            Message::AppendEntries(_) | Message::InstallSnapshot(_) => false,
+            // What they ask and answer is about another term than that of the sender.
+            Message::PreVote(_) | Message::PreVoteResponse(_) | Message::RequestVote(_) => true,
+            _ => *term <= self.before.term,
         }
     }
 
@@ -579,8 +594,15 @@ mod tests {
             let ignores = Action::Ignored { from: None, reason };
             refused(says(&mut follower(), Input::Campaign, ignores), "which is not the case");
         }
-        let stale = Action::Ignored { from: Some(NodeId(2)), reason: IgnoreReason::Stale };
-        says(&mut follower(), taken(append(2, 1, 1)), stale).expect("nobody can say");
+    }
+
+    #[test]
+    fn what_cannot_be_too_old() {
+        let stale = || Action::Ignored { from: Some(NodeId(2)), reason: IgnoreReason::Stale };
+        refused(says(&mut follower(), taken(append(2, 1, 1)), stale()), "which is not the case");
+        let of = |term| taken(vote(2, 1, term, Verdict::Granted));
+        says(&mut follower(), of(1), stale()).expect("nobody can say");
+        refused(says(&mut follower(), of(2), stale()), "which is not the case");
     }
 
     /// S3 asks S1 for its vote of term 2, with this last index in term 1 and this permit.
@@ -620,7 +642,7 @@ mod tests {
         says(
             &mut at,
             taken(append(2, 1, 1)),
-            Action::Ignored { from: None, reason: IgnoreReason::Stale },
+            Action::Ignored { from: None, reason: IgnoreReason::UnknownPeer },
         )
         .expect("its leader");
         at.0.node(1).clock = 999_999_999;

@@ -229,9 +229,6 @@ pub(super) trait Checker {
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String>;
 }
 
-/// So many writes on their way a node tells apart; what is more it takes together with the last.
-pub(crate) const WRITES_TOLD_APART: usize = 1024;
-
 /// How often a checker that remembers much looks for what it may forget: once in so many
 /// judgements.
 pub(super) const FORGET_EACH: u64 = 1024;

@@ -1,9 +1,11 @@
 //! What a node has given to its disk and not heard of again, as its host sees it.
 
-use crate::checker::sight::WRITES_TOLD_APART;
 use crate::plan::choice::nanos;
 use raft_core::{Action, Config, Input, NodeId, Term, Ticket};
 use std::collections::VecDeque;
+
+/// So many writes on their way a node tells apart; what is more it takes together with the last.
+pub(crate) const WRITES_TOLD_APART: usize = 1024;
 
 /// The writes of one life. Times are those of the node's clock.
 #[derive(Clone, Default, Debug)]

@@ -46,9 +46,15 @@ pub(super) fn converged(
         for (place, host) in hosts.iter().enumerate() {
             let Some(process) = &host.process else { continue };
             let reached = network.joins(leader.id(), host.id(), now);
-            // How long it takes to catch up over a link that loses something, nobody promises.
-            let is_clear = || network.is_clear(leader.id(), host.id(), now);
-            let is_well = !trouble.hampers || contract.has(place) && is_clear();
+            // How long it takes to catch up over a link that loses something, nobody promises; and
+            // a link that flaps may be cut whenever a snapshot is ready to leave.
+            let is_clear = network.is_clear(leader.id(), host.id(), now);
+            let lacks_a_snapshot = process.status.last.index < leading.status.log_start.index;
+            let is_well = if trouble.hampers {
+                contract.has(place) && is_clear
+            } else {
+                is_clear || !lacks_a_snapshot
+            };
             if reached && is_well && leader.membership().contains(host.id()) {
                 caught_up(host, process, leading).or_else(fails)?;
             }

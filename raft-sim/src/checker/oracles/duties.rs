@@ -3,7 +3,7 @@
 use crate::checker::oracles::history::{Recorded, Seen};
 use raft_core::{
     Action, AppendOutcome, Input, LogIndex, Membership, Message, NodeId, Protection, RoleKind,
-    Round, Term, Ticket,
+    Round, Status, Term, Ticket,
 };
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub(super) fn life<'a>(past: &'a [Seen], now: &'a Seen) -> Vec<&'a Seen> {
     mine[begins..].iter().filter(is_step).copied().collect()
 }
 
-pub(super) fn before(seen: &Seen) -> &raft_core::Status {
+pub(super) fn before(seen: &Seen) -> &Status {
     match &seen.what {
         Recorded::Stepped { before, .. } => before,
         _ => unreachable!("it is a step"),
@@ -41,6 +41,46 @@ pub(super) fn messages(seen: &Seen) -> impl Iterator<Item = &raft_core::Envelope
 fn ignores(seen: &Seen, peer: NodeId) -> bool {
     let of = |a: &Action| matches!(a, Action::Ignored { from: Some(from), .. } if *from == peer);
     seen.actions().iter().any(of)
+}
+
+/// "The prior leader brings the target's log up to date, and stops accepting new requests."
+pub(super) fn transfers(past: &[Seen], now: &Seen) -> bool {
+    let leads = |seen: &Seen| seen.status().copied().filter(|s| s.role == RoleKind::Leader);
+    let (Recorded::Stepped { .. }, Some(leader)) = (&now.what, leads(now)) else { return true };
+    let tells = |seen: &Seen| {
+        let word = |e: &&raft_core::Envelope| e.message == Message::TimeoutNow;
+        seen.sent().filter(word).last().map(|e| e.to)
+    };
+    // Back to the step that told, as long as the transfer ran.
+    let mut held = true;
+    for seen in std::iter::once(now).chain(past.iter().rev().filter(|seen| seen.id == now.id)) {
+        if matches!(seen.what, Recorded::Started | Recorded::Crashed) {
+            break;
+        }
+        if !matches!(seen.what, Recorded::Stepped { .. }) {
+            continue;
+        }
+        let Some(status) = leads(seen) else { break };
+        if !std::ptr::eq(seen, now)
+            && let Some(to) = tells(seen)
+        {
+            let runs = |s: &Status| s.term == status.term && s.transfers_to == Some(to);
+            held = !(runs(before(now)) && runs(&leader)) || leader.last == status.last;
+            break;
+        }
+        let again = |input: &Input| matches!(input, Input::TransferLeadership { .. });
+        let of = |s: &Status| (s.term, s.transfers_to);
+        if of(before(seen)) != of(&status) || seen.inputs().iter().any(again) {
+            break;
+        }
+    }
+    let level = |to: NodeId| {
+        let there = now.nodes.get(&to).filter(|node| node.running);
+        let there = there.filter(|node| node.status.term <= leader.term);
+        there.is_none_or(|node| node.stored.covers(leader.last))
+    };
+    let word = |e: &&raft_core::Envelope| e.message == Message::TimeoutNow;
+    held && now.sent().filter(word).all(|e| level(e.to))
 }
 
 /// "A leader steps down if an election timeout elapses without a successful round of heartbeats to

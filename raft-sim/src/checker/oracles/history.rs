@@ -154,7 +154,7 @@ pub(in crate::checker) fn spoil(history: &mut History, choices: &mut Choices) {
         usize::try_from(choices.below(Question::Setup, bound)).expect("small")
     };
     let nth = below(history.len());
-    match below(13) {
+    match below(14) {
         0 => {
             history.remove(nth);
         }
@@ -193,6 +193,7 @@ pub(in crate::checker) fn spoil(history: &mut History, choices: &mut Choices) {
             }
         }
         12 => silence(&mut history[nth..]),
+        13 => transfer(&mut history[nth..]),
         // A leader drops an entry; an answer to a leader becomes a vote for somebody else.
         2 | 3 => {
             let targets: [fn(&Action) -> bool; 2] = [
@@ -304,6 +305,33 @@ fn silence(rest: &mut [Seen]) {
         if let Recorded::Stepped { inputs, .. } = &mut seen.what {
             inputs.retain(|input| !matches!(input, Input::Message(_)));
         }
+    }
+}
+
+/// A leader tells a peer to take over in place of what it sends it, and takes it that this goes on
+/// for as long as it leads.
+fn transfer(rest: &mut [Seen]) {
+    let leads = |seen: &&mut Seen| seen.status().is_some_and(|s| s.role == RoleKind::Leader);
+    let mut told = None;
+    for seen in rest.iter_mut().filter(leads) {
+        if told.is_some_and(|(id, _)| id != seen.id) {
+            continue;
+        }
+        let Recorded::Stepped { before, actions, .. } = &mut seen.what else { continue };
+        let appends = actions.iter_mut().find_map(|action| match action {
+            Action::Send(e) if matches!(e.message, Message::AppendEntries(_)) => Some(e),
+            _ => None,
+        });
+        match (told, appends) {
+            (None, Some(envelope)) => {
+                envelope.message = Message::TimeoutNow;
+                told = Some((seen.id, envelope.to));
+            }
+            (None, None) => continue,
+            (Some((_, to)), _) => before.transfers_to = Some(to),
+        }
+        let node = seen.nodes.get_mut(&seen.id).expect("it exists");
+        Rc::make_mut(node).status.transfers_to = told.map(|(_, to)| to);
     }
 }
 

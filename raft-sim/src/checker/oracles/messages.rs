@@ -2,10 +2,11 @@
 
 use crate::checker::fixture::TestNode;
 use crate::checker::oracles::definitions::{majority, stands_on, step, term_at};
+use crate::checker::oracles::duties::messages;
 use crate::checker::oracles::history::{Recorded, Seen};
 use raft_core::{
-    Action, AppendOutcome, Envelope, LogIndex, Message, NodeId, PeerPhase, RoleKind, Term, Token,
-    Verdict,
+    Action, AppendOutcome, Envelope, Instant, LogIndex, Message, NodeId, PeerPhase, RoleKind, Term,
+    Token, Verdict,
 };
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -32,9 +33,21 @@ pub(super) fn lease_disjointness(past: &[Seen], now: &Seen) -> bool {
         })
 }
 
-/// "A node asks before it starts an election, and a new term begins with a candidate."
+/// "Whoever asks has a vote, a node asks before it starts an election, and a new term begins with a
+/// candidate."
 pub(super) fn no_disruption(past: &[Seen], now: &Seen) -> bool {
-    let Some((before, after)) = step(now).filter(|(b, a)| a.term > b.term) else { return true };
+    let Some((before, after)) = step(now) else { return true };
+    let asks = |role| matches!(role, RoleKind::PreCandidate | RoleKind::Candidate);
+    if !asks(before.role)
+        && asks(after.role)
+        && ![before, after].iter().any(|status| status.membership_changes)
+        && !now.node().membership.is_voter(after.id)
+    {
+        return false;
+    }
+    if after.term <= before.term {
+        return true;
+    }
     let made = |seen: &Seen| {
         let known = matches!(seen.what, Recorded::Started | Recorded::Stepped { .. });
         seen.status().filter(|_| known).map(|status| status.term)
@@ -56,34 +69,53 @@ pub(super) fn no_disruption(past: &[Seen], now: &Seen) -> bool {
     if !starts || transferred {
         return true;
     }
-    let all: Vec<_> = past.iter().flat_map(Seen::sent).collect();
-    let asked = all.iter().enumerate().rev().find_map(|(nth, e)| match &e.message {
-        Message::PreVote(m) if e.from == after.id => Some((nth, m.round)),
-        _ => None,
-    });
-    let Some((_, round)) = asked else {
-        return majority(&now.node().membership, |id| id == after.id);
-    };
+    majority(&now.node().membership, |voter| voter == after.id || says_yes(past, now, voter))
+}
+
+/// Whether a voter has said yes in the newest round of this node, and the node may count on that:
+/// it took it in within T/2, and no refusal.
+fn says_yes(past: &[Seen], now: &Seen, voter: NodeId) -> bool {
+    let apart = |seen: &Seen| matches!(seen.what, Recorded::Started | Recorded::Crashed);
+    let born = past.iter().rposition(|seen| seen.id == now.id && apart(seen));
+    let life = &past[born.map_or(0, |at| at + 1)..];
     // The round began when the node asked in it for the first time without a pause.
-    let other = all.iter().rposition(|e| match &e.message {
-        Message::PreVote(m) => e.from == after.id && m.round != round,
+    let mut round = None;
+    for (nth, seen) in life.iter().enumerate().filter(|(_, seen)| seen.id == now.id) {
+        for envelope in seen.sent() {
+            if let Message::PreVote(m) = &envelope.message
+                && round.is_none_or(|(_, known)| known != m.round)
+            {
+                round = Some((nth, m.round));
+            }
+        }
+    }
+    let Some((began, round)) = round else { return false };
+    let said = life[began..].iter().flat_map(Seen::sent).any(|e| match &e.message {
+        Message::PreVoteResponse(m) => {
+            (e.from, e.to, m.round, m.verdict) == (voter, now.id, round, Verdict::Granted)
+        }
         _ => false,
     });
-    let began = other.map_or(0, |nth| nth + 1);
-    let first = all
-        .iter()
-        .skip(began)
-        .position(|e| matches!(&e.message, Message::PreVote(_)) && e.from == after.id);
-    let since = began + first.expect("it asked");
-    majority(&now.node().membership, |voter| {
-        voter == after.id
-            || all[since..].iter().any(|e| match &e.message {
-                Message::PreVoteResponse(m) => {
-                    (e.from, e.to, m.round, m.verdict) == (voter, after.id, round, Verdict::Granted)
-                }
-                _ => false,
-            })
-    })
+    let (mut time, mut taken) = (Instant::ZERO, None);
+    for (nth, seen) in life.iter().chain([now]).enumerate().filter(|(_, seen)| seen.id == now.id) {
+        let Some((before, _)) = step(seen) else { continue };
+        time = seen.locals[&now.id].max(time);
+        let hears = nth > began && before.role == RoleKind::PreCandidate;
+        for e in messages(seen).filter(|e| hears && e.from == voter) {
+            let Message::PreVoteResponse(m) = &e.message else { continue };
+            if m.round == round && m.verdict == Verdict::Granted {
+                taken = Some(time);
+            } else if m.round == round
+                && e.term <= before.term
+                && seen.node().membership.is_voter(voter)
+            {
+                return false;
+            }
+        }
+    }
+    let timeout = now.node().node.as_ref().map(|node| node.config.election_timeout);
+    said && taken
+        .is_some_and(|at| timeout.is_none_or(|timeout| time.saturating_since(at) < timeout / 2))
 }
 
 /// "What waits and what is on the way keeps to the configuration."

@@ -126,6 +126,7 @@ oracles! {
     refusals: Refusals, reproaches, 10;
     answers: Answers, duties, 20;
     check_quorum: CheckQuorum, duties, 1;
+    transfers: Transfers, duties, 20;
     bounds: Bounds, messages, 5;
     promise: Promise, messages, 3;
     output_gating: OutputGating, messages, 20;

@@ -255,6 +255,16 @@ impl Case<'_> {
                     None => self.is_bound() || either.iter().any(|s| s.role == RoleKind::Leader),
                 }
             }
+            R::Stale => {
+                let only = messages(self.now).next().filter(|_| self.now.inputs().len() == 1);
+                only.is_none_or(|e| match e.message {
+                    Message::PreVote(_) | Message::PreVoteResponse(_) | Message::RequestVote(_) => {
+                        true
+                    }
+                    Message::AppendEntries(_) | Message::InstallSnapshot(_) => false,
+                    _ => e.term <= self.before.term,
+                })
+            }
             _ => true,
         }
     }

@@ -1,7 +1,7 @@
 //! Runs that meet what the core has room for: logs of more terms than a message names, refusals
 //! that name as many as they may, and more writes on their way than are remembered.
 
-use crate::checker::sight::WRITES_TOLD_APART;
+use crate::checker::writes::WRITES_TOLD_APART;
 use crate::plan::act::any::Act;
 use crate::plan::act::{DiskAct, RequestAct, Target};
 use crate::plan::choice::nanos;

@@ -110,12 +110,11 @@ impl Draw<'_> {
         acts.push((NOW, Act::aimed(Target::Leader, NOW, set(-bound))));
         let cut = timeout * 2 + self.upto(timeout);
         acts.push((cut, Act::aimed(Target::Struck, NOW, isolate)));
-        for nth in 0..12 {
-            // About when the lease ends, by the slow clock or by a fast one.
-            let node = self.one_of(setup.membership.voters());
-            let campaign = Act::Request(RequestAct::Campaign { node });
-            acts.push((cut + timeout * (8 + nth) / 16, campaign));
-        }
+        // About when the lease ends, by the slow clock or by a fast one. Who asks too early is
+        // refused, and waits.
+        let node = self.one_of(setup.membership.voters());
+        let asked = cut + timeout / 2 + self.upto(timeout * 9 / 16);
+        acts.push((asked, Act::Request(RequestAct::Campaign { node })));
         acts.push((cut + timeout * 3, heal_all()));
         acts
     }
@@ -124,11 +123,17 @@ impl Draw<'_> {
     /// more, and its leader is gone: it would win, and must wait.
     fn restart_beside_the_unbound(&mut self, setup: &Setup) -> Sequence {
         let voters = setup.membership.voters();
+        let own = |id: &NodeId| setup.nodes.iter().find(|n| n.id == *id)?.election_timeout;
+        let Some(slowest) = voters.iter().copied().max_by_key(own) else { return Vec::new() };
         let gone = longest_timeout(setup) + self.upto(setup.election_timeout);
         let back = gone + self.millis(1, 30);
         let first = self.index(2);
-        let others = voters.iter().skip(first).take((voters.len() - 1) / 2);
-        let mut acts: Sequence = others.map(|node| (NOW, isolate(*node))).collect();
+        let others = voters.iter().filter(|id| **id != slowest).skip(first);
+        // The promise to a leader is as long as its T; those with a short one come to lead first.
+        let mut acts = vec![(NOW, transfer(Some(slowest)))];
+        let begin = setup.election_timeout / 4;
+        acts.extend(others.take((voters.len() - 1) / 2).map(|node| (begin, isolate(*node))));
+        let (gone, back) = (begin + gone, begin + back);
         acts.extend([
             (gone, heal_all()),
             (gone, isolate_leader()),
@@ -189,4 +194,95 @@ fn cut_off_when_elected(timeout: Duration) -> Sequence {
         (soon, Act::aimed(Target::Leader, timeout * 4, isolate)),
         (timeout * 8, heal_all()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::act::any::Act;
+    use crate::plan::act::{ClockAct, ProcessAct, RequestAct};
+    use crate::plan::change::MembershipChange;
+    use crate::plan::choice::{Choices, Question};
+    use crate::plan::setup::Setup;
+    use crate::run::swarm::draw::Draw;
+    use crate::run::swarm::sequences::heal_all;
+    use crate::run::swarm::storm::Kinds;
+    use crate::run::swarm::{STORM, draw_setup};
+    use raft_core::{Instant, NodeId};
+
+    /// A drawn setup with nothing but sequences in its timeline.
+    fn drawn(seed: u64, kinds: Kinds) -> Setup {
+        let mut choices = Choices::seeded(seed);
+        let mut setup = draw_setup(&mut choices);
+        setup.timeline.clear();
+        let mut draw =
+            Draw { choices: &mut choices, question: Question::StormSequences, storm: STORM };
+        draw.sequences(&mut setup, kinds);
+        setup
+    }
+
+    /// How many acts do that, aimed or not.
+    fn count(setup: &Setup, is: impl Fn(&Act) -> bool) -> usize {
+        let does = |act: &Act| match act {
+            Act::Aimed(aimed) => is(&Act::struck(aimed, NodeId(1))),
+            act => is(act),
+        };
+        setup.timeline.iter().filter(|(_, act)| does(act)).count()
+    }
+
+    #[test]
+    fn sequences_end_with_the_storm_and_leave_nobody_cut_off_or_down() {
+        let kinds = Kinds { jumps: false, removals: true, hostile: false, drift_ppm: 7 };
+        let end = Instant::ZERO.saturating_add(STORM);
+        let mut with = 0;
+        for seed in 0..1_000 {
+            let setup = drawn(seed, kinds);
+            let Some((_, last)) = setup.timeline.last() else { continue };
+            with += 1;
+            assert_eq!(*last, heal_all(), "seed {seed}");
+            assert!(setup.timeline.iter().all(|(time, _)| *time < end), "seed {seed}");
+            let down = |act: &Act| {
+                let in_step = matches!(act, Act::Process(ProcessAct::CrashInStep { .. }));
+                in_step || matches!(act, Act::Process(ProcessAct::Crash { .. }))
+            };
+            let up = |act: &Act| matches!(act, Act::Process(ProcessAct::Restart { .. }));
+            assert_eq!(count(&setup, down), count(&setup, up), "seed {seed}");
+            // What is aimed at is named when it is found.
+            let named = setup.timeline.iter().filter(|(_, act)| !matches!(act, Act::Aimed(_)));
+            let mut names = named.flat_map(|(_, act)| act.nodes());
+            let exists = |name| setup.nodes.iter().any(|node| node.id == name);
+            assert!(names.all(exists), "seed {seed}");
+        }
+        assert!((200..300).contains(&with), "a quarter, not {with}");
+    }
+
+    #[test]
+    fn sequences_do_not_what_the_run_excludes() {
+        let (mut drifts, mut changes) = (0, 0);
+        for (seed, jumps, removals) in (0..1_000).map(|seed| (seed, seed % 2 > 0, seed % 3 > 0)) {
+            let kinds = Kinds { jumps, removals, hostile: false, drift_ppm: 7 };
+            let setup = drawn(seed, kinds);
+            let drift = |act: &Act| match act {
+                Act::Clock(ClockAct::SetClock { ppm, .. }) => {
+                    assert!(!jumps && ppm.unsigned_abs() == 7, "seed {seed}: {ppm}");
+                    true
+                }
+                _ => false,
+            };
+            let change = |act: &Act| match act {
+                Act::Request(RequestAct::ChangeMembership {
+                    change: MembershipChange::To(to),
+                    ..
+                }) => {
+                    let keeps = |id: &_| to.voters().contains(id) || to.learners().contains(id);
+                    let voters = setup.membership.voters();
+                    assert!(removals || voters.iter().all(keeps), "seed {seed}: {to:?}");
+                    true
+                }
+                _ => false,
+            };
+            drifts += count(&setup, drift);
+            changes += count(&setup, change);
+        }
+        assert!(drifts > 100 && changes > 20, "{drifts} {changes}");
+    }
 }

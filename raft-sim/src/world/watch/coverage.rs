@@ -1,7 +1,7 @@
 //! What a run has had of what can happen, derived from its steps and facts.
 
 use crate::checker::coverage::Coverage;
-use crate::checker::sight::WRITES_TOLD_APART;
+use crate::checker::writes::WRITES_TOLD_APART;
 use crate::plan::act::{Act, ClockAct, LinkAct, Target};
 use crate::plan::hostile::Hostile;
 use crate::plan::record::{Lost, Stage};
