@@ -147,6 +147,14 @@ coverage! {
     drops_cut >= 250,
     /// Those among them whose kind the link lost.
     drops_kind >= 15,
+    /// Entries that a driver wanted and that were not at hand.
+    fetches >= 20,
+    /// Proposals that a driver refused because too many bytes wait for their commit.
+    too_many_bytes >= 20,
+    /// Proposals of which a driver that lost leadership said that nobody knows.
+    given_up >= 40,
+    /// Ranges of which a driver handed out a part at a time.
+    applied_in_parts >= 30,
     /// Frames that were refused where they arrived, because they lie.
     frames_refused >= 25,
     /// Changes of who reaches whom, by a shape.

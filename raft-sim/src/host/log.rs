@@ -2,6 +2,7 @@
 
 use crate::plan::record::Operation;
 use raft_core::driver::Payload;
+use raft_core::driver::frame::OVERHEAD;
 use raft_core::payload::Content;
 use raft_core::{Entries, LogIndex, LogPosition, Run, Term};
 
@@ -19,6 +20,9 @@ pub struct Command {
 impl Command {
     /// How much room one takes wherever bytes are limited.
     pub const BYTES: u64 = 24;
+
+    /// The same with what a driver adds to each.
+    pub const WEIGHT: u64 = Self::BYTES + OVERHEAD;
 
     /// The command that the simulator invents for a position of a log that a setup gives.
     pub fn invented(position: LogPosition) -> Self {

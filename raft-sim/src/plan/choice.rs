@@ -153,6 +153,10 @@ questions! {
     StormDeceived = "storm_deceived",
     /// Which faults follow one another in time.
     StormSequences = "storm_sequences",
+    /// Which limits the drivers have, and what they do when leadership is lost.
+    SetupDriver = "setup_driver",
+    /// Whether an entry is at hand, and when it is.
+    Fetch = "fetch",
 }
 
 /// How many kinds of questions there are.

@@ -26,6 +26,10 @@ pub(super) fn apply_later(
         let sentence = format!("{node:?} is given more to apply before it has applied the rest");
         return Err(env.violation("driver", sentence));
     }
+    let last = commits.last().map(|commit| commit.entry.position.index);
+    if last < Some(at.process().status.last_applied) {
+        env.tell(at.hosts(), Fact::AppliesInParts)?;
+    }
     if pause.is_zero() {
         return apply(env, at, commits);
     }

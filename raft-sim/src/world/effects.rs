@@ -11,11 +11,12 @@ use crate::world::env::Env;
 use crate::world::hosts::Running;
 use crate::world::life::crash;
 use crate::world::network::Network;
+use crate::world::pending::Pending;
 use crate::world::reply::{reply, serve};
 use crate::world::send::send;
 use crate::world::snapshots::{compact, on_task};
 use crate::world::watch::{Fact, Stepped};
-use raft_core::driver::{Answer, BoundWrite, Effect, Event, Refusal, SnapshotTask};
+use raft_core::driver::{Answer, BoundWrite, Effect, Event, Refusal, SnapshotTask, Unknown};
 use raft_core::{Action, Envelope, Message, RejectReason, Token};
 use std::vec::Drain;
 
@@ -134,10 +135,7 @@ fn carry_out_one(
         Effect::Answer { token, answer } => answer_to(env, at, token, answer),
         Effect::Snapshot(task) => on_task(env, at, task),
         Effect::Compact { through } => compact(env, at, through),
-        Effect::Fetch { .. } => {
-            at.process_mut().events.push(Event::Fetched);
-            Ok(())
-        }
+        Effect::Fetch { .. } => fetch(env, at),
         Effect::Notice(_) => Ok(()),
     }
 }
@@ -153,14 +151,35 @@ fn answer_to(
         Answer::Refused(Refusal::Node(RejectReason::NotLeader { leader })) => {
             Reply::Refused { leader }
         }
-        Answer::Refused(_) => Reply::Refused { leader: None },
+        Answer::Refused(refusal) => {
+            if matches!(refusal, Refusal::TooManyUncommitted { .. }) {
+                env.tell(at.hosts(), Fact::TooManyBytes)?;
+            }
+            Reply::Refused { leader: None }
+        }
         Answer::Lost { .. } => Reply::Lost,
-        Answer::Unknown { .. } => Reply::Unknown,
+        Answer::Unknown { cause, .. } => {
+            if cause == Unknown::LeadershipLost {
+                env.tell(at.hosts(), Fact::GivesUp)?;
+            }
+            Reply::Unknown
+        }
         // The operator looks at the membership and at who leads.
         Answer::Changed | Answer::Transferred(_) => return Ok(()),
     };
     at.process_mut().queries.remove(&token);
     reply(env, at.hosts(), at.id(), token, told)
+}
+
+/// The disk reads an entry, behind nothing that is written.
+fn fetch(env: &mut Env, at: &Running<'_>) -> Result<(), Violation> {
+    let profile = at.host().disk.profile();
+    let (least, most) = (profile.min_latency, profile.max_latency);
+    let pause = env.choices.duration(Question::Fetch, least, most);
+    let (node, life, event) = (at.id(), at.life(), Event::Fetched);
+    env.tell(at.hosts(), Fact::Fetches)?;
+    env.schedule_in(pause, Pending::Report { node, life, event });
+    Ok(())
 }
 
 fn persist(

@@ -13,8 +13,7 @@ use crate::plan::choice::{Choices, Question};
 use crate::plan::damage::Damage;
 use crate::plan::record::{NodeState, Operation};
 use crate::plan::setup::{NodeSetup, Setup};
-use raft_core::driver::frame::OVERHEAD;
-use raft_core::driver::{Commit, Driver, Event, Settings};
+use raft_core::driver::{Commit, Driver, Event};
 use raft_core::payload::Content;
 use raft_core::{
     Config, Instant, LogPosition, Membership, Node, NodeId, Protection, Recovered, Snapshot,
@@ -66,15 +65,6 @@ impl Process {
     pub const fn node(&self) -> &Node {
         self.driver.node()
     }
-}
-
-/// The limits and habits of a driver.
-fn settings(setup: &Setup) -> Settings {
-    let mut settings = Settings::default();
-    settings.snapshot_bytes = setup.snapshots.every * (Command::BYTES + OVERHEAD);
-    settings.kept_bytes = 0;
-    settings.waits_through_elections = true;
-    settings
 }
 
 /// Why a host does not run its node.
@@ -190,6 +180,7 @@ impl Host {
             Recovered { hard_state, snapshot, prev, entries, applied: machine.applied() };
         let local = Instant::from_nanos(self.clock.reading(now)).saturating_add(clock_offset);
         let node = Node::new(config.clone(), recovered, local)?;
+        let settings = setup.driver.settings(setup.snapshots.every, Command::WEIGHT);
         log.compact(position);
         self.life += 1;
         self.paused = false;
@@ -199,7 +190,7 @@ impl Host {
             deadline: node.deadline(),
             wakes: node.deadline(),
             told: local,
-            driver: Driver::new(node, settings(setup)),
+            driver: Driver::new(node, settings),
             log,
             machine,
             ledger: Ledger::new(hard_state),

@@ -20,6 +20,7 @@ pub(super) fn send(
     at: &Running<'_>,
     frame: Frame<Command>,
 ) -> Result<(), Violation> {
+    env.tell(at.hosts(), Fact::Leaves { node: at.id(), message: frame.envelope() })?;
     let (envelope, commands) = frame.into_parts();
     let payload = Payload { commands, machine: None };
     let later = env.choices.duration(Question::BuildDelay, Duration::ZERO, env.setup.build_delay);

@@ -80,7 +80,7 @@ fn send(env: &mut Env, at: &mut Running<'_>, head: Envelope) -> Result<(), Viola
         let sentence = format!("{:?} sends a snapshot of {position}, which is gone", at.id());
         return Err(env.violation("driver", sentence));
     };
-    env.tell(at.hosts(), Fact::HeadLeaves { node: at.id(), head: &head })?;
+    env.tell(at.hosts(), Fact::Leaves { node: at.id(), message: &head })?;
     let pause = env.setup.snapshots.delay;
     let payload = Payload { commands: Vec::new(), machine: Some(machine) };
     env.schedule_in(pause, Pending::Build { life: at.life(), envelope: head, payload });

@@ -5,6 +5,7 @@ use crate::host::log::Command;
 use crate::host::packet::{Arrival, Packet, Payload};
 use crate::host::shelf::position_in;
 use crate::host::stored::Stored;
+use crate::plan::choice::{Choices, Question};
 use crate::plan::record::Violation;
 use crate::world::effects::{carry_out, carry_out_rest};
 use crate::world::env::{Env, Lists};
@@ -97,6 +98,9 @@ struct Desk<'a> {
     stepped: bool,
     /// What it asked for and the disk does not hold.
     missing: Option<LogPosition>,
+    choices: &'a mut Choices,
+    /// How many of a million entries are not at hand.
+    miss_ppm: u32,
 }
 
 impl Host<Command> for Desk<'_> {
@@ -105,7 +109,7 @@ impl Host<Command> for Desk<'_> {
         if found.is_none() {
             self.missing = Some(position);
         }
-        found
+        found.filter(|_| !self.choices.chance(Question::Fetch, self.miss_ppm))
     }
 
     fn stepped(&mut self, step: &Stepped<'_>) {
@@ -127,7 +131,9 @@ fn part_of_call<'a>(
     let Lists { events, inputs, actions, effects } = lists;
     let (process, disk) = at.parts();
     let stored = disk.stored();
-    let mut desk = Desk { stored, inputs, actions, stepped: false, missing: None };
+    let (choices, miss_ppm) = (&mut env.choices, env.setup.driver.miss_ppm);
+    let mut desk =
+        Desk { stored, inputs, actions, stepped: false, missing: None, choices, miss_ppm };
     let goes_on = process.driver.step_once(events.drain(..), local, &mut desk, effects);
     let Desk { stepped, missing, .. } = desk;
     if let Some(position) = missing {

@@ -1,6 +1,7 @@
 //! Nodes whose settings differ, from one another or from one life to the next; disks about as slow
 //! as a disk that hangs.
 
+use crate::host::Command;
 use crate::plan::act::ProcessAct;
 use crate::plan::act::any::Act;
 use crate::plan::choice::{Question, nanos};
@@ -65,6 +66,24 @@ impl Draw<'_> {
             setup.lag.until = Instant::ZERO.saturating_add(self.storm);
             setup.lag.applies = Duration::from_nanos(1 + self.below(most));
         }
+    }
+
+    /// In some runs drivers have limits that are met. Most runs have one or two of them.
+    pub(super) fn driver(&mut self, setup: &mut Setup) {
+        if !self.one_in(3) {
+            return;
+        }
+        let mut some = |most: u64| {
+            let commands = 1 + self.below(most);
+            self.one_in(3).then_some(commands * Command::WEIGHT)
+        };
+        let driver = &mut setup.driver;
+        driver.apply_bytes = some(6);
+        driver.uncommitted_bytes = some(12);
+        driver.kept_bytes = some(40);
+        driver.cached_bytes = some(12);
+        driver.miss_ppm = if self.one_in(2) { 200_000 } else { 0 };
+        driver.gives_up = self.one_in(2);
     }
 
     /// In some runs nodes start again with other settings.

@@ -65,6 +65,10 @@ pub(super) fn of_fact(seen: &mut Coverage, scene: Scene<'_>, fact: &Fact<'_>) {
         Fact::Installed { outcome, .. } => seen.installs += u64::from(outcome == Outcome::Done),
         Fact::Dropped { reason, .. } => seen.dropped(reason),
         Fact::Doubled { .. } => seen.duplicates += 1,
+        Fact::Fetches => seen.fetches += 1,
+        Fact::TooManyBytes => seen.too_many_bytes += 1,
+        Fact::GivesUp => seen.given_up += 1,
+        Fact::AppliesInParts => seen.applied_in_parts += 1,
         Fact::FrameRefused => seen.frames_refused += 1,
         Fact::Hostile { what } => of_hostile(seen, what),
         Fact::Client { client, phase, .. } if client != 0 => of_operation(seen, phase),
@@ -76,7 +80,7 @@ pub(super) fn of_fact(seen: &mut Coverage, scene: Scene<'_>, fact: &Fact<'_>) {
         Fact::Given { .. }
         | Fact::CarriedOut { .. }
         | Fact::StepDone { .. }
-        | Fact::HeadLeaves { .. }
+        | Fact::Leaves { .. }
         | Fact::Synced { .. }
         | Fact::AppliedLate { .. }
         | Fact::Written { .. }
