@@ -272,8 +272,9 @@ pub enum SnapshotTask {
         snapshot: Snapshot,
     },
     /// Throw away what came or comes from this peer: it is not wanted. Each head is answered in its
-    /// turn: while one of this position waits for its answer, this is it, and concerns no more than
-    /// what follows that head. What has arrived before may still be installed.
+    /// turn: while one of this position that the driver was told of waits for its answer, this is
+    /// it, and concerns no more than what follows that head. What has arrived before may still be
+    /// installed.
     Discard {
         /// The peer.
         from: NodeId,

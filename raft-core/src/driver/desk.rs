@@ -233,6 +233,12 @@ impl Desk {
         self.incoming.take_if(|head| head.from == from && position_of(head) == Some(position))
     }
 
+    /// Whether this one is being received from this peer.
+    pub fn is_incoming(&self, from: NodeId, position: LogPosition) -> bool {
+        let is_this = |head: &Envelope| (head.from, position_of(head)) == (from, Some(position));
+        self.incoming.as_ref().is_some_and(is_this)
+    }
+
     /// Whether what has arrived from this peer is to be installed.
     pub fn is_installing(&self, from: NodeId, position: LogPosition) -> bool {
         let this = (from, position);

@@ -42,6 +42,8 @@ pub struct Driver<P> {
     /// The snapshots that have arrived in this call, and what the node installs without.
     pub(super) arrived: Vec<(NodeId, LogPosition)>,
     pub(super) unwanted: Option<LogPosition>,
+    /// Snapshots that came and are of no use: discarded when every head of the call is answered.
+    pub(super) drops: Vec<(NodeId, LogPosition)>,
     /// Up to where the node was told to compact.
     pub(super) compacts: Option<LogPosition>,
     /// Whether the next entry to apply is being fetched.
@@ -107,6 +109,7 @@ impl<P: Payload> Driver<P> {
             leads: None,
             arrived: Vec::new(),
             unwanted: None,
+            drops: Vec::new(),
             compacts: None,
             fetches: false,
             next: Batch::default(),

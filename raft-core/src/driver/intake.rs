@@ -1,6 +1,6 @@
 //! What happens to the driver: an event becomes inputs of the node, or changes what is around it.
 
-use crate::driver::boundary::{Event, Host, Refusal, SnapshotEvent, SnapshotTask};
+use crate::driver::boundary::{Effect, Event, Host, Refusal, SnapshotEvent, SnapshotTask};
 use crate::driver::drive::{Asked, Driver, Turn};
 use crate::driver::frame::{Batch, Frame, OVERHEAD, Payload};
 use crate::driver::tail::Tail;
@@ -86,7 +86,9 @@ impl<P: Payload> Driver<P> {
         let is_here = self.arrived.contains(&(envelope.from, m.snapshot.position));
         let mut tasks = Vec::new();
         self.desk.head(envelope.clone(), wanted && !is_here, &mut tasks);
-        turn.tasks(tasks);
+        let answer = tasks.pop();
+        self.drop_later(&mut tasks);
+        turn.effects.extend(answer.map(Effect::Snapshot));
         if !wanted {
             batch.frame(frame);
         }
@@ -154,7 +156,29 @@ impl<P: Payload> Driver<P> {
                 }
             }
         }
+        self.drop_later(&mut tasks);
         turn.tasks(tasks);
+    }
+
+    /// Keeps what is to be discarded and answers no head.
+    fn drop_later(&mut self, tasks: &mut Vec<SnapshotTask>) {
+        tasks.retain(|task| match task {
+            SnapshotTask::Discard { from, position } => {
+                self.drops.push((*from, *position));
+                false
+            }
+            _ => true,
+        });
+    }
+
+    /// Discards what is of no use, once every head of the call is answered: before that it would be
+    /// taken for the answer to one of the same name. What one of the same name replaces is gone.
+    pub(super) fn discard<H>(&mut self, turn: &mut Turn<'_, P, H>) {
+        for (from, position) in core::mem::take(&mut self.drops) {
+            if !self.desk.is_incoming(from, position) {
+                turn.effects.push(Effect::Snapshot(SnapshotTask::Discard { from, position }));
+            }
+        }
     }
 
     /// State machine and log are what the snapshot says.

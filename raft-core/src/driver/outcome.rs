@@ -46,6 +46,7 @@ impl<P: Payload> Driver<P> {
             wakes |= matches!(event, Event::Wake);
             self.take(event, &mut batch, &mut turn);
         }
+        self.discard(&mut turn);
         if wakes {
             tell(&mut batch, Input::Wake);
         }

@@ -294,13 +294,23 @@ fn what_has_arrived_is_installed_whatever_comes_under_its_name() {
         SnapshotTask::Install { from, snapshot: snapshot.clone() },
     );
     assert_eq!(tasks(&mut driver, vec![head(3), head(3)]), [receive.clone(), refused.clone()]);
-    assert_eq!(tasks(&mut driver, vec![head(4)]), [receive], "of a later term, for the old one");
+    assert_eq!(
+        tasks(&mut driver, vec![head(4)]),
+        [receive.clone()],
+        "of a later term, for the old one"
+    );
     let both = tasks(&mut driver, vec![arrived(), head(4)]);
-    assert_eq!(both, [refused.clone(), install], "the head is answered, and nothing replaced");
+    assert_eq!(
+        both,
+        [refused.clone(), install.clone()],
+        "the head is answered, and nothing replaced"
+    );
     assert_eq!(tasks(&mut driver, vec![arrived()]), [], "it is the same");
     assert_eq!(tasks(&mut driver, vec![head(5)]), [refused], "one after the other");
-    let outcome = Outcome::Done;
-    let installed = Event::Snapshot(SnapshotEvent::Installed { outcome });
-    assert_eq!(tasks(&mut driver, vec![installed]), []);
+    let installed = |outcome| Event::Snapshot(SnapshotEvent::Installed { outcome });
+    let again = tasks(&mut driver, vec![installed(Outcome::Failed), head(5)]);
+    assert_eq!(again, [receive.clone()], "what replaces the old one is not discarded with it");
+    assert_eq!(tasks(&mut driver, vec![arrived()]), [install]);
+    assert_eq!(tasks(&mut driver, vec![installed(Outcome::Done)]), []);
     assert_eq!(driver.applied(), position.index);
 }
