@@ -147,6 +147,10 @@ coverage! {
     drops_cut >= 250,
     /// Those among them whose kind the link lost.
     drops_kind >= 15,
+    /// Messages with entries that a driver sent as several frames.
+    frames_split >= 20,
+    /// Times that a leader was told that no more entries leave for a peer.
+    peers_paused >= 60,
     /// Entries that a driver wanted and that were not at hand.
     fetches >= 20,
     /// Proposals that a driver refused because too many bytes wait for their commit.

@@ -184,6 +184,8 @@ fn on_request(
     let (node, event) = match act {
         RequestAct::Campaign { node } => (node, Event::Campaign),
         RequestAct::Unreachable { node, peer } => (node, Event::Unreachable { peer }),
+        RequestAct::PausePeer { node, peer } => (node, Event::Paused { peer, after: None }),
+        RequestAct::ResumePeer { node, peer } => (node, Event::Resumed { peer }),
         RequestAct::Propose { node, count } => {
             return propose(env, hosts, network, operator, (node, count));
         }

@@ -51,7 +51,12 @@ pub(super) fn carry_out<'a>(
             belongs(effect, action)
                 || !crashes && !later.iter().any(|action| belongs(effect, action))
         };
+        let mut frames = 0;
         while let Some(effect) = effects.next_if(is_next) {
+            frames += usize::from(matches!(effect, Effect::Send(_)));
+            if frames == 2 {
+                env.tell(at.hosts(), Fact::FrameSplit)?;
+            }
             carry_out_one(env, network, &mut at, effect)?;
         }
     }

@@ -142,6 +142,7 @@ pub(crate) fn draw_storm(choices: &mut Choices, storm: Duration) -> Setup {
     draw.of(Question::StormBack).steps_back(&mut setup, kinds);
     draw.of(Question::StormDeceived).deceived(&mut setup, kinds);
     draw.of(Question::StormStayers).stayers(&mut setup, kinds);
+    draw.of(Question::StormPauses).pauses(&mut setup);
     draw.of(Question::StormFlood).flood(&mut setup);
     draw.of(Question::StormSequences).sequences(&mut setup, kinds);
     if let Some(lives) = lives {

@@ -121,6 +121,8 @@ pub(crate) enum Fact<'a> {
     FrameRefused,
     /// A message is about to leave, with its bytes.
     Leaves { node: NodeId, message: &'a Envelope },
+    /// A driver sent a message of its node as several frames.
+    FrameSplit,
     /// A driver wants an entry that is not at hand.
     Fetches,
     /// A driver has accepted too many bytes to take a proposal.

@@ -51,6 +51,7 @@ pub(super) fn of_fact(scene: Scene<'_>, fact: &Fact<'_>) -> Option<(Option<NodeI
         | Fact::AppliedLate { .. }
         | Fact::ReportsLate
         | Fact::FrameRefused
+        | Fact::FrameSplit
         | Fact::Fetches
         | Fact::TooManyBytes
         | Fact::GivesUp
