@@ -31,7 +31,7 @@ pub(super) fn apply_later(
         env.tell(at.hosts(), Fact::AppliesInParts)?;
     }
     if pause.is_zero() {
-        return apply(env, at, commits);
+        return apply(env, at, &commits);
     }
     let due = now.saturating_add(pause);
     at.process_mut().applies = Some((due, commits));
@@ -49,7 +49,7 @@ pub(super) fn apply_waiting(
     let Some((_, commits)) = at.process_mut().applies.take_if(|(due, _)| *due <= until) else {
         return Ok(false);
     };
-    apply(env, at, commits)?;
+    apply(env, at, &commits)?;
     Ok(true)
 }
 
@@ -57,7 +57,7 @@ pub(super) fn apply_waiting(
 fn apply(
     env: &mut Env,
     at: &mut Running<'_>,
-    commits: Vec<Commit<Command>>,
+    commits: &[Commit<Command>],
 ) -> Result<(), Violation> {
     let node = at.id();
     for run in commits.chunk_by(|a, b| a.entry.position.term == b.entry.position.term) {

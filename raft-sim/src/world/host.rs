@@ -168,7 +168,7 @@ impl Host {
         let clock_offset =
             choices.duration(Question::ClockOffset, Duration::ZERO, setup.clock_offset);
         let Stored { hard_state, snapshot, mut log } = self.disk.stored().clone();
-        let shelf = Shelf::new(snapshot.clone());
+        let snapshots = Shelf::new(snapshot.clone());
         let genesis = || (Snapshot::genesis(self.given.clone()), self.genesis.clone());
         let (snapshot, restored) = snapshot.map_or_else(genesis, |i| (i.snapshot, i.machine));
         // A state machine that is durable itself goes on where it was; another begins anew.
@@ -196,7 +196,7 @@ impl Host {
             ledger: Ledger::new(hard_state),
             queries: BTreeMap::new(),
             applies: None,
-            shelf,
+            shelf: snapshots,
             events: Vec::new(),
             reported_at: now,
             inbox: Vec::new(),

@@ -72,9 +72,9 @@ impl fmt::Display for Pending {
             Self::Disk { node, .. } => write!(f, "a write of {node:?} is due"),
             Self::Build { envelope, .. } => passage(f, "build", envelope),
             Self::Apply { node, .. } => write!(f, "{node:?} applies what is due"),
-            Self::Report { node, event, .. }
-                if let Event::Snapshot(SnapshotEvent::Sent { to, .. }) = event =>
-            {
+            Self::Report {
+                node, event: Event::Snapshot(SnapshotEvent::Sent { to, .. }), ..
+            } => {
                 write!(f, "{node:?} hears of the snapshot to {to:?}")
             }
             Self::Report { node, .. } => write!(f, "{node:?} hears of what it asked for"),

@@ -47,10 +47,8 @@ fn step_with(
     let mut goes_on = false;
     while goes_on || !lists.events.is_empty() {
         lists.clear();
-        (at, goes_on) = match part_of_call(env, network, at, lists)? {
-            Some(left) => left,
-            None => return Ok(()),
-        };
+        let Some(left) = part_of_call(env, network, at, lists)? else { return Ok(()) };
+        (at, goes_on) = left;
         if !goes_on {
             lists.events.append(&mut at.process_mut().events);
         }
@@ -68,18 +66,15 @@ fn take_in(
     Ok(match arrival {
         Arrival::Message(Packet { envelope, payload, .. }) => {
             let Payload { commands, machine } = payload;
-            match Frame::received(envelope.from, envelope, commands, u64::MAX) {
-                Ok(frame) => {
-                    if position_in(&frame.envelope().message).is_some() {
-                        at.process_mut().shelf.comes(frame.envelope().clone(), machine);
-                    }
-                    Some(Event::Frame(frame))
-                }
-                Err(_) => {
-                    env.tell(at.hosts(), Fact::FrameRefused)?;
-                    None
-                }
+            let frame = Frame::received(envelope.from, envelope, commands, u64::MAX);
+            let Ok(frame) = frame else {
+                env.tell(at.hosts(), Fact::FrameRefused)?;
+                return Ok(None);
+            };
+            if position_in(&frame.envelope().message).is_some() {
+                at.process_mut().shelf.comes(frame.envelope().clone(), machine);
             }
+            Some(Event::Frame(frame))
         }
         Arrival::Query(token, question) => {
             let consistency = question.past_the_log().unwrap_or(Consistency::ReadIndex);
@@ -91,7 +86,7 @@ fn take_in(
 }
 
 /// What the driver asks of the host, and what is seen of its node.
-struct Desk<'a> {
+struct Sees<'a> {
     stored: &'a Stored,
     inputs: &'a mut Vec<Input>,
     actions: &'a mut Vec<Action>,
@@ -103,7 +98,7 @@ struct Desk<'a> {
     miss_ppm: u32,
 }
 
-impl Host<Command> for Desk<'_> {
+impl Host<Command> for Sees<'_> {
     fn read(&mut self, position: LogPosition) -> Option<Content<Command>> {
         let found = self.stored.log.content(position).cloned();
         if found.is_none() {
@@ -132,10 +127,10 @@ fn part_of_call<'a>(
     let (process, disk) = at.parts();
     let stored = disk.stored();
     let (choices, miss_ppm) = (&mut env.choices, env.setup.driver.miss_ppm);
-    let mut desk =
-        Desk { stored, inputs, actions, stepped: false, missing: None, choices, miss_ppm };
-    let goes_on = process.driver.step_once(events.drain(..), local, &mut desk, effects);
-    let Desk { stepped, missing, .. } = desk;
+    let mut sees =
+        Sees { stored, inputs, actions, stepped: false, missing: None, choices, miss_ppm };
+    let goes_on = process.driver.step_once(events.drain(..), local, &mut sees, effects);
+    let Sees { stepped, missing, .. } = sees;
     if let Some(position) = missing {
         let sentence = format!("{node:?} reads {position}, which its disk does not hold");
         return Err(env.violation("driver", sentence));
