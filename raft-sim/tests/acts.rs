@@ -127,7 +127,7 @@ fn settings_change_with_the_next_start_and_not_before() {
     let mut settings = |millis| {
         world.run_until(at(millis), &mut Nobody).expect("no property is broken");
         let process = world.host(node).and_then(|host| host.process.as_ref()).expect("it runs");
-        (process.node.config().election_timeout, process.node.config().protection)
+        (process.node().config().election_timeout, process.node().config().protection)
     };
     assert_eq!(settings(4_999), (Duration::from_secs(1), Protection::Full));
     assert_eq!(settings(5_500), (timeout, Protection::Plain));

@@ -91,7 +91,7 @@ fn reads_wait_and_snapshots_come_while_state_machines_lag() {
     };
     let setup = Setup {
         lag: lag(20, 2_000),
-        snapshots: SnapshotProfile { every: 8, ..SnapshotProfile::default() },
+        snapshots: SnapshotProfile { every: 3, ..SnapshotProfile::default() },
         clients: vec![client, client],
         timeline: vec![
             (at(2_000), Act::Process(ProcessAct::Crash { node })),

@@ -326,14 +326,18 @@ pub enum SnapshotTask {
         to: NodeId,
     },
     /// Take in the content that follows the head; then say [`SnapshotEvent::Arrived`] or
-    /// [`SnapshotEvent::Broken`].
+    /// [`SnapshotEvent::Broken`]. It takes the place of what comes or came from the same peer under
+    /// the same position.
     Receive {
         /// The peer.
         from: NodeId,
         /// What its head says.
         snapshot: Snapshot,
     },
-    /// Throw away what came or comes from this peer: it is not wanted.
+    /// Throw away what came or comes from this peer: it is not wanted. Each head is answered in its
+    /// turn: while one of this position that the driver was told of waits for its answer, this is
+    /// it, and concerns no more than what follows that head. What has arrived before may still be
+    /// installed.
     Discard {
         /// The peer.
         from: NodeId,

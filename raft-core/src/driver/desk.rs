@@ -50,8 +50,6 @@ struct Installing {
     /// The last write before it.
     after: Option<Ticket>,
     handed_out: bool,
-    /// The same came once more. It has the same name, so it is thrown away after the install.
-    again: bool,
 }
 
 /// How finely the kept part of the log is measured.
@@ -213,22 +211,21 @@ impl Desk {
     pub fn head(&mut self, envelope: Envelope, wanted: bool, tasks: &mut Vec<SnapshotTask>) {
         let Message::InstallSnapshot(m) = &envelope.message else { return };
         let (from, snapshot) = (envelope.from, m.snapshot.clone());
-        if let Some(same) = &mut self.incoming
-            && same.from == from
-            && position_of(same) == Some(snapshot.position)
-        {
-            // A second stream of the same name begins when the first one broke.
-            same.term = same.term.max(envelope.term);
+        let of_old = |old: &Envelope| (old.term, old.from, position_of(old));
+        let old = self.incoming.as_ref().map(of_old);
+        let is_newer = old.is_none_or(|(term, ..)| term <= envelope.term);
+        // The same again: the first one goes on.
+        let is_double = old == Some(of_old(&envelope));
+        if !wanted || self.installing.is_some() || !is_newer || is_double {
+            tasks.push(SnapshotTask::Discard { from, position: snapshot.position });
             return;
         }
-        let is_newer = self.incoming.as_ref().is_none_or(|old| old.term <= envelope.term);
-        if !wanted || self.installing.is_some() || !is_newer {
-            return self.discard(from, snapshot.position, tasks);
-        }
+        // One of the same name takes its place: else the new one would be discarded by that name.
         if let Some(old) = self.incoming.replace(envelope)
             && let Some(position) = position_of(&old)
+            && (old.from, position) != (from, snapshot.position)
         {
-            self.discard(old.from, position, tasks);
+            tasks.push(SnapshotTask::Discard { from: old.from, position });
         }
         tasks.push(SnapshotTask::Receive { from, snapshot });
     }
@@ -239,20 +236,21 @@ impl Desk {
         self.incoming.take_if(|head| head.from == from && position_of(head) == Some(position))
     }
 
-    /// What came or comes from this peer is not wanted; but never what waits to be installed.
-    pub fn discard(&mut self, from: NodeId, position: LogPosition, tasks: &mut Vec<SnapshotTask>) {
-        match &mut self.installing {
-            Some(same) if (same.from, same.snapshot.position) == (from, position) => {
-                same.again = true;
-            }
-            _ => tasks.push(SnapshotTask::Discard { from, position }),
-        }
+    /// Whether this one is being received from this peer.
+    pub fn is_incoming(&self, from: NodeId, position: LogPosition) -> bool {
+        let is_this = |head: &Envelope| (head.from, position_of(head)) == (from, Some(position));
+        self.incoming.as_ref().is_some_and(is_this)
+    }
+
+    /// Whether what has arrived from this peer is to be installed.
+    pub fn is_installing(&self, from: NodeId, position: LogPosition) -> bool {
+        let this = (from, position);
+        self.installing.as_ref().is_some_and(|i| (i.from, i.snapshot.position) == this)
     }
 
     /// The node wants what has arrived from this peer to be installed after this write.
     pub fn installs(&mut self, from: NodeId, snapshot: Snapshot, after: Option<Ticket>) {
-        self.installing =
-            Some(Installing { from, snapshot, after, handed_out: false, again: false });
+        self.installing = Some(Installing { from, snapshot, after, handed_out: false });
     }
 
     /// Installs what is to be installed, if everything up to this ticket is durable and everything
@@ -274,14 +272,14 @@ impl Desk {
         outcome: Outcome,
         tasks: &mut Vec<SnapshotTask>,
     ) -> Option<LogPosition> {
-        let Installing { from, snapshot, again, .. } = self.installing.take_if(|i| i.handed_out)?;
+        let Installing { from, snapshot, .. } = self.installing.take_if(|i| i.handed_out)?;
         let position = snapshot.position;
         if outcome == Outcome::Done {
             self.since = 0;
             self.marks.clear();
             self.replace(snapshot, tasks);
         }
-        if again || outcome == Outcome::Failed {
+        if outcome == Outcome::Failed {
             tasks.push(SnapshotTask::Discard { from, position });
         }
         Some(position)
@@ -440,11 +438,12 @@ mod tests {
         assert_eq!(hear(head(2, 3, 5), false), [discard(2, 5)]);
         let receive = |from, index| SnapshotTask::Receive { from, snapshot: snapshot(index) };
         assert_eq!(hear(head(2, 3, 5), true), [receive(PEER, 5)]);
-        assert_eq!(hear(head(2, 3, 5), true), [], "once more, for it is on its way");
         assert_eq!(hear(head(3, 2, 9), true), [discard(3, 9)], "of an earlier leader");
         assert_eq!(hear(head(3, 4, 9), true), [discard(2, 5), receive(NodeId(3), 9)]);
+        assert_eq!(hear(head(3, 4, 9), true), [discard(3, 9)], "the first one goes on");
+        assert_eq!(hear(head(3, 5, 9), true), [receive(NodeId(3), 9)], "not the new one with it");
         assert_eq!(desk.arrived(PEER, at(5)), None, "it was discarded");
-        assert_eq!(desk.arrived(NodeId(3), at(9)), Some(head(3, 4, 9)));
+        assert_eq!(desk.arrived(NodeId(3), at(9)), Some(head(3, 5, 9)));
         assert_eq!(desk.arrived(NodeId(3), at(9)), None, "once");
     }
 
@@ -460,10 +459,9 @@ mod tests {
         assert_eq!(tasks(|tasks| desk.install(Some(Ticket(5)), tasks)), [], "once");
         let hear = tasks(|tasks| desk.head(head(3, 9, 12), true, tasks));
         assert_eq!(hear, [discard(3, 12)], "one after the other");
-        let same = tasks(|tasks| desk.head(head(2, 3, 9), true, tasks));
-        assert_eq!(same, [], "not what is to be installed");
+        assert!(desk.is_installing(PEER, at(9)) && !desk.is_installing(NodeId(3), at(9)));
         let done = tasks(|tasks| _ = desk.installed(Outcome::Done, tasks));
-        assert_eq!(done, [SnapshotTask::Remove { position: at(5) }, discard(2, 9)]);
+        assert_eq!(done, [SnapshotTask::Remove { position: at(5) }]);
         let late = tasks(|tasks| desk.taken(Outcome::Done, tasks));
         assert_eq!(late, [SnapshotTask::Remove { position: at(7) }], "it is older");
         assert_eq!(desk.newest(), Some(&snapshot(9)));

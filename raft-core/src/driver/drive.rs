@@ -4,7 +4,7 @@ use crate::driver::book::Book;
 use crate::driver::boundary::{Answer, Effect, Refusal, Settings, SettingsError, SnapshotTask};
 use crate::driver::changes::Changes;
 use crate::driver::desk::Desk;
-use crate::driver::frame::{BoundLog, Entry, Payload};
+use crate::driver::frame::{Batch, BoundLog, Entry, Payload};
 use crate::driver::lanes::{Backlog, Lanes};
 use crate::driver::tail::Tail;
 use crate::driver::waiters::{Answers, Proposals, Reads};
@@ -45,10 +45,14 @@ pub struct Driver<P> {
     /// The snapshots that have arrived in this call, and what the node installs without.
     pub(super) arrived: Vec<(NodeId, LogPosition)>,
     pub(super) unwanted: Option<LogPosition>,
+    /// Snapshots that came and are of no use: discarded when every head of the call is answered.
+    pub(super) drops: Vec<(NodeId, LogPosition)>,
     /// Up to where the node was told to compact.
     pub(super) compacts: Option<LogPosition>,
     /// Whether the next entry to apply is being fetched.
     pub(super) fetches: bool,
+    /// What follows from the last step of the node, in a call that is not over.
+    pub(super) next: Batch<P>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -123,8 +127,10 @@ impl<P: Payload> Driver<P> {
             leads: None,
             arrived: Vec::new(),
             unwanted: None,
+            drops: Vec::new(),
             compacts: None,
             fetches: false,
+            next: Batch::default(),
             node,
         })
     }

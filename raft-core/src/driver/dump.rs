@@ -6,7 +6,7 @@ use crate::driver::boundary::Settings;
 use crate::driver::changes::Changes;
 use crate::driver::desk::Desk;
 use crate::driver::drive::{Asked, Driver};
-use crate::driver::frame::Payload;
+use crate::driver::frame::{Batch, Payload};
 use crate::driver::lanes::{Backlog, Lanes};
 use crate::driver::tail::Tail;
 use crate::driver::waiters::{Proposals, Reads};
@@ -42,6 +42,8 @@ struct Dump<P> {
     unwanted: Option<LogPosition>,
     compacts: Option<LogPosition>,
     fetches: bool,
+    next: Batch<P>,
+    drops: Vec<(NodeId, LogPosition)>,
 }
 
 impl<'de, P: Payload + Deserialize<'de>> Deserialize<'de> for Driver<P> {
@@ -90,6 +92,8 @@ impl<P: Payload> Dump<P> {
             unwanted: self.unwanted,
             compacts: self.compacts,
             fetches: self.fetches,
+            next: self.next,
+            drops: self.drops,
         }
     }
 }

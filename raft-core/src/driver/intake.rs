@@ -1,7 +1,7 @@
 //! What happens to the driver: an event becomes inputs of the node, or changes what is around it.
 
 use crate::driver::book::Book;
-use crate::driver::boundary::{Event, Host, Refusal, SnapshotEvent};
+use crate::driver::boundary::{Effect, Event, Host, Refusal, SnapshotEvent, SnapshotTask};
 use crate::driver::drive::{Asked, Driver, Turn};
 use crate::driver::frame::{Batch, Frame, OVERHEAD, Payload};
 use crate::driver::tail::Tail;
@@ -80,7 +80,13 @@ impl<P: Payload> Driver<P> {
         let status = self.node.status();
         let is_news = m.snapshot.position.index > status.commit_index;
         let wanted = is_news && envelope.term >= status.term && envelope.to == status.id;
-        turn.tasks(|tasks| self.desk.head(envelope.clone(), wanted, tasks));
+        // What has arrived in this call may be installed: another of its name would replace it.
+        let is_here = self.arrived.contains(&(envelope.from, m.snapshot.position));
+        let mut tasks = Vec::new();
+        self.desk.head(envelope.clone(), wanted && !is_here, &mut tasks);
+        let answer = tasks.pop();
+        self.drop_later(&mut tasks);
+        turn.effects.extend(answer.map(Effect::Snapshot));
         if !wanted {
             batch.frame(frame);
         }
@@ -132,17 +138,43 @@ impl<P: Payload> Driver<P> {
                     self.arrived.push((from, position));
                     tell(batch, head.into());
                 }
-                None => turn.tasks(|tasks| self.desk.discard(from, position, tasks)),
+                // A second one of its name: its content is the same.
+                None if self.desk.is_installing(from, position) => {}
+                None => self.drops.push((from, position)),
             },
             SnapshotEvent::Broken { from, position } => _ = self.desk.arrived(from, position),
             SnapshotEvent::Installed { outcome } => {
-                let installed = turn.tasks(|tasks| self.desk.installed(outcome, tasks));
+                let mut tasks = Vec::new();
+                let installed = self.desk.installed(outcome, &mut tasks);
+                self.drop_later(&mut tasks);
+                turn.effects.extend(tasks.into_iter().map(Effect::Snapshot));
                 if let Some(position) = installed {
                     tell(batch, Input::SnapshotInstalled { position, outcome });
                     if outcome == Outcome::Done {
                         self.start_from(position, turn);
                     }
                 }
+            }
+        }
+    }
+
+    /// Keeps what is to be discarded and answers no head.
+    fn drop_later(&mut self, tasks: &mut Vec<SnapshotTask>) {
+        tasks.retain(|task| match task {
+            SnapshotTask::Discard { from, position } => {
+                self.drops.push((*from, *position));
+                false
+            }
+            _ => true,
+        });
+    }
+
+    /// Discards what is of no use, once every head of the call is answered: before that it would be
+    /// taken for the answer to one of the same name. What one of the same name replaces is gone.
+    pub(super) fn discard<H>(&mut self, turn: &mut Turn<'_, P, H>) {
+        for (from, position) in core::mem::take(&mut self.drops) {
+            if !self.desk.is_incoming(from, position) {
+                turn.effects.push(Effect::Snapshot(SnapshotTask::Discard { from, position }));
             }
         }
     }

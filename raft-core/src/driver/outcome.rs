@@ -1,7 +1,9 @@
 //! What the driver does: an action of the node becomes effects, with their bytes.
 
 use crate::action::{Action, RoleKind, Write};
-use crate::driver::boundary::{Answer, Effect, Event, Host, Refusal, Settings, Stepped};
+use crate::driver::boundary::{
+    Answer, Effect, Event, Host, Refusal, Settings, SnapshotTask, Stepped,
+};
 use crate::driver::drive::{Asked, Driver, Turn};
 use crate::driver::frame::{Batch, Entry, Frame, Payload, weight};
 use crate::driver::intake::tell;
@@ -23,25 +25,42 @@ impl<P: Payload> Driver<P> {
         host: &mut H,
         effects: &mut Vec<Effect<P>>,
     ) {
+        let mut goes_on = self.step_once(events, now, host, effects);
+        while goes_on {
+            goes_on = self.step_once([], now, host, effects);
+        }
+    }
+
+    /// The same in parts, for whoever wants to look at the node after each of its steps: the node
+    /// is stepped at most once. While it says `true` the call is not over: it goes on, at the same
+    /// moment and before anything else, with no events. What it has said so far may be carried out
+    /// first.
+    pub fn step_once<H: Host<P>>(
+        &mut self,
+        events: impl IntoIterator<Item = Event<P>>,
+        now: Instant,
+        host: &mut H,
+        effects: &mut Vec<Effect<P>>,
+    ) -> bool {
         let mut turn = Turn { now, host, effects };
-        let (mut batch, mut wakes) = (Batch::default(), false);
+        let (mut batch, mut wakes) = (core::mem::take(&mut self.next), false);
         for event in events {
             wakes |= matches!(event, Event::Wake);
             self.take(event, &mut batch, &mut turn);
         }
+        self.discard(&mut turn);
         if wakes {
             tell(&mut batch, Input::Wake);
         }
-        loop {
-            if !batch.is_empty() {
-                self.step_node(&batch, &mut turn);
-            }
-            batch = self.follow_up(&mut turn);
-            if batch.is_empty() {
-                break;
-            }
+        if !batch.is_empty() {
+            self.step_node(&batch, &mut turn);
         }
-        self.settle(&mut turn);
+        self.next = self.follow_up(&mut turn);
+        let goes_on = !self.next.is_empty();
+        if !goes_on {
+            self.settle(&mut turn);
+        }
+        goes_on
     }
 
     fn step_node<H: Host<P>>(&mut self, batch: &Batch<P>, turn: &mut Turn<'_, P, H>) {
@@ -64,9 +83,9 @@ impl<P: Payload> Driver<P> {
         self.backlog.committed(status.commit_index);
         let position = self.compacts.take().filter(|position| *position == status.log_start);
         turn.effects.extend(position.map(|through| Effect::Compact { through }));
-        for (from, position) in self.arrived.drain(..) {
-            turn.tasks(|tasks| self.desk.discard(from, position, tasks));
-        }
+        let needless = self.arrived.drain(..);
+        let discard = |(from, position)| SnapshotTask::Discard { from, position };
+        turn.effects.extend(needless.map(discard).map(Effect::Snapshot));
         if (changed || leads.is_none()) && !self.settings.waits_through_elections {
             let fate = |position| self.node.fate(position);
             turn.answers(|answers| self.proposals.leads(leads, fate, answers));

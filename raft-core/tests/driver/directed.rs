@@ -1,10 +1,14 @@
 //! One thing at a time.
 
 use crate::world::{Bytes, T, World};
-use raft_core::driver::{Answer, Driver, Event, Refusal, Settings, Unknown};
+use raft_core::driver::{
+    Answer, Driver, Effect, Event, Frame, Host, Refusal, Settings, SnapshotEvent, SnapshotTask,
+    Unknown,
+};
+use raft_core::payload::Content;
 use raft_core::{
-    Config, Consistency, Instant, LogIndex, Membership, Node, NodeId, Recovered, RejectReason,
-    TransferOutcome,
+    Config, Consistency, Envelope, InstallSnapshot, Instant, LogIndex, LogPosition, Membership,
+    Message, Node, NodeId, Outcome, Recovered, RejectReason, Snapshot, Term, TransferOutcome,
 };
 
 pub(crate) const LONG: std::time::Duration = std::time::Duration::from_secs(60);
@@ -276,4 +280,70 @@ fn a_driver_is_one_value_and_follows_from_what_it_was_told() {
         world.servers.into_iter().map(|server| server.driver).collect::<Vec<_>>()
     };
     assert_eq!(end(), end());
+}
+
+/// Holds nothing.
+struct Empty;
+
+impl Host<Bytes> for Empty {
+    fn read(&mut self, _: LogPosition) -> Option<Content<Bytes>> {
+        None
+    }
+}
+
+/// What is to be done with snapshots; writes are durable at once.
+fn tasks(driver: &mut Driver<Bytes>, events: Vec<Event<Bytes>>) -> Vec<SnapshotTask> {
+    let (mut tasks, mut waiting) = (Vec::new(), events);
+    while !waiting.is_empty() {
+        let mut effects = Vec::new();
+        driver.step(waiting.drain(..), Instant::from_nanos(1), &mut Empty, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Write(write) => waiting.push(Event::Written { ticket: write.ticket }),
+                Effect::Snapshot(task) => tasks.push(task),
+                _ => {}
+            }
+        }
+    }
+    tasks
+}
+
+/// A peer may send the same snapshot again, and a transport may double its head: both have one
+/// name, and what has arrived under it must not be thrown away or replaced before it is installed.
+#[test]
+fn what_has_arrived_is_installed_whatever_comes_under_its_name() {
+    let members = Membership::of_voters((1..=3).map(NodeId)).expect("voters");
+    let (from, position) = (NodeId(2), LogPosition::new(Term(3), LogIndex(9)));
+    let snapshot = Snapshot { position, membership: members.clone() };
+    let recovered = Recovered::fresh(members);
+    let node = Node::new(Config::new(NodeId(1), 1), recovered, Instant::ZERO).expect("fresh");
+    let mut driver = Driver::new(node, Settings::default()).expect("sense");
+    let head = |term| {
+        let message = Message::InstallSnapshot(InstallSnapshot { snapshot: snapshot.clone() });
+        let envelope = Envelope { from, to: NodeId(1), term: Term(term), message };
+        Event::Frame(Frame::received(from, envelope, Vec::new(), 0).expect("a head"))
+    };
+    let arrived = || Event::Snapshot(SnapshotEvent::Arrived { from, position });
+    let receive = SnapshotTask::Receive { from, snapshot: snapshot.clone() };
+    let (refused, install) = (
+        SnapshotTask::Discard { from, position },
+        SnapshotTask::Install { from, snapshot: snapshot.clone() },
+    );
+    assert_eq!(tasks(&mut driver, vec![head(3), head(3)]), [receive.clone(), refused.clone()]);
+    let later = tasks(&mut driver, vec![head(4)]);
+    assert_eq!(later[..], *std::slice::from_ref(&receive), "of a later term, for the old one");
+    let both = tasks(&mut driver, vec![arrived(), head(4)]);
+    assert_eq!(
+        both,
+        [refused.clone(), install.clone()],
+        "the head is answered, and nothing replaced"
+    );
+    assert_eq!(tasks(&mut driver, vec![arrived()]), [], "it is the same");
+    assert_eq!(tasks(&mut driver, vec![head(5)]), [refused], "one after the other");
+    let installed = |outcome| Event::Snapshot(SnapshotEvent::Installed { outcome });
+    let again = tasks(&mut driver, vec![installed(Outcome::Failed), head(5)]);
+    assert_eq!(again, [receive], "what replaces the old one is not discarded with it");
+    assert_eq!(tasks(&mut driver, vec![arrived()]), [install]);
+    assert_eq!(tasks(&mut driver, vec![installed(Outcome::Done)]), []);
+    assert_eq!(driver.applied(), position.index);
 }

@@ -171,7 +171,10 @@ fn frames_and_batches_that_are_not_whole_are_not_read_back() {
 
 #[test]
 fn a_driver_whose_parts_contradict_one_another_is_not_read_back() {
-    let driver = drivers().into_iter().find(|driver| driver.applied() > LogIndex::ZERO);
+    // One that has nothing to hand out.
+    let rests = |driver: &Driver<Bytes>| driver.applied() == driver.node().status().last_applied;
+    let has_applied = |driver: &Driver<Bytes>| driver.applied() > LogIndex::ZERO && rests(driver);
+    let driver = drivers().into_iter().find(has_applied);
     let value = serde_json::to_value(driver.expect("one has applied")).expect("it can be written");
     let start = value["tail"]["start"].as_u64().expect("an index");
     let (handed, last) = (value["handed"].clone(), u64::MAX);

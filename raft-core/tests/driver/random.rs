@@ -182,6 +182,7 @@ fn whatever_goes_wrong_no_command_is_bound_wrongly_and_nobody_is_told_what_is_no
         "stop",
         "compact",
         "discard",
+        "refused head",
         "fetch",
         "refused",
         "unknown",

@@ -163,6 +163,8 @@ pub(crate) struct Server {
     pub(crate) machine: State,
     machine_applied: LogIndex,
     pub(crate) streams: BTreeMap<NodeId, StreamOut>,
+    /// Heads of streams that the driver has not judged.
+    heads: Vec<(NodeId, LogPosition)>,
     /// What is received, and what has arrived whole.
     receiving: BTreeMap<NodeId, Snapshot>,
     staged: BTreeMap<NodeId, (Snapshot, State)>,
@@ -209,12 +211,12 @@ pub(crate) struct Asked {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Faults {
     pub(crate) loss: u64,
+    pub(crate) doubles: u64,
     pub(crate) crash: u64,
     pub(crate) lies: u64,
     pub(crate) fills: u64,
     pub(crate) slow_disk: u64,
     pub(crate) hung_disk: u64,
-    pub(crate) doubles: u64,
     pub(crate) cut: u64,
     pub(crate) alone: u64,
     pub(crate) stalls: u64,
@@ -277,6 +279,30 @@ impl Host<Bytes> for Reader<'_> {
     }
 }
 
+/// Whether the driver speaks of a head that has just come.
+fn judged(server: &mut Server, from: NodeId, position: LogPosition) -> bool {
+    let head = server.heads.iter().position(|head| *head == (from, position));
+    head.is_some_and(|at| server.heads.remove(at) == (from, position))
+}
+
+/// The same call, one step of the node at a time.
+fn in_parts(
+    mut driver: Driver<Bytes>,
+    events: &[Event<Bytes>],
+    now: Instant,
+    (disk, rng, misses): (&Disk, &Rng, u64),
+) -> (Driver<Bytes>, Vec<Effect<Bytes>>) {
+    let (mut rng, mut effects, mut events) = (rng.clone(), Vec::new(), events.to_vec());
+    loop {
+        let mut reader = Reader { disk, rng: &mut rng, misses, steps: 0, pauses: 0 };
+        let goes_on = driver.step_once(events.drain(..), now, &mut reader, &mut effects);
+        assert!(reader.steps <= 1, "one step at a time");
+        if !goes_on {
+            return (driver, effects);
+        }
+    }
+}
+
 /// What is written of a driver, and read back.
 fn copy_of(driver: &Driver<Bytes>) -> Driver<Bytes> {
     #[cfg(feature = "serde")]
@@ -318,6 +344,7 @@ impl World {
             machine: State::new(limits),
             machine_applied: LogIndex::ZERO,
             streams: BTreeMap::new(),
+            heads: Vec::new(),
             receiving: BTreeMap::new(),
             staged: BTreeMap::new(),
             stopped: BTreeMap::new(),
@@ -453,6 +480,7 @@ impl World {
         server.writes.clear();
         server.jobs.clear();
         server.streams.clear();
+        server.heads.clear();
         server.receiving.clear();
         server.staged.clear();
         server.events.clear();
@@ -557,7 +585,14 @@ impl World {
                 continue;
             }
             let frame = Frame::received(sender, envelope, payloads, 1 << 30).expect("whole");
-            self.tell(at, Event::Frame(frame));
+            for _ in 0..=u64::from(self.rng.chance(self.faults.doubles)) {
+                if let Message::InstallSnapshot(m) = &frame.envelope().message
+                    && self.servers[at].driver.is_some()
+                {
+                    self.servers[at].heads.push((from, m.snapshot.position));
+                }
+                self.tell(at, Event::Frame(frame.clone()));
+            }
         }
     }
 
@@ -752,11 +787,14 @@ impl World {
         }
         let mut effects = Vec::new();
         let misses = if self.faults.stalls > 0 { 5 } else { 0 };
+        let in_parts =
+            in_parts(driver.clone(), &events, self.now, (&server.disk, &self.rng, misses));
         let (disk, rng) = (&server.disk, &mut self.rng);
         let mut reader = Reader { disk, rng, misses, steps: 0, pauses: 0 };
         driver.step(events, self.now, &mut reader, &mut effects);
         let (steps, pauses) = (reader.steps, reader.pauses);
         assert!(steps <= 8, "a call ends: {steps} steps");
+        assert_eq!((&in_parts.0, &in_parts.1), (&*driver, &effects), "all at once or in parts");
         if pauses > 0 {
             self.note("pause");
         }
@@ -946,11 +984,12 @@ impl World {
                 self.note("stop");
             }
             SnapshotTask::Receive { from, snapshot } => {
-                assert!(snapshot.position.index > server.committed, "it is known");
-                assert!(
-                    server.receiving.insert(from, snapshot).is_none(),
-                    "the old one is discarded"
-                );
+                assert!(judged(server, from, snapshot.position), "its head has come");
+                let old = server.receiving.insert(from, snapshot.clone());
+                assert!(old.is_none_or(|old| old == snapshot), "the old one is discarded");
+            }
+            SnapshotTask::Discard { from, position } if judged(server, from, position) => {
+                self.note("refused head");
             }
             SnapshotTask::Discard { from, position } => {
                 server.receiving.retain(|id, s| (*id, s.position) != (from, position));

@@ -147,8 +147,20 @@ coverage! {
     drops_cut >= 250,
     /// Those among them whose kind the link lost.
     drops_kind >= 15,
-    /// Those among them whose commands were gone when they were to be read.
-    payloads_gone >= 25,
+    /// Messages with entries that a driver sent as several frames.
+    frames_split >= 20,
+    /// Times that a leader was told that no more entries leave for a peer.
+    peers_paused >= 60,
+    /// Entries that a driver wanted and that were not at hand.
+    fetches >= 20,
+    /// Proposals that a driver refused because too many bytes wait for their commit.
+    too_many_bytes >= 20,
+    /// Proposals of which a driver that lost leadership said that nobody knows.
+    given_up >= 40,
+    /// Ranges of which a driver handed out a part at a time.
+    applied_in_parts >= 30,
+    /// Frames that were refused where they arrived, because they lie.
+    frames_refused >= 25,
     /// Changes of who reaches whom, by a shape.
     shapes >= 250,
     /// Links that began to flap.
@@ -263,10 +275,10 @@ coverage! {
     chunks_joined_skipping >= 2 because "messages that overlap must come in one call",
     /// Crashes in the middle of an installation.
     installs_cut >= 10,
-    /// Snapshots that came in the middle of an installation.
-    installs_overlapping >= 10,
+    /// Heads of snapshots whose content was not taken in, or stopped before they left.
+    heads_refused >= 30,
     /// Snapshots of what the receiver's log held already.
-    installs_needless >= 50,
+    installs_needless >= 30,
     /// Messages of a leader refused in the middle of an installation.
     refused_installing >= 75,
     /// Reads that a lease answered, without a message.
@@ -382,7 +394,7 @@ impl Coverage {
         match reason {
             DropReason::Cut => self.drops_cut += 1,
             DropReason::Kind => self.drops_kind += 1,
-            DropReason::PayloadGone => self.payloads_gone += 1,
+            DropReason::Unwanted => self.heads_refused += 1,
             DropReason::Loss | DropReason::Down => {}
         }
     }

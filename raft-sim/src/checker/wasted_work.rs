@@ -67,6 +67,8 @@ struct Spent {
     lacks: bool,
     /// Whether it has just said where the logs part.
     is_probed: bool,
+    /// Whether the leader was told that no entries leave for it.
+    is_paused: bool,
     /// Whether it has refused entries, and acknowledged nothing since: an acknowledgement then says
     /// where the logs part, and perhaps not that the last entries came.
     has_refused: bool,
@@ -189,9 +191,12 @@ impl Mind {
                 Input::PeerUnreachable { peer }
                 | Input::PeerPaused { peer, .. }
                 | Input::SnapshotSent { to: peer, .. } => {
+                    let is_pause = matches!(input, Input::PeerPaused { .. });
                     let peer = self.peers.entry(*peer);
                     (peer.lacks, peer.snapshot_since) = (true, None);
+                    peer.is_paused |= is_pause;
                 }
+                Input::PeerResumed { peer } => self.peers.entry(*peer).is_paused = false,
                 _ => {}
             }
         }
@@ -438,7 +443,8 @@ impl Mind {
         self.asked[0] = self.asked[1];
         let is_open = sight.writes.is_open();
         for peer in self.peers.values_mut() {
-            peer.is_probed = false;
+            // What a paused peer has said is acted upon when entries leave for it again.
+            peer.is_probed &= peer.is_paused;
             if is_open {
                 peer.owed = [0, 0, 0, peer.owed[READ]];
                 peer.refusable = 0;

@@ -44,8 +44,9 @@ impl Writes {
         self.waited_since = self.wait_since();
         for input in inputs {
             let Input::Persisted { ticket } = input else { continue };
-            while self.waiting.front().is_some_and(|(_, last, _)| last <= ticket) {
-                self.waiting.pop_front();
+            let before = self.waiting.len();
+            self.waiting.retain(|(_, last, _)| last > ticket);
+            if self.waiting.len() < before {
                 self.progress_at = now;
             }
         }
@@ -71,8 +72,7 @@ impl Writes {
 
     /// Whether it has heard of this write.
     pub(super) fn is_done(&self, ticket: Option<Ticket>) -> bool {
-        let oldest = self.waiting.front().map(|(first, ..)| *first);
-        ticket.is_none() || oldest.is_none() || ticket < oldest
+        ticket.is_none_or(|ticket| self.waiting.iter().all(|(first, ..)| ticket < *first))
     }
 
     /// The newest one.

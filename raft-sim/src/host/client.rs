@@ -40,6 +40,8 @@ pub enum Answer {
     },
     /// Something else was committed where the command stood.
     Lost,
+    /// It cannot say any more what becomes of the command.
+    Unknown,
 }
 
 /// What the world is to do for a client.
@@ -175,6 +177,7 @@ impl Client {
                 std::mem::take(&mut current.asked).then_some(Wish::Retry)
             }
             Answer::Lost => None,
+            Answer::Unknown => self.finish(Stage::Unknown),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A disk that completes writes later, in the order of their tickets, and loses in a crash what was
 //! not complete: some of it, as chance has it.
 
-use crate::host::log::{Entry, Log};
+use crate::host::log::{Command, Entry, Log};
 use crate::host::machine::Image;
 use crate::host::records::Records;
 use crate::host::stored::Stored;
@@ -9,6 +9,7 @@ use crate::plan::choice::{Choices, Question};
 use crate::plan::damage::{Damage, DamageTarget};
 use crate::plan::profile::DiskProfile;
 use crate::plan::record::Lost;
+use raft_core::driver::{self, BoundWrite};
 use raft_core::{HardState, Instant, LogIndex, LogPosition, Outcome, Ticket};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -30,7 +31,7 @@ pub enum Completion {
     /// Each write up to this ticket is durable.
     Written(Ticket),
     /// The snapshot is.
-    Kept(LogPosition),
+    Kept(Box<Image>),
     /// The snapshot has replaced the log, or has not.
     Installed(Box<Image>, Outcome),
     /// There was no room for a snapshot of this host's own.
@@ -67,6 +68,18 @@ pub struct DiskWrite {
     pub restart_after: Option<LogPosition>,
     /// From where on the log is dropped, and what is appended then.
     pub log: Option<(LogIndex, Vec<Entry>)>,
+}
+
+impl From<BoundWrite<Command>> for DiskWrite {
+    fn from(BoundWrite { ticket, hard_state, log }: BoundWrite<Command>) -> Self {
+        let restart_after = log.as_ref().and_then(|log| log.restart_after);
+        let entry = |entry: driver::Entry<Command>| Entry {
+            term: entry.position.term,
+            content: entry.content,
+        };
+        let log = log.map(|log| (log.first, log.entries.into_iter().map(entry).collect()));
+        Self { ticket, hard_state, restart_after, log }
+    }
 }
 
 impl DiskWrite {
@@ -186,7 +199,7 @@ impl Disk {
                         reported.push(Completion::Written(write.ticket));
                     }
                 }
-                Job::Keep(image) => reported.push(Completion::Kept(image.snapshot.position)),
+                Job::Keep(image) => reported.push(Completion::Kept(image)),
                 Job::Install(image, outcome) => {
                     reported.push(Completion::Installed(image, outcome));
                 }

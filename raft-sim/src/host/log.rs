@@ -1,6 +1,8 @@
 //! What a host stores: the entries of the log with their content, which the core never sees.
 
 use crate::plan::record::Operation;
+use raft_core::driver::Payload;
+use raft_core::driver::frame::OVERHEAD;
 use raft_core::payload::Content;
 use raft_core::{Entries, LogIndex, LogPosition, Run, Term};
 
@@ -16,10 +18,23 @@ pub struct Command {
 }
 
 impl Command {
+    /// How much room one takes wherever bytes are limited.
+    pub const BYTES: u64 = 24;
+
+    /// The same with what a driver adds to each.
+    pub const WEIGHT: u64 = Self::BYTES + OVERHEAD;
+
     /// The command that the simulator invents for a position of a log that a setup gives.
     pub fn invented(position: LogPosition) -> Self {
         let value = position.term.get() << 32 | position.index.get();
         Self { client: 0, serial: value, operation: Operation::Write { key: 0, value } }
+    }
+}
+
+/// All of one size: as many numbers as a command of the simulator has.
+impl Payload for Command {
+    fn bytes(&self) -> u64 {
+        Self::BYTES
     }
 }
 
@@ -188,10 +203,10 @@ impl Log {
         }
     }
 
-    /// The command at exactly this position, for [`attach`](raft_core::payload::attach).
-    pub fn command(&self, position: LogPosition) -> Option<Command> {
+    /// What stands at exactly this position.
+    pub fn content(&self, position: LogPosition) -> Option<&Content<Command>> {
         let entry = self.get(position.index).filter(|entry| entry.term == position.term)?;
-        entry.content.command().copied()
+        Some(&entry.content)
     }
 
     fn offset(&self, index: LogIndex) -> Option<usize> {
@@ -221,10 +236,11 @@ mod tests {
         let entries: Entries = [commands(1, 2), change, commands(2, 2)].into_iter().collect();
         let log = Log::invented(&entries);
         assert_eq!((log.last(), log.positions()), (position(2, 5), entries));
-        assert_eq!(log.command(position(1, 2)), Some(Command::invented(position(1, 2))));
-        assert_eq!(log.command(position(2, 2)), None, "another term");
-        assert_eq!(log.command(position(2, 3)), None, "no command");
-        assert_eq!(log.command(position(2, 6)), None, "beyond the end");
+        let command = |position| log.content(position).and_then(|c| c.command().copied());
+        assert_eq!(command(position(1, 2)), Some(Command::invented(position(1, 2))));
+        assert_eq!(command(position(2, 2)), None, "another term");
+        assert_eq!(command(position(2, 3)), None, "no command");
+        assert_eq!(command(position(2, 6)), None, "beyond the end");
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub(crate) mod log;
 pub(crate) mod machine;
 pub(crate) mod packet;
 pub(crate) mod records;
+pub(crate) mod shelf;
 pub(crate) mod stored;
 
 pub use client::{Answer, Client, Request, Wish, operation_of, token};
@@ -17,4 +18,5 @@ pub use ledger::Ledger;
 pub use log::{Command, Entry, Log};
 pub use machine::{Effect, Image, Machine, StateMachine};
 pub use packet::{Arrival, Packet, Payload};
+pub use shelf::Shelf;
 pub use stored::Stored;

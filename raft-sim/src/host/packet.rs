@@ -1,10 +1,10 @@
-//! What comes to a node: messages, and whatever else its host has to tell it, with its bytes.
+//! What comes to a host: messages, and whatever else its driver is to be told, with its bytes.
 
-use crate::host::client::Request;
 use crate::host::log::Command;
 use crate::host::machine::Machine;
 use crate::plan::record::Operation;
-use raft_core::{Consistency, Envelope, Input, Ticket, Token};
+use raft_core::driver::Event;
+use raft_core::{Envelope, Token};
 
 /// A message on its way, with the bytes of its commands.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -17,7 +17,7 @@ pub struct Packet {
     pub(crate) cuts: u64,
 }
 
-/// The bytes that come with an input and stay with the host.
+/// The bytes that travel beside a message.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
 pub struct Payload {
     /// Commands.
@@ -26,40 +26,13 @@ pub struct Payload {
     pub machine: Option<Box<Machine>>,
 }
 
-/// What comes to a node.
+/// What comes to a host.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Arrival {
     /// A message.
     Message(Packet),
-    /// A completion of its disk.
-    Persisted(Ticket),
     /// A client, or the operator, asks past the log.
     Query(Token, Operation),
-    /// Commands of a client.
-    Request(Request),
-    /// A wish of the operator, a report of the host, or a read: what comes without bytes.
-    Input(Input),
-    /// Its deadline has passed.
-    Wake,
-}
-
-impl Arrival {
-    /// What the core takes in, and the bytes that stay with the host.
-    pub fn split(self) -> (Input, Payload) {
-        let bare = |input| (input, Payload::default());
-        match self {
-            Self::Message(Packet { envelope, payload, .. }) => (Input::Message(envelope), payload),
-            Self::Persisted(ticket) => bare(Input::Persisted { ticket }),
-            Self::Query(token, question) => {
-                let consistency = question.past_the_log().unwrap_or(Consistency::ReadIndex);
-                bare(Input::Read { token, consistency })
-            }
-            Self::Request(Request { token, commands, .. }) => {
-                let count = u64::try_from(commands.len()).expect("a request fits into memory");
-                (Input::Propose { token, count }, Payload { commands, machine: None })
-            }
-            Self::Input(input) => bare(input),
-            Self::Wake => bare(Input::Wake),
-        }
-    }
+    /// Anything else.
+    Event(Event<Command>),
 }

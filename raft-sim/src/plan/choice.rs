@@ -153,6 +153,12 @@ questions! {
     StormDeceived = "storm_deceived",
     /// Which faults follow one another in time.
     StormSequences = "storm_sequences",
+    /// Which limits the drivers have, and what they do when leadership is lost.
+    SetupDriver = "setup_driver",
+    /// For which peers transports take no entries, and when.
+    StormPauses = "storm_pauses",
+    /// Whether an entry is at hand, and when it is.
+    Fetch = "fetch",
 }
 
 /// How many kinds of questions there are.

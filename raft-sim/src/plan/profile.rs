@@ -1,6 +1,7 @@
 //! How links, disks, snapshots and clients behave.
 
 use crate::plan::text::{quoted, span};
+use raft_core::driver::Settings;
 use raft_core::{Instant, NodeId};
 use std::time::Duration;
 
@@ -98,6 +99,50 @@ impl Default for SnapshotProfile {
             timeout: None,
             install: Duration::ZERO,
         }
+    }
+}
+
+/// The limits and habits of the drivers: each limit is the field of
+/// [`Settings`](raft_core::driver::Settings) of its name, in bytes; `None` for its default. A
+/// command counts [`Command::WEIGHT`](crate::host::Command::WEIGHT).
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub struct DriverProfile {
+    /// What one frame carries at most.
+    pub frame_bytes: Option<u64>,
+    /// What is on the way to one peer at most.
+    pub in_flight_bytes: Option<u64>,
+    /// What a leader accepts before it is committed.
+    pub uncommitted_bytes: Option<u64>,
+    /// What is applied at once.
+    pub apply_bytes: Option<u64>,
+    /// What is kept in memory of the log that is durable.
+    pub cached_bytes: Option<u64>,
+    /// What is kept of the log before a snapshot; nothing if it is not given.
+    pub kept_bytes: Option<u64>,
+    /// Whether whoever waits is told that nobody knows when leadership is lost; else he waits on.
+    pub gives_up: bool,
+    /// How many of a million entries that a driver reads off the disk are not at hand at once.
+    pub miss_ppm: u32,
+}
+
+impl DriverProfile {
+    /// The settings of a driver that takes a snapshot after so many commands.
+    pub fn settings(&self, every: u64, command: u64) -> Settings {
+        let mut settings = Settings::default();
+        let fields = [
+            (&mut settings.frame_bytes, self.frame_bytes),
+            (&mut settings.in_flight_bytes, self.in_flight_bytes),
+            (&mut settings.uncommitted_bytes, self.uncommitted_bytes),
+            (&mut settings.apply_bytes, self.apply_bytes),
+            (&mut settings.cached_bytes, self.cached_bytes),
+        ];
+        for (field, given) in fields {
+            *field = given.unwrap_or(*field);
+        }
+        settings.snapshot_bytes = every.saturating_mul(command);
+        settings.kept_bytes = self.kept_bytes.unwrap_or(0);
+        settings.waits_through_elections = !self.gives_up;
+        settings
     }
 }
 

@@ -353,8 +353,9 @@ pub enum DropReason {
     Loss,
     /// The receiver is down.
     Down,
-    /// The sender's log no longer held the positions when the message was to be built.
-    PayloadGone,
+    /// The head of a snapshot whose content its receiver does not take in, or that its sender was
+    /// told to stop before it left.
+    Unwanted,
 }
 
 /// What a client does.

@@ -2,7 +2,9 @@
 use crate::plan::act::any::Act;
 use crate::plan::act::{DiskAct, LinkAct, ProcessAct};
 use crate::plan::limits::Limits;
-use crate::plan::profile::{ClientSetup, DiskProfile, LagProfile, LinkProfile, SnapshotProfile};
+use crate::plan::profile::{
+    ClientSetup, DiskProfile, DriverProfile, LagProfile, LinkProfile, SnapshotProfile,
+};
 use raft_core::{
     Config, Entries, HardState, Instant, LogPosition, Membership, Node, NodeId, Protection,
     Recovered, StartError,
@@ -44,6 +46,8 @@ pub struct Setup {
     pub snapshots: SnapshotProfile,
     /// How far hosts lag behind.
     pub lag: LagProfile,
+    /// The limits and habits of the drivers.
+    pub driver: DriverProfile,
     /// The clients, in the order of their numbers, from 1 on.
     pub clients: Vec<ClientSetup>,
     /// Whether a lease that is broken is an alarm, too, after a clock has deceived its node. If
@@ -80,6 +84,7 @@ impl Setup {
             disk: DiskProfile::default(),
             snapshots: SnapshotProfile::default(),
             lag: LagProfile::default(),
+            driver: DriverProfile::default(),
             clients: Vec::new(),
             strict_leases: false,
             duration: Duration::from_secs(10),

@@ -181,21 +181,21 @@ impl Scene<'_> {
                 (*wanted != saw).then(|| format!("has_lease: expected {wanted}, saw {saw}"))
             }
             NodeCondition::Peers(phase, wanted) => {
-                let peers = process.node.peers().filter(|peer| peer.phase == *phase);
+                let peers = process.node().peers().filter(|peer| peer.phase == *phase);
                 let saw: Vec<NodeId> = peers.map(|peer| peer.id).collect();
                 (*wanted != saw).then(|| format!("{phase:?}: expected {wanted:?}, saw {saw:?}"))
             }
             NodeCondition::Voters(wanted) => {
-                let membership = process.node.membership();
+                let membership = process.node().membership();
                 members("voters", wanted, membership.voters(), membership.is_joint())
             }
             NodeCondition::Learners(wanted) => {
-                let membership = process.node.membership();
+                let membership = process.node().membership();
                 members("learners", wanted, membership.learners(), membership.is_joint())
             }
             NodeCondition::Holds(position) => holding(&process.log, *position, true),
             NodeCondition::Lacks(position) => holding(&process.log, *position, false),
-            NodeCondition::Fate(position, fate) => self.fate(&process.node, *position, *fate),
+            NodeCondition::Fate(position, fate) => self.fate(process.node(), *position, *fate),
         };
         differs.map(|differs| format!("{node:?} {differs}"))
     }

@@ -27,6 +27,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) lag: Lag,
     #[serde(default)]
+    pub(super) driver: DriverTable,
+    #[serde(default)]
     pub(super) limits: LimitsTable,
     #[serde(default)]
     pub(super) node: Vec<NodeTable>,
@@ -92,6 +94,19 @@ pub(super) struct Lag {
     pub(super) reports: Option<Text<Duration>>,
     pub(super) applies: Option<Text<Duration>>,
     pub(super) until: Option<Text<Duration>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, expecting = "struct Driver")]
+pub(super) struct DriverTable {
+    pub(super) frame_bytes: Option<Text<u64>>,
+    pub(super) in_flight_bytes: Option<Text<u64>>,
+    pub(super) uncommitted_bytes: Option<Text<u64>>,
+    pub(super) apply_bytes: Option<Text<u64>>,
+    pub(super) cached_bytes: Option<Text<u64>>,
+    pub(super) kept_bytes: Option<Text<u64>>,
+    pub(super) gives_up: Option<bool>,
+    pub(super) miss_ppm: Option<Spanned<Text<u64>>>,
 }
 
 #[derive(Deserialize, Default)]

@@ -4,7 +4,9 @@ use crate::plan::act::any::Act;
 use crate::plan::act::part::Beside;
 use crate::plan::choice::{Answers, Question};
 use crate::plan::limits::Limits;
-use crate::plan::profile::{ClientSetup, DiskProfile, LagProfile, LinkProfile, SnapshotProfile};
+use crate::plan::profile::{
+    ClientSetup, DiskProfile, DriverProfile, LagProfile, LinkProfile, SnapshotProfile,
+};
 use crate::plan::sentence;
 use crate::plan::setup::{NodeSetup, Setup};
 use crate::plan::text::instant;
@@ -64,6 +66,7 @@ impl Reader<'_> {
         setup.disk = self.disk(raw.disk)?;
         setup.snapshots = self.snapshots(raw.snapshots)?;
         setup.lag = Self::lag(&raw.lag);
+        setup.driver = self.driver(raw.driver)?;
         setup.duration = duration;
         setup.strict_leases = raw.run.strict_leases;
         self.limits(&mut setup, &raw.limits)?;
@@ -178,6 +181,20 @@ impl Reader<'_> {
             applies: raw.applies.as_ref().map_or(default.applies, |applies| applies.0),
             until: raw.until.as_ref().map_or(default.until, |until| instant(until.0)),
         }
+    }
+
+    fn driver(&self, raw: format::DriverTable) -> Result<DriverProfile, ScenarioError> {
+        let bytes = |raw: Option<Text<u64>>| raw.map(|bytes| bytes.0);
+        Ok(DriverProfile {
+            frame_bytes: bytes(raw.frame_bytes),
+            in_flight_bytes: bytes(raw.in_flight_bytes),
+            uncommitted_bytes: bytes(raw.uncommitted_bytes),
+            apply_bytes: bytes(raw.apply_bytes),
+            cached_bytes: bytes(raw.cached_bytes),
+            kept_bytes: bytes(raw.kept_bytes),
+            gives_up: raw.gives_up.unwrap_or_default(),
+            miss_ppm: self.at_most(raw.miss_ppm, 1_000_000)?.unwrap_or_default(),
+        })
     }
 
     fn cluster(&self, raw: &format::ClusterTable) -> Result<Setup, ScenarioError> {

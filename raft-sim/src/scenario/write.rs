@@ -3,7 +3,9 @@
 use crate::plan::act::any::Act;
 use crate::plan::choice::{Answers, Question};
 use crate::plan::limits::Limits;
-use crate::plan::profile::{ClientSetup, DiskProfile, LagProfile, LinkProfile, SnapshotProfile};
+use crate::plan::profile::{
+    ClientSetup, DiskProfile, DriverProfile, LagProfile, LinkProfile, SnapshotProfile,
+};
 use crate::plan::setup::{NodeSetup, Setup};
 use crate::plan::text::{escaped, group, instant, level_name, moment, quoted, span, time};
 use crate::scenario::model::Script;
@@ -57,6 +59,7 @@ pub fn write(
         limits,
         snapshots,
         lag,
+        driver,
         clients,
         strict_leases,
         duration,
@@ -83,6 +86,7 @@ pub fn write(
     text.limits(limits);
     text.snapshots(snapshots);
     text.lag(lag);
+    text.driver(driver);
     for client in clients {
         text.client(client);
     }
@@ -304,6 +308,37 @@ impl File {
         self.unless(reports == default.reports, "reports", || quoted(time(reports)));
         self.unless(applies == default.applies, "applies", || quoted(time(applies)));
         self.unless(until == default.until, "until", || quoted(moment(until)));
+    }
+
+    fn driver(&mut self, driver: &DriverProfile) {
+        let DriverProfile {
+            frame_bytes,
+            in_flight_bytes,
+            uncommitted_bytes,
+            apply_bytes,
+            cached_bytes,
+            kept_bytes,
+            gives_up,
+            miss_ppm,
+        } = *driver;
+        if *driver == DriverProfile::default() {
+            return;
+        }
+        self.table("driver");
+        for (name, bytes) in [
+            ("frame_bytes", frame_bytes),
+            ("in_flight_bytes", in_flight_bytes),
+            ("uncommitted_bytes", uncommitted_bytes),
+            ("apply_bytes", apply_bytes),
+            ("cached_bytes", cached_bytes),
+            ("kept_bytes", kept_bytes),
+        ] {
+            if let Some(bytes) = bytes {
+                self.key(name, bytes);
+            }
+        }
+        self.unless(!gives_up, "gives_up", || "true");
+        self.unless(miss_ppm == 0, "miss_ppm", || miss_ppm);
     }
 
     fn client(&mut self, client: &ClientSetup) {

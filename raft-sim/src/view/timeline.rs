@@ -3,7 +3,7 @@
 //! Heartbeats that say nothing new, and the answers to them, are counted and not shown; the trace
 //! has them all.
 
-use crate::plan::record::{DropReason, Event, NodeState, Record, Sink};
+use crate::plan::record::{Event, NodeState, Record, Sink};
 use crate::plan::text::wrapped;
 use crate::view::{style, words};
 use anstyle::Style;
@@ -101,9 +101,7 @@ impl<W: io::Write> Timeline<W> {
         let (passage, Envelope { from, to, term, message }) = match event {
             Event::Send { message, .. } => (Passage::Leaves, message),
             Event::Recv { message } => (Passage::Arrives, message),
-            Event::Drop { message, reason } if *reason != DropReason::PayloadGone => {
-                (Passage::Lost, message)
-            }
+            Event::Drop { message, .. } => (Passage::Lost, message),
             _ => return false,
         };
         let said = match message {

@@ -237,7 +237,7 @@ const fn drop_reason(reason: DropReason) -> &'static str {
         DropReason::Kind => "kind",
         DropReason::Loss => "loss",
         DropReason::Down => "down",
-        DropReason::PayloadGone => "payload_gone",
+        DropReason::Unwanted => "unwanted",
     }
 }
 

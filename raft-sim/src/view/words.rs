@@ -230,6 +230,6 @@ const fn why(reason: DropReason) -> &'static str {
         DropReason::Kind => "filtered",
         DropReason::Loss => "chance",
         DropReason::Down => "nobody there",
-        DropReason::PayloadGone => "entries gone",
+        DropReason::Unwanted => "not wanted",
     }
 }

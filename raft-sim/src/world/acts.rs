@@ -1,24 +1,24 @@
 //! What is done to the cluster, family by family.
 
+use crate::host::client::Request;
 use crate::host::packet::Arrival;
 use crate::plan::act::{Act, ClockAct, DiskAct, MessageAct, ProcessAct, RequestAct};
 use crate::plan::change::MembershipChange;
 use crate::plan::record::{Operation, Stage, Violation};
-use crate::world::actions::on_apply;
 use crate::world::aim;
 use crate::world::env::Env;
 use crate::world::hostile::hostile;
 use crate::world::hosts::Hosts;
-use crate::world::inbox::{arrive, on_poll};
+use crate::world::inbox::{WAKE, arrive, on_apply, on_poll};
 use crate::world::life::{crash, schedule_wake, start};
 use crate::world::network::Network;
 use crate::world::operator::Operator;
 use crate::world::pending::Pending;
 use crate::world::service::leader;
-use crate::world::snapshots::take_snapshot;
 use crate::world::step::step;
 use crate::world::watch::Fact;
-use raft_core::{Consistency, Input, NodeId};
+use raft_core::driver::{Event, SnapshotEvent};
+use raft_core::{Consistency, Instant, NodeId};
 
 /// Does to the world what stands in its timeline.
 pub(super) fn on_act(
@@ -171,7 +171,7 @@ fn look(
     network: &mut Network,
     node: NodeId,
 ) -> Result<(), Violation> {
-    hosts.running(node).map_or(Ok(()), |at| step(env, network, at, [Arrival::Wake]))
+    hosts.running(node).map_or(Ok(()), |at| step(env, network, at, [WAKE]))
 }
 
 fn on_request(
@@ -181,33 +181,30 @@ fn on_request(
     operator: &mut Operator,
     act: RequestAct,
 ) -> Result<(), Violation> {
-    let (node, input) = match act {
-        RequestAct::Campaign { node } => (node, Input::Campaign),
-        RequestAct::Unreachable { node, peer } => (node, Input::PeerUnreachable { peer }),
+    let (node, event) = match act {
+        RequestAct::Campaign { node } => (node, Event::Campaign),
+        RequestAct::Unreachable { node, peer } => (node, Event::Unreachable { peer }),
+        RequestAct::PausePeer { node, peer } => (node, Event::Paused { peer, after: None }),
+        RequestAct::ResumePeer { node, peer } => (node, Event::Resumed { peer }),
         RequestAct::Propose { node, count } => {
             return propose(env, hosts, network, operator, (node, count));
         }
         RequestAct::Read { node, consistency } => {
             return read(env, hosts, network, operator, (node, consistency));
         }
-        RequestAct::TakeSnapshot { node } => {
-            if let Some(mut at) = hosts.running(node) {
-                take_snapshot(env, &mut at);
-            }
-            return Ok(());
-        }
+        RequestAct::TakeSnapshot { node } => (node, Event::Snapshot(SnapshotEvent::Wanted)),
         RequestAct::Transfer { node, to } => {
             let Some(node) = node.or_else(|| leader(hosts, network, env.now())) else {
                 return Ok(());
             };
             let (_, token) = operator.request();
-            (node, Input::TransferLeadership { token, to })
+            (node, Event::Transfer { token, to })
         }
         RequestAct::ChangeMembership { node, change } => {
             return change_membership(env, hosts, network, operator, (node, &change));
         }
     };
-    arrive(env, network, hosts.running(node), Arrival::Input(input))
+    arrive(env, network, hosts.running(node), Arrival::Event(event))
 }
 
 /// Ends a process, if it runs.
@@ -238,7 +235,7 @@ fn resume(
     let host = hosts.named(node);
     host.paused = false;
     let life = host.life;
-    on_apply(env, hosts, node, life)?;
+    on_apply(env, hosts, network, node, life)?;
     on_poll(env, hosts, network, node, life)?;
     wake_in_time(env, hosts, node);
     Ok(())
@@ -256,7 +253,9 @@ fn propose(
     if let Some(command) = request.commands.first() {
         env.tell(hosts, Fact::OperatorAsks { serial, operation: command.operation })?;
     }
-    arrive(env, network, hosts.running(node), Arrival::Request(request))
+    let Request { token, commands, .. } = request;
+    let event = Event::Propose { token, commands, until: Instant::MAX };
+    arrive(env, network, hosts.running(node), Arrival::Event(event))
 }
 
 fn read(
@@ -284,6 +283,6 @@ fn change_membership(
     let Some(node) = node.or_else(|| leader(hosts, network, env.now())) else { return Ok(()) };
     let Ok(target) = change.target(hosts.named(node).membership()) else { return Ok(()) };
     let (_, token) = operator.request();
-    let input = Input::ChangeMembership { token, target };
-    arrive(env, network, hosts.running(node), Arrival::Input(input))
+    let event = Event::Change { token, target, until: Instant::MAX };
+    arrive(env, network, hosts.running(node), Arrival::Event(event))
 }

@@ -69,7 +69,7 @@ pub(super) fn converged(
 pub(super) fn round(env: &Env, hosts: &Hosts) -> Duration {
     let lag = env.setup.lag.reporting(env.now());
     let working = hosts.iter().filter_map(|host| {
-        let config = host.process.as_ref()?.node.config();
+        let config = host.process.as_ref()?.node().config();
         let works = host.runs() && host.disk.works_within(config.disk_timeout, lag, env.now());
         works.then(|| (config.election_timeout, host.disk.profile().max_latency))
     });
@@ -97,7 +97,7 @@ impl Trouble {
         let works = |host: &Host| {
             host.runs()
                 && host.process.as_ref().is_some_and(|process| {
-                    host.disk.works_within(process.node.config().disk_timeout, lag, now)
+                    host.disk.works_within(process.node().config().disk_timeout, lag, now)
                 })
         };
         let of_all = left.len() == hosts.iter().count() && !hosts.iter().any(Host::runs);
@@ -132,7 +132,7 @@ fn caught_up(host: &Host, process: &Process, leading: &Process) -> Result<(), St
     if mine != all || process.machine.applied() != reference.last.index {
         return Err(format!("{status:?} has not caught up with {reference:?}"));
     }
-    if status.pending_reads > 0 || !process.ready.is_empty() {
+    if status.pending_reads > 0 || !process.queries.is_empty() {
         return Err(format!("{:?} has reads that wait", host.id()));
     }
     if status.transfers_to.is_some() || status.membership_changes {

@@ -1,15 +1,15 @@
 //! What the host gives its disk to do, and what it makes of what the disk reports.
 
 use crate::host::disk::{Completion, Job};
-use crate::host::log::Log;
-use crate::host::packet::Arrival;
+use crate::host::log::{Command, Log};
+use crate::host::machine::Image;
 use crate::plan::record::Violation;
 use crate::world::env::Env;
 use crate::world::hosts::Running;
 use crate::world::pending::Pending;
-use crate::world::reply::serve;
 use crate::world::watch::Fact;
-use raft_core::{Input, Outcome};
+use raft_core::Outcome;
+use raft_core::driver::{Event, SnapshotEvent};
 use std::time::Duration;
 
 /// Gives the disk something to do.
@@ -24,40 +24,38 @@ pub(super) fn submit_later(env: &mut Env, at: &mut Running<'_>, job: Job, pause:
     env.agenda.schedule(due, Pending::Disk { node: at.id(), life: at.life() });
 }
 
-/// The disk has done something; what its node is to be informed of, if anything.
+/// The disk has done something; what the driver is to be told of it.
 pub(super) fn take_report(
     env: &mut Env,
     at: &mut Running<'_>,
     report: Completion,
-) -> Result<Option<Arrival>, Violation> {
+) -> Result<Event<Command>, Violation> {
     let node = at.id();
     Ok(match report {
         Completion::NotKept => {
-            at.process_mut().takes_snapshot = false;
             env.tell(at.hosts(), Fact::SnapshotFailed)?;
-            None
+            Event::Snapshot(SnapshotEvent::Taken { outcome: Outcome::Failed })
         }
         Completion::Written(ticket) => {
             env.tell(at.hosts(), Fact::Written { node, ticket })?;
-            Some(Arrival::Persisted(ticket))
+            Event::Written { ticket }
         }
-        Completion::Kept(position) => {
-            at.process_mut().takes_snapshot = false;
-            Some(Arrival::Input(Input::SnapshotTaken { position }))
+        Completion::Kept(image) => {
+            at.process_mut().shelf.keep(*image);
+            Event::Snapshot(SnapshotEvent::Taken { outcome: Outcome::Done })
         }
         Completion::Installed(image, outcome) => {
-            let position = image.snapshot.position;
+            let Image { snapshot, machine } = *image;
+            let position = snapshot.position;
             if outcome == Outcome::Done {
                 let process = at.process_mut();
                 process.log = Log::starting(position);
-                process.machine = image.machine;
+                process.machine = machine.clone();
                 process.ledger.installed();
-                // What became of these is unknown here.
-                process.waiting.retain(|index, _| *index > position.index);
-                serve(env, at)?;
+                process.shelf.keep(Image { snapshot, machine });
             }
             env.tell(at.hosts(), Fact::Installed { node, position, outcome })?;
-            Some(Arrival::Input(Input::SnapshotInstalled { position, outcome }))
+            Event::Snapshot(SnapshotEvent::Installed { outcome })
         }
     })
 }

@@ -19,7 +19,7 @@ use crate::world::operator::Operator;
 use crate::world::pending::Pending;
 use crate::world::service::{Service, leader};
 use crate::world::watch::{Fact, Watch};
-use crate::world::{actions, converge, inbox, life, send};
+use crate::world::{converge, inbox, life, send};
 use raft_core::{Instant, NodeId, Term};
 
 /// The outcome of a run.
@@ -284,12 +284,12 @@ impl World {
             Pending::Start(node) => life::start(env, hosts, node),
             Pending::Act(index) => on_act(env, hosts, network, operator, index),
             Pending::Disk { node, life } => inbox::on_disk(env, hosts, network, node, life),
-            Pending::Apply { node, life } => actions::on_apply(env, hosts, node, life),
-            Pending::Report { node, life, input } => {
-                inbox::on_report(env, hosts, network, node, life, input)
+            Pending::Apply { node, life } => inbox::on_apply(env, hosts, network, node, life),
+            Pending::Report { node, life, event } => {
+                inbox::on_report(env, hosts, network, node, life, event)
             }
-            Pending::Build { life, envelope, machine } => {
-                send::on_build(env, hosts, network, life, envelope, machine)
+            Pending::Build { life, envelope, payload } => {
+                send::on_build(env, hosts, network, life, envelope, payload)
             }
             Pending::Deliver(packet) => inbox::on_deliver(env, hosts, network, packet),
             Pending::Poll { node, life } => inbox::on_poll(env, hosts, network, node, life),

@@ -1,6 +1,6 @@
 //! What every handler needs, whatever part of the world it is about.
 
-use crate::host::packet::{Arrival, Payload};
+use crate::host::log::Command;
 use crate::plan::choice::Choices;
 use crate::plan::record::Violation;
 use crate::plan::setup::Setup;
@@ -9,6 +9,7 @@ use crate::world::aim::Aims;
 use crate::world::hosts::Hosts;
 use crate::world::pending::Pending;
 use crate::world::watch::{Fact, Scene, Stepped, Watch};
+use raft_core::driver::{Effect, Event};
 use raft_core::{Action, Input, Instant};
 use std::time::Duration;
 
@@ -24,30 +25,32 @@ pub(super) struct Env {
     /// Empty between two steps; kept for their memory.
     pub(super) lists: Lists,
     /// What a disk has just reported; kept for its memory.
-    pub(super) arrivals: Vec<Arrival>,
+    pub(super) reports: Vec<Event<Command>>,
 }
 
-/// What goes into a step and comes out of it.
+/// What goes into a call of a driver and comes out of it.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Lists {
+    pub(super) events: Vec<Event<Command>>,
+    /// What its node was told, and what it said.
     pub(super) inputs: Vec<Input>,
-    /// The bytes that came with each input.
-    pub(super) payloads: Vec<Payload>,
     pub(super) actions: Vec<Action>,
+    pub(super) effects: Vec<Effect<Command>>,
 }
 
 impl Lists {
+    /// What is left of a step.
     pub(super) fn clear(&mut self) {
         self.inputs.clear();
-        self.payloads.clear();
         self.actions.clear();
+        self.effects.clear();
     }
 }
 
 impl Env {
-    pub(super) const fn new(setup: Setup, choices: Choices, agenda: Agenda, watch: Watch) -> Self {
-        let lists = Lists { inputs: Vec::new(), payloads: Vec::new(), actions: Vec::new() };
-        Self { setup, choices, agenda, aims: Aims::new(), watch, lists, arrivals: Vec::new() }
+    pub(super) fn new(setup: Setup, choices: Choices, agenda: Agenda, watch: Watch) -> Self {
+        let (aims, lists) = (Aims::new(), Lists::default());
+        Self { setup, choices, agenda, aims, watch, lists, reports: Vec::new() }
     }
 
     /// The simulated time.

@@ -4,49 +4,51 @@ use crate::checker::sight::{Open, View};
 use crate::host::clock::Clock;
 use crate::host::disk::Disk;
 use crate::host::ledger::Ledger;
-use crate::host::log::Log;
+use crate::host::log::{Command, Log};
 use crate::host::machine::Machine;
 use crate::host::packet::Arrival;
+use crate::host::shelf::Shelf;
 use crate::host::stored::Stored;
 use crate::plan::choice::{Choices, Question};
 use crate::plan::damage::Damage;
 use crate::plan::record::{NodeState, Operation};
 use crate::plan::setup::{NodeSetup, Setup};
+use raft_core::driver::{Commit, Driver, Event};
 use raft_core::payload::Content;
 use raft_core::{
-    Config, Instant, LogIndex, LogPosition, Membership, Node, NodeId, Protection, Recovered,
-    Snapshot, StartError, Status, Token,
+    Config, Instant, LogPosition, Membership, Node, NodeId, Protection, Recovered, Snapshot,
+    StartError, Status, Token,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What a running process has in memory.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Process {
-    /// The node.
-    pub node: Node,
-    /// What it said of itself after its last step.
+    /// The driver, and the node in it.
+    pub driver: Driver<Command>,
+    /// What the node said of itself after its last step.
     pub status: Status,
-    /// The deadline that it named after its last step.
+    /// The deadline that the node named after its last step.
     pub deadline: Option<Instant>,
-    /// The time that it was told last.
+    /// When the driver is to be called next.
+    pub wakes: Option<Instant>,
+    /// The time that the node was told last.
     pub told: Instant,
-    /// The log as the host reads it: the disk's, with the writes on their way.
+    /// The log as the disk will hold it: with the writes on their way. Only looked at.
     pub log: Log,
     /// The state machine.
     pub machine: Machine,
     /// Which write each message rests on.
     pub ledger: Ledger,
-    /// Who waits for which position.
-    pub waiting: BTreeMap<LogIndex, (LogPosition, Token)>,
     /// What the reads under way want to know.
     pub queries: BTreeMap<Token, Operation>,
-    /// Reads that wait until an index is applied.
-    pub ready: Vec<(LogIndex, Token)>,
-    /// Whether a snapshot of its own is on its way to the disk.
-    pub takes_snapshot: bool,
-    /// What is to be applied, and when: what was handed out first stands first.
-    pub applies: VecDeque<(Instant, LogIndex, LogPosition)>,
+    /// What is to be applied, and when.
+    pub applies: Option<(Instant, Vec<Commit<Command>>)>,
+    /// The snapshots besides the one on the disk.
+    pub shelf: Shelf,
+    /// What the driver is to be told as soon as the call under way is over.
+    pub events: Vec<Event<Command>>,
     /// Until when the last report of the disk waits.
     pub reported_at: Instant,
     /// What has arrived and was not stepped yet.
@@ -56,6 +58,13 @@ pub struct Process {
     /// The earliest wake-up that is on its way.
     pub wake_at: Option<Instant>,
     clock_offset: Duration,
+}
+
+impl Process {
+    /// The node.
+    pub const fn node(&self) -> &Node {
+        self.driver.node()
+    }
 }
 
 /// Why a host does not run its node.
@@ -133,7 +142,7 @@ impl Host {
 
     /// The membership in force, or in force last.
     pub fn membership(&self) -> &Membership {
-        self.process.as_ref().map_or(&self.last_membership, |process| process.node.membership())
+        self.process.as_ref().map_or(&self.last_membership, |process| process.node().membership())
     }
 
     /// The last position of its log; of what its disk holds while it is down.
@@ -159,6 +168,7 @@ impl Host {
         let clock_offset =
             choices.duration(Question::ClockOffset, Duration::ZERO, setup.clock_offset);
         let Stored { hard_state, snapshot, mut log } = self.disk.stored().clone();
+        let snapshots = Shelf::new(snapshot.clone());
         let genesis = || (Snapshot::genesis(self.given.clone()), self.genesis.clone());
         let (snapshot, restored) = snapshot.map_or_else(genesis, |i| (i.snapshot, i.machine));
         // A state machine that is durable itself goes on where it was; another begins anew.
@@ -170,6 +180,7 @@ impl Host {
             Recovered { hard_state, snapshot, prev, entries, applied: machine.applied() };
         let local = Instant::from_nanos(self.clock.reading(now)).saturating_add(clock_offset);
         let node = Node::new(config.clone(), recovered, local)?;
+        let settings = setup.driver.settings(setup.snapshots.every, Command::WEIGHT);
         log.compact(position);
         self.life += 1;
         self.paused = false;
@@ -177,16 +188,16 @@ impl Host {
         self.process = Some(Process {
             status: node.status(),
             deadline: node.deadline(),
+            wakes: node.deadline(),
             told: local,
-            node,
+            driver: Driver::new(node, settings).expect("a setup that makes sense"),
             log,
             machine,
             ledger: Ledger::new(hard_state),
-            waiting: BTreeMap::new(),
             queries: BTreeMap::new(),
-            ready: Vec::new(),
-            takes_snapshot: false,
-            applies: VecDeque::new(),
+            applies: None,
+            shelf: snapshots,
+            events: Vec::new(),
             reported_at: now,
             inbox: Vec::new(),
             poll_at: None,
@@ -209,7 +220,7 @@ impl Host {
     /// Its T; while it is down, the one that it starts with next.
     pub fn timeout(&self, setup: &Setup) -> Duration {
         let next = || self.next_config(setup).election_timeout;
-        self.process.as_ref().map_or_else(next, |process| process.node.config().election_timeout)
+        self.process.as_ref().map_or_else(next, |process| process.node().config().election_timeout)
     }
 
     /// The settings that it starts with when it starts next; the seed is another then.
@@ -247,7 +258,7 @@ impl Host {
     /// Ends the process. What the disk loses is the caller's to decide.
     pub fn stop(&mut self) {
         if let Some(process) = self.process.take() {
-            self.last_membership = process.node.membership().clone();
+            self.last_membership = process.node().membership().clone();
             self.machine = process.machine;
         }
     }
@@ -264,9 +275,9 @@ impl Host {
         Instant::from_nanos(self.clock.reading(now)).saturating_add(self.clock_offset())
     }
 
-    /// When its node's deadline is, in simulated time.
+    /// When its driver is to be called next, in simulated time.
     pub fn deadline(&self) -> Option<Instant> {
-        Some(self.simulated(self.process.as_ref()?.deadline?))
+        Some(self.simulated(self.process.as_ref()?.wakes?))
     }
 
     /// The simulated time at which its node sees this time, as far as can be said now.
@@ -289,7 +300,7 @@ impl Host {
             life: self.life,
             status: process.map(|process| &process.status),
             membership: self.membership(),
-            node: process.map(|process| &process.node as &dyn Open),
+            node: process.map(|process| process.node() as &dyn Open),
             stored,
             log: process.map_or(&stored.log, |process| &process.log),
             machine: process.map(|process| &process.machine),

@@ -42,8 +42,8 @@ pub(super) fn hostile(
     let input = Input::Message(packet.envelope.clone());
     let verdict = match what {
         Hostile::Replayed => Ok(()),
-        Hostile::Misrouted | Hostile::Malformed => refused(&at.process().node, input, local),
-        Hostile::Stranger => without_effect(&at.process().node, input, local),
+        Hostile::Misrouted | Hostile::Malformed => refused(at.process().node(), input, local),
+        Hostile::Stranger => without_effect(at.process().node(), input, local),
     };
     if let Err(sentence) = verdict {
         let sentence = format!("{node:?} is given {packet:?}: {sentence}");

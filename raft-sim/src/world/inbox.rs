@@ -1,9 +1,11 @@
 //! What comes to a node: it is stepped at once, or lies in the host's inbox.
 
 use crate::host::client::{Answer, Request};
+use crate::host::log::Command;
 use crate::host::packet::{Arrival, Packet};
 use crate::plan::choice::Question;
 use crate::plan::record::{DropReason, Violation};
+use crate::world::apply::apply_waiting;
 use crate::world::disk::take_report;
 use crate::world::env::Env;
 use crate::world::hosts::{Hosts, Running};
@@ -14,8 +16,12 @@ use crate::world::reply::reply;
 use crate::world::send::{lose, report_snapshot};
 use crate::world::step::step;
 use crate::world::watch::Fact;
-use raft_core::{Input, NodeId, Outcome};
+use raft_core::driver::Event;
+use raft_core::{Instant, NodeId, Outcome};
 use std::time::Duration;
+
+/// The deadline of a driver has passed.
+pub(super) const WAKE: Arrival = Arrival::Event(Event::Wake);
 
 /// Something comes to a node: it is stepped at once, or lies in the inbox. One that does not run
 /// hears nothing.
@@ -71,9 +77,10 @@ pub(super) fn on_request(
     let Some(at) = hosts.running(node) else {
         return reply(env, hosts, node, request.token, Answer::Refused { leader: None });
     };
-    let arrival = match request.query {
-        Some(question) => Arrival::Query(request.token, question),
-        None => Arrival::Request(request),
+    let Request { token, commands, query } = request;
+    let arrival = match query {
+        Some(question) => Arrival::Query(token, question),
+        None => Arrival::Event(Event::Propose { token, commands, until: Instant::MAX }),
     };
     arrive(env, network, Some(at), arrival)
 }
@@ -92,7 +99,7 @@ pub(super) fn on_poll(
     process.poll_at = None;
     let mut gathered = std::mem::take(&mut process.inbox);
     // Waiting messages first: a heartbeat in the inbox must not lose to the timer it resets.
-    gathered.sort_by_key(|arrival| *arrival == Arrival::Wake);
+    gathered.sort_by_key(|arrival| *arrival == WAKE);
     if gathered.is_empty() {
         return Ok(());
     }
@@ -121,7 +128,7 @@ pub(super) fn on_wake(
         process.wake_at = None;
     }
     match at.host().deadline() {
-        Some(deadline) if deadline <= now => arrive(env, network, Some(at), Arrival::Wake),
+        Some(deadline) if deadline <= now => arrive(env, network, Some(at), WAKE),
         _ => {
             schedule_wake(env, &mut at);
             Ok(())
@@ -129,16 +136,35 @@ pub(super) fn on_wake(
     }
 }
 
-/// What the host has to say to its node, if that still lives.
+/// What the host has to say to its driver, if that still lives.
 pub(super) fn on_report(
     env: &mut Env,
     hosts: &mut Hosts,
     network: &mut Network,
     node: NodeId,
     life: u64,
-    input: Input,
+    event: Event<Command>,
 ) -> Result<(), Violation> {
-    arrive(env, network, hosts.of_life(node, life), Arrival::Input(input))
+    arrive(env, network, hosts.of_life(node, life), Arrival::Event(event))
+}
+
+/// The state machine comes to what waits for it. One that stands still comes to it later.
+pub(super) fn on_apply(
+    env: &mut Env,
+    hosts: &mut Hosts,
+    network: &mut Network,
+    node: NodeId,
+    life: u64,
+) -> Result<(), Violation> {
+    let Some(mut at) = hosts.of_life(node, life).filter(|at| !at.host().paused) else {
+        return Ok(());
+    };
+    let now = env.now();
+    if apply_waiting(env, &mut at, now)? {
+        env.tell(at.hosts(), Fact::AppliedLate { node })?;
+        return step(env, network, at, []);
+    }
+    Ok(())
 }
 
 /// What a disk has done is told to its node: each by itself, in order, at once or later.
@@ -146,7 +172,7 @@ fn report(
     env: &mut Env,
     network: &mut Network,
     mut at: Running<'_>,
-    arrival: Arrival,
+    event: Event<Command>,
 ) -> Result<(), Violation> {
     let (now, lag) = (env.now(), env.setup.lag);
     let pause = env.choices.duration(Question::ReportDelay, Duration::ZERO, lag.reporting(now));
@@ -155,11 +181,10 @@ fn report(
     let time = now.saturating_add(pause).max(*reported_at);
     *reported_at = time;
     if time <= now {
-        return arrive(env, network, Some(at), arrival);
+        return arrive(env, network, Some(at), Arrival::Event(event));
     }
     env.tell(at.hosts(), Fact::ReportsLate)?;
-    let (input, _) = arrival.split();
-    env.agenda.schedule(time, Pending::Report { node, life, input });
+    env.agenda.schedule(time, Pending::Report { node, life, event });
     Ok(())
 }
 
@@ -173,16 +198,16 @@ pub(super) fn on_disk(
 ) -> Result<(), Violation> {
     let Some(mut at) = hosts.of_life(node, life) else { return Ok(()) };
     let (reports, failed) = at.disk_mut().complete(env.agenda.now(), &mut env.choices);
-    let mut arrivals = std::mem::take(&mut env.arrivals);
+    let mut events = std::mem::take(&mut env.reports);
     for report in reports {
-        arrivals.extend(take_report(env, &mut at, report)?);
+        events.push(take_report(env, &mut at, report)?);
     }
     env.tell(at.hosts(), Fact::Synced { node })?;
-    for arrival in arrivals.drain(..) {
+    for event in events.drain(..) {
         let Some(at) = hosts.of_life(node, life) else { continue };
-        report(env, network, at, arrival)?;
+        report(env, network, at, event)?;
     }
-    env.arrivals = arrivals;
+    env.reports = events;
     if failed && let Some(at) = hosts.of_life(node, life) {
         // To go on would be to promise what cannot be kept.
         env.tell(at.hosts(), Fact::WriteFailed { node })?;

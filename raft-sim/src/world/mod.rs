@@ -10,14 +10,15 @@
 //!
 //! Files import downwards only: none imports from one that imports it.
 
-mod actions;
 mod acts;
 mod agenda;
 mod aim;
+mod apply;
 mod clients;
 mod converge;
 mod disk;
 mod driver;
+mod effects;
 mod env;
 mod excuse;
 

@@ -1,9 +1,10 @@
 //! What is still to happen: one variant for each thing that can be scheduled.
 
 use crate::host::client::{Answer, Request};
-use crate::host::machine::Machine;
-use crate::host::packet::Packet;
-use raft_core::{Envelope, Input, NodeId};
+use crate::host::log::Command;
+use crate::host::packet::{Packet, Payload};
+use raft_core::driver::{Event, SnapshotEvent};
+use raft_core::{Envelope, NodeId};
 use std::fmt;
 
 /// What is still to happen.
@@ -15,12 +16,12 @@ pub(super) enum Pending {
     Act(usize),
     /// A write of the host's disk is due.
     Disk { node: NodeId, life: u64 },
-    /// The sender reads the commands that a message names, and sends it.
-    Build { life: u64, envelope: Envelope, machine: Option<Box<Machine>> },
+    /// A message leaves.
+    Build { life: u64, envelope: Envelope, payload: Payload },
     /// The state machine is to apply what was handed out.
     Apply { node: NodeId, life: u64 },
-    /// The host tells its node what became of a snapshot that it sent, or what its disk has done.
-    Report { node: NodeId, life: u64, input: Input },
+    /// The host tells its driver what became of a snapshot that it sent, or what its disk has done.
+    Report { node: NodeId, life: u64, event: Event<Command> },
     /// A copy of a message arrives.
     Deliver(Packet),
     /// The host looks into its inbox.
@@ -71,7 +72,9 @@ impl fmt::Display for Pending {
             Self::Disk { node, .. } => write!(f, "a write of {node:?} is due"),
             Self::Build { envelope, .. } => passage(f, "build", envelope),
             Self::Apply { node, .. } => write!(f, "{node:?} applies what is due"),
-            Self::Report { node, input: Input::SnapshotSent { to, .. }, .. } => {
+            Self::Report {
+                node, event: Event::Snapshot(SnapshotEvent::Sent { to, .. }), ..
+            } => {
                 write!(f, "{node:?} hears of the snapshot to {to:?}")
             }
             Self::Report { node, .. } => write!(f, "{node:?} hears of what it asked for"),

@@ -7,7 +7,7 @@ use crate::world::env::Env;
 use crate::world::hosts::{Hosts, Running};
 use crate::world::pending::Pending;
 use crate::world::watch::Fact;
-use raft_core::{Instant, NodeId, Token};
+use raft_core::{Instant, LogIndex, NodeId, Token};
 
 /// A node answers. The operator hears it at once, a client after a while.
 pub(super) fn reply(
@@ -26,21 +26,24 @@ pub(super) fn reply(
     Ok(())
 }
 
-/// Serves the reads whose index is applied.
-pub(super) fn serve(env: &mut Env, at: &mut Running<'_>) -> Result<(), Violation> {
-    let process = at.process_mut();
+/// Serves a read, whose index is applied.
+pub(super) fn serve(
+    env: &mut Env,
+    at: &mut Running<'_>,
+    token: Token,
+    index: LogIndex,
+) -> Result<(), Violation> {
+    let (from, process) = (at.id(), at.process_mut());
     let applied = process.machine.applied();
-    let ready: Vec<_> = process.ready.extract_if(.., |(index, _)| *index <= applied).collect();
-    for (_, token) in ready {
-        let process = at.process_mut();
-        let question = process.queries.remove(&token);
-        let value = question.and_then(|question| process.machine.read(question));
-        let position = process.log.position(applied).expect("what is applied is held");
-        env.tell(at.hosts(), Fact::ReadServed)?;
-        let from = at.id();
-        reply(env, at.hosts(), from, token, Answer::Applied { value, position })?;
+    if applied < index {
+        let sentence = format!("{from:?} serves a read of {index:?} at {applied:?}");
+        return Err(env.violation("driver", sentence));
     }
-    Ok(())
+    let question = process.queries.remove(&token);
+    let value = question.and_then(|question| process.machine.read(question));
+    let position = process.log.position(applied).expect("what is applied is held");
+    env.tell(at.hosts(), Fact::ReadServed)?;
+    reply(env, at.hosts(), from, token, Answer::Applied { value, position })
 }
 
 /// When a request or an answer arrives that leaves now.

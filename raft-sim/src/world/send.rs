@@ -1,6 +1,6 @@
-//! Messages leave: their commands are read, the link takes them, or they are lost.
+//! Messages leave with their bytes: the link takes them, or they are lost.
 
-use crate::host::machine::Machine;
+use crate::host::log::Command;
 use crate::host::packet::Payload;
 use crate::plan::choice::Question;
 use crate::plan::record::{DropReason, Violation};
@@ -9,57 +9,59 @@ use crate::world::hosts::{Hosts, Running};
 use crate::world::network::{Network, Passage};
 use crate::world::pending::Pending;
 use crate::world::watch::Fact;
-use raft_core::payload::attach;
-use raft_core::{Envelope, Input, Message, Outcome};
+use raft_core::driver::{Event, Frame, SnapshotEvent};
+use raft_core::{Envelope, Message, Outcome};
 use std::time::Duration;
 
-/// The node has handed out a message: the host builds it at once, or a little later.
+/// The driver has handed out a message: it leaves at once, or a little later.
 pub(super) fn send(
     env: &mut Env,
     network: &mut Network,
     at: &Running<'_>,
-    envelope: &Envelope,
+    frame: Frame<Command>,
 ) -> Result<(), Violation> {
-    let envelope = envelope.clone();
+    env.tell(at.hosts(), Fact::Leaves { node: at.id(), message: frame.envelope() })?;
+    let (envelope, commands) = frame.into_parts();
+    let payload = Payload { commands, machine: None };
     let later = env.choices.duration(Question::BuildDelay, Duration::ZERO, env.setup.build_delay);
     if later.is_zero() {
-        return build(env, network, at, envelope, None);
+        return leave(env, network, at, envelope, payload);
     }
-    env.schedule_in(later, Pending::Build { life: at.life(), envelope, machine: None });
+    env.schedule_in(later, Pending::Build { life: at.life(), envelope, payload });
     Ok(())
 }
 
-/// The sender comes to a message that it was to build later.
+/// The sender comes to a message that was to leave later. A snapshot may be unwanted by now.
 pub(super) fn on_build(
     env: &mut Env,
     hosts: &mut Hosts,
     network: &mut Network,
     life: u64,
     envelope: Envelope,
-    machine: Option<Box<Machine>>,
+    payload: Payload,
 ) -> Result<(), Violation> {
-    match hosts.of_life(envelope.from, life) {
-        Some(at) => build(env, network, &at, envelope, machine),
-        None => lose(env, hosts, &envelope, DropReason::Down),
+    let Some(at) = hosts.of_life(envelope.from, life) else {
+        return lose(env, hosts, &envelope, DropReason::Down);
+    };
+    match &envelope.message {
+        Message::InstallSnapshot(m)
+            if !at.process().shelf.sends(envelope.to, m.snapshot.position) =>
+        {
+            let reason = DropReason::Unwanted;
+            env.tell(at.hosts(), Fact::Dropped { message: &envelope, reason })
+        }
+        _ => leave(env, network, &at, envelope, payload),
     }
 }
 
-/// Reads the commands that a message names, and gives it to the link.
-fn build(
+/// Gives a message to the link.
+fn leave(
     env: &mut Env,
     network: &mut Network,
     at: &Running<'_>,
     envelope: Envelope,
-    machine: Option<Box<Machine>>,
+    payload: Payload,
 ) -> Result<(), Violation> {
-    let log = &at.process().log;
-    let commands = match &envelope.message {
-        Message::AppendEntries(append) => attach(append, |position| log.command(position)),
-        _ => Ok(Vec::new()),
-    };
-    let Ok(commands) = commands else {
-        return lose(env, at.hosts(), &envelope, DropReason::PayloadGone);
-    };
     let (first, again) = match network.send(&envelope, env.now(), &mut env.choices) {
         Passage::Arrives(first, again) => (first, again),
         Passage::Lost(reason) => return lose(env, at.hosts(), &envelope, reason),
@@ -67,7 +69,7 @@ fn build(
     if again.is_some() {
         env.tell(at.hosts(), Fact::Doubled { message: &envelope })?;
     }
-    let packet = network.packet(envelope, Payload { commands, machine }, env.now());
+    let packet = network.packet(envelope, payload, env.now());
     network.leaves(&packet);
     match again {
         None => env.agenda.schedule(first, Pending::Deliver(packet)),
@@ -103,6 +105,7 @@ pub(super) fn report_snapshot(env: &mut Env, hosts: &Hosts, envelope: &Envelope,
         }
     }
     let position = message.snapshot.position;
-    let input = Input::SnapshotSent { to: envelope.to, position, outcome };
-    env.schedule_in(pause, Pending::Report { node: sender.id(), life: sender.life, input });
+    let sent = SnapshotEvent::Sent { to: envelope.to, position, outcome };
+    let (node, life, event) = (sender.id(), sender.life, Event::Snapshot(sent));
+    env.schedule_in(pause, Pending::Report { node, life, event });
 }

@@ -1,90 +1,137 @@
-//! Snapshots: taken, sent, and installed.
+//! Snapshots: taken, sent, received and installed, as the driver says.
 
 use crate::host::disk::Job;
 use crate::host::machine::Image;
 use crate::host::packet::Payload;
 use crate::plan::choice::Question;
-use crate::plan::record::Violation;
+use crate::plan::record::{DropReason, Violation};
 use crate::world::disk::{submit, submit_later};
 use crate::world::env::Env;
 use crate::world::hosts::Running;
 use crate::world::pending::Pending;
 use crate::world::watch::Fact;
-use raft_core::{Envelope, InstallSnapshot, LogPosition, Message, NodeId, Outcome, Snapshot, Term};
+use raft_core::driver::{Event, SnapshotEvent, SnapshotTask};
+use raft_core::{Envelope, LogPosition, Message, NodeId, Outcome, Snapshot};
 use std::time::Duration;
 
-/// Takes a snapshot of what is applied, if that is news.
-pub(super) fn take_snapshot(env: &mut Env, at: &mut Running<'_>) {
+/// Does with a snapshot what the driver says.
+pub(super) fn on_task(
+    env: &mut Env,
+    at: &mut Running<'_>,
+    task: SnapshotTask,
+) -> Result<(), Violation> {
+    match task {
+        SnapshotTask::Take(snapshot) => take(env, at, snapshot),
+        SnapshotTask::Send(head) => send(env, at, head),
+        SnapshotTask::Stop { to } => {
+            at.process_mut().shelf.stop(to);
+            Ok(())
+        }
+        SnapshotTask::Receive { from, snapshot } => receive(env, at, from, snapshot.position),
+        SnapshotTask::Discard { from, position } => {
+            let Some(head) = at.process_mut().shelf.discard(from, position) else {
+                return Ok(());
+            };
+            env.tell(at.hosts(), Fact::Dropped { message: &head, reason: DropReason::Unwanted })
+        }
+        SnapshotTask::Install { from, snapshot } => install(env, at, from, snapshot),
+        SnapshotTask::Remove { position } => remove(env, at, position),
+    }
+}
+
+/// The driver has forgotten what a snapshot covers, and so does the host: on the disk perhaps
+/// later.
+pub(super) fn compact(
+    env: &mut Env,
+    at: &mut Running<'_>,
+    through: LogPosition,
+) -> Result<(), Violation> {
+    let (process, disk) = at.parts();
+    let durable = disk.stored().snapshot.as_ref().map(|image| image.snapshot.position);
+    if durable.is_none_or(|durable| durable.index < through.index) {
+        let sentence = format!("{:?} compacts to {through} beside {durable:?}", at.id());
+        return Err(env.violation("driver", sentence));
+    }
+    process.log.compact(through);
+    if env.choices.below(Question::Snapshot, 4) < 3 {
+        disk.compact(through);
+    }
+    env.tell(at.hosts(), Fact::Compacted { node: at.id(), position: through })
+}
+
+/// A snapshot of what is applied, and of nothing else.
+fn take(env: &mut Env, at: &mut Running<'_>, snapshot: Snapshot) -> Result<(), Violation> {
     let process = at.process_mut();
-    let applied = process.machine.applied();
-    let news = applied > process.log.start().index && !process.takes_snapshot;
-    let Some(snapshot) = process.node.snapshot_at(applied).filter(|_| news) else { return };
-    process.takes_snapshot = true;
+    let (applied, position) = (process.machine.applied(), snapshot.position);
+    if applied != position.index {
+        let sentence = format!("{:?} takes a snapshot of {position} at {applied:?}", at.id());
+        return Err(env.violation("driver", sentence));
+    }
     let job = Job::Keep(Box::new(Image { snapshot, machine: process.machine.clone() }));
     submit(env, at, job);
-}
-
-/// Takes one if it is time.
-pub(super) fn maybe_take_snapshot(env: &mut Env, at: &mut Running<'_>) {
-    let every = env.setup.snapshots.every;
-    let process = at.process();
-    let since = process.machine.applied().get().saturating_sub(process.log.start().index.get());
-    if every > 0 && since >= every {
-        take_snapshot(env, at);
-    }
-}
-
-/// The core has forgotten what a snapshot covers, and so does the host: on the disk perhaps later.
-pub(super) fn compact(env: &mut Env, at: &mut Running<'_>) -> Result<(), Violation> {
-    let (process, disk) = at.parts();
-    let start = process.status.log_start;
-    if process.log.start().index >= start.index {
-        return Ok(());
-    }
-    process.log.compact(start);
-    if env.choices.below(Question::Snapshot, 4) < 3 {
-        disk.compact(start);
-    }
-    env.tell(at.hosts(), Fact::Compacted { node: at.id(), position: start })
-}
-
-/// The node wants a peer to have a snapshot: the newest there is.
-pub(super) fn send_snapshot(
-    env: &mut Env,
-    at: &Running<'_>,
-    to: NodeId,
-    term: Term,
-    at_least: LogPosition,
-) -> Result<(), Violation> {
-    let from = at.id();
-    let image = at.host().disk.stored().snapshot.clone();
-    let Some(image) = image.filter(|i| i.snapshot.position.index >= at_least.index) else {
-        let sentence = format!("{from:?} asks for a snapshot of {at_least}, which nobody took");
-        return Err(env.violation("snapshots", sentence));
-    };
-    let message = Message::InstallSnapshot(InstallSnapshot { snapshot: image.snapshot });
-    let envelope = Envelope { from, to, term, message };
-    let machine = Some(Box::new(image.machine));
-    let pause = env.setup.snapshots.delay;
-    env.schedule_in(pause, Pending::Build { life: at.life(), envelope, machine });
     Ok(())
 }
 
-/// Replaces state machine and log, after all earlier writes: or fails to.
-pub(super) fn install(
+/// A head leaves, with all that it names.
+fn send(env: &mut Env, at: &mut Running<'_>, head: Envelope) -> Result<(), Violation> {
+    let Message::InstallSnapshot(m) = &head.message else { return Ok(()) };
+    let position = m.snapshot.position;
+    let Some(machine) = at.process_mut().shelf.send(head.to, position) else {
+        let sentence = format!("{:?} sends a snapshot of {position}, which is gone", at.id());
+        return Err(env.violation("driver", sentence));
+    };
+    env.tell(at.hosts(), Fact::Leaves { node: at.id(), message: &head })?;
+    let pause = env.setup.snapshots.delay;
+    let payload = Payload { commands: Vec::new(), machine: Some(machine) };
+    env.schedule_in(pause, Pending::Build { life: at.life(), envelope: head, payload });
+    Ok(())
+}
+
+/// What came with a head is taken in: it is here, or it breaks off.
+fn receive(
     env: &mut Env,
     at: &mut Running<'_>,
-    snapshot: &Snapshot,
-    payloads: &[Payload],
+    from: NodeId,
+    position: LogPosition,
 ) -> Result<(), Violation> {
-    let node = at.id();
-    let came = |payload: &Payload| {
-        let machine = payload.machine.as_deref()?;
-        (machine.applied() == snapshot.position.index).then(|| machine.clone())
+    let event = match at.process_mut().shelf.receive(from, position) {
+        Some(true) => SnapshotEvent::Arrived { from, position },
+        Some(false) => SnapshotEvent::Broken { from, position },
+        None => {
+            let sentence = format!("{:?} receives {position}, which did not come", at.id());
+            return Err(env.violation("driver", sentence));
+        }
     };
-    let Some(machine) = payloads.iter().find_map(came) else {
-        let sentence = format!("{node:?} installs {snapshot:?}, which did not come");
-        return Err(env.violation("snapshots", sentence));
+    at.process_mut().events.push(Event::Snapshot(event));
+    Ok(())
+}
+
+/// An own one is not needed any more: never the newest that is durable.
+fn remove(env: &mut Env, at: &mut Running<'_>, position: LogPosition) -> Result<(), Violation> {
+    let (process, disk) = at.parts();
+    let was_there = process.shelf.remove(position);
+    let newest = disk.stored().snapshot.as_ref().map(|image| image.snapshot.position);
+    if was_there && newest != Some(position) {
+        return Ok(());
+    }
+    let sentence = format!("{:?} removes its snapshot of {position} beside {newest:?}", at.id());
+    Err(env.violation("driver", sentence))
+}
+
+/// Replaces state machine and log, after all earlier writes: or fails to.
+fn install(
+    env: &mut Env,
+    at: &mut Running<'_>,
+    from: NodeId,
+    snapshot: Snapshot,
+) -> Result<(), Violation> {
+    let (node, position) = (at.id(), snapshot.position);
+    let durable = at.host().disk.stored().hard_state.current_term;
+    let process = at.process_mut();
+    let is_idle = process.applies.is_none() && durable >= position.term;
+    let Some(image) = process.shelf.install(from, snapshot).filter(|_| is_idle) else {
+        let sentence = format!("{node:?} installs {position} of {from:?} too early or too late");
+        return Err(env.violation("driver", sentence));
     };
     let ppm = env.setup.snapshots.failing(env.now());
     let outcome = if env.choices.chance(Question::Snapshot, ppm) {
@@ -93,13 +140,12 @@ pub(super) fn install(
     } else {
         Outcome::Done
     };
-    let image = Box::new(Image { snapshot: snapshot.clone(), machine });
     let longest = env.setup.snapshots.installing(env.now());
     let pause = env.choices.duration(Question::InstallTime, Duration::ZERO, longest);
     if pause > env.setup.election_timeout {
         env.tell(at.hosts(), Fact::InstallIsLong)?;
     }
-    submit_later(env, at, Job::Install(image, outcome), pause);
+    submit_later(env, at, Job::Install(Box::new(image), outcome), pause);
     Ok(())
 }
 

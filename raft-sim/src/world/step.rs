@@ -1,17 +1,23 @@
-//! One step of one node: the node is given what came, the host carries out what it answers, and
-//! then does what it does after each step.
+//! One call of one driver: it is told what came, the node in it is stepped, and the host carries
+//! out what it says, before what that leads to at once is told to it in turn.
 
-use crate::host::packet::Arrival;
+use crate::host::log::Command;
+use crate::host::packet::{Arrival, Packet, Payload};
+use crate::host::shelf::position_in;
+use crate::host::stored::Stored;
+use crate::plan::choice::{Choices, Question};
 use crate::plan::record::Violation;
-use crate::world::actions::carry_out;
+use crate::world::effects::{carry_out, carry_out_rest};
 use crate::world::env::{Env, Lists};
 use crate::world::hosts::Running;
 use crate::world::life::schedule_wake;
 use crate::world::network::Network;
-use crate::world::snapshots::{compact, maybe_take_snapshot};
-use crate::world::watch::{Fact, Stepped};
+use crate::world::watch::{self, Fact};
+use raft_core::driver::{Event, Frame, Host, Stepped};
+use raft_core::payload::Content;
+use raft_core::{Action, Consistency, Input, Instant, LogPosition};
 
-/// Steps a node with what has arrived. The lists are kept from step to step, for their memory.
+/// Tells a driver what has arrived. The lists are kept from call to call, for their memory.
 pub(super) fn step(
     env: &mut Env,
     network: &mut Network,
@@ -21,6 +27,7 @@ pub(super) fn step(
     let mut lists = std::mem::take(&mut env.lists);
     let done = step_with(env, network, at, arrivals, &mut lists);
     lists.clear();
+    lists.events.clear();
     env.lists = lists;
     done
 }
@@ -30,37 +37,132 @@ fn step_with(
     network: &mut Network,
     mut at: Running<'_>,
     arrivals: impl IntoIterator<Item = Arrival>,
-    Lists { inputs, payloads, actions }: &mut Lists,
+    lists: &mut Lists,
 ) -> Result<(), Violation> {
-    let node = at.id();
+    lists.events.append(&mut at.process_mut().events);
     for arrival in arrivals {
-        if let Arrival::Query(token, question) = &arrival {
-            at.process_mut().queries.insert(*token, *question);
+        let event = take_in(env, &mut at, arrival)?;
+        lists.events.extend(event);
+    }
+    let mut goes_on = false;
+    while goes_on || !lists.events.is_empty() {
+        lists.clear();
+        let Some(left) = part_of_call(env, network, at, lists)? else { return Ok(()) };
+        (at, goes_on) = left;
+        if !goes_on {
+            lists.events.append(&mut at.process_mut().events);
         }
-        let (input, payload) = arrival.split();
-        inputs.push(input);
-        payloads.push(payload);
     }
-    env.tell(at.hosts(), Fact::Given { node, inputs })?;
-    let local = at.host().local(env.now());
-    let process = at.process_mut();
-    let before = process.status;
-    process.node.step_all(inputs.iter(), local, actions);
-    process.told = local;
-    process.status = process.node.status();
-    process.deadline = process.node.deadline();
-    let after = process.status;
-    let stepped = Stepped { node, inputs, before: &before, after: &after, actions };
-    env.stepped(at.hosts(), &stepped);
-    let left = carry_out(env, network, at, &before, actions, (inputs, payloads))?;
-    let Some(mut at) = left else { return Ok(()) };
-    // After the checkers, so that what is wrong is seen from outside where it can be.
-    if let Err(broken) = at.process().node.check() {
-        return Err(env.violation("invariants", format!("{node:?}: {broken}")));
-    }
-    compact(env, &mut at)?;
-    maybe_take_snapshot(env, &mut at);
-    env.tell(at.hosts(), Fact::StepDone { node, before: &before, after: &after })?;
     schedule_wake(env, &mut at);
     Ok(())
+}
+
+/// What the driver is told of an arrival. A frame that lies is refused here.
+fn take_in(
+    env: &mut Env,
+    at: &mut Running<'_>,
+    arrival: Arrival,
+) -> Result<Option<Event<Command>>, Violation> {
+    Ok(match arrival {
+        Arrival::Message(Packet { envelope, payload, .. }) => {
+            let Payload { commands, machine } = payload;
+            let frame = Frame::received(envelope.from, envelope, commands, u64::MAX);
+            let Ok(frame) = frame else {
+                env.tell(at.hosts(), Fact::FrameRefused)?;
+                return Ok(None);
+            };
+            if position_in(&frame.envelope().message).is_some() {
+                at.process_mut().shelf.comes(frame.envelope().clone(), machine);
+            }
+            Some(Event::Frame(frame))
+        }
+        Arrival::Query(token, question) => {
+            let consistency = question.past_the_log().unwrap_or(Consistency::ReadIndex);
+            at.process_mut().queries.insert(token, question);
+            Some(Event::Read { token, consistency, until: Instant::MAX })
+        }
+        Arrival::Event(event) => Some(event),
+    })
+}
+
+/// What the driver asks of the host, and what is seen of its node.
+struct Sees<'a> {
+    stored: &'a Stored,
+    inputs: &'a mut Vec<Input>,
+    actions: &'a mut Vec<Action>,
+    stepped: bool,
+    /// What it asked for and the disk does not hold.
+    missing: Option<LogPosition>,
+    choices: &'a mut Choices,
+    /// How many of a million entries are not at hand.
+    miss_ppm: u32,
+}
+
+impl Host<Command> for Sees<'_> {
+    fn read(&mut self, position: LogPosition) -> Option<Content<Command>> {
+        let found = self.stored.log.content(position).cloned();
+        if found.is_none() {
+            self.missing = Some(position);
+        }
+        found.filter(|_| !self.choices.chance(Question::Fetch, self.miss_ppm))
+    }
+
+    fn stepped(&mut self, step: &Stepped<'_>) {
+        self.inputs.extend_from_slice(step.inputs);
+        self.actions.extend_from_slice(step.actions);
+        self.stepped = true;
+    }
+}
+
+/// One step of the node, at most, and all that the driver says with it. Who is left, and whether
+/// the call goes on; nobody, if the host has crashed.
+fn part_of_call<'a>(
+    env: &mut Env,
+    network: &mut Network,
+    mut at: Running<'a>,
+    lists: &mut Lists,
+) -> Result<Option<(Running<'a>, bool)>, Violation> {
+    let (node, local) = (at.id(), at.host().local(env.now()));
+    let Lists { events, inputs, actions, effects } = lists;
+    let (process, disk) = at.parts();
+    let stored = disk.stored();
+    let (choices, miss_ppm) = (&mut env.choices, env.setup.driver.miss_ppm);
+    let mut sees =
+        Sees { stored, inputs, actions, stepped: false, missing: None, choices, miss_ppm };
+    let goes_on = process.driver.step_once(events.drain(..), local, &mut sees, effects);
+    let Sees { stepped, missing, .. } = sees;
+    if let Some(position) = missing {
+        let sentence = format!("{node:?} reads {position}, which its disk does not hold");
+        return Err(env.violation("driver", sentence));
+    }
+    if !stepped {
+        process.wakes = process.driver.deadline();
+        carry_out_rest(env, network, &mut at, effects.drain(..))?;
+        return Ok(Some((at, goes_on)));
+    }
+    env.tell(at.hosts(), Fact::Given { node, inputs })?;
+    let process = at.process_mut();
+    for input in inputs.iter() {
+        if let Input::Message(head) = input
+            && position_in(&head.message).is_some()
+        {
+            process.shelf.is_told(head);
+        }
+    }
+    let before = process.status;
+    process.told = local;
+    process.status = process.driver.node().status();
+    process.deadline = process.driver.node().deadline();
+    process.wakes = process.driver.deadline();
+    let after = process.status;
+    let stepped = watch::Stepped { node, inputs, before: &before, after: &after, actions };
+    env.stepped(at.hosts(), &stepped);
+    let left = carry_out(env, network, at, stepped, effects.drain(..))?;
+    let Some(at) = left else { return Ok(None) };
+    // After the checkers, so that what is wrong is seen from outside where it can be.
+    if let Err(broken) = at.process().driver.node().check() {
+        return Err(env.violation("invariants", format!("{node:?}: {broken}")));
+    }
+    env.tell(at.hosts(), Fact::StepDone { node, before: &before, after: &after })?;
+    Ok(Some((at, goes_on)))
 }

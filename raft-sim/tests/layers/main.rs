@@ -4,6 +4,7 @@
 //! `cargo test --test layers -- --nocapture the_structure` prints the floors of both crates.
 
 mod floors;
+mod host;
 mod imports;
 mod order;
 mod size;
@@ -43,6 +44,12 @@ fn complaints(find: impl Fn(&Source) -> Vec<String>) -> String {
 fn a_floor_imports_only_from_those_below_it() {
     let [_, (_, sim)] = crates();
     assert_eq!(floors::wrong(&sim), Vec::<String>::new());
+}
+
+#[test]
+fn the_host_of_the_simulator_has_no_code_for_what_the_driver_does() {
+    let [_, (_, sim)] = crates();
+    assert_eq!(host::duties(&sim), Vec::<String>::new());
 }
 
 #[test]

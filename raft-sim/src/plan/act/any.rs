@@ -538,6 +538,16 @@ mod tests {
             "tell S1 that S2 is unreachable",
         ),
         (
+            "pause-peer S2 at S1",
+            r#"{"what":"pause_peer","node":1,"peer":2}"#,
+            "tell S1 that no entries leave for S2",
+        ),
+        (
+            "resume-peer S2 at S1",
+            r#"{"what":"resume_peer","node":1,"peer":2}"#,
+            "tell S1 that entries leave for S2 again",
+        ),
+        (
             "transfer to S2",
             r#"{"what":"transfer","node":null,"to":2}"#,
             "ask the leader to transfer leadership to S2",

@@ -43,6 +43,23 @@ acts! {
             peer: NodeId,
         }
             = "unreachable", "unreachable", "tell {node} that {peer} is unreachable";
+        /// The transport takes no more entries for a peer:
+        /// [`Event::Paused`](raft_core::driver::Event::Paused).
+        PausePeer {
+            /// The node that is told.
+            node: NodeId,
+            /// For whom.
+            peer: NodeId,
+        }
+            = "pause-peer", "pause_peer", "tell {node} that no entries leave for {peer}";
+        /// It does again: [`Event::Resumed`](raft_core::driver::Event::Resumed).
+        ResumePeer {
+            /// The node that is told.
+            node: NodeId,
+            /// For whom.
+            peer: NodeId,
+        }
+            = "resume-peer", "resume_peer", "tell {node} that entries leave for {peer} again";
         /// [`Input::TransferLeadership`](raft_core::Input::TransferLeadership).
         Transfer {
             /// The node that is asked; `None` for the leader that can commit, if there is one.

@@ -2,7 +2,9 @@
 
 use crate::plan::act::any::Act;
 use crate::plan::choice::{Answers, Question};
-use crate::plan::profile::{ClientSetup, DiskProfile, LagProfile, LinkProfile, SnapshotProfile};
+use crate::plan::profile::{
+    ClientSetup, DiskProfile, DriverProfile, LagProfile, LinkProfile, SnapshotProfile,
+};
 use crate::plan::setup::Setup;
 use raft_core::Instant;
 use std::cmp::Reverse;
@@ -15,7 +17,7 @@ pub(super) type Edit = Box<dyn Fn(&mut Setup)>;
 /// What might be plainer in a setup, the greatest simplification first. Where everything must come
 /// right at the end, nothing may need more time for it than before.
 pub(super) fn edits(setup: &Setup, converges: bool) -> Vec<Edit> {
-    let plain: [fn(&mut Setup); 24] = [
+    let plain: [fn(&mut Setup); 26] = [
         |setup| setup.limits.max_entries_per_message = None,
         |setup| setup.limits.max_messages_in_flight = None,
         |setup| setup.limits.max_entries_in_flight = None,
@@ -30,6 +32,8 @@ pub(super) fn edits(setup: &Setup, converges: bool) -> Vec<Edit> {
         |setup| setup.lag = LagProfile::default(),
         |setup| setup.lag.reports = Duration::ZERO,
         |setup| setup.lag.applies = Duration::ZERO,
+        |setup| setup.driver = DriverProfile::default(),
+        |setup| setup.driver.miss_ppm = 0,
         |setup| setup.gathering = Duration::ZERO,
         |setup| setup.build_delay = Duration::ZERO,
         |setup| setup.clock_offset = Duration::ZERO,

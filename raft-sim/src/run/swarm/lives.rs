@@ -1,8 +1,9 @@
 //! Nodes whose settings differ, from one another or from one life to the next; disks about as slow
 //! as a disk that hangs.
 
-use crate::plan::act::ProcessAct;
+use crate::host::Command;
 use crate::plan::act::any::Act;
+use crate::plan::act::{ProcessAct, RequestAct};
 use crate::plan::choice::{Question, nanos};
 use crate::plan::setup::{NodeSetup, Setup};
 use crate::run::swarm::draw::Draw;
@@ -65,6 +66,48 @@ impl Draw<'_> {
             setup.lag.until = Instant::ZERO.saturating_add(self.storm);
             setup.lag.applies = Duration::from_nanos(1 + self.below(most));
         }
+    }
+
+    /// In some runs drivers have limits that are met. Most runs have one or two of them.
+    pub(super) fn driver(&mut self, setup: &mut Setup) {
+        if !self.one_in(3) {
+            return;
+        }
+        let mut some = |most: u64| {
+            let commands = 1 + self.below(most);
+            self.one_in(3).then_some(commands * Command::WEIGHT)
+        };
+        let driver = &mut setup.driver;
+        driver.frame_bytes = some(8);
+        driver.in_flight_bytes = some(20);
+        driver.apply_bytes = some(6);
+        driver.uncommitted_bytes = some(12);
+        driver.kept_bytes = some(40);
+        driver.cached_bytes = some(12);
+        driver.miss_ppm = if self.one_in(2) { 200_000 } else { 0 };
+        driver.gives_up = self.one_in(2);
+    }
+
+    /// In some runs transports take no entries for a peer, for up to 2T.
+    pub(super) fn pauses(&mut self, setup: &mut Setup) {
+        if !self.one_in(4) {
+            return;
+        }
+        let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
+        let (end, longest) = (nanos(self.storm), nanos(setup.election_timeout * 2));
+        for nth in 0..=self.below(8) {
+            let mut draw = self.nth(Question::StormPauses, nth);
+            let (node, peer) = (draw.one_of(&ids), draw.one_of(&ids));
+            let at = draw.below(end);
+            let until = at.saturating_add(draw.below(longest)).min(end);
+            let acts = [
+                (at, RequestAct::PausePeer { node, peer }),
+                (until, RequestAct::ResumePeer { node, peer }),
+            ];
+            let timed = |(at, act)| (Instant::from_nanos(at), Act::Request(act));
+            setup.timeline.extend(acts.map(timed));
+        }
+        setup.timeline.sort_by_key(|(time, _)| *time);
     }
 
     /// In some runs nodes start again with other settings.

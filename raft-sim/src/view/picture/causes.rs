@@ -40,7 +40,8 @@ impl Requests {
                         None
                     }
                     Stage::Returned { position, .. } => {
-                        self.served(name).or_else(|| self.applied(name, position.index))
+                        let index = position.index;
+                        self.served(name, index).or_else(|| self.applied(name, index))
                     }
                     Stage::Unknown | Stage::Failed => {
                         self.stands.get(&name).copied().filter(|heard| heard + 1 < event)
@@ -68,10 +69,11 @@ impl Requests {
         }
     }
 
-    /// Since when a read could be served: it was ready, and enough was applied.
-    fn served(&self, name: Name) -> Option<usize> {
+    /// Since when a read could be served, of all up to an index: it was ready, and enough applied.
+    fn served(&self, name: Name, held: LogIndex) -> Option<usize> {
         let (node, index, since) = self.ready.get(&name)?;
-        let applied = self.applied.get(node)?.iter().find(|(through, _)| through >= index);
+        let enough = held.max(*index);
+        let applied = self.applied.get(node)?.iter().find(|(through, _)| *through >= enough);
         Some(applied.map_or(*since, |(_, applied)| *since.max(applied)))
     }
 

@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 /// A directed link.
 type Link = (NodeId, NodeId);
 /// A row, and what it says.
-type OnWay<'a> = (usize, Option<&'a Envelope>);
+type OnWay<'a> = (usize, &'a Envelope);
 
 /// Pairs in the order of the records. Where two messages on one link say the same, the earlier
 /// arrival is taken for that of the earlier one.
 #[derive(Default)]
 pub(super) struct Messages<'a> {
     rows: Vec<Arrow>,
-    /// What is on its way. A snapshot that a host was asked for has no envelope until it leaves.
+    /// What is on its way.
     on_way: BTreeMap<Link, Vec<OnWay<'a>>>,
     /// Up to where each link has acknowledged in which term.
     acknowledged: BTreeMap<Link, (Term, LogIndex)>,
@@ -27,16 +27,10 @@ impl<'a> Messages<'a> {
     pub(super) fn see(&mut self, event: usize, record: &'a Record) -> Option<usize> {
         match &record.event {
             Event::Send { message, .. } => Some(self.leaves(event, message)),
-            Event::SnapshotAsked { to, .. } => {
-                let (from, term) = (record.node?, record.state?.term);
-                let kind = "install_snapshot";
-                let row = Arrow::new(from, *to, kind, Class::Snapshot, term, Some(event));
-                Some(self.add(row, None))
-            }
             Event::Duplicate { message } => {
                 let first = self.find(message)?;
                 let row = Arrow { is_copy: true, ..self.rows[first].clone() };
-                self.add(row, Some(message));
+                self.add(row, message);
                 Some(first)
             }
             Event::Recv { message } => {
@@ -51,7 +45,7 @@ impl<'a> Messages<'a> {
                     DropReason::Kind => Delivery::Kind,
                     DropReason::Loss => Delivery::Loss,
                     DropReason::Down => Delivery::Down,
-                    DropReason::PayloadGone => Delivery::PayloadGone,
+                    DropReason::Unwanted => Delivery::Unwanted,
                 };
                 Some(self.ends(event, message, fate))
             }
@@ -67,10 +61,10 @@ impl<'a> Messages<'a> {
     fn leaves(&mut self, event: usize, envelope: &'a Envelope) -> usize {
         let class = self.class(envelope);
         let Envelope { from, to, term, message } = envelope;
-        self.add(Arrow::new(*from, *to, message.name(), class, *term, Some(event)), Some(envelope))
+        self.add(Arrow::new(*from, *to, message.name(), class, *term, Some(event)), envelope)
     }
 
-    fn add(&mut self, row: Arrow, envelope: Option<&'a Envelope>) -> usize {
+    fn add(&mut self, row: Arrow, envelope: &'a Envelope) -> usize {
         let row_index = self.rows.len();
         self.on_way.entry((row.from, row.to)).or_default().push((row_index, envelope));
         self.rows.push(row);
@@ -80,7 +74,7 @@ impl<'a> Messages<'a> {
     /// The oldest message on its way that says this.
     fn find(&self, envelope: &Envelope) -> Option<usize> {
         let on_way = self.on_way.get(&(envelope.from, envelope.to))?;
-        on_way.iter().find(|(_, held)| is(*held, envelope)).map(|(row_index, _)| *row_index)
+        on_way.iter().find(|(_, held)| *held == envelope).map(|(row_index, _)| *row_index)
     }
 
     /// What comes to a node for which it is not meant is nobody's message.
@@ -127,12 +121,5 @@ impl<'a> Messages<'a> {
             return if known == Some(now) { Class::Heartbeat } else { Class::Append };
         }
         described(&envelope.message).class
-    }
-}
-
-fn is(held: Option<&Envelope>, envelope: &Envelope) -> bool {
-    match held {
-        Some(held) => held == envelope,
-        None => matches!(envelope.message, raft_core::Message::InstallSnapshot(_)),
     }
 }

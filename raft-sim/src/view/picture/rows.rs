@@ -80,13 +80,13 @@ pub(super) enum Delivery {
     Kind,
     Loss,
     Down,
-    PayloadGone,
+    Unwanted,
 }
 
 impl Delivery {
     /// Whether the world lost it.
     pub(super) const fn is_lost(self) -> bool {
-        matches!(self, Self::Cut | Self::Kind | Self::Loss | Self::Down | Self::PayloadGone)
+        matches!(self, Self::Cut | Self::Kind | Self::Loss | Self::Down | Self::Unwanted)
     }
 }
 

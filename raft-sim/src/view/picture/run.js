@@ -93,7 +93,7 @@ const fates = {
   kind: "lost: the link loses this kind",
   loss: "lost by chance",
   down: "lost: nobody there",
-  payload_gone: "not sent: the log no longer holds the entries",
+  unwanted: "not taken in, or stopped",
 };
 
 function sentence(message) {

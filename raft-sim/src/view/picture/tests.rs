@@ -80,7 +80,7 @@ fn end(event: &Event) -> Option<(&Envelope, Delivery)> {
             DropReason::Kind => (message, Delivery::Kind),
             DropReason::Loss => (message, Delivery::Loss),
             DropReason::Down => (message, Delivery::Down),
-            DropReason::PayloadGone => (message, Delivery::PayloadGone),
+            DropReason::Unwanted => (message, Delivery::Unwanted),
         },
         _ => return None,
     })
@@ -102,10 +102,6 @@ fn every_message_is_drawn_once_from_its_sending_to_its_end_and_a_lost_one_says_w
                     assert_eq!(rows.len(), 1, "{message:?}");
                     assert_eq!((rows[0].from, rows[0].to), (message.from, message.to));
                 }
-                Event::SnapshotAsked { .. } => {
-                    leaving += 1;
-                    assert_eq!(model.messages.iter().filter(is_sent).count(), 1);
-                }
                 Event::Duplicate { .. } => copies += 1,
                 _ => {}
             }
@@ -123,7 +119,6 @@ fn every_message_is_drawn_once_from_its_sending_to_its_end_and_a_lost_one_says_w
             assert!(sent < nth);
             match &run.records[sent].event {
                 Event::Send { message: sent, .. } => assert_eq!(sent, message),
-                Event::SnapshotAsked { to, .. } => assert_eq!(*to, message.to),
                 other => panic!("{message:?} does not come from {other:?}"),
             }
         }

@@ -215,7 +215,6 @@ impl Life {
                 if is_ignored(step, from, None) || term < after.term {
                     return;
                 }
-                seen.installs_overlapping += u64::from(before.installing.is_some());
                 let none = before.installing.is_none() && after.installing.is_none();
                 seen.installs_needless += u64::from(none);
             }

@@ -89,6 +89,6 @@ impl Clocks {
 /// The longest lease that a node may hold.
 fn longest_lease(scene: Scene<'_>) -> Duration {
     let running = scene.hosts.iter().filter_map(|host| host.process.as_ref());
-    let leases = running.map(|process| process.node.config().election_timeout);
+    let leases = running.map(|process| process.node().config().election_timeout);
     leases.max().unwrap_or_default()
 }

@@ -145,7 +145,7 @@ impl Premises {
         let Some(process) = host.process.as_ref().filter(|_| host.runs() && !jumps) else {
             return false;
         };
-        let config = process.node.config();
+        let config = process.node().config();
         let lag = scene.setup.lag.reporting(scene.now);
         !host.crash_in_step
             && host.disk.works_within(config.disk_timeout, lag, scene.now)
@@ -171,7 +171,7 @@ fn promised(scene: Scene<'_>, links: &Links) -> Option<Promised> {
 /// The configuration of a node: that of its life, or the one that it will start with.
 fn with_config<T>(scene: Scene<'_>, host: &Host, see: impl Fn(&Config) -> T) -> T {
     match host.process.as_ref() {
-        Some(process) => see(process.node.config()),
+        Some(process) => see(process.node().config()),
         None => see(&host.next_config(scene.setup)),
     }
 }
@@ -215,12 +215,12 @@ fn level(scene: Scene<'_>, group: Places, trip: Duration) -> Duration {
     let Some(first) = processes().max_by_key(|process| process.log.last()) else { return trip };
     let lag = processes()
         .map(|process| first.log.last().index.get() - matches_up_to(first, process).get());
-    let each = processes().map(|process| process.node.config().max_entries_per_message).min();
+    let each = processes().map(|process| process.node().config().max_entries_per_message).min();
     let messages = lag.max().unwrap_or(0).div_ceil(each.unwrap_or(1)) + 2;
     let messages = u32::try_from(messages).unwrap_or(u32::MAX);
     let snapshots = scene.setup.snapshots.every > 0
         || processes().any(|process| process.log.start().index > LogIndex::ZERO);
-    let timeout = processes().map(|process| process.node.config().snapshot_timeout).max();
+    let timeout = processes().map(|process| process.node().config().snapshot_timeout).max();
     let snapshot = timeout.filter(|_| snapshots).map_or(Duration::ZERO, |timeout| timeout * 2);
     trip.saturating_mul(messages.saturating_mul(2)).saturating_add(snapshot)
 }

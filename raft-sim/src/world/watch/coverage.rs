@@ -16,6 +16,9 @@ use raft_core::{
 pub(super) fn of_step(seen: &mut Coverage, step: &Stepped<'_>) {
     let (before, after) = (step.before, step.after);
     let became = |role| after.role == role && (before.role != role || before.term < after.term);
+    let paused = step.inputs.iter().filter(|input| matches!(input, Input::PeerPaused { .. }));
+    let paused = u64::try_from(paused.count()).expect("a few inputs");
+    seen.peers_paused += if before.role == RoleKind::Leader { paused } else { 0 };
     seen.batches += u64::from(step.inputs.len() > 1);
     seen.membership_changes += changes_taken(step.inputs, step.actions);
     seen.transfers_in_changes += transfers_begun(step);
@@ -65,6 +68,12 @@ pub(super) fn of_fact(seen: &mut Coverage, scene: Scene<'_>, fact: &Fact<'_>) {
         Fact::Installed { outcome, .. } => seen.installs += u64::from(outcome == Outcome::Done),
         Fact::Dropped { reason, .. } => seen.dropped(reason),
         Fact::Doubled { .. } => seen.duplicates += 1,
+        Fact::FrameSplit => seen.frames_split += 1,
+        Fact::Fetches => seen.fetches += 1,
+        Fact::TooManyBytes => seen.too_many_bytes += 1,
+        Fact::GivesUp => seen.given_up += 1,
+        Fact::AppliesInParts => seen.applied_in_parts += 1,
+        Fact::FrameRefused => seen.frames_refused += 1,
         Fact::Hostile { what } => of_hostile(seen, what),
         Fact::Client { client, phase, .. } if client != 0 => of_operation(seen, phase),
         Fact::AsksAgain => seen.asked_again += 1,
@@ -75,6 +84,7 @@ pub(super) fn of_fact(seen: &mut Coverage, scene: Scene<'_>, fact: &Fact<'_>) {
         Fact::Given { .. }
         | Fact::CarriedOut { .. }
         | Fact::StepDone { .. }
+        | Fact::Leaves { .. }
         | Fact::Synced { .. }
         | Fact::AppliedLate { .. }
         | Fact::Written { .. }

@@ -117,6 +117,20 @@ pub(crate) enum Fact<'a> {
     ReportsLate,
     /// An installation is over.
     Installed { node: NodeId, position: LogPosition, outcome: Outcome },
+    /// A frame whose bytes are not those that its message announces was refused where it arrived.
+    FrameRefused,
+    /// A message is about to leave, with its bytes.
+    Leaves { node: NodeId, message: &'a Envelope },
+    /// A driver sent a message of its node as several frames.
+    FrameSplit,
+    /// A driver wants an entry that is not at hand.
+    Fetches,
+    /// A driver has accepted too many bytes to take a proposal.
+    TooManyBytes,
+    /// A driver gives up to wait for the fate of a proposal, for it has lost leadership.
+    GivesUp,
+    /// A driver hands out less than all that is committed, for it is too much at once.
+    AppliesInParts,
     /// A message was lost.
     Dropped { message: &'a Envelope, reason: DropReason },
     /// A message will arrive twice.

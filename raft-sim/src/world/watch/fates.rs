@@ -35,7 +35,7 @@ impl Fates {
     /// Asks a node for the fate of every position that it has not reported yet; what it reports.
     pub(super) fn ask(&mut self, id: NodeId, process: &Process) -> Vec<(LogPosition, Fate)> {
         let Some(open) = self.open.get_mut(&id) else { return Vec::new() };
-        let fate = |position: &LogPosition| (*position, process.node.fate(*position));
+        let fate = |position: &LogPosition| (*position, process.node().fate(*position));
         let known = process.status.commit_index;
         let says =
             |(position, fate): &(LogPosition, Fate)| *fate != Fate::Open || position.index <= known;

@@ -323,7 +323,7 @@ impl Watch {
         inputs: &[Input],
     ) -> Result<(), Violation> {
         let Some(process) = scene.process(node) else { return Ok(()) };
-        let config = process.node.config();
+        let config = process.node().config();
         for observed in inputs.iter().filter_map(|input| sight::of_input(config, input)) {
             self.show(scene, node, observed)?;
         }

@@ -18,6 +18,10 @@ pub(super) fn of_fact(scene: Scene<'_>, fact: &Fact<'_>) -> Option<(Option<NodeI
         Fact::Unstartable { node, damage } => (Some(node), Event::Damaged { damage }),
         Fact::Crashed { node, lost, .. } => (Some(node), Event::Crash { lost }),
         Fact::CarriesOut { node, action } => (Some(node), of_action(scene, node, action)?),
+        Fact::Leaves { node, message } => {
+            let obligation = scene.process(node)?.ledger.obligation(message);
+            (Some(node), Event::Send { message: message.clone(), obligation })
+        }
         Fact::Applied { node, first, through, .. } => (Some(node), Event::Apply { first, through }),
         Fact::Compacted { node, position } => (Some(node), Event::SnapshotTaken { position }),
         Fact::FateReported { node, position, fate } => (Some(node), Event::Fate { position, fate }),
@@ -46,6 +50,12 @@ pub(super) fn of_fact(scene: Scene<'_>, fact: &Fact<'_>) -> Option<(Option<NodeI
         | Fact::AppliesLate
         | Fact::AppliedLate { .. }
         | Fact::ReportsLate
+        | Fact::FrameRefused
+        | Fact::FrameSplit
+        | Fact::Fetches
+        | Fact::TooManyBytes
+        | Fact::GivesUp
+        | Fact::AppliesInParts
         | Fact::Hostile { .. }
         | Fact::AsksAgain
         | Fact::Struck { .. }
@@ -67,10 +77,6 @@ fn of_action(scene: Scene<'_>, node: NodeId, action: &Action) -> Option<Event> {
         }
         Action::Rejected { token, reason } => Event::Rejected { token, reason },
         Action::Persist(ref write) => Event::Persist { write: write.clone() },
-        Action::Send(ref envelope) => {
-            let obligation = process.ledger.obligation(envelope);
-            Event::Send { message: envelope.clone(), obligation }
-        }
         Action::ReadReady { token, index } => Event::ReadReady { token, index },
         Action::TransferEnded { token, outcome } => Event::TransferEnded { token, outcome },
         Action::SendSnapshot { to, at_least, .. } => Event::SnapshotAsked { to, at_least },
@@ -80,7 +86,10 @@ fn of_action(scene: Scene<'_>, node: NodeId, action: &Action) -> Option<Event> {
         Action::PeerRegressed { peer, acknowledged, rejected } => {
             Event::PeerRegressed { peer, acknowledged, rejected }
         }
-        // The one has a fact of its own, the others are worked out of what is seen around the step.
-        Action::Apply { .. } | Action::RoleChanged { .. } | Action::Ignored { .. } => return None,
+        // Some have a fact of their own, the others are worked out of what is seen around the step.
+        Action::Send(_)
+        | Action::Apply { .. }
+        | Action::RoleChanged { .. }
+        | Action::Ignored { .. } => return None,
     })
 }
