@@ -251,6 +251,8 @@ fn setups_that_make_no_sense_are_refused() {
         s.nodes[2].entries = [run].into_iter().collect();
     });
     assert!(beyond.to_string().contains("S3 cannot start"), "{beyond}");
+    let nothing = refused(|s| s.driver.apply_bytes = Some(0));
+    assert!(nothing.to_string().contains("no driver can start: `apply_bytes`"), "{nothing}");
 }
 
 /// What excuses three nodes after this, and that it is counted when the run is judged.

@@ -139,6 +139,8 @@ impl DriverProfile {
         for (field, given) in fields {
             *field = given.unwrap_or(*field);
         }
+        // A frame is cut at what may be on the way, too.
+        settings.frame_bytes = settings.frame_bytes.min(settings.in_flight_bytes);
         settings.snapshot_bytes = every.saturating_mul(command);
         settings.kept_bytes = self.kept_bytes.unwrap_or(0);
         settings.waits_through_elections = !self.gives_up;

@@ -5,6 +5,7 @@ use crate::plan::limits::Limits;
 use crate::plan::profile::{
     ClientSetup, DiskProfile, DriverProfile, LagProfile, LinkProfile, SnapshotProfile,
 };
+use raft_core::driver::SettingsError;
 use raft_core::{
     Config, Entries, HardState, Instant, LogPosition, Membership, Node, NodeId, Protection,
     Recovered, StartError,
@@ -113,6 +114,7 @@ impl Setup {
             Node::new(self.config(node, 0), recovered, Instant::ZERO).map_err(refused)?;
         }
         self.check_changes()?;
+        self.driver.settings(0, 0).check().map_err(|error| SetupError::Driver { error })?;
         let named = self.links.keys().copied().flat_map(|(from, to)| [from, to]);
         let named = named.chain(self.timeline.iter().flat_map(|(_, fault)| fault.nodes()));
         let named = named.chain(self.clients.iter().filter_map(|client| client.home));
@@ -181,6 +183,12 @@ pub enum SetupError {
         node: NodeId,
         /// Why.
         error: StartError,
+    },
+    /// The limits of the drivers.
+    #[error("no driver can start: {error}")]
+    Driver {
+        /// Why.
+        error: SettingsError,
     },
     /// A link, a fault or a client names a node that does not exist.
     #[error("{node:?} does not exist")]
