@@ -252,7 +252,7 @@ fn setups_that_make_no_sense_are_refused() {
     });
     assert!(beyond.to_string().contains("S3 cannot start"), "{beyond}");
     let nothing = refused(|s| s.driver.apply_bytes = Some(0));
-    assert!(nothing.to_string().contains("no driver can start: `apply_bytes`"), "{nothing}");
+    assert!(nothing.to_string().contains("no driver can start: apply_bytes is 0"), "{nothing}");
 }
 
 /// What excuses three nodes after this, and that it is counted when the run is judged.

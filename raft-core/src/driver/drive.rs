@@ -1,11 +1,12 @@
 //! The driver: a node, and the parts around it.
 
 use crate::driver::book::Book;
-use crate::driver::boundary::{Answer, Effect, Refusal, Settings, SettingsError, SnapshotTask};
+use crate::driver::boundary::{Answer, Effect, Refusal, SnapshotTask};
 use crate::driver::changes::Changes;
 use crate::driver::desk::Desk;
 use crate::driver::frame::{Batch, BoundLog, Entry, Payload};
 use crate::driver::lanes::{Backlog, Lanes};
+use crate::driver::settings::{Settings, SettingsError};
 use crate::driver::tail::Tail;
 use crate::driver::waiters::{Answers, Proposals, Reads};
 use crate::node::Node;

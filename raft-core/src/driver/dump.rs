@@ -2,12 +2,12 @@
 //! what is read keeps its invariants.
 
 use crate::driver::book::Book;
-use crate::driver::boundary::Settings;
 use crate::driver::changes::Changes;
 use crate::driver::desk::Desk;
 use crate::driver::drive::{Asked, Driver};
 use crate::driver::frame::{Batch, Payload};
 use crate::driver::lanes::{Backlog, Lanes};
+use crate::driver::settings::Settings;
 use crate::driver::tail::Tail;
 use crate::driver::waiters::{Proposals, Reads};
 use crate::invariants::{Broken, holds};

@@ -9,6 +9,7 @@ pub mod desk;
 pub mod frame;
 pub mod lanes;
 pub mod sessions;
+pub mod settings;
 pub mod tail;
 pub mod waiters;
 
@@ -19,8 +20,9 @@ mod intake;
 mod outcome;
 
 pub use boundary::{
-    Answer, Caller, Commit, Effect, Event, Host, Refusal, Settings, SettingsError, SnapshotEvent,
-    SnapshotTask, Stepped, Unknown,
+    Answer, Caller, Commit, Effect, Event, Host, Refusal, SnapshotEvent, SnapshotTask, Stepped,
+    Unknown,
 };
 pub use drive::Driver;
 pub use frame::{Batch, BoundLog, BoundWrite, Entry, Frame, FrameError, Payload};
+pub use settings::{Settings, SettingsError};

@@ -1,13 +1,12 @@
 //! What the driver does: an action of the node becomes effects, with their bytes.
 
 use crate::action::{Action, RoleKind, Write};
-use crate::driver::boundary::{
-    Answer, Effect, Event, Host, Refusal, Settings, SnapshotTask, Stepped,
-};
+use crate::driver::boundary::{Answer, Effect, Event, Host, Refusal, SnapshotTask, Stepped};
 use crate::driver::drive::{Asked, Driver, Turn};
 use crate::driver::frame::{Batch, Entry, Frame, Payload, weight};
 use crate::driver::intake::tell;
 use crate::driver::lanes::LaneLimits;
+use crate::driver::settings::Settings;
 use crate::driver::waiters::Answers;
 use crate::entries::Snapshot;
 use crate::error::RejectReason;

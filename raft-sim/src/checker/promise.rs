@@ -127,8 +127,8 @@ impl Promise {
         let bound = |leader: NodeId, of: Term| {
             // Whoever was asked to start an election may transfer leadership in its turn.
             let passed_on = term.get() > of.get() + 1 && self.handed_over.contains(&(leader, of));
-            // A later leader had a quorum without such promises, so nobody rests on this one now. It
-            // may be the one that gets the vote, late.
+            // A later leader had a quorum without such promises, so nobody rests on this one now.
+            // It may be the one that gets the vote, late.
             let known = (of, NodeId(u64::MAX))..=(term.max(of), NodeId(u64::MAX));
             let led = self.led.range(known).any(|(led, who)| *led < term || *who == to);
             let superseded = led || term.get() > of.get() + 1 && permitted.is_some();

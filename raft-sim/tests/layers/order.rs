@@ -49,6 +49,7 @@ const ORDER: &[&str] = &[
     // What a runtime must do around it.
     "driver::sessions",
     "driver::frame",
+    "driver::settings",
     "driver::boundary",
     "driver::book",
     "driver::tail",

@@ -193,8 +193,8 @@ impl SnapshotWriter {
     }
 }
 
-/// A snapshot that is being read. It is whole only when [`next_record`](Self::next_record) has given
-/// `None`.
+/// A snapshot that is being read. It is whole only when [`next_record`](Self::next_record) has
+/// given `None`.
 #[derive(Debug)]
 pub struct SnapshotReader {
     input: BufReader<File>,
