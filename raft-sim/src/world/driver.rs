@@ -5,6 +5,7 @@ use crate::checker::coverage::Coverage;
 use crate::host::log::Log;
 use crate::host::machine::Machine;
 use crate::plan::choice::{Choice, Choices};
+use crate::plan::profile::DriverProfile;
 use crate::plan::record::{Sink, Violation};
 use crate::plan::setup::{Setup, SetupError};
 use crate::world::acts::{on_act, strike};
@@ -151,9 +152,12 @@ impl World {
         look: &mut dyn FnMut(&Self),
     ) -> Result<(), Violation> {
         let round = converge::round(&self.env, &self.hosts);
+        // With small limits in bytes a flood goes by entry after entry.
+        let is_limited = self.env.setup.driver != DriverProfile::default();
+        let patience = if is_limited { PATIENCE * 20 } else { PATIENCE };
         for nth in 0.. {
             let due = self.env.watch.premises().contract().due();
-            let is_over = nth >= PATIENCE && due.is_none_or(|due| due < self.now());
+            let is_over = nth >= patience && due.is_none_or(|due| due < self.now());
             if is_over || self.is_beyond_repair() || self.converged().is_ok() {
                 break;
             }
