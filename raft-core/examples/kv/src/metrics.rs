@@ -1,6 +1,7 @@
 //! What is counted, in the format of Prometheus.
 
 use crate::inbox::Look;
+use prometheus::core::Collector;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -50,29 +51,26 @@ impl Default for Metrics {
     }
 }
 
+/// It is among what is shown.
+fn known<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: C,
+) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
 impl Metrics {
     fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let counter = |name: &str, help: &str| {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
+        let counter = |name: &str, help: &str| known(&registry, IntCounter::new(name, help)?);
+        let gauge = |name: &str, help: &str| known(&registry, IntGauge::new(name, help)?);
         let by_peer = |name: &str, help: &str| {
-            let gauge = IntGaugeVec::new(Opts::new(name, help), &["peer"])?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
+            known(&registry, IntGaugeVec::new(Opts::new(name, help), &["peer"])?)
         };
         let histogram = |name: &str, help: &str, start: f64, factor: f64| {
             let buckets = prometheus::exponential_buckets(start, factor, 14)?;
-            let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?;
-            registry.register(Box::new(histogram.clone()))?;
-            Ok::<_, prometheus::Error>(histogram)
+            known(&registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?)
         };
         Ok(Self {
             fsync: histogram("kv_fsync_seconds", "Time of a commit of the log.", 0.0001, 2.0)?,

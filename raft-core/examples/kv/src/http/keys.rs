@@ -68,8 +68,7 @@ pub(super) async fn put(
         return say(StatusCode::BAD_REQUEST, "refused", "the key is too long");
     }
     let command = Command::Put { key, value }.encode();
-    let told = app.ask(Request::Propose { command, until: patience.until() }).await;
-    app.answer(told, &uri)
+    app.reply(Request::Propose { command, until: patience.until() }, &uri).await
 }
 
 pub(super) async fn delete(
@@ -79,6 +78,5 @@ pub(super) async fn delete(
     OriginalUri(uri): OriginalUri,
 ) -> Response {
     let command = Command::Delete { key }.encode();
-    let told = app.ask(Request::Propose { command, until: patience.until() }).await;
-    app.answer(told, &uri)
+    app.reply(Request::Propose { command, until: patience.until() }, &uri).await
 }

@@ -13,6 +13,8 @@ use crate::machine::State;
 use crate::metrics::Metrics;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::Uri;
+use axum::response::Response;
 use axum::routing::{delete, get, post};
 use raft_core::Instant;
 use serde::Deserialize;
@@ -72,5 +74,11 @@ impl App {
         let (caller, told) = oneshot::channel();
         self.outside.send(Message::Request(request, caller)).await.ok()?;
         told.await.ok()
+    }
+
+    /// The same, and what the client is told of it.
+    async fn reply(&self, request: Request, uri: &Uri) -> Response {
+        let told = self.ask(request).await;
+        self.answer(told, uri)
     }
 }

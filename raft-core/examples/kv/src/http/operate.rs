@@ -24,8 +24,7 @@ pub(super) async fn add(
         return app.answer(told, &uri);
     }
     let change = Change::AddLearner(NodeId(id));
-    let told = app.ask(Request::Change { change, until }).await;
-    app.answer(told, &uri)
+    app.reply(Request::Change { change, until }, &uri).await
 }
 
 /// Makes a learner a voter, when it has caught up.
@@ -36,8 +35,7 @@ pub(super) async fn promote(
     OriginalUri(uri): OriginalUri,
 ) -> Response {
     let change = Change::Promote(NodeId(id));
-    let told = app.ask(Request::Change { change, until: patience.until() }).await;
-    app.answer(told, &uri)
+    app.reply(Request::Change { change, until: patience.until() }, &uri).await
 }
 
 /// Removes a node. Its address stays in the book: the change has to reach it, too.
@@ -48,8 +46,7 @@ pub(super) async fn remove(
     OriginalUri(uri): OriginalUri,
 ) -> Response {
     let change = Change::Remove(NodeId(id));
-    let told = app.ask(Request::Change { change, until: patience.until() }).await;
-    app.answer(told, &uri)
+    app.reply(Request::Change { change, until: patience.until() }, &uri).await
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -63,12 +60,10 @@ pub(super) async fn transfer(
     Query(To { to }): Query<To>,
     OriginalUri(uri): OriginalUri,
 ) -> Response {
-    let told = app.ask(Request::Transfer { to: to.map(NodeId) }).await;
-    app.answer(told, &uri)
+    app.reply(Request::Transfer { to: to.map(NodeId) }, &uri).await
 }
 
 /// Takes a snapshot of this node's own.
 pub(super) async fn snapshot(State(app): State<App>, OriginalUri(uri): OriginalUri) -> Response {
-    let told = app.ask(Request::Snapshot).await;
-    app.answer(told, &uri)
+    app.reply(Request::Snapshot, &uri).await
 }
