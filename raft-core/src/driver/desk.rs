@@ -274,13 +274,13 @@ impl Desk {
     ) -> Option<LogPosition> {
         let Installing { from, snapshot, .. } = self.installing.take_if(|i| i.handed_out)?;
         let position = snapshot.position;
-        if outcome == Outcome::Done {
-            self.since = 0;
-            self.marks.clear();
-            self.replace(snapshot, tasks);
-        }
-        if outcome == Outcome::Failed {
-            tasks.push(SnapshotTask::Discard { from, position });
+        match outcome {
+            Outcome::Done => {
+                self.since = 0;
+                self.marks.clear();
+                self.replace(snapshot, tasks);
+            }
+            Outcome::Failed => tasks.push(SnapshotTask::Discard { from, position }),
         }
         Some(position)
     }
