@@ -2,6 +2,7 @@
 //! that tell what happened in its order.
 
 use raft_core::{Instant, Membership, NodeId, Protection, RoleKind};
+use raft_sim::host::Command;
 use raft_sim::plan::{
     ClientSetup, ClockAct, DamageTarget, DiskAct, LinkAct, MembershipChange, ProcessAct,
     RequestAct, SetupError, Stage,
@@ -353,4 +354,24 @@ fn a_scenario_says_how_many_excuses_there_are() {
     assert!(play("destroy S1,S2,S3", "\"1..2\"").is_good());
     let played = play("destroy S2,S3", "0");
     assert_eq!(played.checks[0].failures, ["excused: expected 0, saw 1"]);
+}
+
+#[test]
+fn a_run_goes_on_at_its_end_as_long_as_entries_go_through() {
+    let mut setup = Setup::of_voters(3);
+    setup.driver.in_flight_bytes = Some(Command::WEIGHT);
+    setup.duration = Duration::from_secs(3);
+    let (one, last) = (NodeId(1), NodeId(3));
+    setup.timeline = vec![
+        (at(0), Act::Request(RequestAct::Campaign { node: one })),
+        (at(1_000), Act::Link(LinkAct::Isolate { node: last })),
+        (at(1_100), Act::Request(RequestAct::Propose { node: one, count: 4_000 })),
+        (at(2_900), Act::Link(LinkAct::HealAll)),
+    ];
+    let mut world = world(&setup);
+    assert_eq!(world.run_until(at(3_000), &mut Nobody), Ok(()));
+    let patience = (setup.election_timeout + setup.disk.max_latency) * 30;
+    assert_eq!(world.wait_to_converge(&mut Nobody, &mut |_| {}), Ok(()));
+    assert_eq!(world.converged(), Ok(()));
+    assert!(world.now() > at(3_000).saturating_add(patience), "{:?}", world.now());
 }

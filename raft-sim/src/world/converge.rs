@@ -78,6 +78,16 @@ pub(super) fn round(env: &Env, hosts: &Hosts) -> Duration {
     of_each.0 + of_each.1 + lag
 }
 
+/// How far everybody is, in entries that are there, committed and applied.
+pub(super) fn progress(hosts: &Hosts) -> u64 {
+    let processes = hosts.iter().filter_map(|host| host.process.as_ref());
+    let of = |process: &Process| {
+        let status = process.status;
+        status.last.index.get() + status.commit_index.get() + process.machine.applied().get()
+    };
+    processes.map(of).sum()
+}
+
 /// What is still broken at the end of a run.
 #[derive(Clone, Copy, Debug)]
 struct Trouble {

@@ -5,7 +5,6 @@ use crate::checker::coverage::Coverage;
 use crate::host::log::Log;
 use crate::host::machine::Machine;
 use crate::plan::choice::{Choice, Choices};
-use crate::plan::profile::DriverProfile;
 use crate::plan::record::{Sink, Violation};
 use crate::plan::setup::{Setup, SetupError};
 use crate::world::acts::{on_act, strike};
@@ -54,6 +53,10 @@ pub struct World {
 
 /// For how many T, with a write each, a run may go on at its end until the cluster converges.
 const PATIENCE: u32 = 30;
+
+/// The same while logs still grow, are committed and applied: where little fits a frame, a flood
+/// goes by entry after entry.
+const MOST: u32 = 20 * PATIENCE;
 
 impl World {
     /// The world before anything has happened.
@@ -141,7 +144,8 @@ impl World {
 
     /// Lets a run that has not [converged](Self::converged) at its end go on, T and a write at a
     /// time, 30 times at most, and for as long as the contract of `docs/LIVENESS.md` allows for a
-    /// leader: elections are random, so no fixed time is enough for each.
+    /// leader: elections are random, so no fixed time is enough for each. As long as there is
+    /// progress it may go on for 600 times.
     ///
     /// # Errors
     ///
@@ -152,12 +156,13 @@ impl World {
         look: &mut dyn FnMut(&Self),
     ) -> Result<(), Violation> {
         let round = converge::round(&self.env, &self.hosts);
-        // With small limits in bytes a flood goes by entry after entry.
-        let is_limited = self.env.setup.driver != DriverProfile::default();
-        let patience = if is_limited { PATIENCE * 20 } else { PATIENCE };
+        let mut reached = 0;
         for nth in 0.. {
             let due = self.env.watch.premises().contract().due();
-            let is_over = nth >= patience && due.is_none_or(|due| due < self.now());
+            let progress = converge::progress(&self.hosts);
+            let goes_on = progress > reached && nth < MOST;
+            reached = reached.max(progress);
+            let is_over = nth >= PATIENCE && !goes_on && due.is_none_or(|due| due < self.now());
             if is_over || self.is_beyond_repair() || self.converged().is_ok() {
                 break;
             }

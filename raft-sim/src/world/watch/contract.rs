@@ -4,6 +4,7 @@
 use crate::checker::contract::{
     Bounds, Contract, Moment, Places, Promised, Standing, is_constrained,
 };
+use crate::host::log::Command;
 use crate::plan::act::{Act, ClockAct};
 use crate::world::host::{Host, Process};
 use crate::world::network::Network;
@@ -216,7 +217,9 @@ fn level(scene: Scene<'_>, group: Places, trip: Duration) -> Duration {
     let lag = processes()
         .map(|process| first.log.last().index.get() - matches_up_to(first, process).get());
     let each = processes().map(|process| process.node().config().max_entries_per_message).min();
-    let messages = lag.max().unwrap_or(0).div_ceil(each.unwrap_or(1)) + 2;
+    // One entry leaves however large it is.
+    let frame = (scene.setup.driver.settings(0, 0).frame_bytes / Command::WEIGHT).max(1);
+    let messages = lag.max().unwrap_or(0).div_ceil(each.unwrap_or(1).min(frame)) + 2;
     let messages = u32::try_from(messages).unwrap_or(u32::MAX);
     let snapshots = scene.setup.snapshots.every > 0
         || processes().any(|process| process.log.start().index > LogIndex::ZERO);
@@ -240,7 +243,8 @@ fn matches_up_to(a: &Process, b: &Process) -> LogIndex {
 
 #[cfg(test)]
 mod tests {
-    use crate::plan::act::{Act, ClockAct, DiskAct, LinkAct, ProcessAct};
+    use crate::host::log::Command;
+    use crate::plan::act::{Act, ClockAct, DiskAct, LinkAct, ProcessAct, RequestAct};
     use crate::plan::choice::Choices;
     use crate::plan::profile::{DiskProfile, LinkProfile};
     use crate::plan::record::Nobody;
@@ -341,5 +345,28 @@ mod tests {
         assert_eq!(holds(&other, &[]), (false, false));
         let mixed = |setup: &mut Setup| setup.nodes[0].protection = Some(Protection::PreVote);
         assert_eq!(holds(&mixed, &[]), (false, false));
+    }
+
+    #[test]
+    fn a_quorum_is_level_after_as_many_messages_as_frames_are_small() {
+        let millis = |millis: u64| Instant::from_nanos(millis * 1_000_000);
+        let due = |frame_bytes| {
+            let mut setup = Setup::of_voters(3);
+            setup.driver.frame_bytes = frame_bytes;
+            let propose = RequestAct::Propose { node: A, count: 300 };
+            setup.timeline = vec![
+                (millis(0), Act::Request(RequestAct::Campaign { node: A })),
+                (millis(1_000), Act::Link(LinkAct::Isolate { node: NodeId(3) })),
+                (millis(1_100), Act::Request(propose)),
+                (millis(6_000), Act::Link(LinkAct::HealAll)),
+                (millis(6_000), Act::Process(ProcessAct::Crash { node: A })),
+            ];
+            let mut world = World::new(&setup, Choices::seeded(1)).expect("sense");
+            assert_eq!(world.run_until(millis(6_001), &mut Nobody), Ok(()));
+            (world.contract().due().expect("nobody leads"), setup.link.max_delay * 2)
+        };
+        let ((wide, _), (narrow, trip)) = (due(None), due(Some(Command::WEIGHT)));
+        // S2 has 300 entries that S3 lacks. Each takes a message, and all that is counted twice.
+        assert!(narrow.saturating_since(wide) >= trip * 290 * 2, "{wide:?} {narrow:?}");
     }
 }
