@@ -70,8 +70,8 @@ pub use types::{Instant, LogIndex, LogPosition, NodeId, Round, Term, Ticket, Tok
 
 /// The guide's runtime is compiled and run with the tests.
 #[cfg(doctest)]
-#[doc = include_str!("../docs/EMBEDDING.md")]
-struct Embedding;
+#[doc = include_str!("../docs/NODE.md")]
+struct NodeGuide;
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/DRIVER.md")]
