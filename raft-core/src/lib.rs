@@ -68,7 +68,11 @@ pub use node::Node;
 pub use status::{PeerPhase, PeerStatus, Status};
 pub use types::{Instant, LogIndex, LogPosition, NodeId, Round, Term, Ticket, Token};
 
-/// The guide's runtime is compiled and run with the tests.
+/// The runtimes of the guides are compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/EMBEDDING.md")]
+struct Guide;
+
 #[cfg(doctest)]
 #[doc = include_str!("../docs/NODE.md")]
 struct NodeGuide;
