@@ -8,14 +8,9 @@ use crate::inbox::{Change, Inbox, Look, Message, Request, Told};
 use crate::machine::worker::{Machine, MachineTask, Work};
 use crate::metrics::Metrics;
 use crate::net::{Incoming, Links, Outgoing};
-use crate::storage::LogReader;
-use raft_core::driver::{
-    Commit, Driver, Effect, Event, Host, Settings, SnapshotEvent, SnapshotTask,
-};
-use raft_core::payload::Content;
-use raft_core::{
-    Action, Consistency, Instant, LogPosition, Membership, MembershipError, Node, NodeId, Token,
-};
+use crate::storage::ahead::ReadAhead;
+use raft_core::driver::{Commit, Driver, Effect, Event, Settings, SnapshotEvent, SnapshotTask};
+use raft_core::{Action, Consistency, Instant, Membership, MembershipError, Node, NodeId, Token};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,9 +36,9 @@ pub struct Hands {
 
 /// What the thread owns.
 #[derive(Debug)]
-pub struct DriverLoop<R> {
+pub struct DriverLoop {
     driver: Driver<Record>,
-    log: ReadLog<R>,
+    log: ReadAhead,
     hands: Hands,
     /// Who waits for an answer.
     waiting: BTreeMap<Token, oneshot::Sender<Told>>,
@@ -54,24 +49,12 @@ pub struct DriverLoop<R> {
     own: Vec<Event<Record>>,
 }
 
-/// The log, as the driver sees it. It reads from the memory of the engine or of the system, as a
-/// rule: a follower that is far behind may cost a read of the disk.
-#[derive(Debug)]
-struct ReadLog<R>(R);
-
-impl<R: LogReader> Host<Record> for ReadLog<R> {
-    fn read(&mut self, position: LogPosition) -> Option<Content<Record>> {
-        let read = self.0.read(position);
-        read.unwrap_or_else(|error| fatal("the log cannot be read", &error))
-    }
-}
-
-impl<R: LogReader> DriverLoop<R> {
+impl DriverLoop {
     /// Around a node that has just started.
-    pub fn new(node: Node, settings: Settings, log: R, hands: Hands) -> Self {
+    pub fn new(node: Node, settings: Settings, log: ReadAhead, hands: Hands) -> Self {
         Self {
             driver: Driver::new(node, settings).expect("no limit of ours is 0"),
-            log: ReadLog(log),
+            log,
             hands,
             waiting: BTreeMap::new(),
             last_token: 0,
@@ -183,9 +166,7 @@ impl<R: LogReader> DriverLoop<R> {
             }
             Effect::Snapshot(task) => self.snapshot(task),
             Effect::Compact { through } => self.write(DiskTask::Release(through)),
-            Effect::Fetch { position } => {
-                fatal("an entry of the log is gone", &format_args!("{position}"));
-            }
+            Effect::Fetch { position } => self.log.fetch(position),
             Effect::Notice(action) => self.notice(&action),
         }
     }

@@ -13,6 +13,7 @@ use crate::net::tls::Tls;
 use crate::net::{Incoming, Links, Net, Outgoing, listen};
 use crate::options::NodeOptions;
 use crate::storage::Log;
+use crate::storage::ahead::ReadAhead;
 use crate::{clock, disk};
 use raft_core::driver::Settings;
 use raft_core::{Config, Node, NodeId, RoleKind, StartError};
@@ -168,7 +169,7 @@ impl Threads {
     ) -> Result<Self, RunError> {
         let Stored { log, state, snapshots, recovered } = stored;
         let node = Node::new(config(options)?, recovered, clock::now())?;
-        let reader = log.reader();
+        let reader = ReadAhead::start(log.reader(), done.clone());
         let (disk, disk_thread) = disk::start(log, done.clone(), Arc::clone(&net.metrics));
         let worker = Worker {
             state,
@@ -216,5 +217,6 @@ fn settings(options: &NodeOptions) -> Settings {
     settings.command_bytes = Command::MAX_BYTES;
     settings.snapshot_bytes = options.snapshot_bytes;
     settings.kept_bytes = options.kept_bytes;
+    settings.cached_bytes = options.cached_bytes;
     settings
 }

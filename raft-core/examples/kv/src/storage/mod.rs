@@ -1,10 +1,11 @@
 //! What must survive a crash: the log ([`Log`]), and snapshots ([`snapshots`]).
 
+pub mod ahead;
 pub mod redb_log;
 pub mod snapshots;
 
 use crate::command::Record;
-use raft_core::driver::BoundWrite;
+use raft_core::driver::{BoundWrite, Entry};
 use raft_core::payload::Content;
 use raft_core::{Entries, HardState, LogPosition};
 use std::io;
@@ -70,6 +71,17 @@ pub trait LogReader: Send {
     ///
     /// What stands there cannot be read.
     fn read(&self, position: LogPosition) -> Result<Option<Content<Record>>, StorageError>;
+
+    /// The same, with what follows it, up to so many bytes of commands; nothing if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// What stands there cannot be read.
+    fn read_on(&self, from: LogPosition, bytes: u64) -> Result<Vec<Entry<Record>>, StorageError> {
+        let _ = bytes;
+        let found = self.read(from)?;
+        Ok(found.map(|content| Entry { position: from, content }).into_iter().collect())
+    }
 }
 
 /// What a log finds when it is opened.

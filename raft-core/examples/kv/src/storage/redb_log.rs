@@ -172,6 +172,25 @@ impl LogReader for RedbReader {
         let entry = decode(index, value.value())?;
         Ok((entry.position == position).then_some(entry.content))
     }
+
+    fn read_on(&self, from: LogPosition, bytes: u64) -> Result<Vec<Entry<Record>>, StorageError> {
+        let table = self.0.begin_read()?.open_table(ENTRIES)?;
+        let (mut entries, mut left) = (Vec::new(), bytes);
+        for found in table.range(from.index.get()..)? {
+            let (index, value) = found?;
+            let size = value.value().len() as u64;
+            if !entries.is_empty() && size > left {
+                break;
+            }
+            left = left.saturating_sub(size);
+            let entry = decode(index.value(), value.value())?;
+            if entries.is_empty() && entry.position != from {
+                break;
+            }
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
 }
 
 fn drop_from(table: &mut Table<'_, u64, &[u8]>, first: LogIndex) -> Result<(), StorageError> {

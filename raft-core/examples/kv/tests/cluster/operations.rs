@@ -50,6 +50,26 @@ fn a_node_joins_by_snapshot_votes_leads_and_goes() {
 }
 
 #[test]
+fn a_follower_that_lacks_more_than_the_leader_has_in_memory_gets_it_from_the_disk() {
+    let mut nodes = nodes(3, 0, &[&QUICK[..], &["--cached-bytes", "20000"]].concat());
+    let leader = nodes.leader(&[1, 2, 3]);
+    let away = leader % 3 + 1;
+    nodes.cluster.kill(away).expect("it runs");
+    for key in 0..60 {
+        nodes.put(leader, &format!("k{key}"), &[b'x'; 10_000]);
+    }
+    nodes.cluster.start(away).expect("it starts");
+    nodes.until("it has caught up", || {
+        let [here, there] = [leader, away].map(|id| nodes.status(id));
+        here.zip(there).is_some_and(|(here, there)| here["applied"] == there["applied"])
+    });
+    let status = nodes.status(away).expect("it answers");
+    assert_eq!(status["log_start"]["index"], 0, "by its log, and not by a snapshot");
+    let last = nodes.ask(&Method::GET, away, "/kv/k59?consistency=stale", &[]);
+    assert_eq!(last, Answer::Said(200, vec![b'x'; 10_000]));
+}
+
+#[test]
 fn codes_say_what_a_client_may_do_next() {
     let nodes = nodes(3, 0, &QUICK);
     let leader = nodes.leader(&[1, 2, 3]);
