@@ -212,7 +212,8 @@ pub enum Effect<P> {
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum SnapshotTask {
     /// Write the state machine as it is now, before anything more is applied, with this position
-    /// and membership; then say [`SnapshotEvent::Taken`].
+    /// and membership; then say [`SnapshotEvent::Taken`]. When the state is caught what follows may
+    /// be carried out, while it is being written.
     Take(Snapshot),
     /// Send this head and then the content of the snapshot that it names. Say
     /// [`SnapshotEvent::Progress`] now and then, and [`SnapshotEvent::Sent`] at the end.

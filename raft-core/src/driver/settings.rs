@@ -89,6 +89,14 @@ impl Settings {
         };
         Err(SettingsError::Zero { limit })
     }
+
+    /// The most bytes of payloads that a frame of a driver with these settings has: the limit for
+    /// [`Frame::received`](crate::driver::Frame::received) where all nodes have the same settings.
+    /// Whoever takes less stops the log before the first command that is larger.
+    pub const fn largest_frame(&self) -> u64 {
+        // One command travels alone, however large it is.
+        if self.frame_bytes > self.command_bytes { self.frame_bytes } else { self.command_bytes }
+    }
 }
 
 impl Default for Settings {

@@ -219,6 +219,25 @@ fn values_that_are_larger_than_every_limit_get_through() {
     world.check_end();
 }
 
+/// What a driver takes every other one must be able to take: else one command stops the log.
+#[test]
+fn the_largest_command_that_is_taken_is_in_a_frame_that_may_arrive() {
+    let mut settings = Settings::default();
+    (settings.frame_bytes, settings.command_bytes) = (100, 5000);
+    let (mut world, leader) = led(3, settings);
+    let largest = world.propose(leader, vec![Bytes(vec![b'.'; 5000])], LONG);
+    // The world looks at every frame that leaves.
+    world.run(20);
+    assert!(world.asked[&largest].done && world.answer_to(largest).is_none(), "it is applied");
+    assert_eq!(settings.largest_frame(), 5000, "and not more");
+    let larger = world.propose(leader, vec![Bytes(vec![b'.'; 5001])], LONG);
+    world.run(1);
+    let refusal = Refusal::CommandTooLarge { bytes: 5001, limit: 5000 };
+    assert_eq!(world.answer_to(larger), Some(Answer::Refused(refusal)));
+    settings.frame_bytes = 6000;
+    assert_eq!(settings.largest_frame(), 6000);
+}
+
 #[test]
 fn a_node_that_joins_is_promoted_when_it_has_caught_up() {
     let mut settings = Settings::default();

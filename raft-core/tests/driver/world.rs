@@ -865,6 +865,7 @@ impl World {
     }
 
     fn send(&mut self, at: usize, frame: Frame<Bytes>) {
+        assert!(frame.bytes() <= self.settings.largest_frame(), "no peer would take it");
         let weight = frame.bytes() + OVERHEAD * frame.payloads().len() as u64;
         let alone = frame.payloads().len() <= 1;
         assert!(weight <= self.settings.frame_bytes || alone, "a frame of {weight} bytes");
