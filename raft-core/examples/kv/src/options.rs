@@ -51,7 +51,7 @@ pub struct NodeOptions {
     /// Keep so many bytes of the log before a snapshot, for followers that are behind.
     #[arg(long, default_value_t = 16 << 20)]
     pub kept_bytes: u64,
-    /// Keep so many bytes of the end of the log in memory. What lies before it is read from the disk.
+    /// Keep so many bytes of the end of the log in memory; what lies before them is on the disk.
     #[arg(long, default_value_t = 32 << 20)]
     pub cached_bytes: u64,
     /// Mutual TLS between nodes: the certificate of the authority (PEM).

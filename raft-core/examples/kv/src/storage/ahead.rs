@@ -1,5 +1,5 @@
-//! The log, read ahead on a thread of its own: whoever is far behind waits for the disk, and not the
-//! thread that decides.
+//! The log, read ahead on a thread of its own: whoever is far behind waits for the disk, and not
+//! the thread that decides.
 
 use crate::command::Record;
 use crate::fatal;
