@@ -149,6 +149,10 @@ coverage! {
     drops_kind >= 15,
     /// Messages with entries that a driver sent as several frames.
     frames_split >= 20,
+    /// Times that a driver told somebody that his time is over.
+    times_over >= 40,
+    /// Promotions that wait at a driver until the learner has caught up.
+    promotions_wait >= 35,
     /// Times that a leader was told that no more entries leave for a peer.
     peers_paused >= 60,
     /// Entries that a driver wanted and that were not at hand.

@@ -155,6 +155,8 @@ questions! {
     StormSequences = "storm_sequences",
     /// Which limits the drivers have, and what they do when leadership is lost.
     SetupDriver = "setup_driver",
+    /// Whether whoever asks a node loses patience there, and after how long.
+    SetupPatience = "setup_patience",
     /// For which peers transports take no entries, and when.
     StormPauses = "storm_pauses",
     /// Whether an entry is at hand, and when it is.

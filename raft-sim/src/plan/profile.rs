@@ -123,6 +123,10 @@ pub struct DriverProfile {
     pub gives_up: bool,
     /// How many of a million entries that a driver reads off the disk are not at hand at once.
     pub miss_ppm: u32,
+    /// How long whoever asks a node waits there; then he is told that his time is over. A promotion
+    /// waits so long for the learner to catch up. If it is not given, everybody waits for ever, and
+    /// a promotion is asked for once.
+    pub patience: Option<Duration>,
 }
 
 impl DriverProfile {

@@ -107,6 +107,7 @@ pub(super) struct DriverTable {
     pub(super) kept_bytes: Option<Text<u64>>,
     pub(super) gives_up: Option<bool>,
     pub(super) miss_ppm: Option<Spanned<Text<u64>>>,
+    pub(super) patience: Option<Text<Duration>>,
 }
 
 #[derive(Deserialize, Default)]

@@ -194,6 +194,7 @@ impl Reader<'_> {
             kept_bytes: bytes(raw.kept_bytes),
             gives_up: raw.gives_up.unwrap_or_default(),
             miss_ppm: self.at_most(raw.miss_ppm, 1_000_000)?.unwrap_or_default(),
+            patience: raw.patience.map(|patience| patience.0),
         })
     }
 

@@ -320,6 +320,7 @@ impl File {
             kept_bytes,
             gives_up,
             miss_ppm,
+            patience,
         } = *driver;
         if *driver == DriverProfile::default() {
             return;
@@ -339,6 +340,9 @@ impl File {
         }
         self.unless(!gives_up, "gives_up", || "true");
         self.unless(miss_ppm == 0, "miss_ppm", || miss_ppm);
+        if let Some(patience) = patience {
+            self.key("patience", quoted(time(patience)));
+        }
     }
 
     fn client(&mut self, client: &ClientSetup) {

@@ -283,6 +283,13 @@ fn change_membership(
     let Some(node) = node.or_else(|| leader(hosts, network, env.now())) else { return Ok(()) };
     let Ok(target) = change.target(hosts.named(node).membership()) else { return Ok(()) };
     let (_, token) = operator.request();
-    let event = Event::Change { token, target, until: Instant::MAX };
+    let until = Instant::MAX;
+    let event = match change {
+        MembershipChange::Promote(node) if env.setup.driver.patience.is_some() => {
+            env.tell(hosts, Fact::PromotionWaits)?;
+            Event::Promote { token, node: *node, until }
+        }
+        _ => Event::Change { token, target, until },
+    };
     arrive(env, network, hosts.running(node), Arrival::Event(event))
 }

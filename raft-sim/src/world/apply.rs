@@ -10,7 +10,7 @@ use crate::world::pending::Pending;
 use crate::world::reply::reply;
 use crate::world::watch::Fact;
 use raft_core::Instant;
-use raft_core::driver::{Commit, Event};
+use raft_core::driver::{Caller, Commit, Event};
 use std::time::Duration;
 
 /// Committed entries wait for the state machine, if it lags.
@@ -25,6 +25,9 @@ pub(super) fn apply_later(
     if at.process().applies.is_some() {
         let sentence = format!("{node:?} is given more to apply before it has applied the rest");
         return Err(env.violation("driver", sentence));
+    }
+    for Caller { token, .. } in commits.iter().filter_map(|commit| commit.caller) {
+        at.process_mut().is_answered(token);
     }
     let last = commits.last().map(|commit| commit.entry.position.index);
     if last < Some(at.process().status.last_applied) {

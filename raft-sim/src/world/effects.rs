@@ -151,6 +151,7 @@ fn answer_to(
     token: Token,
     answer: Answer,
 ) -> Result<(), Violation> {
+    time_is_over(env, at, token, answer)?;
     let told = match answer {
         Answer::Read { index } => return serve(env, at, token, index),
         Answer::Refused(Refusal::Node(RejectReason::NotLeader { leader })) => {
@@ -174,6 +175,29 @@ fn answer_to(
     };
     at.process_mut().queries.remove(&token);
     reply(env, at.hosts(), at.id(), token, told)
+}
+
+/// Whoever is answered waits no more; and nobody is told too early that his time is over.
+fn time_is_over(
+    env: &mut Env,
+    at: &mut Running<'_>,
+    token: Token,
+    answer: Answer,
+) -> Result<(), Violation> {
+    let until = at.process_mut().is_answered(token);
+    let is_over = matches!(
+        answer,
+        Answer::Refused(Refusal::TimedOut) | Answer::Unknown { cause: Unknown::TimedOut, .. }
+    );
+    if !is_over {
+        return Ok(());
+    }
+    let local = at.host().local(env.now());
+    if let Some(until) = until.filter(|until| local < *until) {
+        let sentence = format!("{:?} gives {token} up at {local:?}, not {until:?}", at.id());
+        return Err(env.violation("driver", sentence));
+    }
+    env.tell(at.hosts(), Fact::TimeIsOver)
 }
 
 /// The disk reads an entry, behind nothing that is written.

@@ -43,6 +43,9 @@ pub struct Process {
     pub ledger: Ledger,
     /// What the reads under way want to know.
     pub queries: BTreeMap<Token, Operation>,
+    /// Until when those who have asked for something wait, by the node's clock; `None` for who has
+    /// asked again under the same token before the first answer: nobody can tell which one it is.
+    pub patience: BTreeMap<Token, Option<Instant>>,
     /// What is to be applied, and when.
     pub applies: Option<(Instant, Vec<Commit<Command>>)>,
     /// The snapshots besides the one on the disk.
@@ -64,6 +67,15 @@ impl Process {
     /// The node.
     pub const fn node(&self) -> &Node {
         self.driver.node()
+    }
+
+    /// Somebody is answered: until when he waited, if that is known.
+    pub fn is_answered(&mut self, token: Token) -> Option<Instant> {
+        let until = self.patience.get(&token).copied()?;
+        if until.is_some() {
+            self.patience.remove(&token);
+        }
+        until
     }
 }
 
@@ -195,6 +207,7 @@ impl Host {
             machine,
             ledger: Ledger::new(hard_state),
             queries: BTreeMap::new(),
+            patience: BTreeMap::new(),
             applies: None,
             shelf: snapshots,
             events: Vec::new(),

@@ -15,7 +15,7 @@ use crate::world::network::Network;
 use crate::world::watch::{self, Fact};
 use raft_core::driver::{Event, Frame, Host, Stepped};
 use raft_core::payload::Content;
-use raft_core::{Action, Consistency, Input, Instant, LogPosition};
+use raft_core::{Action, Consistency, Input, Instant, LogPosition, Token};
 
 /// Tells a driver what has arrived. The lists are kept from call to call, for their memory.
 pub(super) fn step(
@@ -50,6 +50,7 @@ fn step_with(
         let Some(left) = part_of_call(env, network, at, lists)? else { return Ok(()) };
         (at, goes_on) = left;
         if !goes_on {
+            nobody_waits_too_long(env, &at)?;
             lists.events.append(&mut at.process_mut().events);
         }
     }
@@ -79,9 +80,36 @@ fn take_in(
         Arrival::Query(token, question) => {
             let consistency = question.past_the_log().unwrap_or(Consistency::ReadIndex);
             at.process_mut().queries.insert(token, question);
-            Some(Event::Read { token, consistency, until: Instant::MAX })
+            Some(Event::Read { token, consistency, until: waits(env, at, token) })
         }
-        Arrival::Event(event) => Some(event),
+        Arrival::Event(mut event) => {
+            if let Event::Propose { token, until, .. }
+            | Event::Change { token, until, .. }
+            | Event::Promote { token, until, .. } = &mut event
+            {
+                *until = waits(env, at, *token);
+            }
+            Some(event)
+        }
+    })
+}
+
+/// Until when somebody waits who asks now.
+fn waits(env: &Env, at: &mut Running<'_>, token: Token) -> Instant {
+    let Some(patience) = env.setup.driver.patience else { return Instant::MAX };
+    let until = at.host().local(env.now()).saturating_add(patience);
+    at.process_mut().patience.entry(token).and_modify(|until| *until = None).or_insert(Some(until));
+    until
+}
+
+/// Nobody waits for longer than he wanted to, once a call is over.
+fn nobody_waits_too_long(env: &Env, at: &Running<'_>) -> Result<(), Violation> {
+    let local = at.host().local(env.now());
+    let is_over = |until: &Option<Instant>| until.is_some_and(|until| until <= local);
+    let overdue = at.process().patience.iter().find(|(_, until)| is_over(until));
+    overdue.map_or(Ok(()), |(token, until)| {
+        let sentence = format!("{:?} leaves {token} without an answer after {until:?}", at.id());
+        Err(env.violation("driver", sentence))
     })
 }
 

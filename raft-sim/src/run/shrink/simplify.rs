@@ -17,7 +17,7 @@ pub(super) type Edit = Box<dyn Fn(&mut Setup)>;
 /// What might be plainer in a setup, the greatest simplification first. Where everything must come
 /// right at the end, nothing may need more time for it than before.
 pub(super) fn edits(setup: &Setup, converges: bool) -> Vec<Edit> {
-    let plain: [fn(&mut Setup); 26] = [
+    let plain: [fn(&mut Setup); 27] = [
         |setup| setup.limits.max_entries_per_message = None,
         |setup| setup.limits.max_messages_in_flight = None,
         |setup| setup.limits.max_entries_in_flight = None,
@@ -34,6 +34,7 @@ pub(super) fn edits(setup: &Setup, converges: bool) -> Vec<Edit> {
         |setup| setup.lag.applies = Duration::ZERO,
         |setup| setup.driver = DriverProfile::default(),
         |setup| setup.driver.miss_ppm = 0,
+        |setup| setup.driver.patience = None,
         |setup| setup.gathering = Duration::ZERO,
         |setup| setup.build_delay = Duration::ZERO,
         |setup| setup.clock_offset = Duration::ZERO,

@@ -68,8 +68,14 @@ impl Draw<'_> {
         }
     }
 
+    /// What drivers are like, and those who ask them.
+    pub(super) fn drivers(&mut self, setup: &mut Setup) {
+        self.of(Question::SetupDriver).limits_of_drivers(setup);
+        self.of(Question::SetupPatience).patience(setup);
+    }
+
     /// In some runs drivers have limits that are met. Most runs have one or two of them.
-    pub(super) fn driver(&mut self, setup: &mut Setup) {
+    fn limits_of_drivers(&mut self, setup: &mut Setup) {
         if !self.one_in(3) {
             return;
         }
@@ -86,6 +92,16 @@ impl Draw<'_> {
         driver.cached_bytes = some(12);
         driver.miss_ppm = if self.one_in(2) { 200_000 } else { 0 };
         driver.gives_up = self.one_in(2);
+    }
+
+    /// In some runs whoever asks a node waits there for up to 4T only. Some are told in time what
+    /// they wanted to know, and some are not.
+    fn patience(&mut self, setup: &mut Setup) {
+        if self.one_in(5) {
+            let sixteenths = 1 + self.below(64);
+            let sixteenths = u32::try_from(sixteenths).expect("64 at most");
+            setup.driver.patience = Some(setup.election_timeout / 16 * sixteenths);
+        }
     }
 
     /// In some runs transports take no entries for a peer, for up to 2T.

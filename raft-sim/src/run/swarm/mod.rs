@@ -132,7 +132,7 @@ pub(crate) fn draw_storm(choices: &mut Choices, storm: Duration) -> Setup {
     draw.of(Question::SetupPasts).long_pasts(&mut setup);
     draw.of(Question::SetupReports).late_reports(&mut setup);
     draw.of(Question::SetupApplies).late_applies(&mut setup);
-    draw.of(Question::SetupDriver).driver(&mut setup);
+    draw.drivers(&mut setup);
     setup.snapshots.install = draw.of(Question::SetupInstalls).install(timeout);
     let kinds = draw.of(Question::StormKinds).kinds(&setup, is_full);
     draw.clients(&mut setup, !kinds.jumps);

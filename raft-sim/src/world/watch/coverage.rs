@@ -69,6 +69,8 @@ pub(super) fn of_fact(seen: &mut Coverage, scene: Scene<'_>, fact: &Fact<'_>) {
         Fact::Dropped { reason, .. } => seen.dropped(reason),
         Fact::Doubled { .. } => seen.duplicates += 1,
         Fact::FrameSplit => seen.frames_split += 1,
+        Fact::TimeIsOver => seen.times_over += 1,
+        Fact::PromotionWaits => seen.promotions_wait += 1,
         Fact::Fetches => seen.fetches += 1,
         Fact::TooManyBytes => seen.too_many_bytes += 1,
         Fact::GivesUp => seen.given_up += 1,

@@ -123,6 +123,10 @@ pub(crate) enum Fact<'a> {
     Leaves { node: NodeId, message: &'a Envelope },
     /// A driver sent a message of its node as several frames.
     FrameSplit,
+    /// A driver tells somebody that his time is over.
+    TimeIsOver,
+    /// A driver is asked to promote a learner as soon as it has caught up.
+    PromotionWaits,
     /// A driver wants an entry that is not at hand.
     Fetches,
     /// A driver has accepted too many bytes to take a proposal.

@@ -52,6 +52,8 @@ pub(super) fn of_fact(scene: Scene<'_>, fact: &Fact<'_>) -> Option<(Option<NodeI
         | Fact::ReportsLate
         | Fact::FrameRefused
         | Fact::FrameSplit
+        | Fact::TimeIsOver
+        | Fact::PromotionWaits
         | Fact::Fetches
         | Fact::TooManyBytes
         | Fact::GivesUp
