@@ -100,6 +100,8 @@ pub struct Look {
     pub peers: Vec<(PeerStatus, u64)>,
     /// When each was heard last, whoever leads.
     pub heard: Vec<(NodeId, Instant)>,
+    /// The most bytes that were ever on the way to each peer at once.
+    pub most: Vec<(NodeId, u64)>,
     /// What the state machine has applied.
     pub applied: LogIndex,
     /// How many callers wait.
