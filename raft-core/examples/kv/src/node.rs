@@ -225,7 +225,8 @@ impl Threads {
             metrics: Arc::clone(&net.metrics),
         };
         let options = options.clone();
-        let around = Around { options, recovered, log: reader, inbox, hands, net, listener, runtime };
+        let around =
+            Around { options, recovered, log: reader, inbox, hands, net, listener, runtime };
         Ok(Self([core(around)?, machine_thread, disk_thread]))
     }
 
