@@ -16,7 +16,7 @@ use kv::inbox::{Inbox, Look, Message as Said, Request, Told};
 use kv::machine::worker::{MachineTask, Work};
 use kv::{clock, fatal};
 use raft::eraftpb::{Entry, HardState, Message, MessageType};
-use raft::{Error, INVALID_ID, ProgressState, RawNode, ReadOnlyOption, Ready, StateRole};
+use raft::{INVALID_ID, ProgressState, RawNode, ReadOnlyOption, Ready, StateRole};
 use raft_core::driver::{BoundLog, BoundWrite, Event, Refusal, Settings};
 use raft_core::{
     HardState as Hard, Instant, LogIndex, LogPosition, Membership, NodeId, PeerPhase, PeerStatus,
@@ -116,7 +116,7 @@ impl Core {
                 heard.push(more);
             }
             heard.drain(..).for_each(|heard| self.hear(heard));
-            done.drain(..).for_each(|event| self.is_done(event));
+            done.drain(..).for_each(|event| self.is_done(&event));
             let (mut wanted, mut goes_on, mut looks) = (Wanted::default(), true, Vec::new());
             for message in said.drain(..) {
                 match message {
@@ -137,7 +137,9 @@ impl Core {
             while self.node.has_ready() {
                 self.carry_out();
                 let unreachable = std::mem::take(&mut self.unreachable);
-                unreachable.into_iter().for_each(|peer| self.node.report_unreachable(peer));
+                for peer in unreachable {
+                    self.node.report_unreachable(peer);
+                }
             }
             self.apply();
             for caller in looks {
@@ -160,7 +162,7 @@ impl Core {
         }
     }
 
-    fn is_done(&mut self, event: Event<Record>) {
+    fn is_done(&mut self, event: &Event<Record>) {
         match event {
             Event::Written { ticket } => {
                 self.written = ticket.get();
@@ -168,9 +170,9 @@ impl Core {
             }
             Event::Applied { through } => {
                 self.applies = false;
-                self.applied = through;
+                self.applied = *through;
                 self.node.advance_apply_to(through.get());
-                self.waiting.applied(through);
+                self.waiting.applied(*through);
             }
             _ => {}
         }
@@ -187,26 +189,20 @@ impl Core {
         message.set_entries(entries.into());
         let leads = self.node.raft.state == StateRole::Leader;
         // A follower would pass it on; the server points its clients to the leader.
-        let proposed = if leads { self.node.step(message) } else { Err(Error::ProposalDropped) };
-        match proposed {
-            Ok(()) => {
-                let first = self.node.raft.raft_log.last_index() + 1 - callers.len() as u64;
-                self.waiting.proposed(first, self.node.raft.term, callers);
-            }
-            Err(_) => {
-                let leader = Some(self.node.raft.leader_id).filter(|id| *id != INVALID_ID);
-                let refusal = if leads {
-                    Refusal::TooManyUncommitted { waiting: self.uncommitted() }
-                } else {
-                    RejectReason::NotLeader { leader: leader.map(NodeId) }.into()
-                };
-                callers.into_iter().for_each(|(_, caller)| _ = caller.send(refused(refusal)));
-            }
+        if leads && self.node.step(message).is_ok() {
+            let first = self.node.raft.raft_log.last_index() + 1 - callers.len() as u64;
+            self.waiting.proposed(first, self.node.raft.term, callers);
+            return;
         }
-    }
-
-    fn uncommitted(&self) -> u64 {
-        self.node.raft.uncommitted_size() as u64
+        let refusal = if leads {
+            Refusal::TooManyUncommitted { waiting: self.node.raft.uncommitted_size() as u64 }
+        } else {
+            let leader = Some(self.node.raft.leader_id).filter(|id| *id != INVALID_ID);
+            RejectReason::NotLeader { leader: leader.map(NodeId) }.into()
+        };
+        for (_, caller) in callers {
+            _ = caller.send(refused(refusal));
+        }
     }
 
     fn read(&mut self, callers: Vec<(Instant, Caller)>, how: ReadOnlyOption) {

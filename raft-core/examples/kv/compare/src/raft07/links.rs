@@ -55,6 +55,10 @@ struct Way {
 impl Way {
     fn sends(&mut self, message: &Message) {
         let Some(last) = message.entries.last() else { return };
+        // What is sent again is not on the way twice.
+        while let Some((_, bytes)) = self.sent.pop_back_if(|(last, _)| *last > message.index) {
+            self.bytes -= bytes;
+        }
         let bytes = message.entries.iter().map(|entry| entry.data.len() as u64).sum();
         self.sent.push_back((last.index, bytes));
         self.bytes += bytes;
@@ -271,6 +275,7 @@ mod tests {
     use super::{Way, cut};
     use raft::eraftpb::{Entry, Message};
 
+    /// Entries of these sizes, from an index on.
     fn append(first: u64, sizes: &[usize]) -> Message {
         let entry = |(index, size): (u64, &usize)| Entry {
             index,
@@ -278,7 +283,7 @@ mod tests {
             ..Entry::default()
         };
         let entries: Vec<_> = (first..).zip(sizes).map(entry).collect();
-        Message { entries: entries.into(), ..Message::default() }
+        Message { index: first - 1, entries: entries.into(), ..Message::default() }
     }
 
     #[test]
@@ -292,6 +297,9 @@ mod tests {
         assert_eq!(way.bytes, 35, "a message is acknowledged with its last entry");
         way.acknowledged(2);
         assert_eq!((way.bytes, way.most), (5, 35));
+        way.sends(&append(4, &[7]));
+        way.sends(&append(3, &[5, 7]));
+        assert_eq!((way.bytes, way.most), (12, 35), "what is sent again is not there twice");
         way.lost();
         assert_eq!((way.bytes, way.most), (0, 35));
     }
@@ -299,7 +307,7 @@ mod tests {
     #[test]
     fn the_parts_of_a_message_follow_each_other_and_none_is_too_large() {
         let mut message = append(8, &[30, 10, 20, 90, 5]);
-        (message.index, message.log_term, message.commit) = (7, 2, 9);
+        (message.log_term, message.commit) = (2, 9);
         message.entries.iter_mut().for_each(|entry| entry.term = 3);
         let size = |entry: &Entry| entry.data.len() as u64;
         assert_eq!(cut(message.clone(), size, 155), [message.clone()]);
