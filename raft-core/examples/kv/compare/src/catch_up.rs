@@ -3,11 +3,11 @@
 
 use crate::Failure;
 use crate::client::{Answered, Ask, Connection, VALUE, ask_while, load, nanos, runtime};
-use crate::nodes::{Nodes, Server};
+use crate::contest::Again;
+use crate::nodes::{Nodes, Place, Server};
 use crate::numbers::{Tenths, median, scaled};
 use crate::process::most_memory;
 use kv::command::Command;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -57,19 +57,25 @@ struct Seen {
 ///
 /// A follower does not catch up.
 pub(crate) fn run(
-    dir: &Path,
+    place: &Place,
     rounds: usize,
     time: Duration,
     missed: Missed,
 ) -> Result<(), Failure> {
-    let mut seen = [const { Vec::new() }; CASES.len()];
+    let (mut seen, mut again) = ([const { Vec::new() }; CASES.len()], Again::default());
     for round in 0..rounds {
         for nth in 0..CASES.len() {
             let nth = (nth + round) % CASES.len();
             let (name, server, arguments) = CASES[nth];
             eprintln!("round {} of {rounds}: {name}", round + 1);
-            let nodes = Nodes::start(dir, server, 3, arguments)?;
-            seen[nth].push(runtime()?.block_on(watch(&nodes, time, missed))?);
+            let mut attempts = 1;
+            seen[nth].push(loop {
+                let nodes = Nodes::start(place, server, 3, arguments)?;
+                match runtime()?.block_on(watch(&nodes, time, missed)) {
+                    Ok(seen) => break seen,
+                    Err(error) => again.says(name, error, &mut attempts)?,
+                }
+            });
         }
     }
     let Missed { entries, large } = missed;
@@ -78,6 +84,7 @@ pub(crate) fn run(
          {large} of them of 1 MB;\nframes of at most 1 MiB; medians of {rounds} rounds\n"
     );
     print(&seen);
+    again.print();
     Ok(())
 }
 

@@ -300,7 +300,7 @@ mod tests {
         assert_eq!((count, nanos, median, high, highest), (3, 10, 3, 3, 5));
     }
 
-    /// A server that answers each request in two parts, and the tenth one with a refusal.
+    /// A server that answers each request in two parts, and the second one with a refusal.
     async fn serve(listener: TcpListener, refuses: bool) {
         loop {
             let Ok((mut stream, _)) = listener.accept().await else { return };
@@ -311,7 +311,7 @@ mod tests {
                         return;
                     }
                     tokio::time::sleep(Duration::from_millis(2)).await;
-                    let code = if refuses && turn == 10 { 503 } else { 200 };
+                    let code = if refuses && turn == 1 { 503 } else { 200 };
                     let head = format!("HTTP/1.1 {code} x\r\ncontent-length: 4\r\n\r\nbo");
                     _ = stream.write_all(head.as_bytes()).await;
                     tokio::time::sleep(Duration::from_millis(1)).await;

@@ -3,7 +3,7 @@
 use crate::Failure;
 use crate::client::{Answered, Ask, VALUE, fill, load, runtime};
 use crate::lone::{self, Lone};
-use crate::nodes::{Nodes, Server, Tally};
+use crate::nodes::{Nodes, Place, Server, Tally};
 use crate::process::Cost;
 use crate::table::print;
 use std::path::Path;
@@ -68,16 +68,19 @@ const ATTEMPTS: usize = 3;
 /// # Errors
 ///
 /// A contestant cannot do its work.
-pub(crate) fn run(dir: &Path, rounds: usize, time: Duration) -> Result<(), Failure> {
-    let mut samples = Samples::default();
+pub(crate) fn run(place: &Place, rounds: usize, time: Duration) -> Result<(), Failure> {
+    let (mut samples, mut again) = (Samples::default(), Again::default());
     for round in 0..rounds {
         for nth in 0..CONTESTANTS.len() {
             let nth = (nth + round) % CONTESTANTS.len();
             let (name, contestant) = CONTESTANTS[nth];
             eprintln!("round {} of {rounds}: {name}", round + 1);
             let found = match contestant {
-                Contestant::Nodes(server, count) => serve(dir, server, count, time)?,
-                Contestant::Lone(lone) => alone(dir, lone, time)?,
+                Contestant::Nodes(server, count) => {
+                    let nodes = start(place, server, count)?;
+                    runtime()?.block_on(serve(&nodes, name, time, &mut again))?
+                }
+                Contestant::Lone(lone) => alone(&place.dir, lone, time)?,
             };
             for (work, sample) in found {
                 samples[work][nth].push(sample);
@@ -85,32 +88,70 @@ pub(crate) fn run(dir: &Path, rounds: usize, time: Duration) -> Result<(), Failu
         }
     }
     print(&samples, rounds, time);
+    again.print();
     Ok(())
 }
 
 type Found = Vec<(usize, Sample)>;
 
-fn serve(dir: &Path, server: Server, count: u64, time: Duration) -> Result<Found, Failure> {
-    // What snapshots cost is not compared.
-    let nodes = Nodes::start(dir, server, count, &["--snapshot-bytes", "0"])?;
-    runtime()?.block_on(async {
-        let leader = nodes.leader().await?;
-        fill(nodes.cluster.http(leader)).await?;
-        let mut found = Found::new();
-        for (nth, (name, work)) in WORKS.iter().enumerate() {
-            let mut attempts = 0;
-            let sample = loop {
-                attempts += 1;
-                match measure(&nodes, *work, time).await {
-                    Ok(sample) => break sample,
-                    Err(error) if attempts == ATTEMPTS => return Err(error),
-                    Err(error) => eprintln!("  {name}: again, for {error}"),
-                }
-            };
-            found.push((nth, sample));
+/// What snapshots cost is not compared.
+fn start(place: &Place, server: Server, count: u64) -> Result<Nodes, Failure> {
+    Nodes::start(place, server, count, &["--snapshot-bytes", "0"])
+}
+
+async fn serve(
+    nodes: &Nodes,
+    name: &str,
+    time: Duration,
+    again: &mut Again,
+) -> Result<Found, Failure> {
+    fill(nodes.cluster.http(nodes.leader().await?)).await?;
+    let mut found = Found::new();
+    for (nth, (kind, work)) in WORKS.iter().enumerate() {
+        let mut attempts = 1;
+        let sample = loop {
+            match measure(nodes, *work, time).await {
+                Ok(sample) => break sample,
+                Err(error) => again.says(&format!("{name}, {kind}"), error, &mut attempts)?,
+            }
+        };
+        found.push((nth, sample));
+    }
+    Ok(found)
+}
+
+/// What was begun again, and why: it stands under the table.
+#[derive(Default, Debug)]
+pub(crate) struct Again(Vec<String>);
+
+impl Again {
+    /// This failed, and may be tried again.
+    ///
+    /// # Errors
+    ///
+    /// It has failed too often.
+    pub(crate) fn says(
+        &mut self,
+        what: &str,
+        why: Failure,
+        attempts: &mut usize,
+    ) -> Result<(), Failure> {
+        if *attempts == ATTEMPTS {
+            return Err(why);
         }
-        Ok(found)
-    })
+        *attempts += 1;
+        let what = format!("begun again: {what}: {why}");
+        eprintln!("{what}");
+        self.0.push(what);
+        Ok(())
+    }
+
+    /// Says so.
+    pub(crate) fn print(&self) {
+        for what in &self.0 {
+            println!("\n{what}");
+        }
+    }
 }
 
 async fn measure(nodes: &Nodes, work: Work, time: Duration) -> Result<Sample, Failure> {
@@ -148,5 +189,18 @@ impl Sample {
     /// How many thousandths of a processor all of it kept busy.
     pub(crate) fn cores(&self) -> u64 {
         crate::numbers::scaled(self.all.cpu + self.clients, 1000, self.answered.nanos)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ATTEMPTS, Again};
+
+    #[test]
+    fn what_fails_is_begun_again_a_few_times_and_is_not_passed_over() {
+        let (mut again, mut attempts) = (Again::default(), 1);
+        let tries = (0..).take_while(|_| again.says("it", "why".into(), &mut attempts).is_ok());
+        assert_eq!(tries.count(), ATTEMPTS - 1);
+        assert_eq!(again.0, vec!["begun again: it: why"; ATTEMPTS - 1]);
     }
 }

@@ -21,7 +21,7 @@ use catch_up::Missed;
 use clap::Parser;
 use kv::node;
 use kv::options::NodeOptions;
-use nodes::Server;
+use nodes::{Place, Server};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -53,7 +53,7 @@ struct Options {
     /// Run one node of a contestant, which is what this program starts itself for.
     #[arg(long, hide = true)]
     server: Option<Server>,
-    /// For that node.
+    /// For that node; --election-timeout-ms is for every node that is started.
     #[command(flatten)]
     node: NodeOptions,
 }
@@ -78,12 +78,14 @@ fn main() -> ExitCode {
 
 fn compare(options: &Options) -> Result<(), Failure> {
     let time = Duration::try_from_secs_f64(options.seconds)?;
+    let election_timeout_ms = options.node.election_timeout_ms;
+    let place = Place { dir: options.dir.clone(), election_timeout_ms };
     let rounds = options.rounds.unwrap_or(if options.catch_up { 3 } else { 5 }).max(1);
     if options.catch_up {
         let Options { entries, large, .. } = *options;
-        return catch_up::run(&options.dir, rounds, time, Missed { entries, large });
+        return catch_up::run(&place, rounds, time, Missed { entries, large });
     }
-    contest::run(&options.dir, rounds, time)
+    contest::run(&place, rounds, time)
 }
 
 fn run_node(server: Server, options: &Options) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use crate::process::Cost;
 use crate::scrape::Scrape;
 use clap::ValueEnum;
 use kv::cluster::{Cluster, free_ports, on_loopback};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -17,6 +17,15 @@ pub(crate) enum Server {
     Kv,
     /// The same server over `raft` 0.7.
     Raft07,
+}
+
+/// Where and how nodes are started.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    /// Below which folder.
+    pub(crate) dir: PathBuf,
+    /// T.
+    pub(crate) election_timeout_ms: u64,
 }
 
 /// How long an election may take.
@@ -45,23 +54,25 @@ pub(crate) struct Tally {
 }
 
 impl Nodes {
-    /// So many nodes of a new cluster, below this folder.
+    /// So many nodes of a new cluster.
     ///
     /// # Errors
     ///
     /// They cannot be started.
     pub(crate) fn start(
-        dir: &Path,
+        place: &Place,
         server: Server,
         count: u64,
         more: &[&str],
     ) -> Result<Self, Failure> {
-        let dir = tempfile::Builder::new().prefix("kv-bench-").tempdir_in(dir)?;
+        let dir = tempfile::Builder::new().prefix("kv-bench-").tempdir_in(&place.dir)?;
         let ports = free_ports(usize::try_from(2 * count)?)?;
         let members = (1..).zip(ports.chunks(2)).map(|(id, at)| on_loopback(id, at[0], at[1]));
         let binary = std::env::current_exe()?;
         let name = server.to_possible_value().expect("none is skipped");
-        let arguments = [&["--server", name.get_name()], more].concat();
+        let timeout = place.election_timeout_ms.to_string();
+        let fixed = ["--server", name.get_name(), "--election-timeout-ms", &timeout];
+        let arguments = [&fixed[..], more].concat();
         let cluster = Cluster::new(binary, dir.path().to_path_buf(), members.collect());
         let mut cluster = cluster.with_arguments(&arguments);
         for id in 1..=count {

@@ -12,7 +12,7 @@ type Number = fn(&Sample) -> u64;
 /// What a contestant gave, and what it cost. In tenths, but for the rate and the bytes.
 const GIVES: [(&str, Number, bool); 6] = [
     ("ops/s", Sample::rate, false),
-    ("median us", |s| scaled(s.answered.median, 10, 1000), true),
+    ("p50 us", |s| scaled(s.answered.median, 10, 1000), true),
     ("p99 us", |s| scaled(s.answered.high, 10, 1000), true),
     ("fsyncs/op", |s| scaled(s.fsyncs, 1000, s.answered.count), false),
     ("bytes/op", |s| scaled(s.all.written, 1, s.answered.count), false),
@@ -57,9 +57,9 @@ fn lines(samples: &[Vec<Sample>]) -> impl Iterator<Item = (&str, bool, &Vec<Samp
 fn gives(samples: &[Vec<Sample>]) -> String {
     let mut text = format!("{:18}", "");
     for (name, ..) in GIVES {
-        _ = write!(text, "{name:>10}{:6}", "");
+        _ = write!(text, "{name:>9}{:6}", "");
     }
-    _ = write!(text, " lowest..highest");
+    _ = write!(text, "  spread");
     for (name, _, mine) in lines(samples) {
         _ = write!(text, "\n{name:18}");
         for (column, number, tenths) in GIVES {
@@ -69,11 +69,9 @@ fn gives(samples: &[Vec<Sample>]) -> String {
                 (_, true) => Tenths(middle).to_string(),
                 (_, false) => middle.to_string(),
             };
-            _ = write!(text, "{middle:>10}{:>6}", shown_ratio(mine, &samples[0], number));
+            _ = write!(text, "{middle:>9}{:>6}", shown_ratio(mine, &samples[0], number));
         }
-        let (lowest, highest) =
-            (mine.iter().map(Sample::rate).min(), mine.iter().map(Sample::rate));
-        _ = write!(text, " {}..{}", lowest.unwrap_or(0), highest.max().unwrap_or(0));
+        _ = write!(text, "{:>8}", format!("{} %", spread(mine)));
     }
     text
 }
@@ -81,7 +79,7 @@ fn gives(samples: &[Vec<Sample>]) -> String {
 fn costs(samples: &[Vec<Sample>], cores: usize) -> String {
     let mut text = format!("{:18}", "leader, us/op:");
     for (name, _) in COSTS {
-        _ = write!(text, "{name:>10}{:6}", "");
+        _ = write!(text, "{name:>8}{:6}", "");
     }
     _ = write!(text, "  busy:");
     for (name, _) in SHARES {
@@ -95,7 +93,7 @@ fn costs(samples: &[Vec<Sample>], cores: usize) -> String {
         _ = write!(text, "\n{name:18}");
         for (_, number) in COSTS {
             let middle = Tenths(median(mine.iter().map(number).collect()));
-            _ = write!(text, "{middle:>10}{:>6}", shown_ratio(mine, &samples[0], number));
+            _ = write!(text, "{middle:>8}{:>6}", shown_ratio(mine, &samples[0], number));
         }
         _ = write!(text, "       ");
         for (_, number) in SHARES {
@@ -106,6 +104,14 @@ fn costs(samples: &[Vec<Sample>], cores: usize) -> String {
         _ = write!(text, "{:>12}", format!("{}.{:02}", cores / 100, cores % 100));
     }
     text
+}
+
+/// How far the rates of the rounds lie apart, in hundredths of their median.
+fn spread(mine: &[Sample]) -> u64 {
+    let mut rates: Vec<_> = mine.iter().map(Sample::rate).collect();
+    rates.sort_unstable();
+    let (Some(lowest), Some(highest)) = (rates.first(), rates.last()) else { return 0 };
+    scaled(highest - lowest, 100, median(rates.clone()))
 }
 
 /// The median of the ratios to the first line of the same round, where both have something.
@@ -144,7 +150,7 @@ mod tests {
         let gives = lines(&gives(&samples));
         assert_eq!(gives.len(), 3, "who did not do the work has no line");
         let expected = "raft 0.7, 3 nodes 1000 0.50 1.5 1.00 0.0 0.500 1.00 50 1.00 3.0 1.00";
-        assert_eq!(gives[2].join(" "), format!("{expected} 500..1500"));
+        assert_eq!(gives[2].join(" "), format!("{expected} 100 %"));
         let costs = lines(&costs(&samples, 2));
         let first = "kv, 3 nodes 1.0 1.00 0.0 0.0 0.0 0.2 % 90.0 % 0.0 % 0.01";
         assert_eq!(costs[1].join(" "), first);
