@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// How the follower comes back. Snapshots: never; or as the server has them by default.
-const CASES: [(&str, Server, &[&str]); 3] = [
-    ("kv, by the log", Server::Kv, &["--snapshot-bytes", "0"]),
-    ("kv, by a snapshot", Server::Kv, &[]),
-    ("raft 0.7, by the log", Server::Raft07, &["--snapshot-bytes", "0"]),
+/// How the follower comes back, and whether by a snapshot.
+const CASES: [(&str, Server, bool); 3] = [
+    ("kv, by the log", Server::Kv, false),
+    ("kv, by a snapshot", Server::Kv, true),
+    ("raft 0.7, by the log", Server::Raft07, false),
 ];
 
 /// What was written while the follower was held up.
@@ -66,12 +66,12 @@ pub(crate) fn run(
     for round in 0..rounds {
         for nth in 0..CASES.len() {
             let nth = (nth + round) % CASES.len();
-            let (name, server, arguments) = CASES[nth];
+            let (name, server, snapshots) = CASES[nth];
             eprintln!("round {} of {rounds}: {name}", round + 1);
             let mut attempts = 1;
             seen[nth].push(loop {
-                let nodes = Nodes::start(place, server, 3, arguments)?;
-                match runtime()?.block_on(watch(&nodes, time, missed)) {
+                let nodes = Nodes::start(place, server, 3, snapshots)?;
+                match runtime()?.block_on(watch(&nodes, time, missed, snapshots)) {
                     Ok(seen) => break seen,
                     Err(error) => again.says(name, error, &mut attempts)?,
                 }
@@ -88,17 +88,26 @@ pub(crate) fn run(
     Ok(())
 }
 
-async fn watch(nodes: &Nodes, time: Duration, missed: Missed) -> Result<Seen, Failure> {
+async fn watch(
+    nodes: &Nodes,
+    time: Duration,
+    missed: Missed,
+    snapshots: bool,
+) -> Result<Seen, Failure> {
     let leader = nodes.leader().await?;
     let follower = leader % 3 + 1;
     let address = nodes.cluster.http(leader);
     let small = Ask::Write { bytes: VALUE };
     load(address, 1, small, time / 5).await?;
     let before = load(address, 1, small, time).await?;
+    let has = index(nodes, leader, "last").await?;
     nodes.cluster.hold(follower, true)?;
     let held = load(address, 1, small, time).await?;
     write(address, missed).await?;
-    let target = last(nodes, leader).await?;
+    let target = index(nodes, leader, "last").await?;
+    if snapshots != (index(nodes, leader, "log_start").await? > has) {
+        return Err("the log of the leader does not begin where it should".into());
+    }
 
     nodes.cluster.hold(follower, false)?;
     let (begun, goes_on) = (Instant::now(), Arc::new(AtomicBool::new(true)));
@@ -160,9 +169,10 @@ fn scaled_down(a: u64, b: u64, c: u64) -> u64 {
     u64::try_from(u128::from(a) * u128::from(b) / u128::from(c.max(1))).unwrap_or(u64::MAX)
 }
 
-async fn last(nodes: &Nodes, leader: u64) -> Result<u64, Failure> {
-    let status = nodes.status(leader).await.ok_or("the leader does not answer")?;
-    Ok(status["last"]["index"].as_u64().ok_or("no last index")?)
+/// The index of a position in the status of a node.
+async fn index(nodes: &Nodes, id: u64, position: &str) -> Result<u64, Failure> {
+    let status = nodes.status(id).await.ok_or("a node does not answer")?;
+    Ok(status[position]["index"].as_u64().ok_or("no such position")?)
 }
 
 /// Waits until the follower has everything up to `target`: durably, as its leader knows, and

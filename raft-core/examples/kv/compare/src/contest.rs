@@ -77,7 +77,8 @@ pub(crate) fn run(place: &Place, rounds: usize, time: Duration) -> Result<(), Fa
             eprintln!("round {} of {rounds}: {name}", round + 1);
             let found = match contestant {
                 Contestant::Nodes(server, count) => {
-                    let nodes = start(place, server, count)?;
+                    // What snapshots cost is not compared.
+                    let nodes = Nodes::start(place, server, count, false)?;
                     runtime()?.block_on(serve(&nodes, name, time, &mut again))?
                 }
                 Contestant::Lone(lone) => alone(&place.dir, lone, time)?,
@@ -93,11 +94,6 @@ pub(crate) fn run(place: &Place, rounds: usize, time: Duration) -> Result<(), Fa
 }
 
 type Found = Vec<(usize, Sample)>;
-
-/// What snapshots cost is not compared.
-fn start(place: &Place, server: Server, count: u64) -> Result<Nodes, Failure> {
-    Nodes::start(place, server, count, &["--snapshot-bytes", "0"])
-}
 
 async fn serve(
     nodes: &Nodes,

@@ -53,7 +53,7 @@ struct Options {
     /// Run one node of a contestant, which is what this program starts itself for.
     #[arg(long, hide = true)]
     server: Option<Server>,
-    /// For that node; --election-timeout-ms is for every node that is started.
+    /// For that node; T and the two limits of bytes are for every node that is started.
     #[command(flatten)]
     node: NodeOptions,
 }
@@ -78,8 +78,9 @@ fn main() -> ExitCode {
 
 fn compare(options: &Options) -> Result<(), Failure> {
     let time = Duration::try_from_secs_f64(options.seconds)?;
-    let election_timeout_ms = options.node.election_timeout_ms;
-    let place = Place { dir: options.dir.clone(), election_timeout_ms };
+    let NodeOptions { election_timeout_ms, snapshot_bytes, kept_bytes, .. } = options.node;
+    let dir = options.dir.clone();
+    let place = Place { dir, election_timeout_ms, snapshot_bytes, kept_bytes };
     let rounds = options.rounds.unwrap_or(if options.catch_up { 3 } else { 5 }).max(1);
     if options.catch_up {
         let Options { entries, large, .. } = *options;

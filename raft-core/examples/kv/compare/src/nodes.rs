@@ -26,6 +26,9 @@ pub(crate) struct Place {
     pub(crate) dir: PathBuf,
     /// T.
     pub(crate) election_timeout_ms: u64,
+    /// When a snapshot is taken, and what is kept before it, where there are snapshots.
+    pub(crate) snapshot_bytes: u64,
+    pub(crate) kept_bytes: u64,
 }
 
 /// How long an election may take.
@@ -63,18 +66,24 @@ impl Nodes {
         place: &Place,
         server: Server,
         count: u64,
-        more: &[&str],
+        snapshots: bool,
     ) -> Result<Self, Failure> {
         let dir = tempfile::Builder::new().prefix("kv-bench-").tempdir_in(&place.dir)?;
         let ports = free_ports(usize::try_from(2 * count)?)?;
         let members = (1..).zip(ports.chunks(2)).map(|(id, at)| on_loopback(id, at[0], at[1]));
         let binary = std::env::current_exe()?;
         let name = server.to_possible_value().expect("none is skipped");
-        let timeout = place.election_timeout_ms.to_string();
-        let fixed = ["--server", name.get_name(), "--election-timeout-ms", &timeout];
-        let arguments = [&fixed[..], more].concat();
+        let [timeout, kept] =
+            [place.election_timeout_ms, place.kept_bytes].map(|number| number.to_string());
+        let snapshot = if snapshots { place.snapshot_bytes } else { 0 }.to_string();
+        let arguments = [
+            ("--server", name.get_name()),
+            ("--election-timeout-ms", &timeout),
+            ("--snapshot-bytes", &snapshot),
+            ("--kept-bytes", &kept),
+        ];
         let cluster = Cluster::new(binary, dir.path().to_path_buf(), members.collect());
-        let mut cluster = cluster.with_arguments(&arguments);
+        let mut cluster = cluster.with_arguments(&arguments.map(<[&str; 2]>::from).concat());
         for id in 1..=count {
             cluster.start(id)?;
         }

@@ -9,9 +9,7 @@ fn output(arguments: &[&str]) -> String {
     // Where tests are built there is a disk.
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_kv-bench"));
-    // A build without optimisation needs its time for 1 MB.
-    command.args(arguments).args(["--election-timeout-ms", "5000", "--dir"]).arg(dir);
-    let output = command.output().expect("it runs");
+    let output = command.args(arguments).arg("--dir").arg(dir).output().expect("it runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     let left = std::fs::read_dir(dir).expect("there").flatten();
@@ -52,9 +50,16 @@ fn every_contestant_does_every_work_and_every_follower_catches_up() {
         "--seconds",
         "0.5",
         "--entries",
-        "300",
+        "150",
         "--large",
-        "100",
+        "40",
+        // A build without optimisation needs its time for 1 MB.
+        "--election-timeout-ms",
+        "4000",
+        "--snapshot-bytes",
+        "8000000",
+        "--kept-bytes",
+        "1000000",
     ]);
     for name in ["kv, by the log", "kv, by a snapshot", "raft 0.7, by the log"] {
         let lines = lines(&text, name);
