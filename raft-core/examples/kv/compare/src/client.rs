@@ -262,7 +262,7 @@ pub(crate) async fn get(address: &str, path: &str) -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answered, Ask, Head, load, runtime};
+    use super::{Answered, Ask, Head, get, load, runtime};
     use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
@@ -329,6 +329,7 @@ mod tests {
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
                 let address = listener.local_addr().expect("bound").to_string();
                 tokio::spawn(serve(listener, refuses));
+                assert_eq!(get(&address, "/").await.expect("an answer"), "body", "all of it");
                 load(&address, 3, Ask::ReadIndex, time).await
             });
             assert_eq!(answered.is_err(), refuses);
