@@ -228,7 +228,8 @@ fn millis(nanos: u64) -> u64 {
 
 fn print(seen: &[Vec<Seen>]) {
     println!(
-        "{:20}{:>7}{:>7}{:>14}   one client's writes, ms: with all nodes; one held up; it catches up",
+        "{:20}{:>7}{:>7}{:>14}   one client's writes, ms: with all nodes; one held up; it \
+         catches up",
         "", "on way", "leader", "caught up, s"
     );
     print!("{:20}", "");

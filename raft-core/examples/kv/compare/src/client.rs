@@ -114,8 +114,11 @@ pub(crate) async fn ask_while(
         request.clear();
         ask.write(turn, &mut request);
         let asked = Instant::now();
-        connection.ask(&request).await?;
+        let body = connection.ask(&request).await?;
         let took = asked.elapsed();
+        if !ask.accepts(body) {
+            return Err(Error::other("a read has not found what was written"));
+        }
         if !holds() {
             break;
         }
@@ -167,6 +170,11 @@ impl Ask {
         if !matches!(self, Self::Write { .. }) {
             out.extend(b"\r\n");
         }
+    }
+
+    /// Whether this answers it: every key was written before it is read.
+    fn accepts(self, body: &[u8]) -> bool {
+        matches!(self, Self::Write { .. }) || body == [b'v'; VALUE]
     }
 }
 
@@ -279,6 +287,7 @@ mod tests {
         let get = "GET /kv/key-000007?consistency=lease HTTP/1.1\r\nhost: kv\r\n\r\n";
         assert_eq!(text(Ask::ReadLease), get);
         assert_eq!(text(Ask::ReadIndex), get.replace("?consistency=lease", ""));
+        assert!(Ask::ReadIndex.accepts(&[b'v'; 100]) && !Ask::ReadLease.accepts(b"v"));
     }
 
     #[test]
@@ -330,7 +339,7 @@ mod tests {
                 let address = listener.local_addr().expect("bound").to_string();
                 tokio::spawn(serve(listener, refuses));
                 assert_eq!(get(&address, "/").await.expect("an answer"), "body", "all of it");
-                load(&address, 3, Ask::ReadIndex, time).await
+                load(&address, 3, Ask::Write { bytes: 1 }, time).await
             });
             assert_eq!(answered.is_err(), refuses);
             let Ok(answered) = answered else { continue };

@@ -1,8 +1,8 @@
 //! The thread that decides, around `RawNode`: asynchronous readies, as in the documentation of
 //! `advance_append_async`.
 //!
-//! What favours it: whatever waits is stepped before a `Ready` is taken, all proposals of a turn are
-//! one message, and all reads of a turn are one `read_index`.
+//! What favours it: whatever waits is stepped before a `Ready` is taken, all proposals of a turn
+//! are one message, and all reads of a turn are one `read_index`.
 
 use crate::raft07::links::{Heard, Links};
 use crate::raft07::log::{LogView, bound};
