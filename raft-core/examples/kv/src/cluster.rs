@@ -122,6 +122,11 @@ impl Cluster {
         self.running.keys().copied()
     }
 
+    /// The process of a node.
+    pub fn pid(&self, id: u64) -> Option<u32> {
+        self.running.get(&id).map(Child::id)
+    }
+
     /// How a node has ended by itself, if it has.
     ///
     /// # Errors

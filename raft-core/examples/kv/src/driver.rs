@@ -45,6 +45,8 @@ pub struct DriverLoop {
     last_token: u64,
     /// When each node was heard last.
     heard: BTreeMap<NodeId, Instant>,
+    /// The most bytes that were on the way to each peer at once.
+    most: BTreeMap<NodeId, u64>,
     /// What this thread itself has to tell the driver.
     own: Vec<Event<Record>>,
 }
@@ -59,6 +61,7 @@ impl DriverLoop {
             waiting: BTreeMap::new(),
             last_token: 0,
             heard: BTreeMap::new(),
+            most: BTreeMap::new(),
             own: Vec::new(),
         }
     }
@@ -153,7 +156,12 @@ impl DriverLoop {
     fn carry_out(&mut self, effect: Effect<Record>) {
         match effect {
             Effect::Write(write) => self.write(DiskTask::Write(write)),
-            Effect::Send(frame) => self.own.extend(self.hands.links.send(frame)),
+            Effect::Send(frame) => {
+                let peer = frame.envelope().to;
+                let most = self.most.entry(peer).or_default();
+                *most = self.driver.on_the_way(peer).max(*most);
+                self.own.extend(self.hands.links.send(frame));
+            }
             Effect::Apply(commits) => {
                 let work = commits.into_iter().map(|commit| self.work(commit)).collect();
                 self.apply(MachineTask::Apply(work));
@@ -246,6 +254,7 @@ impl DriverLoop {
             membership: node.membership().clone(),
             peers: peers.collect(),
             heard: self.heard.iter().map(|(node, at)| (*node, *at)).collect(),
+            most: self.most.iter().map(|(peer, bytes)| (*peer, *bytes)).collect(),
             applied: self.driver.applied(),
             waiting: self.waiting.len(),
         }

@@ -43,6 +43,7 @@ struct Gauges {
     waiting: IntGauge,
     peer_match: IntGaugeVec,
     peer_bytes: IntGaugeVec,
+    peer_most_bytes: IntGaugeVec,
 }
 
 impl Default for Metrics {
@@ -92,6 +93,7 @@ impl Metrics {
                 waiting: gauge("kv_waiting_requests", "Requests that wait for an answer.")?,
                 peer_match: by_peer("kv_peer_match_index", "What a peer has durably.")?,
                 peer_bytes: by_peer("kv_peer_bytes_on_the_way", "Bytes sent, not acknowledged.")?,
+                peer_most_bytes: by_peer("kv_peer_most_bytes_on_the_way", "The most ever.")?,
             },
             registry,
         })
@@ -120,6 +122,9 @@ impl Metrics {
             let name = peer.id.to_string();
             gauges.peer_match.with_label_values(&[&name]).set(number(peer.match_index.get()));
             gauges.peer_bytes.with_label_values(&[&name]).set(number(*bytes));
+        }
+        for (peer, bytes) in &look.most {
+            gauges.peer_most_bytes.with_label_values(&[&peer.to_string()]).set(number(*bytes));
         }
         let mut text = Vec::new();
         let encoded = TextEncoder::new().encode(&self.registry.gather(), &mut text);

@@ -5,7 +5,7 @@ use crate::command::Command;
 use crate::driver::{DriverLoop, Hands};
 use crate::http::{App, router};
 use crate::identity::{Identity, OpenError, Stored, open};
-use crate::inbox::{Inbox, Message, Outside, Request, inbox};
+use crate::inbox::{Completions, Inbox, Message, Outside, Request, inbox};
 use crate::machine::worker::Worker;
 use crate::metrics::Metrics;
 use crate::net::codec::{MAX_FRAME, MAX_HEAD};
@@ -14,9 +14,10 @@ use crate::net::{Incoming, Links, Net, Outgoing, listen};
 use crate::options::NodeOptions;
 use crate::storage::Log;
 use crate::storage::ahead::ReadAhead;
+use crate::storage::redb_log::RedbReader;
 use crate::{clock, disk};
 use raft_core::driver::Settings;
-use raft_core::{Config, Node, NodeId, RoleKind, StartError};
+use raft_core::{Config, Node, NodeId, Recovered, RoleKind, StartError};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -46,21 +47,61 @@ pub enum RunError {
     System(&'static str, io::Error),
 }
 
+/// Everything of a node but the thread that decides, and what that one starts from.
+#[derive(Debug)]
+pub struct Around {
+    /// What the node is told.
+    pub options: NodeOptions,
+    /// What was found on the disk.
+    pub recovered: Recovered,
+    /// The log, to be read.
+    pub log: RedbReader,
+    /// What the thread is told.
+    pub inbox: Inbox,
+    /// The way to tell it that something was done.
+    pub done: Completions,
+    /// What it hands effects to.
+    pub hands: Hands,
+    /// The connections.
+    pub net: Arc<Net>,
+    /// Where peers connect.
+    pub listener: TcpListener,
+    /// Where tasks run.
+    pub runtime: Handle,
+}
+
+/// Starts the thread that decides, and serves the peers that connect. It ends when it is told to.
+pub type Core = fn(Around) -> Result<JoinHandle<()>, RunError>;
+
 /// Runs a node until it is told to stop.
 ///
 /// # Errors
 ///
 /// It could not start.
 pub fn run(dir: &Path, options: &NodeOptions) -> Result<(), RunError> {
+    run_core(dir, options, start_driver)
+}
+
+/// The same around another core: for what is compared with this one.
+///
+/// # Errors
+///
+/// It could not start.
+pub fn run_core(dir: &Path, options: &NodeOptions, core: Core) -> Result<(), RunError> {
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| RunError::System("the runtime", error))?;
-    let ended = runtime.block_on(serve(dir, options, runtime.handle()));
+    let ended = runtime.block_on(serve(dir, options, core, runtime.handle()));
     // Connections end here; nothing that they still hold is promised to anybody.
     runtime.shutdown_timeout(Duration::from_millis(200));
     ended
 }
 
-async fn serve(dir: &Path, options: &NodeOptions, runtime: &Handle) -> Result<(), RunError> {
+async fn serve(
+    dir: &Path,
+    options: &NodeOptions,
+    core: Core,
+    runtime: &Handle,
+) -> Result<(), RunError> {
     let id = options.id;
     let own = options.members.iter().find(|member| member.id == id);
     let address = own.ok_or(RunError::NotAMember(id))?.address.clone();
@@ -88,9 +129,8 @@ async fn serve(dir: &Path, options: &NodeOptions, runtime: &Handle) -> Result<()
         metrics: Arc::clone(&metrics),
     });
     let state = stored.state.clone();
-    let incoming = Incoming::new(stored.snapshots.dir().to_path_buf());
-    let threads = Threads::start(options, stored, inbox, done, &net, &incoming, runtime)?;
-    tokio::spawn(listen(raft, net, incoming));
+    let around = (inbox, raft, runtime.clone());
+    let threads = Threads::start(options, stored, done, net, around, core)?;
     let app = App { id, cluster: identity.cluster, outside, state, addresses, metrics };
     tracing::info!(id, cluster = app.cluster, "started");
     until_stopped(app, web, options).await?;
@@ -161,15 +201,14 @@ impl Threads {
     fn start(
         options: &NodeOptions,
         stored: Stored,
-        inbox: Inbox,
-        done: crate::inbox::Completions,
-        net: &Arc<Net>,
-        incoming: &Incoming,
-        runtime: &Handle,
+        done: Completions,
+        net: Arc<Net>,
+        (inbox, listener, runtime): (Inbox, TcpListener, Handle),
+        core: Core,
     ) -> Result<Self, RunError> {
         let Stored { log, state, snapshots, recovered } = stored;
-        let node = Node::new(config(options)?, recovered, clock::now())?;
-        let reader = ReadAhead::start(log.reader(), done.clone());
+        let incoming = Incoming::new(snapshots.dir().to_path_buf());
+        let (reader, told) = (log.reader(), done.clone());
         let (disk, disk_thread) = disk::start(log, done.clone(), Arc::clone(&net.metrics));
         let worker = Worker {
             state,
@@ -183,17 +222,24 @@ impl Threads {
         let hands = Hands {
             disk,
             machine,
-            links: Links::new(Arc::clone(net), runtime.clone()),
-            outgoing: Outgoing::new(Arc::clone(net), snapshots, runtime.clone()),
-            incoming: incoming.clone(),
+            links: Links::new(Arc::clone(&net), runtime.clone()),
+            outgoing: Outgoing::new(Arc::clone(&net), snapshots, runtime.clone()),
+            incoming,
             metrics: Arc::clone(&net.metrics),
         };
-        let driver = DriverLoop::new(node, settings(options), reader, hands);
-        let runtime = runtime.clone();
-        let run = move || driver.run(inbox, &runtime);
-        let thread = Builder::new().name("driver".into()).spawn(run);
-        let thread = thread.map_err(|error| RunError::System("a thread", error))?;
-        Ok(Self([thread, machine_thread, disk_thread]))
+        let options = options.clone();
+        let around = Around {
+            options,
+            recovered,
+            log: reader,
+            inbox,
+            done: told,
+            hands,
+            net,
+            listener,
+            runtime,
+        };
+        Ok(Self([core(around)?, machine_thread, disk_thread]))
     }
 
     fn join(self) {
@@ -203,6 +249,18 @@ impl Threads {
             }
         }
     }
+}
+
+/// The core that ships.
+fn start_driver(around: Around) -> Result<JoinHandle<()>, RunError> {
+    let Around { options, recovered, log, inbox, done, hands, net, listener, runtime } = around;
+    let log = ReadAhead::start(log, done);
+    let node = Node::new(config(&options)?, recovered, clock::now())?;
+    runtime.spawn(listen(listener, net, hands.incoming.clone()));
+    let driver = DriverLoop::new(node, settings(&options), log, hands);
+    let run = move || driver.run(inbox, &runtime);
+    let thread = Builder::new().name("driver".into()).spawn(run);
+    thread.map_err(|error| RunError::System("a thread", error))
 }
 
 fn config(options: &NodeOptions) -> Result<Config, RunError> {

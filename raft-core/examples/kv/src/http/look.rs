@@ -62,7 +62,7 @@ struct Peer {
 
 impl Status {
     fn of(app: &App, look: &Look) -> Self {
-        let Look { now, status, membership, peers, heard, applied, waiting } = look;
+        let Look { now, status, membership, peers, heard, applied, waiting, .. } = look;
         let ids = |of: &[NodeId]| of.iter().copied().map(NodeId::get).collect::<Vec<_>>();
         let ago = |at: Instant| now.saturating_since(at).as_millis();
         let address = |id: NodeId| Some((id.get(), app.addresses.get(id.get())?));

@@ -77,7 +77,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Net {
     /// Connects to a peer and says what for.
-    async fn dial(&self, peer: u64, lane: Lane) -> io::Result<Box<dyn Wire>> {
+    ///
+    /// # Errors
+    ///
+    /// Nobody knows where it is, it does not answer, or it does not want this node.
+    pub async fn dial(&self, peer: u64, lane: Lane) -> io::Result<Box<dyn Wire>> {
         let unknown = || io::Error::new(io::ErrorKind::NotFound, "nobody knows where it is");
         let address = self.addresses.get(peer).ok_or_else(unknown)?;
         let dialled = async {
@@ -98,7 +102,11 @@ impl Net {
 
 /// Small frames leave at once. And a peer that is gone without a word is noticed at both ends:
 /// where something is sent (on Linux; the system decides elsewhere), and where nothing is.
-fn notice_silence(stream: &TcpStream) -> io::Result<()> {
+///
+/// # Errors
+///
+/// As the system says.
+pub fn notice_silence(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     sockopt::set_socket_keepalive(stream, true)?;
     #[cfg(target_os = "linux")]
