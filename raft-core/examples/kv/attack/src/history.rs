@@ -6,28 +6,37 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// The value of a key: what its last write wrote, or nothing.
-pub(crate) type Value = Option<u64>;
+pub type Value = Option<u64>;
 
+/// What a client did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Action {
+pub enum Action {
     /// This value was written. If it is not known whether it was, it has no end.
     Write(u64),
     /// This value was found.
     Read(Value),
 }
 
+/// What a client did, and when.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Operation {
-    pub(crate) action: Action,
-    pub(crate) begun: Instant,
+pub struct Operation {
+    /// What it did.
+    pub action: Action,
+    /// When it asked.
+    pub begun: Instant,
     /// `None`: it may take effect at any time after its beginning, or never.
-    pub(crate) ended: Option<Instant>,
+    pub ended: Option<Instant>,
 }
 
 /// How many operations one key may have.
-pub(crate) const LONGEST: usize = 128;
+pub const LONGEST: usize = 128;
 
-pub(crate) fn is_linearizable(history: &[Operation]) -> bool {
+/// Whether there is such an order.
+///
+/// # Panics
+///
+/// The history is longer than [`LONGEST`].
+pub fn is_linearizable(history: &[Operation]) -> bool {
     assert!(history.len() <= LONGEST);
     let must = history.iter().enumerate().filter(|(_, operation)| operation.ended.is_some());
     let must = must.fold(0_u128, |mask, (nth, _)| mask | 1 << nth);
