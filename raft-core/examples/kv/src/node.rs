@@ -12,7 +12,7 @@ use crate::net::codec::{MAX_FRAME, MAX_HEAD};
 use crate::net::tls::Tls;
 use crate::net::{Incoming, Links, Net, Outgoing, listen};
 use crate::options::NodeOptions;
-use crate::storage::Log;
+use crate::storage::{Engine, Files, Log};
 use crate::{clock, disk};
 use raft_core::driver::Settings;
 use raft_core::{Config, Node, NodeId, RoleKind, StartError};
@@ -51,15 +51,29 @@ pub enum RunError {
 ///
 /// It could not start.
 pub fn run(dir: &Path, options: &NodeOptions) -> Result<(), RunError> {
+    run_on(dir, options, &Files)
+}
+
+/// The same, on databases that are opened so.
+///
+/// # Errors
+///
+/// It could not start.
+pub fn run_on(dir: &Path, options: &NodeOptions, engine: &dyn Engine) -> Result<(), RunError> {
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| RunError::System("the runtime", error))?;
-    let ended = runtime.block_on(serve(dir, options, runtime.handle()));
+    let ended = runtime.block_on(serve(dir, options, engine, runtime.handle()));
     // Connections end here; nothing that they still hold is promised to anybody.
     runtime.shutdown_timeout(Duration::from_millis(200));
     ended
 }
 
-async fn serve(dir: &Path, options: &NodeOptions, runtime: &Handle) -> Result<(), RunError> {
+async fn serve(
+    dir: &Path,
+    options: &NodeOptions,
+    engine: &dyn Engine,
+    runtime: &Handle,
+) -> Result<(), RunError> {
     let id = options.id;
     let own = options.members.iter().find(|member| member.id == id);
     let address = own.ok_or(RunError::NotAMember(id))?.address.clone();
@@ -70,7 +84,7 @@ async fn serve(dir: &Path, options: &NodeOptions, runtime: &Handle) -> Result<()
     let voters =
         if options.join { Vec::new() } else { options.members.iter().map(|m| m.id).collect() };
     let identity = Identity { cluster: options.cluster.clone(), id, voters };
-    let stored = open(dir, &identity, options.init || options.join)?;
+    let stored = open(dir, &identity, options.init || options.join, engine)?;
 
     let (inbox, done, outside) = inbox();
     let (metrics, addresses) =
