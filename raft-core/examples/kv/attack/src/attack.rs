@@ -12,6 +12,7 @@ use crate::summary;
 use crate::tally::Count;
 use crate::weather::Weather;
 use crate::workload::{CLIENTS, Worker};
+use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -91,6 +92,7 @@ pub fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> io::Result<Verdict> {
         troubled.map(|_| slowest)
     });
     let slowest = troubled?;
+    fs::write(dir.join("diary.txt"), summary::diary(&scene))?;
     let faults = scene.faults();
     let vacuous = if faults.is_empty() { vacuous(&scene, &weather) } else { Vec::new() };
     let bounds = (bounds, (WRITE_BOUND, CAUGHT_UP_BOUND));

@@ -6,7 +6,7 @@ use crate::dice::Dice;
 use crate::field::{Field, NODES};
 use crate::judge::Judge;
 use crate::operator::{Operator, Order};
-use crate::plan::{Cut, Plan, Trouble, Who};
+use crate::plan::{Base, Cut, Plan, Trouble, Who};
 use crate::scene::Scene;
 use crate::tally::Count;
 use std::collections::BTreeSet;
@@ -14,6 +14,7 @@ use std::io;
 use std::sync::mpsc::Sender;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use ureq::http::Method;
 
 /// How a trouble ends.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,6 +30,8 @@ enum End {
 /// A disk that was told to fail at its next sync, and was not asked for one, is told that it is
 /// well after so long.
 const FAILS_WITHIN: Duration = Duration::from_secs(6);
+/// How long a trouble waits for a node that it may meet.
+const PATIENCE: Duration = Duration::from_millis(1200);
 const TICK: Duration = Duration::from_millis(10);
 
 /// When the attack has done enough.
@@ -187,8 +190,8 @@ impl<'a> Nemesis<'a> {
             || self.scene.ids().into_iter().collect::<BTreeSet<_>>(),
             |leader| leader.voters.clone(),
         );
-        let patience = Instant::now() + Duration::from_millis(1500);
-        while Instant::now() < patience && !self.scene.is_over() {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE && !self.scene.is_over() {
             let sound = self.field.sound();
             let left = voters.intersection(&sound).count();
             let may: Vec<_> = sound
@@ -197,21 +200,26 @@ impl<'a> Nemesis<'a> {
                 .filter(|id| !voters.contains(id) || left * 2 > voters.len() + 2)
                 .collect();
             let leader = leader.as_ref().map(|leader| leader.id);
-            match who {
+            let nth = match who {
                 Who::Leader if leader.is_some_and(|leader| may.contains(&leader)) => {
                     return Ok(leader);
                 }
-                Who::Nth(nth) if !may.is_empty() => {
-                    // Voters first: they are worth more trouble.
-                    let (mut may, others): (Vec<_>, Vec<_>) =
-                        may.into_iter().partition(|id| voters.contains(id));
-                    if may.is_empty() || nth.is_multiple_of(5) {
-                        may.extend(others);
-                    }
-                    return Ok(Some(may[usize::try_from(nth % may.len() as u64).unwrap_or(0)]));
-                }
-                _ => self.tick()?,
+                // There is none, or it may not be met: then another one.
+                Who::Leader if begun.elapsed() > PATIENCE / 4 => Some(0),
+                Who::Leader => None,
+                Who::Nth(nth) => Some(nth),
+            };
+            let Some(nth) = nth.filter(|_| !may.is_empty()) else {
+                self.tick()?;
+                continue;
+            };
+            // Voters first: they are worth more trouble.
+            let (mut may, others): (Vec<_>, Vec<_>) =
+                may.into_iter().partition(|id| voters.contains(id));
+            if may.is_empty() || nth.is_multiple_of(5) {
+                may.extend(others);
             }
+            return Ok(Some(may[usize::try_from(nth % may.len() as u64).unwrap_or(0)]));
         }
         Ok(None)
     }
@@ -248,6 +256,11 @@ impl<'a> Nemesis<'a> {
             Trouble::FailSync(who, base, _) => {
                 if let Some(id) = self.one(who)? {
                     self.field.fail(id, base)?;
+                    if base == Base::State {
+                        // The state machine is synced before a snapshot, and seldom besides.
+                        let url = self.scene.url(id, "/snapshot");
+                        _ = self.client.ask(&Method::POST, &url, &[]);
+                    }
                     self.later(FAILS_WITHIN, End::Spare(id));
                 }
             }

@@ -75,7 +75,11 @@ impl<'a> Operator<'a> {
     }
 
     fn carry_out(&self, order: Order) {
-        let Some(leader) = self.scene.leader(&self.client) else { return };
+        let leader = (0..40).find_map(|_| {
+            sleep(Duration::from_millis(50));
+            self.scene.leader(&self.client)
+        });
+        let Some(leader) = leader else { return };
         let others: Vec<_> =
             self.scene.ids().into_iter().filter(|id| !leader.voters.contains(id)).collect();
         match order {

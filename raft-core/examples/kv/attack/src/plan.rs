@@ -218,7 +218,7 @@ impl Iterator for Plan {
 
     fn next(&mut self) -> Option<Step> {
         let kind = self.kind();
-        let pause = self.millis(80, 700);
+        let pause = self.millis(50, 450);
         Some(Step { pause, trouble: self.trouble(kind) })
     }
 }

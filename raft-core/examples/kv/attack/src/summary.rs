@@ -52,6 +52,16 @@ pub fn line(scene: &Scene) -> String {
     )
 }
 
+/// What was done when, one line each.
+pub fn diary(scene: &Scene) -> String {
+    let mut text = String::new();
+    for (at, what) in scene.tally.diary() {
+        let millis = at.saturating_duration_since(scene.begun).as_millis();
+        writeln!(text, "{millis:>8} ms  {what}").expect("it is memory");
+    }
+    text
+}
+
 /// All of it.
 pub fn of(
     scene: &Scene,

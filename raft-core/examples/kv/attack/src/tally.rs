@@ -104,10 +104,9 @@ impl Tally {
         self.service().diary.push((Instant::now(), what));
     }
 
-    /// The last things that were done to the cluster.
-    pub fn diary(&self, last: usize) -> Vec<(Instant, String)> {
-        let diary = &self.service().diary;
-        diary[diary.len().saturating_sub(last)..].to_vec()
+    /// What was done to the cluster, and when.
+    pub fn diary(&self) -> Vec<(Instant, String)> {
+        self.service().diary.clone()
     }
 
     /// The longest time without an acknowledged write, between the first and the last one.
