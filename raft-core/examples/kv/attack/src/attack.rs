@@ -88,13 +88,17 @@ pub fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> io::Result<Verdict> {
         }
         is_done.store(true, Ordering::Relaxed);
         let slowest = nemesis.slowest().clone();
+        scene.tally.add(Count::Snapshot, nemesis.field().snapshots_sent());
         drop(nemesis);
         troubled.map(|_| slowest)
     });
     let slowest = troubled?;
     fs::write(dir.join("diary.txt"), summary::diary(&scene))?;
     let faults = scene.faults();
-    let vacuous = if faults.is_empty() { vacuous(&scene, &weather) } else { Vec::new() };
+    let mut vacuous = if faults.is_empty() { vacuous(&scene, &weather) } else { Vec::new() };
+    if faults.is_empty() && members.is_none() {
+        vacuous.push("the end was not judged".into());
+    }
     let bounds = (bounds, (WRITE_BOUND, CAUGHT_UP_BOUND));
     let summary = summary::of(&scene, &weather, &slowest, bounds, members.as_deref());
     Ok(Verdict { faults, vacuous, summary })
@@ -153,7 +157,7 @@ fn vacuous(scene: &Scene, weather: &Weather) -> Vec<String> {
     at_least(seconds * 5, tally.of(Count::Written), "acknowledged writes");
     at_least(seconds, tally.of(Count::ReadIndex), "reads by read index");
     at_least(seconds, tally.of(Count::ReadLease), "reads by lease");
-    at_least(1, tally.of(Count::Judged) + tally.of(Count::JudgedAtEnd), "histories judged");
+    at_least(1, tally.of(Count::JudgedAtEnd), "histories judged at the end");
     at_least(1, tally.of(Count::Found), "entries of the ledger found");
     // A deck of the plan has taken less time than this.
     if seconds >= 45 {

@@ -63,7 +63,7 @@ pub fn judge(
             let what = format!("no service: {} s after the last trouble {what}", bound.as_secs());
             scene.fault(what, format!("{looks:#?}"));
         }
-        !is_late && !scene.is_over()
+        !is_late && scene.faults().is_empty()
     };
     let mut ids = scene.ids();
     loop {

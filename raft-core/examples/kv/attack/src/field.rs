@@ -9,9 +9,10 @@ use crate::scene::Scene;
 use crate::tally::Count;
 use crate::weather::Weather;
 use kv::cluster::{Cluster, on_loopback};
+use kv::driver::REGRESSED;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +26,8 @@ const FOUNDERS: usize = 3;
 const USUAL_SYNC: Duration = Duration::from_millis(2);
 /// A process whose sync has failed ends within this time.
 const MUST_END: Duration = Duration::from_secs(3);
+
+const LISTENS: Duration = Duration::from_millis(300);
 
 /// The cluster under attack.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub struct Field {
     held: BTreeSet<u64>,
     /// Whose next sync of which database is to fail, and since when the mark of that is there.
     failing: BTreeMap<u64, (Base, Option<Instant>)>,
+    /// Up to where what each node says was read, and when.
+    read: (BTreeMap<u64, u64>, Instant),
     /// The proxies run here.
     _runtime: Runtime,
 }
@@ -87,8 +92,8 @@ impl Field {
         let arguments = [
             ["--election-timeout-ms", &timeout],
             // Snapshots are taken all the time, so that whoever comes back may need one.
-            ["--snapshot-bytes", "40000"],
-            ["--kept-bytes", "8000"],
+            ["--snapshot-bytes", "20000"],
+            ["--kept-bytes", "3000"],
             [ORDERS, &orders],
         ];
         let founders = members[..FOUNDERS].to_vec();
@@ -96,10 +101,21 @@ impl Field {
         let mut cluster = cluster.with_arguments(&arguments.concat()).behind(proxies.clone());
         members[FOUNDERS..].iter().for_each(|member| cluster.join(member.clone()));
         let (down, held, failing) = Default::default();
+        let read = (BTreeMap::new(), Instant::now());
         let dice = Dice::beside(seed, 3000);
         let dir = dir.to_path_buf();
-        let mut field =
-            Self { cluster, dir, dice, weather, proxies, down, held, failing, _runtime: runtime };
+        let mut field = Self {
+            cluster,
+            dir,
+            dice,
+            weather,
+            proxies,
+            down,
+            held,
+            failing,
+            read,
+            _runtime: runtime,
+        };
         for id in 1..=NODES {
             field.start(id, &scene)?;
         }
@@ -223,6 +239,7 @@ impl Field {
     ///
     /// As the system says.
     pub fn watch(&mut self, scene: &Scene) -> io::Result<Vec<u64>> {
+        self.listen(scene)?;
         let mut failed = Vec::new();
         for id in 1..=NODES {
             if self.down.contains(&id) {
@@ -258,6 +275,31 @@ impl Field {
         Ok(failed)
     }
 
+    /// Reads what nodes say, now and then: a leader that finds that a peer has lost what it had
+    /// acknowledged says so, and its disk has not kept what it said.
+    fn listen(&mut self, scene: &Scene) -> io::Result<()> {
+        if self.read.1.elapsed() < LISTENS {
+            return Ok(());
+        }
+        self.read.1 = Instant::now();
+        for id in 1..=NODES {
+            let from = self.read.0.entry(id).or_default();
+            let mut log = File::open(self.dir.join(format!("node-{id}.log")))?;
+            log.seek(SeekFrom::Start(*from))?;
+            let mut said = Vec::new();
+            log.read_to_end(&mut said)?;
+            // What is not a whole line yet is read again.
+            let whole = said.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            *from += whole as u64;
+            let said = String::from_utf8_lossy(&said[..whole]);
+            if let Some(line) = said.lines().find(|line| line.contains(REGRESSED)) {
+                let what = format!("node {id} says that a peer lost what it had acknowledged");
+                scene.fault(what, line.to_string());
+            }
+        }
+        Ok(())
+    }
+
     /// The frames fare well, nobody is held, all disks are well. Who is down is not started.
     ///
     /// # Errors
@@ -283,6 +325,17 @@ impl Field {
         let log = fs::read(self.dir.join(format!("node-{id}.log"))).unwrap_or_default();
         let from = log.len().saturating_sub(2000);
         String::from_utf8_lossy(&log[from..]).into_owned()
+    }
+
+    /// How often a node has sent a snapshot to one that was behind, and it arrived.
+    pub fn snapshots_sent(&self) -> u64 {
+        let sent = |id| {
+            let log = fs::read(self.dir.join(format!("node-{id}.log"))).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log).into_owned();
+            let lines = log.lines().filter(|line| line.contains("a snapshot was sent"));
+            lines.filter(|line| line.contains("outcome=Done")).count() as u64
+        };
+        (1..=NODES).map(sent).sum()
     }
 
     fn orders(&self, id: u64) -> PathBuf {

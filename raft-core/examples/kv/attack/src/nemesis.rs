@@ -270,6 +270,7 @@ impl<'a> Nemesis<'a> {
             Trouble::LoseQuorum { kills, leader, lasts } => {
                 self.lose_quorum(kills, leader, lasts)?;
             }
+            Trouble::Calm => _ = self.calm()?,
         }
         Ok(())
     }
@@ -283,6 +284,12 @@ impl<'a> Nemesis<'a> {
     }
 
     fn power_cut(&mut self, down: Duration) -> io::Result<()> {
+        // What is written meanwhile is not synced when it comes.
+        let slow = Duration::from_millis(self.dice.between(0, 150));
+        for id in 1..=NODES {
+            self.field.slow(id, Some(slow))?;
+        }
+        self.wait(slow * 2)?;
         for id in 1..=NODES {
             self.field.kill(id, self.scene)?;
         }
@@ -314,7 +321,14 @@ impl<'a> Nemesis<'a> {
     }
 
     fn lose_quorum(&mut self, kills: bool, leader: bool, lasts: Duration) -> io::Result<()> {
-        let Some(look) = self.scene.leader(&self.client) else { return Ok(()) };
+        let begun = Instant::now();
+        let look = loop {
+            match self.scene.leader(&self.client) {
+                Some(look) => break look,
+                None if begun.elapsed() > 2 * PATIENCE => return Ok(()),
+                None => self.tick()?,
+            }
+        };
         let mut voters: Vec<_> = look.voters.iter().copied().filter(|id| *id != look.id).collect();
         self.dice.shuffle(&mut voters);
         if leader {

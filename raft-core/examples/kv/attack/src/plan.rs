@@ -96,6 +96,8 @@ pub enum Trouble {
         /// For how long.
         lasts: Duration,
     },
+    /// All troubles end, and the cluster is judged.
+    Calm,
 }
 
 /// What comes next, and after which pause.
@@ -128,10 +130,11 @@ enum Kind {
     Shrink,
     Transfer,
     LoseQuorum,
+    Calm,
 }
 
 /// How many cards of each kind a deck has.
-const DECK: [(Kind, usize); 12] = [
+const DECK: [(Kind, usize); 13] = [
     (Kind::Kill, 10),
     (Kind::PowerCut, 1),
     (Kind::Hold, 2),
@@ -144,6 +147,7 @@ const DECK: [(Kind, usize); 12] = [
     (Kind::Shrink, 2),
     (Kind::Transfer, 2),
     (Kind::LoseQuorum, 1),
+    (Kind::Calm, 1),
 ];
 
 /// How frames fare where nothing is said: a little badly.
@@ -194,6 +198,7 @@ impl Plan {
                 leader: self.dice.happens(500),
                 lasts: self.millis(1000, 3000),
             },
+            Kind::Calm => Trouble::Calm,
         }
     }
 
@@ -248,7 +253,7 @@ mod tests {
                     kinds.push(discriminant(trouble));
                 }
             }
-            assert_eq!(kinds.len(), 11);
+            assert_eq!(kinds.len(), 12);
             let bases = deck.iter().filter_map(|trouble| match trouble {
                 Trouble::FailSync(_, base, _) => Some(base),
                 _ => None,

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// What is done to processes, disks and the membership, and how it is called.
-pub const TROUBLES: [(Count, &str); 13] = [
+pub const TROUBLES: [(Count, &str); 14] = [
     (Count::Kill, "processes killed with -9"),
     (Count::PowerCut, "times all of them at once"),
     (Count::Hold, "processes held (SIGSTOP)"),
@@ -23,6 +23,7 @@ pub const TROUBLES: [(Count, &str); 13] = [
     (Count::Removed, "voters removed"),
     (Count::Transfer, "transfers of leadership"),
     (Count::LostQuorum, "majorities lost for a while"),
+    (Count::Snapshot, "snapshots that arrived at a node that was behind"),
 ];
 
 /// What became of frames, and how that is called.

@@ -35,6 +35,8 @@ pub enum Count {
     Transfer,
     /// Majorities that were killed or held for a while.
     LostQuorum,
+    /// Snapshots that arrived at a node that was behind.
+    Snapshot,
     /// Writes that were acknowledged.
     Written,
     /// Writes of unknown fate.

@@ -26,6 +26,7 @@ const OFTEN: u32 = 20;
 const _: () = assert!(OFTEN as u64 * CLIENTS + 8 <= LONGEST as u64);
 /// How long a client waits for an answer at most.
 pub const LONGEST_PATIENCE: Duration = Duration::from_millis(3500);
+const AFTER_REFUSAL: Duration = Duration::from_millis(15);
 const DEADLINES_MS: [u64; 4] = [60, 200, 800, 2000];
 
 /// What a client did.
@@ -163,6 +164,7 @@ impl<'a> Worker<'a> {
         let tally = &self.scene.tally;
         if answer.is_refused() {
             tally.add(Count::Refused, 1);
+            sleep(AFTER_REFUSAL);
             return None;
         }
         let is_done = answer.code() == 200;
