@@ -5,7 +5,7 @@ use crate::dice::Dice;
 use crate::history::{Action, Operation, is_linearizable};
 use crate::scene::Scene;
 use crate::tally::Count;
-use crate::workload::{EPOCH, LONGEST_PATIENCE, Seen, found};
+use crate::workload::{CLIENTS, LONGEST_PATIENCE, Seen, found};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -25,6 +25,8 @@ struct Records {
     histories: BTreeMap<String, History>,
     /// What was acknowledged, in this order.
     ledger: Vec<(String, u64)>,
+    /// In which epoch each client is.
+    epochs: BTreeMap<u64, u64>,
 }
 
 #[derive(Debug, Default)]
@@ -41,13 +43,7 @@ impl Judge {
         let mut judged = Instant::now();
         loop {
             match clients.recv_timeout(Duration::from_millis(100)) {
-                Ok(Seen::Did { epoch, key, operation }) => {
-                    let mut records = self.lock();
-                    let history = records.histories.entry(key).or_default();
-                    history.epoch = epoch;
-                    history.operations.push(operation);
-                }
-                Ok(Seen::Listed { key, value }) => self.lock().ledger.push((key, value)),
+                Ok(what) => self.take(what),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -58,19 +54,34 @@ impl Judge {
         }
     }
 
-    /// Judges keys that were left so long ago that nobody still waits for an answer, after one more
-    /// read.
+    fn take(&self, seen: Seen) {
+        let mut records = self.lock();
+        match seen {
+            Seen::Did { epoch, key, operation } => {
+                let history = records.histories.entry(key).or_default();
+                history.epoch = epoch;
+                history.operations.push(operation);
+            }
+            Seen::Left { client, epoch } => _ = records.epochs.insert(client, epoch),
+            Seen::Listed { key, value } => records.ledger.push((key, value)),
+        }
+    }
+
+    /// The keys that every client has left and that are not judged yet.
+    fn left(&self) -> Vec<String> {
+        let records = self.lock();
+        if (records.epochs.len() as u64) < CLIENTS {
+            return Vec::new();
+        }
+        let least = records.epochs.values().min().copied().unwrap_or(0);
+        let is_left = |history: &History| !history.is_judged && history.epoch < least;
+        let left = records.histories.iter().filter(|(_, history)| is_left(history));
+        left.map(|(key, _)| key.clone()).take(6).collect()
+    }
+
+    /// Judges the keys that were left, after one more read.
     fn judge_the_left(&self, scene: &Scene, client: &Client, dice: &mut Dice) {
-        let is_left = |history: &History| {
-            let end = EPOCH * u32::try_from(history.epoch + 1).unwrap_or(u32::MAX);
-            !history.is_judged && scene.begun.elapsed() > end + LONGEST_PATIENCE + EPOCH
-        };
-        let left: Vec<_> = {
-            let records = self.lock();
-            let left = records.histories.iter().filter(|(_, history)| is_left(history));
-            left.map(|(key, _)| key.clone()).take(6).collect()
-        };
-        for key in left {
+        for key in self.left() {
             let read = dice.pick(&scene.up()).and_then(|id| read_at(scene, client, id, &key));
             let operations = {
                 let mut records = self.lock();
@@ -193,7 +204,7 @@ mod tests {
     use crate::history::{Action, Operation};
     use crate::scene::Scene;
     use crate::tally::Count;
-    use crate::workload::Seen;
+    use crate::workload::{CLIENTS, Seen};
     use std::sync::mpsc::channel;
     use std::time::{Duration, Instant};
 
@@ -224,6 +235,25 @@ mod tests {
         let lines: Vec<_> = faults[0].evidence.lines().collect();
         assert!(lines[1].contains("writes 1099511627783 (client 1)"), "{lines:?}");
         assert!(lines[2].contains("finds  nothing") && scene.is_over(), "{lines:?}");
+    }
+
+    #[test]
+    fn a_key_is_left_when_the_last_client_has_said_all_that_it_did_there() {
+        let (judge, (seen, heard)) = (Judge::default(), channel());
+        let operation = did(Action::Write(5), 0, Some(1));
+        seen.send(Seen::Did { epoch: 3, key: "3-0".into(), operation }).expect("it is heard");
+        for client in 1..CLIENTS {
+            seen.send(Seen::Left { client, epoch: 9 }).expect("it is heard");
+        }
+        let hear = |more: Seen| {
+            seen.send(more).expect("it is heard");
+            while let Ok(seen) = heard.try_recv() {
+                judge.take(seen);
+            }
+            judge.left()
+        };
+        assert_eq!(hear(Seen::Left { client: CLIENTS, epoch: 3 }), [""; 0], "it is still there");
+        assert_eq!(hear(Seen::Left { client: CLIENTS, epoch: 4 }), ["3-0"]);
     }
 
     #[test]

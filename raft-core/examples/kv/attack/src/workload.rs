@@ -41,6 +41,13 @@ pub enum Seen {
         /// What.
         operation: Operation,
     },
+    /// It has left the epochs before this one: all that it did there has been said.
+    Left {
+        /// Who.
+        client: u64,
+        /// The epoch in which it is now.
+        epoch: u64,
+    },
     /// A write to the ledger that was acknowledged.
     Listed {
         /// The key.
@@ -84,14 +91,20 @@ impl<'a> Worker<'a> {
 
     /// Works.
     pub fn work(mut self) {
+        let mut last = None;
         while !self.scene.is_over() {
+            let epoch = self.scene.begun.elapsed().as_millis() / EPOCH.as_millis();
+            let epoch = u64::try_from(epoch).unwrap_or(0);
+            if last.replace(epoch) != Some(epoch) {
+                _ = self.told.send(Seen::Left { client: self.name, epoch });
+            }
             self.turn += 1;
             let pause = self.dice.below(12);
             sleep(Duration::from_millis(pause));
             if self.turn.is_multiple_of(12) {
                 self.list();
             } else {
-                self.use_a_key();
+                self.use_a_key(epoch);
             }
         }
     }
@@ -116,9 +129,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn use_a_key(&mut self) {
-        let epoch = self.scene.begun.elapsed().as_millis() / EPOCH.as_millis();
-        let epoch = u64::try_from(epoch).unwrap_or(0);
+    fn use_a_key(&mut self, epoch: u64) {
         let key = format!("{epoch}-{}", self.dice.below(KEYS));
         let used = self.used.entry(key.clone()).or_default();
         *used += 1;
