@@ -1,4 +1,4 @@
-//! Carries out the plan: begins each trouble when its turn comes, and ends it when its time is over.
+//! Carries out the plan: begins each trouble when its turn comes, and ends it when its time is up.
 
 use crate::calm::{Bounds, Calm, judge};
 use crate::client::Client;

@@ -169,9 +169,11 @@ impl<'a> Operator<'a> {
         let wrong: Vec<_> = wrong.into_iter().filter(differs).collect();
         if !wrong.is_empty() {
             let what = format!("the membership is another one than was said: {wrong:?} differ");
+            let Look { id, term, voters, .. } = leader;
+            let Expected { voters: said, unsure, .. } = &*expected;
             let evidence = format!(
-                "node {} leads in term {} and knows the voters {:?}; said were {:?}, unknown was {:?}",
-                leader.id, leader.term, leader.voters, expected.voters, expected.unsure
+                "node {id} leads in term {term}, and knows the voters {voters:?}; \
+                 said were {said:?}, and unknown was of whom it is true: {unsure:?}"
             );
             self.scene.fault(what, evidence);
         }
