@@ -17,19 +17,77 @@ pub struct Bounds {
     pub write: Duration,
     /// Until every member has applied it, and says so.
     pub caught_up: Duration,
+    /// Time counts while every node says within this how it is: a machine that is too busy for that
+    /// is too busy for T.
+    quick: Duration,
+    /// All time counts towards this.
+    at_all: Duration,
 }
 
 /// How many times T that is.
 pub const WRITE_BOUND: u32 = 20;
 /// See [`WRITE_BOUND`].
 pub const CAUGHT_UP_BOUND: u32 = 40;
+/// See [`WRITE_BOUND`]: where the machine is too busy, too.
+const AT_ALL_BOUND: u32 = 240;
 
 impl Bounds {
     /// For this T.
     pub fn of(election_timeout: Duration) -> Self {
-        let (write, caught_up) =
-            (election_timeout * WRITE_BOUND, election_timeout * CAUGHT_UP_BOUND);
-        Self { write, caught_up }
+        let times = |many| election_timeout * many;
+        let (write, caught_up) = (times(WRITE_BOUND), times(CAUGHT_UP_BOUND));
+        Self { write, caught_up, quick: election_timeout / 4, at_all: times(AT_ALL_BOUND) }
+    }
+}
+
+/// How long the cluster has been waited for.
+#[derive(Debug)]
+struct Waiting {
+    bounds: Bounds,
+    begun: Instant,
+    looked: Instant,
+    /// The time that counts.
+    counted: Duration,
+    /// The slowest that a node was to say how it is.
+    slowest: Duration,
+}
+
+impl Waiting {
+    fn new(bounds: Bounds) -> Self {
+        let now = Instant::now();
+        let (counted, slowest) = (Duration::ZERO, Duration::ZERO);
+        Self { bounds, begun: now, looked: now, counted, slowest }
+    }
+
+    /// Whether there is still time at this moment, at which nodes took so long to say how they are.
+    fn is_in_time(&mut self, now: Instant, slow: Duration, bound: Duration) -> bool {
+        if slow <= self.bounds.quick {
+            self.counted += now - self.looked;
+        }
+        (self.looked, self.slowest) = (now, self.slowest.max(slow));
+        self.counted <= bound && now - self.begun <= self.bounds.at_all
+    }
+
+    /// The same, now; it is a fault if there is not.
+    fn goes_on(&mut self, scene: &Scene, client: &Client, bound: Duration, what: &str) -> bool {
+        sleep(Duration::from_millis(20));
+        let (mut looks, mut slow) = (Vec::new(), Duration::ZERO);
+        for id in scene.ids() {
+            let asked = Instant::now();
+            looks.push(scene.look_at(client, id));
+            slow = slow.max(asked.elapsed());
+        }
+        if !self.is_in_time(Instant::now(), slow, bound) {
+            let (counted, all) = (self.counted.as_millis(), self.begun.elapsed().as_millis());
+            let (quick, slow) = (self.bounds.quick.as_millis(), self.slowest.as_millis());
+            let what = format!("no service: {what}, {counted} ms after the last trouble");
+            let evidence = format!(
+                "{all} ms in all; only times count in which nodes answer within {quick} ms. The \
+                 slowest answer took {slow} ms\n{looks:#?}"
+            );
+            scene.fault(what, evidence);
+        }
+        scene.faults().is_empty()
     }
 }
 
@@ -53,18 +111,8 @@ pub fn judge(
     judge: &Judge,
     dice: &mut Dice,
 ) -> Option<Calm> {
-    let (client, begun) = (Client::new(Duration::from_secs(1)), Instant::now());
+    let (client, mut waiting) = (Client::new(Duration::from_secs(1)), Waiting::new(bounds));
     let ledger = judge.sample(60, 20, dice);
-    let in_time = |bound: Duration, what: &str| {
-        let is_late = begun.elapsed() > bound;
-        if is_late {
-            let looks = scene.ids().into_iter().map(|id| scene.look_at(&client, id));
-            let looks: Vec<_> = looks.collect();
-            let what = format!("no service: {} s after the last trouble {what}", bound.as_secs());
-            scene.fault(what, format!("{looks:#?}"));
-        }
-        !is_late && scene.faults().is_empty()
-    };
     let mut ids = scene.ids();
     loop {
         ids.rotate_left(1);
@@ -73,12 +121,11 @@ pub fn judge(
             scene.tally.acknowledged();
             break;
         }
-        if !in_time(bounds.write, "no write is acknowledged") {
+        if !waiting.goes_on(scene, &client, bounds.write, "no write is acknowledged") {
             return None;
         }
-        sleep(Duration::from_millis(20));
     }
-    let write = begun.elapsed();
+    let write = waiting.begun.elapsed();
     let looks = |ids: &[u64]| -> Option<Vec<Look>> {
         ids.iter().map(|id| scene.look_at(&client, *id)).collect()
     };
@@ -87,10 +134,9 @@ pub fn judge(
         if let Some(looks) = looks(&scene.ids()) {
             break looks.iter().map(|look| look.commit_index).max().unwrap_or(0);
         }
-        if !in_time(bounds.caught_up, "not every node answers") {
+        if !waiting.goes_on(scene, &client, bounds.caught_up, "not every node answers") {
             return None;
         }
-        sleep(Duration::from_millis(20));
     };
     let (leader, members) = loop {
         if let Some(leader) = scene.leader(&client).filter(|leader| !leader.changes) {
@@ -102,12 +148,12 @@ pub fn judge(
                 break (leader, members);
             }
         }
-        if !in_time(bounds.caught_up, "not every member has caught up") {
+        let late = "not every member has caught up";
+        if !waiting.goes_on(scene, &client, bounds.caught_up, late) {
             return None;
         }
-        sleep(Duration::from_millis(20));
     };
-    let caught_up = begun.elapsed();
+    let caught_up = waiting.begun.elapsed();
     operator.compare(&leader);
     for id in &members {
         // Who does not answer just now is asked again at the end.
@@ -132,4 +178,28 @@ pub fn judge_all(scene: &Scene, judge: &Judge, members: &[u64]) {
         }
     });
     judge.judge_all(scene, members);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bounds, Waiting};
+    use std::time::Duration;
+
+    #[test]
+    fn time_counts_while_nodes_answer_quickly_and_all_of_it_in_the_end() {
+        let second = Duration::from_secs(1);
+        let bounds = Bounds::of(Duration::from_millis(500));
+        let (quick, slow) = (Duration::from_millis(20), Duration::from_millis(400));
+        let in_time = |of: &[(u32, Duration)]| {
+            let mut waiting = Waiting::new(bounds);
+            let begun = waiting.begun;
+            let all = of
+                .iter()
+                .map(|(at, took)| waiting.is_in_time(begun + second * *at, *took, bounds.write));
+            all.collect::<Vec<_>>()
+        };
+        assert_eq!(in_time(&[(5, quick), (10, quick), (11, quick)]), [true, true, false]);
+        assert_eq!(in_time(&[(5, quick), (14, slow), (18, quick)]), [true, true, true]);
+        assert_eq!(in_time(&[(119, slow), (121, slow)]), [true, false]);
+    }
 }
