@@ -20,6 +20,8 @@ pub struct Cluster {
     members: Vec<Member>,
     /// How many of the first are the voters of the new cluster; the others join.
     founders: usize,
+    /// Where nodes are told that others are, if not there where they are.
+    behind: BTreeMap<u64, String>,
     /// What each node is told besides.
     arguments: Vec<String>,
     running: BTreeMap<u64, Child>,
@@ -47,14 +49,21 @@ impl Cluster {
     /// A new cluster of these members, none of which runs. Each has a folder in `dir`.
     pub fn new(binary: PathBuf, dir: PathBuf, members: Vec<Member>) -> Self {
         let founders = members.len();
-        let (arguments, running, started) = Default::default();
-        Self { binary, dir, members, founders, arguments, running, started }
+        let (behind, arguments, running, started) = Default::default();
+        Self { binary, dir, members, founders, behind, arguments, running, started }
     }
 
     /// What each node is told besides; `{id}` stands for its id.
     #[must_use]
     pub fn with_arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments = arguments.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// To the others a node is behind this address: that of a proxy which passes on what they say.
+    #[must_use]
+    pub fn behind(mut self, proxies: BTreeMap<u64, String>) -> Self {
+        self.behind = proxies;
         self
     }
 
@@ -80,10 +89,10 @@ impl Cluster {
 
     /// The arguments with which a node is started: `first` if it finds nothing.
     pub fn arguments_of(&self, id: u64, first: bool) -> Vec<String> {
-        let names = self
-            .members
-            .iter()
-            .map(|Member { id, address }| format!("{id}={}/{}", address.raft, address.http));
+        let names = self.members.iter().map(|Member { id: of, address }| {
+            let proxy = self.behind.get(of).filter(|_| *of != id);
+            format!("{of}={}/{}", proxy.unwrap_or(&address.raft), address.http)
+        });
         let founds = self.members[..self.founders].iter().any(|member| member.id == id);
         // A founder's list is that of the founders, whoever has joined since.
         let names: Vec<_> = names.take(if founds { self.founders } else { usize::MAX }).collect();

@@ -17,6 +17,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+/// What the log says of a peer whose disk has not kept what was said to be durable.
+pub const REGRESSED: &str = "a peer lost what it had acknowledged";
+
 /// What the thread hands effects to.
 #[derive(Debug)]
 pub struct Hands {
@@ -231,7 +234,7 @@ impl DriverLoop {
                     peer,
                     acknowledged,
                     rejected = rejected.get(),
-                    "a peer lost what it had acknowledged: replace it under a new id"
+                    "{REGRESSED}: replace it under a new id"
                 );
             }
             Action::Ignored { from, reason } => {

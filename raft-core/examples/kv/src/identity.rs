@@ -8,7 +8,7 @@
 use crate::machine::State;
 use crate::storage::redb_log::RedbLog;
 use crate::storage::snapshots::{Snapshots, sync_dir};
-use crate::storage::{Log, RecoveredLog, StorageError};
+use crate::storage::{Engine, Log, RecoveredLog, StorageError};
 use raft_core::{Membership, MembershipError, NodeId, Recovered, Snapshot};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -78,11 +78,16 @@ const FILE: &str = "identity.json";
 /// # Errors
 ///
 /// It is somebody else's, damaged, or not there.
-pub fn open(dir: &Path, identity: &Identity, first: bool) -> Result<Stored, OpenError> {
+pub fn open(
+    dir: &Path,
+    identity: &Identity,
+    first: bool,
+    engine: &dyn Engine,
+) -> Result<Stored, OpenError> {
     let found = match fs::read(dir.join(FILE)) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(|_| StorageError::damaged(FILE))?,
         Err(error) if error.kind() == io::ErrorKind::NotFound && first => {
-            make(dir, identity)?;
+            make(dir, identity, engine)?;
             identity.clone()
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -94,8 +99,8 @@ pub fn open(dir: &Path, identity: &Identity, first: bool) -> Result<Stored, Open
     if (&cluster, id) != (&identity.cluster, identity.id) {
         return Err(OpenError::Somebody { found: id, cluster });
     }
-    let mut log = RedbLog::open(&dir.join("log.redb"))?;
-    let state = State::open(&dir.join("state.redb"))?;
+    let mut log = RedbLog::open(&dir.join("log.redb"), engine)?;
+    let state = State::open(&dir.join("state.redb"), engine)?;
     let snapshots = Snapshots::open(&dir.join("snapshots"))?;
     let genesis = Snapshot::genesis(Membership::of_voters(voters.into_iter().map(NodeId))?);
     let snapshot = snapshots.newest()?.unwrap_or(genesis);
@@ -110,10 +115,10 @@ pub fn open(dir: &Path, identity: &Identity, first: bool) -> Result<Stored, Open
     Ok(Stored { log, state, snapshots, recovered })
 }
 
-fn make(dir: &Path, identity: &Identity) -> Result<(), StorageError> {
+fn make(dir: &Path, identity: &Identity, engine: &dyn Engine) -> Result<(), StorageError> {
     fs::create_dir_all(dir)?;
-    RedbLog::create(&dir.join("log.redb"))?;
-    State::create(&dir.join("state.redb"))?;
+    RedbLog::create(&dir.join("log.redb"), engine)?;
+    State::create(&dir.join("state.redb"), engine)?;
     Snapshots::open(&dir.join("snapshots"))?;
     let part = dir.join("identity.part");
     let mut file = File::create(&part)?;
@@ -127,8 +132,14 @@ fn make(dir: &Path, identity: &Identity) -> Result<(), StorageError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Identity, OpenError, open};
+    use super::{Identity, OpenError, Stored};
+    use crate::storage::Files;
     use std::fs;
+    use std::path::Path;
+
+    fn open(dir: &Path, identity: &Identity, first: bool) -> Result<Stored, OpenError> {
+        super::open(dir, identity, first, &Files)
+    }
 
     #[test]
     fn a_directory_is_made_once_and_belongs_to_one_node() {

@@ -23,6 +23,8 @@ pub mod options;
 pub mod storage;
 
 use std::fmt::Display;
+use std::io::IsTerminal;
+use tracing_subscriber::EnvFilter;
 
 /// Ends the process: something that the server cannot go on without has failed.
 ///
@@ -32,4 +34,18 @@ use std::fmt::Display;
 pub fn fatal(what: &str, why: &dyn Display) -> ! {
     tracing::error!(%why, "{what}: the process ends, and recovers from what is durable");
     std::process::abort()
+}
+
+/// What a process does before it runs nodes: where its log goes, and what a panic does.
+pub fn prepare() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let to_person = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(to_person);
+    log.with_writer(std::io::stderr).init();
+    // A server without its disk thread is no server: a thread that panics takes the others with it.
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
 }

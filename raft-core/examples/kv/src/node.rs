@@ -12,9 +12,9 @@ use crate::net::codec::{MAX_FRAME, MAX_HEAD};
 use crate::net::tls::Tls;
 use crate::net::{Incoming, Links, Net, Outgoing, listen};
 use crate::options::NodeOptions;
-use crate::storage::Log;
 use crate::storage::ahead::ReadAhead;
 use crate::storage::redb_log::RedbReader;
+use crate::storage::{Engine, Files, Log};
 use crate::{clock, disk};
 use raft_core::driver::Settings;
 use raft_core::{Config, Node, NodeId, Recovered, RoleKind, StartError};
@@ -79,7 +79,16 @@ pub type Core = fn(Around) -> Result<JoinHandle<()>, RunError>;
 ///
 /// It could not start.
 pub fn run(dir: &Path, options: &NodeOptions) -> Result<(), RunError> {
-    run_core(dir, options, start_driver)
+    run_with(dir, options, &Files, start_driver)
+}
+
+/// The same, on databases that are opened so.
+///
+/// # Errors
+///
+/// It could not start.
+pub fn run_on(dir: &Path, options: &NodeOptions, engine: &dyn Engine) -> Result<(), RunError> {
+    run_with(dir, options, engine, start_driver)
 }
 
 /// The same around another core: for what is compared with this one.
@@ -88,9 +97,18 @@ pub fn run(dir: &Path, options: &NodeOptions) -> Result<(), RunError> {
 ///
 /// It could not start.
 pub fn run_core(dir: &Path, options: &NodeOptions, core: Core) -> Result<(), RunError> {
+    run_with(dir, options, &Files, core)
+}
+
+fn run_with(
+    dir: &Path,
+    options: &NodeOptions,
+    engine: &dyn Engine,
+    core: Core,
+) -> Result<(), RunError> {
     let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| RunError::System("the runtime", error))?;
-    let ended = runtime.block_on(serve(dir, options, core, runtime.handle()));
+    let ended = runtime.block_on(serve(dir, options, (engine, core), runtime.handle()));
     // Connections end here; nothing that they still hold is promised to anybody.
     runtime.shutdown_timeout(Duration::from_millis(200));
     ended
@@ -99,7 +117,7 @@ pub fn run_core(dir: &Path, options: &NodeOptions, core: Core) -> Result<(), Run
 async fn serve(
     dir: &Path,
     options: &NodeOptions,
-    core: Core,
+    (engine, core): (&dyn Engine, Core),
     runtime: &Handle,
 ) -> Result<(), RunError> {
     let id = options.id;
@@ -112,7 +130,7 @@ async fn serve(
     let voters =
         if options.join { Vec::new() } else { options.members.iter().map(|m| m.id).collect() };
     let identity = Identity { cluster: options.cluster.clone(), id, voters };
-    let stored = open(dir, &identity, options.init || options.join)?;
+    let stored = open(dir, &identity, options.init || options.join, engine)?;
 
     let (inbox, done, outside) = inbox();
     let (metrics, addresses) =

@@ -6,8 +6,8 @@ use crate::contest::Sample;
 use crate::process::Cost;
 use bytes::Bytes;
 use kv::command::{Command, Record};
-use kv::storage::Log;
 use kv::storage::redb_log::RedbLog;
+use kv::storage::{Files, Log};
 use raft_core::driver::{BoundLog, BoundWrite, Entry};
 use raft_core::payload::Content;
 use raft_core::{LogIndex, LogPosition, Term, Ticket};
@@ -37,7 +37,7 @@ pub(crate) fn run(dir: &Path, lone: Lone, group: u64, time: Duration) -> Result<
     let command = Command::Put { key, value }.encode();
     match lone {
         Lone::Engine => {
-            let mut log = RedbLog::create(&path)?;
+            let mut log = RedbLog::create(&path, &Files)?;
             log.recover()?;
             measure(group, time, |first| {
                 log.write(&write(first, group, &command))?;

@@ -6,13 +6,12 @@
 
 use crate::address::Address;
 use crate::command::{Command, Record, Reply};
-use crate::storage::StorageError;
 use crate::storage::snapshots::{SnapshotReader, SnapshotWriter};
+use crate::storage::{Engine, StorageError};
 use raft_core::driver::Entry;
 use raft_core::{LogIndex, Snapshot};
 use redb::{
-    Builder, Database, Durability, ReadTransaction, ReadableDatabase, TableDefinition,
-    WriteTransaction,
+    Database, Durability, ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -49,8 +48,8 @@ impl State {
     /// # Errors
     ///
     /// The file is damaged, in use, or cannot be written.
-    pub fn create(path: &Path) -> Result<Self, StorageError> {
-        Self::on(Builder::new().set_cache_size(CACHE).create(path)?)
+    pub fn create(path: &Path, engine: &dyn Engine) -> Result<Self, StorageError> {
+        Self::on(engine.create(path, CACHE)?)
     }
 
     /// The state in this file.
@@ -58,8 +57,8 @@ impl State {
     /// # Errors
     ///
     /// As for [`create`](Self::create), and there is none.
-    pub fn open(path: &Path) -> Result<Self, StorageError> {
-        Self::on(Builder::new().set_cache_size(CACHE).open(path)?)
+    pub fn open(path: &Path, engine: &dyn Engine) -> Result<Self, StorageError> {
+        Self::on(engine.open(path, CACHE)?)
     }
 
     fn on(database: Database) -> Result<Self, StorageError> {
@@ -235,6 +234,7 @@ mod tests {
     use super::State;
     use crate::address::Address;
     use crate::command::{Command, Record, Reply};
+    use crate::storage::Files;
     use crate::storage::snapshots::Snapshots;
     use raft_core::driver::Entry;
     use raft_core::payload::Content;
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn commands_are_applied_together_with_their_index() {
         let dir = tempfile::tempdir().expect("room");
-        let state = State::create(&dir.path().join("state")).expect("room");
+        let state = State::create(&dir.path().join("state"), &Files).expect("room");
         let delete = entry(3, &Command::Delete { key: "a".into() });
         let position = LogPosition::new(Term(1), LogIndex(4));
         let garbage = Entry { position, content: Content::Command([99][..].into()) };
@@ -271,7 +271,7 @@ mod tests {
     fn a_snapshot_is_the_state_at_its_moment_and_replaces_another_state() {
         let dir = tempfile::tempdir().expect("room");
         let snapshots = Snapshots::open(&dir.path().join("snapshots")).expect("room");
-        let state = State::create(&dir.path().join("state")).expect("room");
+        let state = State::create(&dir.path().join("state"), &Files).expect("room");
         let address = Address { raft: "a:1".into(), http: "a:2".into() };
         let known = entry(2, &Command::Address { node: 4, address: address.clone() });
         state.apply(&[put(1, "a", "1"), known]).expect("room");
@@ -283,7 +283,7 @@ mod tests {
         view.write(&mut writer).expect("room");
         writer.finish().expect("room");
 
-        let other = State::create(&dir.path().join("other")).expect("room");
+        let other = State::create(&dir.path().join("other"), &Files).expect("room");
         other.apply(&[put(1, "b", "1")]).expect("room");
         let found = other.restore(snapshots.read(position).expect("there")).expect("whole");
         assert_eq!(found, head);

@@ -8,8 +8,42 @@ use crate::command::Record;
 use raft_core::driver::{BoundWrite, Entry};
 use raft_core::payload::Content;
 use raft_core::{Entries, HardState, LogPosition};
+use redb::{Builder, Database};
 use std::io;
+use std::path::Path;
 use thiserror::Error;
+
+/// How the two databases of a node, log and state machine, come to their files. A server takes
+/// [`Files`]; an attack puts something that fails between the engine and the file.
+pub trait Engine {
+    /// A database in this file, with a cache of so many bytes: a new one, or the one that is there.
+    ///
+    /// # Errors
+    ///
+    /// The file is damaged, in use, or cannot be written.
+    fn create(&self, path: &Path, cache: usize) -> Result<Database, StorageError>;
+
+    /// The database in this file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`create`](Self::create), and there is none.
+    fn open(&self, path: &Path, cache: usize) -> Result<Database, StorageError>;
+}
+
+/// The files themselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Files;
+
+impl Engine for Files {
+    fn create(&self, path: &Path, cache: usize) -> Result<Database, StorageError> {
+        Ok(Builder::new().set_cache_size(cache).create(path)?)
+    }
+
+    fn open(&self, path: &Path, cache: usize) -> Result<Database, StorageError> {
+        Ok(Builder::new().set_cache_size(cache).open(path)?)
+    }
+}
 
 /// The duties of a log. The disk thread owns it and calls nobody else's; a kit may drive it through
 /// crashes at every boundary and compare with a model.

@@ -5,7 +5,7 @@
 //! own besides, for the engine checks its pages only when it repairs a file.
 
 use crate::command::Record;
-use crate::storage::{Log, LogReader, RecoveredLog, StorageError};
+use crate::storage::{Engine, Log, LogReader, RecoveredLog, StorageError};
 use raft_core::driver::{BoundLog, BoundWrite, Entry};
 use raft_core::payload::Content;
 use raft_core::{Entries, HardState, LogIndex, LogPosition, Membership, Run, Term};
@@ -41,8 +41,8 @@ impl RedbLog {
     /// # Errors
     ///
     /// The file is damaged, in use, or cannot be written.
-    pub fn create(path: &Path) -> Result<Self, StorageError> {
-        Self::on(Builder::new().set_cache_size(CACHE).create(path)?)
+    pub fn create(path: &Path, engine: &dyn Engine) -> Result<Self, StorageError> {
+        Self::on(engine.create(path, CACHE)?)
     }
 
     /// The log in this file.
@@ -50,8 +50,8 @@ impl RedbLog {
     /// # Errors
     ///
     /// As for [`create`](Self::create), and there is none.
-    pub fn open(path: &Path) -> Result<Self, StorageError> {
-        Self::on(Builder::new().set_cache_size(CACHE).open(path)?)
+    pub fn open(path: &Path, engine: &dyn Engine) -> Result<Self, StorageError> {
+        Self::on(engine.open(path, CACHE)?)
     }
 
     /// A log on anything that stores bytes: where tests make writes fail, tear and vanish.

@@ -1,7 +1,8 @@
 //! Three processes that are killed with -9 all the time, while clients write and read.
 
-use crate::common::{Answer, Client, Nodes, nodes};
-use crate::history::{Action, LONGEST, Operation, is_linearizable};
+use crate::common::{Nodes, nodes};
+use kv_attack::client::{Answer, Client};
+use kv_attack::history::{Action, LONGEST, Operation, is_linearizable};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

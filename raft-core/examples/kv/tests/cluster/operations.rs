@@ -1,6 +1,7 @@
 //! What operators do, on three processes and a fourth one.
 
-use crate::common::{Answer, nodes};
+use crate::common::nodes;
+use kv_attack::client::Answer;
 use std::fs;
 use std::time::Duration;
 use ureq::http::Method;

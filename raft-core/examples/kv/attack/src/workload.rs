@@ -1,0 +1,218 @@
+//! Clients: they write values that nobody else writes, and read, at any node, with little patience.
+//!
+//! Two kinds of keys. Those of *histories* are written and read by all clients, for a short time,
+//! and then left: so a history is short, and is searched for an order. Those of the *ledger* are
+//! written once, by one client: what was acknowledged there must be found at every member for ever.
+
+use crate::client::{Answer, Client};
+use crate::dice::Dice;
+use crate::history::{Action, LONGEST, Operation, Value};
+use crate::scene::Scene;
+use crate::tally::Count;
+use std::collections::BTreeMap;
+use std::sync::mpsc::Sender;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use ureq::http::Method;
+
+/// How many clients there are.
+pub const CLIENTS: u64 = 6;
+/// How many keys have histories at once.
+const KEYS: u64 = 3;
+/// Keys are left for new ones after so long, and a client leaves one earlier that it has used so
+/// often; room is left for what is read at the end.
+pub const EPOCH: Duration = Duration::from_millis(700);
+const OFTEN: u32 = 20;
+const _: () = assert!(OFTEN as u64 * CLIENTS + 8 <= LONGEST as u64);
+/// How long a client waits for an answer at most.
+pub const LONGEST_PATIENCE: Duration = Duration::from_millis(3500);
+const AFTER_REFUSAL: Duration = Duration::from_millis(15);
+const DEADLINES_MS: [u64; 4] = [60, 200, 800, 2000];
+
+/// What a client did.
+#[derive(Debug)]
+pub enum Seen {
+    /// To a key with a history.
+    Did {
+        /// In which epoch it is used.
+        epoch: u64,
+        /// The key.
+        key: String,
+        /// What.
+        operation: Operation,
+    },
+    /// It has left the epochs before this one: all that it did there has been said.
+    Left {
+        /// Who.
+        client: u64,
+        /// The epoch in which it is now.
+        epoch: u64,
+    },
+    /// A write to the ledger that was acknowledged.
+    Listed {
+        /// The key.
+        key: String,
+        /// Its value.
+        value: u64,
+    },
+}
+
+/// One client, until the attack is over.
+#[derive(Debug)]
+pub struct Worker<'a> {
+    scene: &'a Scene,
+    client: Client,
+    dice: Dice,
+    name: u64,
+    turn: u64,
+    used: BTreeMap<String, u32>,
+    told: Sender<Seen>,
+}
+
+/// A value as it is stored: some are longer, so that logs and snapshots grow.
+fn text_of(value: u64, dice: &mut Dice) -> String {
+    let length = if dice.happens(50) { dice.between(200, 3000) } else { dice.below(60) };
+    format!("{value} {}", ".".repeat(usize::try_from(length).unwrap_or(0)))
+}
+
+/// The value in what was found. Text that nobody has written is a value that nobody has written.
+pub fn value_of(text: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(text);
+    text.split(' ').next().and_then(|value| value.parse().ok()).unwrap_or(u64::MAX)
+}
+
+impl<'a> Worker<'a> {
+    /// The client of this name, from 1.
+    pub fn new(scene: &'a Scene, seed: u64, name: u64, told: Sender<Seen>) -> Self {
+        let client = Client::new(LONGEST_PATIENCE);
+        let dice = Dice::beside(seed, 1000 + name);
+        Self { scene, client, dice, name, turn: 0, used: BTreeMap::new(), told }
+    }
+
+    /// Works.
+    pub fn work(mut self) {
+        let mut last = None;
+        while !self.scene.is_over() {
+            let epoch = self.scene.begun.elapsed().as_millis() / EPOCH.as_millis();
+            let epoch = u64::try_from(epoch).unwrap_or(0);
+            if last.replace(epoch) != Some(epoch) {
+                _ = self.told.send(Seen::Left { client: self.name, epoch });
+            }
+            self.turn += 1;
+            let pause = self.dice.below(12);
+            sleep(Duration::from_millis(pause));
+            if self.turn.is_multiple_of(12) {
+                self.list();
+            } else {
+                self.use_a_key(epoch);
+            }
+        }
+    }
+
+    fn url(&mut self, path: &str) -> String {
+        let id = self.dice.pick(&self.scene.ids()).unwrap_or(1);
+        let patience = self.dice.pick(&DEADLINES_MS).unwrap_or(200);
+        self.scene.url(id, &format!("{path}timeout_ms={patience}"))
+    }
+
+    /// A value that nobody else writes.
+    fn value(&self) -> u64 {
+        self.name << 40 | self.turn
+    }
+
+    fn list(&mut self) {
+        let (key, value) = (format!("ledger-{}-{}", self.name, self.turn), self.value());
+        let url = self.url(&format!("/kv/{key}?"));
+        let text = text_of(value, &mut self.dice);
+        if self.counted(&self.client.ask(&Method::PUT, &url, text.as_bytes())) == Some(true) {
+            _ = self.told.send(Seen::Listed { key, value });
+        }
+    }
+
+    fn use_a_key(&mut self, epoch: u64) {
+        let key = format!("{epoch}-{}", self.dice.below(KEYS));
+        let used = self.used.entry(key.clone()).or_default();
+        *used += 1;
+        if *used > OFTEN {
+            return;
+        }
+        if used == &1 {
+            self.used.retain(|used, _| used.starts_with(&format!("{epoch}-")));
+        }
+        let begun = Instant::now();
+        let (action, is_known) = if self.dice.happens(500) {
+            let value = self.value();
+            let url = self.url(&format!("/kv/{key}?"));
+            let text = text_of(value, &mut self.dice);
+            let answer = self.client.ask(&Method::PUT, &url, text.as_bytes());
+            let Some(is_known) = self.counted(&answer) else { return };
+            (Action::Write(value), is_known)
+        } else {
+            let Some(found) = self.read(&key) else { return };
+            (Action::Read(found), true)
+        };
+        let ended = is_known.then(Instant::now);
+        let operation = Operation { action, begun, ended };
+        _ = self.told.send(Seen::Did { epoch, key, operation });
+    }
+
+    fn read(&mut self, key: &str) -> Option<Value> {
+        let by_lease = self.dice.happens(500);
+        let how = if by_lease { "lease" } else { "index" };
+        let url = self.url(&format!("/kv/{key}?consistency={how}&"));
+        let found = found(&self.client.ask(&Method::GET, &url, &[]));
+        let count = match (found, by_lease) {
+            (None, _) => Count::Refused,
+            (_, true) => Count::ReadLease,
+            (_, false) => Count::ReadIndex,
+        };
+        self.scene.tally.add(count, 1);
+        found
+    }
+
+    /// Whether a write is done: yes, unknown (`false`), or certainly not.
+    fn counted(&self, answer: &Answer) -> Option<bool> {
+        let tally = &self.scene.tally;
+        if answer.is_refused() {
+            tally.add(Count::Refused, 1);
+            sleep(AFTER_REFUSAL);
+            return None;
+        }
+        let is_done = answer.code() == 200;
+        if is_done {
+            tally.acknowledged();
+        } else {
+            tally.add(Count::Unknown, 1);
+        }
+        Some(is_done)
+    }
+}
+
+/// What a read found, if it found out.
+pub fn found(answer: &Answer) -> Option<Value> {
+    match answer {
+        Answer::Said(200, text) => Some(Some(value_of(text))),
+        Answer::Said(404, _) => Some(None),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{found, text_of, value_of};
+    use crate::client::Answer;
+    use crate::dice::Dice;
+
+    #[test]
+    fn a_value_comes_back_from_its_text_and_any_other_text_is_nobodys() {
+        let mut dice = Dice::new(1);
+        for value in 0..100 {
+            assert_eq!(value_of(text_of(value << 40, &mut dice).as_bytes()), value << 40);
+        }
+        assert_eq!(value_of(b"torn"), u64::MAX);
+        assert_eq!(found(&Answer::Said(200, b"7 ..".to_vec())), Some(Some(7)));
+        assert_eq!(found(&Answer::Said(404, Vec::new())), Some(None));
+        assert_eq!(found(&Answer::Said(503, Vec::new())), None);
+        assert_eq!(found(&Answer::Unknown), None);
+    }
+}
