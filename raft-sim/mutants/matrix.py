@@ -11,6 +11,16 @@ from heads import CLASSES
 NO_BUG = "the core as it is"
 
 
+class Code:
+    """What the results depend on, as a hash: those of the bounds on the bounds, too."""
+
+    def __init__(self, sources, bounds):
+        self.sources, self.bounds = sources, bounds
+
+    def of(self, kind):
+        return self.bounds if kind == "bounds" else self.sources
+
+
 class Results:
     """What has been found, by bug and by kind of killer. Written after every result."""
 
@@ -26,7 +36,7 @@ class Results:
         found = self.of(patch, kind)
         if not found or patch and found["patch"] != patch.digest:
             return False
-        return stale or found["code"] == code
+        return stale or found["code"] == code.of(kind)
 
     def has(self, patch, kind, code, options):
         """Whether nothing is left to be run."""
@@ -51,9 +61,14 @@ class Results:
     def keep(self, patch, kind, code, found):
         with self.lock:
             entry = self.all.setdefault(patch.name if patch else NO_BUG, {})
-            entry[kind] = {"code": code, **({"patch": patch.digest} if patch else {}), **found}
+            entry[kind] = {"code": code.of(kind), **({"patch": patch.digest} if patch else {}), **found}
             text = json.dumps(self.all, indent=1, sort_keys=True) + "\n"
             self.path.write_text(text)
+
+    def bound(self, patch):
+        """The bound that it breaks, if one is known."""
+        found = self.of(patch, "bounds")
+        return found["killer"] if found else None
 
     def forget_all_but(self, patches):
         """Forgets the results of bugs that are planted no more."""
@@ -105,12 +120,20 @@ def policy(patches, results, code, stale=False):
         if not results.is_of(patch, "sweep", code, stale):
             others += 1
         elif results.median(patch) is None and not patch.unseen:
+            if breaks_a_bound(patch, results, code, stale):
+                continue
             word = CLASSES[patch.kind]
             done = runs_without_alarm(results, patch)
             broken.append(f"{patch.name} ({word}): not seen in {done} runs; it needs {patch.needs or '?'}")
     if others:
         broken.append(f"{others} results are of other code or of another patch")
     return broken
+
+
+def breaks_a_bound(patch, results, code, stale):
+    """Whether it is of a class of which that is enough, and breaks one."""
+    current = results.is_of(patch, "bounds", code, stale)
+    return patch.kind in "LRA" and current and results.bound(patch) is not None
 
 
 def cell(results, patch):
@@ -142,8 +165,9 @@ def row(patch, results, before):
     if patch.kind == "T":
         runs, checkers, earlier = "", "", " |" if before else ""
     elsewhere = killer(results, patch, "scenarios") if patch.kind not in "DT" else ""
+    bound = killer(results, patch, "bounds") if patch.kind not in "DT" else ""
     test = killer(results, patch, "tests")
-    return f"| {name}: {patch.breaks} |{earlier} {runs} | {checkers} | {elsewhere} | {test} |"
+    return f"| {name}: {patch.breaks} |{earlier} {runs} | {checkers} | {bound} | {elsewhere} | {test} |"
 
 
 def table(patches, results, before):
@@ -155,10 +179,18 @@ def table(patches, results, before):
         seen = [p for p in swept if results.median(p)]
         lines += [f"### {word.capitalize()} ({kind}): {len(of_class)} bugs", ""]
         if kind != "T":
-            lines += [f"Drawn runs were let loose on {len(swept)} of them, and found {len(seen)}.", ""]
-        columns = "| bug | runs to the alarm | by | scenario | test |"
+            words = f"Drawn runs were let loose on {len(swept)} of them, and found {len(seen)}."
+            bounded = [p for p in of_class if results.of(p, "bounds")]
+            if bounded:
+                broken = [p for p in bounded if results.bound(p)]
+                words += f" Of {len(bounded)} that were held to the bounds {len(broken)} broke one."
+            either = [p for p in of_class if results.median(p) or results.bound(p)]
+            if bounded and kind in "LRA":
+                words += f" One or the other sees {len(either)}."
+            lines += [*textwrap.wrap(words, 118), ""]
+        columns = "| bug | runs to the alarm | by | bound | scenario | test |"
         if before:
-            columns = "| bug | before | runs to the alarm | by | scenario | test |"
+            columns = "| bug | before | runs to the alarm | by | bound | scenario | test |"
         lines += [columns, "|---" * (columns.count("|") - 1) + "|"]
         lines += [row(patch, results, before) for patch in of_class] + [""]
     return lines
@@ -176,12 +208,22 @@ def hardest(patches, results):
 
 
 def survivors(patches, results):
-    """Those that no drawn run sees, and why: first the list of those of which that is accepted."""
+    """Those that no drawn run sees, and why: first those that break a bound, then the list of those
+    of which that is accepted."""
     unseen = [p for p in patches if p.kind != "T" and results.of(p, "sweep")]
     unseen = [p for p in unseen if results.median(p) is None]
+    bounded = [p for p in unseen if p.kind in "LRA" and results.bound(p)]
+    unseen = [p for p in unseen if p not in bounded]
     listed = [(p, p.unseen) for p in unseen if p.unseen]
     others = [(p, p.needs or "nobody has said yet what it needs") for p in unseen if not p.unseen]
-    lines = ["### Accepted: what drawn runs cannot see", "", *reasons(listed, results)]
+    lines = []
+    if bounded:
+        lines += ["### Seen by a bound alone", ""]
+        for patch in bounded:
+            words = f"- `{patch.name}` ({patch.kind}): `{results.bound(patch)}`"
+            lines += textwrap.wrap(words, 118, subsequent_indent="  ", break_on_hyphens=False)
+        lines.append("")
+    lines += ["### Accepted: what drawn runs cannot see", "", *reasons(listed, results)]
     return lines + ["### Open: what they do not see yet, and what it needs", "", *reasons(others, results)]
 
 

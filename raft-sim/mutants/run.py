@@ -5,6 +5,7 @@
     raft-sim/mutants/run.py                      everything that has no result for this code yet
     raft-sim/mutants/run.py read-without-a-quorum --only sweep
     raft-sim/mutants/run.py --class S --sample 20 --jobs 2
+    raft-sim/mutants/run.py --class LR --only bounds
     raft-sim/mutants/run.py --fastest            each safety bug by its fastest known killer
     raft-sim/mutants/run.py --table              docs/MUTANTS.md from the results
 
@@ -34,7 +35,7 @@ def arguments():
     add = parser.add_argument
     add("names", nargs="*", help="the bugs; all if none is named")
     add("--class", dest="classes", default="", help="only these classes, such as S or SL")
-    add("--only", choices=["sweep", "scenarios", "tests"], help="only this kind of killer")
+    add("--only", choices=["sweep", "bounds", "scenarios", "tests"], help="only this kind of killer")
     add("--sample", type=int, help="so many of them, chosen by the code")
     add("--jobs", type=int, default=1, help="so many at a time [default: 1]")
     add("--seeds", type=int, default=3000, help="so many from each place [default: 3000]")
@@ -55,11 +56,19 @@ def arguments():
     return parser.parse_args()
 
 
-def code():
-    """What the results depend on: the sources of both crates, and the random runs of the driver."""
+# What the results depend on: the sources of both crates, and the random runs of the driver.
+SOURCES = ["raft-core/src", "raft-core/tests/driver", "raft-sim/src", "raft-sim/scenarios"]
+# Those of the bounds depend on these, too.
+BOUNDS = [f"raft-sim/{name}" for name in ["bounds", "failover", "liveness"]]
+BOUNDS += [f"raft-sim/tests/{name}.rs" for name in trial.BOUNDS]
+
+
+def code(places):
+    """A hash of all that lies in these folders."""
     hash_ = hashlib.sha1()
-    for crate in ["raft-core/src", "raft-core/tests/driver", "raft-sim/src", "raft-sim/scenarios"]:
-        for path in sorted((ROOT / crate).rglob("*")):
+    for place in places:
+        found = (ROOT / place).rglob("*") if (ROOT / place).is_dir() else [ROOT / place]
+        for path in sorted(found):
             if path.is_file():
                 hash_.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     return hash_.hexdigest()[:12]
@@ -98,8 +107,8 @@ def main():
         page.write_text(shown)
         return 0
     results.forget_all_but(all_)
-    now = code()
-    some = chosen(all_, wanted, now)
+    now = matrix.Code(code(SOURCES), code(SOURCES + BOUNDS))
+    some = chosen(all_, wanted, now.of("sweep"))
     if not wanted.policy:
         copy = trial.Copy(ROOT, all_, wanted)
         if wanted.fastest:

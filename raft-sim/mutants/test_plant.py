@@ -78,9 +78,12 @@ class Heads(unittest.TestCase):
         self.assertEqual(self.patch(head).digest, self.patch(head + "\n# needs: luck").digest)
 
 
+CODE = matrix.Code("c", "b")
+
+
 class Policy(unittest.TestCase):
-    def results(self, *found):
-        patch = Heads().patch("# breaks: all\n# class: S\n# seen by: nobody")
+    def results(self, *found, kind="S"):
+        patch = Heads().patch(f"# breaks: all\n# class: {kind}\n# seen by: nobody")
         results = matrix.Results(pathlib.Path("/nowhere"))
         results.all = {patch.name: {"sweep": {
             "patch": patch.digest, "code": "c", "seeds": 10, "places": [0, 100, 200],
@@ -91,19 +94,42 @@ class Policy(unittest.TestCase):
     def test_two_places_of_three_are_enough(self):
         patch, results = self.results(4, None, 203)
         self.assertEqual((results.distances(patch), results.median(patch)), ([5, None, 4], 5))
-        self.assertEqual(matrix.policy([patch], results, "c"), [])
+        self.assertEqual(matrix.policy([patch], results, CODE), [])
 
     def test_one_is_not_unless_the_head_says_why(self):
         patch, results = self.results(4, None, None)
         self.assertIsNone(results.median(patch))
-        self.assertEqual(len(matrix.policy([patch], results, "c")), 1)
+        self.assertEqual(len(matrix.policy([patch], results, CODE)), 1)
         patch.head["unseen"] = "nobody looks"
-        self.assertEqual(matrix.policy([patch], results, "c"), [])
+        self.assertEqual(matrix.policy([patch], results, CODE), [])
+
+    def test_a_bound_is_enough_for_a_bug_of_liveness_and_not_for_one_of_safety(self):
+        for kind, code, killer, broken in [
+            ("L", "b", "bounds: reads", 0), ("R", "b", "bounds: reads", 0),
+            ("S", "b", "bounds: reads", 1), ("L", "b", None, 1), ("L", "old", "bounds: reads", 1),
+        ]:
+            patch, results = self.results(4, None, None, kind=kind)
+            bounds = {"patch": patch.digest, "code": code, "killer": killer}
+            results.all[patch.name]["bounds"] = bounds
+            found = matrix.policy([patch], results, CODE)
+            self.assertEqual(len(found), broken, (kind, code, killer))
+
+    def test_what_breaks_a_bound_is_listed_apart(self):
+        patch, results = self.results(4, None, None, kind="L")
+        text = "\n".join(matrix.survivors([patch], results))
+        self.assertNotIn("Seen by a bound alone", text)
+        self.assertIn("- `a-bug` (L, 10 runs", text)
+        results.all[patch.name]["bounds"] = {
+            "patch": patch.digest, "code": "b", "killer": "bounds: reads"
+        }
+        text = "\n".join(matrix.survivors([patch], results))
+        self.assertIn("### Seen by a bound alone\n\n- `a-bug` (L): `bounds: reads`", text)
+        self.assertNotIn("10 runs", text)
 
     def test_the_core_as_it_is_must_raise_no_alarm(self):
         patch, results = self.results(4, 104, 204)
         results.all[matrix.NO_BUG] = {"sweep": {"found": [{"seed": 3, "checker": "x"}]}}
-        self.assertEqual(len(matrix.policy([patch], results, "c")), 1)
+        self.assertEqual(len(matrix.policy([patch], results, CODE)), 1)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,9 @@ from heads import Refused
 
 # What looks at the sources, or pins the hash of whole runs, fails for any change.
 NOT_TESTS = ["layers", "sources", "determinism", "readme", "pictures", "corpus"]
+# What holds the simulated clusters to bounds and to the contract of `docs/LIVENESS.md`: a place of
+# its own among those that may kill, and no part of the tests.
+BOUNDS = ["bounds", "liveness"]
 # Fast ones first: one killer is enough.
 ORDER = ["raft_core", "protocol", "dumps", "cost", "properties", "allocations", "capabilities"]
 
@@ -95,11 +98,22 @@ class Copy:
         for package in packages:
             for line in self.cargo("test", "--no-run", "-p", package, "--all-features"):
                 name = line["target"]["name"]
-                if line["profile"]["test"] and name not in NOT_TESTS:
+                if line["profile"]["test"] and name not in NOT_TESTS + BOUNDS:
                     folder = pathlib.Path(line["manifest_path"]).parent
                     found.append((name, line["executable"], folder))
         rank = {name: n for n, name in enumerate(ORDER)}
         return sorted(found, key=lambda test: rank.get(test[0], len(rank)))
+
+
+    def bounds(self):
+        """As `tests`, of the bounds: in a release build, for the core's own assertions are no bound."""
+        words = [word for name in BOUNDS for word in ["--test", name]]
+        built = self.cargo("test", "--no-run", "--release", "-p", "raft-sim", *words)
+        found = [
+            (line["target"]["name"], line["executable"], pathlib.Path(line["manifest_path"]).parent)
+            for line in built if line["target"]["name"] in BOUNDS
+        ]
+        return sorted(found, key=lambda test: BOUNDS.index(test[0]))
 
 
 def planted(number):
@@ -216,7 +230,7 @@ def run(copy, patches, results, code):
     """Runs what has no result yet, and keeps each result as soon as it is there."""
     options = copy.options
     places = [int(place) for place in options.places.split(",")]
-    kinds = [options.only] if options.only else ["sweep", "scenarios", "tests"]
+    kinds = [options.only] if options.only else ["sweep", "bounds", "scenarios", "tests"]
     for name in sorted(set(copy.alone) & {patch.name for patch in patches}):
         print(f"{name}: not run, it needs a build of its own")
     patches = [patch for patch in patches if patch.name in copy.guarded]
@@ -225,6 +239,9 @@ def run(copy, patches, results, code):
     simulator = copy.simulator() if simulated and set(kinds) & {"sweep", "scenarios"} else None
     harness = copy.harness() if driver and "sweep" in kinds else None
     binaries = copy.tests() if "tests" in kinds else []
+    bounds = copy.bounds() if simulated and "bounds" in kinds else []
+    if broken := tests(bounds, 0, options.timeout):
+        raise Refused(f"the core as it is breaks a bound: {broken}")
     looks = {
         **({"sweep": functools.partial(sweep, simulator)} if simulator else {}),
         **({"driver": functools.partial(drive, harness)} if harness else {}),
@@ -240,6 +257,8 @@ def run(copy, patches, results, code):
             found = {"places": places, "seeds": options.seeds, "found": found}
         elif kind == "scenarios":
             found = {"killer": scenarios(simulator, number, options.timeout)}
+        elif kind == "bounds":
+            found = {"killer": tests(bounds, number, options.timeout)}
         else:
             found = {"killer": tests(binaries, number, options.timeout, skipped)}
             found["core"] = options.core
@@ -252,8 +271,8 @@ def run(copy, patches, results, code):
         for kind in kinds:
             for patch in patches:
                 # A tool has no part in what a run does, and random runs of the driver have no
-                # scenarios.
-                if patch.kind in {"tests": "", "sweep": "T", "scenarios": "DT"}[kind]:
+                # scenarios and no bounds.
+                if patch.kind in {"tests": "", "sweep": "T"}.get(kind, "DT"):
                     continue
                 if options.again or not results.has(patch, kind, code, options):
                     jobs.append(pool.submit(one, patch, kind))

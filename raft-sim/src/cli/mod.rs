@@ -8,6 +8,7 @@ mod target;
 
 use crate::plan::record::{Nobody, Record, Sink};
 use crate::plan::text::{instant, level_name, visible};
+use crate::run::gauge::gauge;
 use crate::run::measure::measure;
 use crate::run::play::{Played, play, play_rotations};
 use crate::scenario::model::Scenario;
@@ -72,6 +73,9 @@ struct MeasureArguments {
     /// How a node protects a working leader: plain, pre-vote or full
     #[arg(long, value_parser = protection, default_value = "full")]
     protection: Protection,
+    /// Measure all times and counts that bounds are stated for, not only the time to a leader
+    #[arg(long)]
+    all: bool,
 }
 
 #[derive(clap::Args, Debug)]
@@ -308,10 +312,18 @@ fn measured(what: &MeasureArguments, out: &mut impl Write) -> Result<bool, Failu
         scenarios.extend(Scenario::built_in().filter(|scenario| scenario.settled_by.is_some()));
     }
     let mut good = true;
-    writeln!(out, "{}", report::measured_heading(what.seeds, what.protection))?;
+    if !what.all {
+        writeln!(out, "{}", report::measured_heading(what.seeds, what.protection))?;
+    }
     for scenario in &scenarios {
         if !scenario.levels.contains(&what.protection) {
             return Err(not_made_for(scenario, what.protection));
+        }
+        if what.all {
+            let gauged = gauge(scenario, what.protection, 1..what.seeds.saturating_add(1));
+            writeln!(out, "{}", report::gauged(scenario, &gauged))?;
+            good &= scenario.beyond || gauged.failures == 0;
+            continue;
         }
         let measured = measure(scenario, what.protection, what.seeds);
         writeln!(out, "{}", report::measured(scenario, &measured))?;

@@ -2,6 +2,7 @@
 //! a tape, swept over many seeds, made smaller, fuzzed.
 
 pub(crate) mod fuzz;
+pub(crate) mod gauge;
 pub(crate) mod measure;
 pub(crate) mod observe;
 pub(crate) mod panics;
@@ -16,6 +17,7 @@ pub use fuzz::{
     fuzz_cluster, fuzz_dump, fuzz_frames, fuzz_kinds, fuzz_messages, fuzz_one_node, fuzz_reached,
     fuzz_recovery, fuzz_scenario, fuzz_seeds,
 };
+pub use gauge::{Gauged, Quantity, Spread, gauge};
 pub use measure::{Measured, Sample, measure};
 pub use observe::{Figures, Leadership, Observer};
 pub use play::{Check, Played, play, play_rotations};

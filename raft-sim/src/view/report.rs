@@ -3,6 +3,7 @@
 //! them.
 
 use crate::plan::text::{level_name, visible, wrapped};
+use crate::run::gauge::{Gauged, Quantity, Spread};
 use crate::run::measure::Measured;
 use crate::run::observe::{Figures, Leadership};
 use crate::run::play::Played;
@@ -180,6 +181,23 @@ pub(crate) fn measured(scenario: &Scenario, measured: &Measured) -> String {
     let columns: Vec<_> = columns.iter().map(|column| format!("{column:>13}")).collect();
     let columns = columns.concat();
     format!("{:20}{columns}", scenario.name)
+}
+
+/// All that was measured: a line for each quantity, in multiples of T or as a number.
+pub(crate) fn gauged(scenario: &Scenario, gauged: &Gauged) -> String {
+    let columns = ["mean", "nine in ten", "worst"].map(|column| format!("{column:>14}")).concat();
+    let name = visible(&scenario.name);
+    let mut text = format!("{TITLE}{name:20}{columns}{TITLE:#}\n");
+    for quantity in Quantity::ALL {
+        let Some(Spread { mean, most, worst }) = gauged.spread(quantity) else { continue };
+        let unit = if quantity.is_time() { " T" } else { "" };
+        let value = |n: u64| format!("{:>14}", format!("{}.{:03}{unit}", n / 1_000, n % 1_000));
+        let _ = writeln!(text, "{quantity:20}{}{}{}", value(mean), value(most), value(worst));
+    }
+    if gauged.failures > 0 {
+        let _ = writeln!(text, "{BAD}{} runs were not as expected{BAD:#}", gauged.failures);
+    }
+    text
 }
 
 fn heading(scenario: &Scenario) -> String {
