@@ -117,7 +117,7 @@ fn objection(record: &[HostEvent]) -> Option<(Rule, u64)> {
 #[test]
 fn a_record_that_keeps_every_rule_is_not_objected_to() {
     assert_eq!(objection(&good()), None);
-    let lines = good().iter().map(|event| serde_json::to_string(event).unwrap() + "\n");
+    let lines = good().into_iter().map(|event| serde_json::to_string(&event).unwrap() + "\n");
     let record: String = lines.collect();
     let summary = HostChecker::check(Duration::from_nanos(10), record.as_bytes()).unwrap();
     assert_eq!((summary.lives, summary.durable, summary.applied, summary.done), (2, 3, 2, 2));

@@ -1,14 +1,12 @@
 //! Reads what a runtime recorded, and objects to a wrong order.
 
 use crate::kit::model::{Model, State, told};
-use crate::kit::record::HostEvent;
+use crate::kit::record::{HostEvent, positions};
 use crate::kit::rule::Rule;
 use crate::kit::storage::RecoveredLog;
-use raft_core::driver::{BoundLog, BoundWrite, Entry};
-use raft_core::payload::Content;
 use raft_core::{
-    Action, AppendOutcome, Envelope, Input, Instant, LogIndex, LogPosition, LogWrite, Message,
-    NodeId, Outcome, Recovered, Source, Term, Ticket, Token, Verdict, Write,
+    Action, AppendOutcome, Envelope, Input, Instant, LogIndex, LogPosition, Message, NodeId,
+    Outcome, Recovered, Term, Ticket, Token, Verdict,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -493,24 +491,4 @@ impl Life {
         }
         Ok(())
     }
-}
-
-/// A write as the positions that it names.
-fn positions(write: &Write) -> BoundWrite<()> {
-    let Write { ticket, hard_state, log } = write.clone();
-    let log = log.map(|LogWrite { restart_after, first, chunks }| {
-        let (mut entries, mut next) = (Vec::new(), first);
-        for chunk in chunks.iter() {
-            for _ in 0..chunk.count {
-                let content = match &chunk.source {
-                    Source::Inputs { .. } => Content::Command(()),
-                    Source::Membership(membership) => Content::Membership(membership.clone()),
-                };
-                entries.push(Entry { position: LogPosition::new(chunk.term, next), content });
-                next = LogIndex(next.get() + 1);
-            }
-        }
-        BoundLog { restart_after, first, entries }
-    });
-    BoundWrite { ticket, hard_state, log }
 }

@@ -1,8 +1,10 @@
 //! What a runtime records of a node, one value a line.
 
-use raft_core::driver::Stepped;
+use raft_core::driver::{BoundLog, BoundWrite, Entry, Stepped};
+use raft_core::payload::Content;
 use raft_core::{
-    Action, Envelope, Input, Instant, LogIndex, LogPosition, NodeId, Recovered, Ticket, Token,
+    Action, Envelope, Input, Instant, LogIndex, LogPosition, LogWrite, NodeId, Recovered, Source,
+    Ticket, Token, Write,
 };
 use serde::{Deserialize, Serialize};
 
@@ -95,4 +97,24 @@ impl HostEvent {
             deadline: step.node.deadline(),
         }
     }
+}
+
+/// A write as the positions that it names.
+pub(super) fn positions(write: &Write) -> BoundWrite<()> {
+    let Write { ticket, hard_state, log } = write.clone();
+    let log = log.map(|LogWrite { restart_after, first, chunks }| {
+        let (mut entries, mut next) = (Vec::new(), first);
+        for chunk in chunks.iter() {
+            for _ in 0..chunk.count {
+                let content = match &chunk.source {
+                    Source::Inputs { .. } => Content::Command(()),
+                    Source::Membership(membership) => Content::Membership(membership.clone()),
+                };
+                entries.push(Entry { position: LogPosition::new(chunk.term, next), content });
+                next = LogIndex(next.get() + 1);
+            }
+        }
+        BoundLog { restart_after, first, entries }
+    });
+    BoundWrite { ticket, hard_state, log }
 }

@@ -48,6 +48,27 @@ impl Recorder {
     }
 }
 
+/// What is wrong with the host: for the test that the kit sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Flaw {
+    /// The disk thread says that a write is done, and syncs then.
+    SaysWrittenEarly,
+    /// The disk thread carries out what waits from the last to the first.
+    WritesBackwards,
+    /// The disk thread goes on after a sync that failed.
+    GoesOnAfterFailure,
+    /// A client is answered, and its command is applied then.
+    AnswersEarly,
+    /// A snapshot is said to be taken, and is not written.
+    TakesNothing,
+    /// The log is deleted when a snapshot is begun.
+    ReleasesEarly,
+    /// The vote is not read when the node starts again.
+    ForgetsTheVote,
+    /// The seed is the same at each start.
+    SameSeed,
+}
+
 pub(crate) const ELECTION_TIMEOUT: Duration = Duration::from_millis(400);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -67,6 +88,9 @@ enum DiskTask {
     Release(LogPosition),
     Restart(LogPosition, Sender<()>),
 }
+
+/// A node, its seed, and what is wrong with its host.
+pub(crate) type Who = (NodeId, u64, Option<Flaw>);
 
 type SharedLog<D> = Arc<Mutex<FileLog<D>>>;
 
@@ -106,6 +130,7 @@ struct Server<D> {
     streams: BTreeMap<NodeId, Bytes>,
     /// What this thread itself has to tell the driver.
     own: Vec<Event<Bytes>>,
+    flaw: Option<Flaw>,
 }
 
 /// A node that runs.
@@ -116,14 +141,18 @@ pub(crate) struct Running {
 
 /// Starts a node from what is in the directory.
 pub(crate) fn start<D: Dir>(
-    (id, seed): (NodeId, u64),
+    (id, seed, flaw): Who,
     dir: &D,
     members: &Membership,
     network: &Network,
     recorder: &Recorder,
 ) -> Result<Running> {
     let mut log = FileLog::open(dir.clone())?;
-    let RecoveredLog { hard_state, prev, entries } = log.recover()?;
+    let RecoveredLog { mut hard_state, prev, entries } = log.recover()?;
+    if flaw == Some(Flaw::ForgetsTheVote) {
+        hard_state.voted_for = None;
+    }
+    let seed = if flaw == Some(Flaw::SameSeed) { 1 } else { seed };
     let genesis = || (Snapshot::genesis(members.clone()), Map::new());
     let (snapshot, state) = snapshots::newest(dir)?.unwrap_or_else(genesis);
     let applied = LogIndex::ZERO;
@@ -140,7 +169,7 @@ pub(crate) fn start<D: Dir>(
     let log = Arc::new(Mutex::new(log));
     let (done, disk_log, disk_recorder) = (inbox.clone(), Arc::clone(&log), recorder.clone());
     let disk_thread = thread::spawn(move || {
-        if work(&disk_log, &tasks, &done, &disk_recorder).is_err() {
+        if work(&disk_log, &tasks, &done, &disk_recorder, flaw).is_err() {
             disk_recorder.note(&HostEvent::WriteFailed);
         }
     });
@@ -156,6 +185,7 @@ pub(crate) fn start<D: Dir>(
         last_token: 0,
         streams: BTreeMap::new(),
         own: Vec::new(),
+        flaw,
     };
     lock(network).insert(id, inbox.clone());
     // A thread that cannot go on ends: that is the crash.
@@ -164,12 +194,11 @@ pub(crate) fn start<D: Dir>(
 }
 
 impl Running {
-    /// Ends it where it stands.
-    pub(crate) fn stop(self) {
+    /// Ends it where it stands. Whether no thread of it has panicked.
+    pub(crate) fn stop(self) -> bool {
         _ = self.inbox.send(Told::Stop);
-        for thread in self.threads {
-            thread.join().expect("no thread of the node panics");
-        }
+        self.threads.into_iter().map(JoinHandle::join).filter(std::result::Result::is_err).count()
+            == 0
     }
 }
 
@@ -179,10 +208,17 @@ fn work<D: Dir>(
     tasks: &Receiver<DiskTask>,
     done: &Sender<Told>,
     recorder: &Recorder,
+    flaw: Option<Flaw>,
 ) -> Result<()> {
     while let Ok(first) = tasks.recv() {
         let (mut last, mut restarted) = (None::<Ticket>, Vec::new());
-        for task in std::iter::once(first).chain(tasks.try_iter()) {
+        let mut group: Vec<_> = std::iter::once(first).chain(tasks.try_iter()).collect();
+        if flaw == Some(Flaw::WritesBackwards) {
+            thread::sleep(ELECTION_TIMEOUT / 20);
+            group.extend(tasks.try_iter());
+            group.reverse();
+        }
+        for task in group {
             match task {
                 DiskTask::Write(write) => {
                     lock(log).write(&write)?;
@@ -199,7 +235,16 @@ fn work<D: Dir>(
                 }
             }
         }
-        lock(log).sync()?;
+        if let (Some(Flaw::SaysWrittenEarly), Some(ticket)) = (flaw, last) {
+            _ = done.send(Told::Event(Event::Written { ticket }));
+            thread::sleep(ELECTION_TIMEOUT / 10);
+        }
+        let synced = lock(log).sync();
+        if flaw == Some(Flaw::GoesOnAfterFailure) && synced.is_err() {
+            recorder.note(&HostEvent::WriteFailed);
+        } else {
+            synced?;
+        }
         if let Some(ticket) = last {
             recorder.note(&HostEvent::Durable { ticket });
             _ = done.send(Told::Event(Event::Written { ticket }));
@@ -304,7 +349,10 @@ impl<D: Dir> Server<D> {
             }
             answered.extend(commit.caller.filter(|caller| caller.nth + 1 == caller.of));
         }
-        self.note(&HostEvent::Applied { first, through });
+        let early = self.flaw == Some(Flaw::AnswersEarly) && !answered.is_empty();
+        if !early {
+            self.note(&HostEvent::Applied { first, through });
+        }
         for token in answered.into_iter().map(|caller| caller.token) {
             self.note(&HostEvent::Answered { token, done: true });
             if let Some(Caller::Put(caller)) = self.callers.remove(&token) {
@@ -317,7 +365,14 @@ impl<D: Dir> Server<D> {
     fn snapshot(&mut self, task: SnapshotTask) -> Result<()> {
         let outcome = Outcome::Done;
         let event = match task {
+            SnapshotTask::Take(_) if self.flaw == Some(Flaw::TakesNothing) => {
+                SnapshotEvent::Taken { outcome }
+            }
             SnapshotTask::Take(covers) => {
+                if self.flaw == Some(Flaw::ReleasesEarly) {
+                    _ = self.disk.send(DiskTask::Release(covers.position));
+                    thread::sleep(ELECTION_TIMEOUT / 10);
+                }
                 self.save(covers.position, &snapshots::encode(&covers, &self.state))?;
                 SnapshotEvent::Taken { outcome }
             }
