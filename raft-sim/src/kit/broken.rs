@@ -171,6 +171,10 @@ const BROKEN: &[Broken] = &[
         all[22] = started(1, 8, Recovered { snapshot, ..found() });
     }),
     (Rule::RecoveredOther, 23, |all| {
+        let snapshot = Snapshot { position: at(2, 51), membership: members() };
+        all[22] = started(1, 8, Recovered { snapshot, ..found() });
+    }),
+    (Rule::RecoveredOther, 23, |all| {
         all[22] = started(1, 8, Recovered { applied: LogIndex(51), ..found() });
     }),
     (Rule::ClockBack, 9, |all| {

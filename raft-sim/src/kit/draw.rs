@@ -1,7 +1,7 @@
 //! What is asked of a log, drawn: only what a driver would ask.
 
 use crate::kit::medium::Dice;
-use crate::kit::model::Model;
+use crate::kit::model::{Model, State};
 use raft_core::driver::{BoundLog, BoundWrite, Entry};
 use raft_core::payload::Content;
 use raft_core::{HardState, LogIndex, LogPosition, Membership, NodeId, Term, Ticket};
@@ -56,7 +56,7 @@ where
 {
     let mut draw = Draw {
         dice: Dice::new(seed),
-        model: Model::of(Default::default()),
+        model: Model::of(State::default()),
         ticket: seed % 1000,
         committed: LogIndex::ZERO,
     };

@@ -194,7 +194,10 @@ impl HostChecker {
                 self.is_on_time(life, *now)?;
                 life.deadline = *deadline;
                 inputs.iter().try_for_each(|input| self.is_told(life, input))?;
-                actions.iter().try_for_each(|action| self.says(life, action))
+                for action in actions {
+                    self.says(life, action);
+                }
+                Ok(())
             }
             HostEvent::Written { ticket } => life.writes(*ticket),
             HostEvent::Durable { ticket } => self.syncs(life, *ticket),
@@ -238,23 +241,26 @@ impl HostChecker {
             self.highest_applied = recovered.applied.max(self.snapshot.index);
         }
         let mut is = self.disk.after_crash(&found);
-        if let Some(position) = self.half_installed.take() {
+        let half_installed = self.half_installed.take();
+        if let Some(position) = half_installed {
             let restarted = || self.disk.restarted(position).after_crash(&found);
             is = is.or_else(restarted);
         }
         let Some(is) = is else {
             let durable = told(&self.disk.durable().found());
-            let seen = format!("found {}; durable was {durable}", told(&found));
-            return broken(Rule::RecoveredOther, seen);
+            let text = format!("found {}; durable was {durable}", told(&found));
+            return broken(Rule::RecoveredOther, text);
         };
         let snapshot = recovered.snapshot.position;
-        if snapshot.index < self.snapshot.index || recovered.applied > self.highest_applied {
+        let less = snapshot.index < self.snapshot.index;
+        let invented = snapshot.index > self.highest_applied && Some(snapshot) != half_installed;
+        if less || invented || recovered.applied > self.highest_applied {
             let applied = recovered.applied;
-            let seen = format!(
+            let text = format!(
                 "snapshot {snapshot} and applied {applied}; durable was snapshot {}, applied {}",
                 self.snapshot, self.highest_applied
             );
-            return broken(Rule::RecoveredOther, seen);
+            return broken(Rule::RecoveredOther, text);
         }
         self.disk = Model::of(is);
         self.snapshot = snapshot;
@@ -312,7 +318,7 @@ impl HostChecker {
         }
     }
 
-    fn says(&mut self, life: &mut Life, action: &Action) -> Judged {
+    fn says(&mut self, life: &mut Life, action: &Action) {
         match action {
             Action::Persist(write) => {
                 self.disk.write(&positions(write));
@@ -345,7 +351,6 @@ impl HostChecker {
             }
             Action::RoleChanged { .. } | Action::PeerRegressed { .. } | Action::Ignored { .. } => {}
         }
-        Ok(())
     }
 
     fn syncs(&mut self, life: &mut Life, ticket: Ticket) -> Judged {

@@ -252,7 +252,9 @@ impl Medium {
         if fails {
             return Err(io::Error::other("the disk did not say that it is durable"));
         }
-        pending.iter().for_each(|change| change.apply(&mut file.durable));
+        for change in &pending {
+            change.apply(&mut file.durable);
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use raft_core::payload::Content;
 use raft_core::{Entries, HardState, LogIndex, LogPosition, Run};
 
 /// A log at one moment.
+#[expect(clippy::struct_field_names, reason = "a hard state is what the core calls so")]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct State<P> {
     pub(super) hard_state: HardState,
@@ -223,22 +224,19 @@ impl<P: Clone + PartialEq> Model<P> {
 pub(super) fn told(log: &RecoveredLog) -> String {
     let HardState { current_term, voted_for, promised } = log.hard_state;
     let vote = voted_for.map_or("nobody".to_owned(), |id| id.to_string());
-    let mut text = format!("term {current_term}, vote {vote}");
-    if !promised.is_zero() {
-        text += &format!(", promise {promised:?}");
-    }
-    text += &format!("; starts after {}", log.prev);
+    let mut parts = vec![format!("term {current_term}, vote {vote}, promise {promised:?}")];
+    parts.push(format!("starts after {}", log.prev));
     let mut next = log.prev.index.get() + 1;
     for run in log.entries.runs() {
         let (term, last) = (run.term(), next + run.count() - 1);
-        text += &match run {
-            Run::Commands { .. } if next == last => format!("; {term}/{next}"),
-            Run::Commands { .. } => format!("; {term}/{next}..={last}"),
+        parts.push(match run {
+            Run::Commands { .. } if next == last => format!("{term}/{next}"),
+            Run::Commands { .. } => format!("{term}/{next}..={last}"),
             Run::Membership { membership, .. } => {
-                format!("; {term}/{next} membership {:?}", membership.voters())
+                format!("{term}/{next} membership {:?}", membership.voters())
             }
-        };
+        });
         next = last + 1;
     }
-    text
+    parts.join("; ")
 }
