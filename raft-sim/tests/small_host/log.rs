@@ -96,8 +96,8 @@ impl<D: Dir> FileLog<D> {
     }
 
     /// The log without what is dead, in a new file.
-    fn rewrite(&mut self, bytes: Vec<u8>) -> Result<()> {
-        self.dir.publish(NAME, &bytes)?;
+    fn rewrite(&mut self, bytes: &[u8]) -> Result<()> {
+        self.dir.publish(NAME, bytes)?;
         self.end = bytes.len() as u64;
         self.unsynced.clear();
         Ok(())
@@ -163,7 +163,7 @@ impl<D: Dir> Log<Bytes> for FileLog<D> {
         if self.end > DEAD {
             let alive = self.alive();
             if self.end > DEAD + 2 * alive.len() as u64 {
-                self.rewrite(alive)?;
+                self.rewrite(&alive)?;
             }
         }
         if !self.unsynced.is_empty() {

@@ -132,14 +132,18 @@ fn three_nodes_keep_what_they_acknowledged_through_crashes_and_their_records_bre
         let fates = [Fate::Nothing, Fate::Beginning(round), Fate::Sectors(round), Fate::All];
         let fate = fates[usize::try_from(round % 4).expect("small")];
         let victims = if round % 5 == 4 { vec![1, 2, 3] } else { vec![1 + round % 3] };
-        victims.iter().for_each(|id| cluster.crash(NodeId(*id), fate));
+        for id in &victims {
+            cluster.crash(NodeId(*id), fate);
+        }
         // Every other time the others go on so far that the one that is down needs a snapshot.
         for nth in 0..if victims.len() == 1 && round % 2 == 0 { 150 } else { 0 } {
             let (key, value) = (format!("{round}.meanwhile.{nth}"), "x".repeat(40));
             cluster.put(&key, &value);
             acknowledged.insert(key, value);
         }
-        victims.iter().for_each(|id| cluster.start(NodeId(*id)));
+        for id in &victims {
+            cluster.start(NodeId(*id));
+        }
     }
     let found = cluster.ask(Told::Get);
     assert_eq!(found, acknowledged);
@@ -157,6 +161,11 @@ fn first_objection(flaw: Flaw) -> Option<Objection> {
     for round in 0..3 {
         for nth in 0..40 {
             let command = format!("{round}.{nth}={}", "x".repeat(90));
+            // Two clients, one a little later: so the disk has two writes at a time.
+            for to in cluster.network.lock().expect("nobody panics with it").values() {
+                _ = to.send(Told::Put(format!("{command}, too"), channel().0));
+            }
+            sleep(ELECTION_TIMEOUT / 80);
             cluster.ask_for(6, |caller| Told::Put(command.clone(), caller));
         }
         let fails = flaw == Flaw::GoesOnAfterFailure;
@@ -171,7 +180,7 @@ fn first_objection(flaw: Flaw) -> Option<Objection> {
     let records: Vec<_> = records.map(|record| record.0.lock().expect("whole").clone()).collect();
     records.iter().find_map(|record| {
         let mut checker = HostChecker::new(Duration::from_secs(60));
-        let events = record.lines().map(|line| serde_json::from_str::<HostEvent>(line));
+        let events = record.lines().map(serde_json::from_str::<HostEvent>);
         events
             .map(|event| event.expect("it was written"))
             .find_map(|event| checker.see(&event).err())

@@ -249,7 +249,9 @@ fn work<D: Dir>(
             recorder.note(&HostEvent::Durable { ticket });
             _ = done.send(Told::Event(Event::Written { ticket }));
         }
-        restarted.into_iter().for_each(|said| _ = said.send(()));
+        for said in restarted {
+            _ = said.send(());
+        }
     }
     Ok(())
 }
