@@ -25,5 +25,5 @@ pub use torture::{Duty, Failure, Report, Torture};
 
 /// The guide's log is compiled and run with the tests.
 #[cfg(doctest)]
-//#[doc = include_str!("../../docs/KIT.md")]
+#[doc = include_str!("../../docs/KIT.md")]
 struct Kit;
