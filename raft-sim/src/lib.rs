@@ -18,6 +18,7 @@ pub mod checker;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod host;
+pub mod kit;
 pub mod plan;
 pub mod run;
 pub mod scenario;

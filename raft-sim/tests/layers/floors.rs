@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 /// From the ground up. Of two that stand on one height neither knows the other.
 const FLOORS: &[&[&str]] = &[
-    &["plan"],
+    &["plan", "kit"],
     &["host"],
     &["checker", "scenario"],
     &["world"],

@@ -108,14 +108,14 @@ fn no_public_item_is_dead() {
 }
 
 #[test]
-fn there_are_at_most_eight_public_modules_in_the_simulator() {
+fn there_are_at_most_nine_public_modules_in_the_simulator() {
     let [_, (_, sim)] = crates();
     let public = |source: &Source| {
         let lines = source.text.lines().map(str::trim_start);
         lines.filter(|line| line.starts_with("pub mod ")).count()
     };
     let count: usize = sim.iter().map(public).sum();
-    assert!((1..=8).contains(&count), "{count}");
+    assert!((1..=9).contains(&count), "{count}");
 }
 
 /// Not a check: what the workspace looks like, for whoever wants to see it.

@@ -63,7 +63,12 @@ impl RedbLog {
         Self::on(Builder::new().set_cache_size(CACHE).create_with_backend(backend)?)
     }
 
-    fn on(database: Database) -> Result<Self, StorageError> {
+    fn on(mut database: Database) -> Result<Self, StorageError> {
+        // The engine checks its pages only where it repairs a file. Damage to one in between may
+        // hide any entry, and even all of them: the checksum of an entry says nothing of that.
+        if !database.check_integrity()? {
+            return Err(StorageError::damaged("the log"));
+        }
         let mut log = Self { database: Arc::new(database), open: None };
         let transaction = log.transaction()?;
         transaction.open_table(ENTRIES)?;

@@ -1,171 +1,142 @@
-//! The log, driven through a crash at every write of a run, and through an fsync that fails.
+//! The log, driven by the kit: a crash at every write, syncs that fail, damage on the platter; and
+//! what the kit says of a log with a bug.
 
-mod disk;
+mod bugs;
 
-use disk::Disk;
+use bugs::Bug;
 use kv::command::Record;
-use kv::storage::redb_log::RedbLog;
-use kv::storage::{Log, RecoveredLog, StorageError};
-use raft_core::driver::{BoundLog, BoundWrite, Entry};
+use kv::storage::redb_log::{RedbLog, RedbReader};
+use kv::storage::{Log as _, StorageError};
+use raft_core::LogPosition;
+use raft_core::driver::BoundWrite;
 use raft_core::payload::Content;
-use raft_core::{Entries, HardState, LogIndex, LogPosition, Run, Term, Ticket};
+use raft_sim::kit::{self, Failure, Medium, RecoveredLog, Report, Torture};
+use redb::StorageBackend;
+use std::io;
 
-/// What is asked of the log between two syncs.
-#[derive(Clone)]
-enum Step {
-    Write(BoundWrite<Record>),
-    Release(LogPosition),
-    Restart(LogPosition),
+/// A file of the kit's medium, under the engine.
+#[derive(Clone, Debug)]
+struct File(Medium);
+
+const NAME: &str = "log.redb";
+
+impl File {
+    /// The file is there, as it is when the server opens it.
+    fn on(medium: &Medium) -> io::Result<Self> {
+        if medium.names().is_empty() {
+            medium.set_len(NAME, 0)?;
+            medium.sync_dir()?;
+        }
+        Ok(Self(medium.clone()))
+    }
 }
 
-fn at(term: u64, index: u64) -> LogPosition {
-    LogPosition::new(Term(term), LogIndex(index))
-}
-
-/// Drops what follows, and appends `count` entries of this term, of `size` bytes each.
-fn append(term: u64, first: u64, count: u64, size: usize) -> Step {
-    let entry = |index: u64| {
-        let byte = u8::try_from((index * 7 + term) % 251).expect("small");
-        Entry { position: at(term, index), content: Content::Command(vec![byte; size].into()) }
-    };
-    let entries = (first..first + count).map(entry).collect();
-    let log = BoundLog { restart_after: None, first: LogIndex(first), entries };
-    let hard_state = HardState { current_term: Term(term), ..HardState::default() };
-    Step::Write(BoundWrite { ticket: Ticket(1), hard_state: Some(hard_state), log: Some(log) })
-}
-
-/// A run: groups, each of which is made durable as one.
-fn run() -> Vec<Vec<Step>> {
-    vec![
-        vec![append(1, 1, 3, 10)],
-        vec![append(1, 4, 40, 100), append(1, 44, 1, 50_000)],
-        vec![append(2, 30, 5, 10)],
-        vec![append(2, 35, 1, 10), Step::Release(at(1, 20))],
-        vec![append(3, 36, 200, 100)],
-        vec![Step::Release(at(3, 200)), append(4, 210, 1, 10)],
-        vec![Step::Restart(at(5, 500))],
-        vec![append(5, 501, 2, 10)],
-    ]
-}
-
-/// What a log must hold: the simplest thing that does what is asked.
-#[derive(Clone)]
-struct Model {
-    hard_state: HardState,
-    prev: LogPosition,
-    entries: Vec<LogPosition>,
-}
-
-impl Model {
-    fn new() -> Self {
-        Self { hard_state: HardState::default(), prev: LogPosition::ZERO, entries: Vec::new() }
+impl StorageBackend for File {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len(NAME)
     }
 
-    fn take(&mut self, step: &Step) {
-        match step {
-            Step::Write(write) => {
-                self.hard_state = write.hard_state.unwrap_or(self.hard_state);
-                let log = write.log.as_ref().expect("each of ours has one");
-                self.entries.retain(|position| position.index < log.first);
-                self.entries.extend(log.entries.iter().map(|entry| entry.position));
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(NAME, offset, out)
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(NAME, length)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync(NAME)
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_at(NAME, offset, bytes)
+    }
+}
+
+/// The server's log, as the kit drives it; and with a bug.
+struct Driven {
+    log: RedbLog,
+    reader: RedbReader,
+    bug: Option<Bug>,
+    /// How much was asked of it.
+    calls: u64,
+}
+
+impl Driven {
+    fn open(medium: &Medium, bug: Option<Bug>) -> Result<Self, StorageError> {
+        let opened = RedbLog::on_backend(File::on(medium)?);
+        let log = match (bug, opened) {
+            (Some(Bug::BeginsAnewWhereDamaged), Err(_)) => {
+                medium.remove(NAME)?;
+                RedbLog::on_backend(File::on(medium)?)?
             }
-            Step::Release(through) => {
-                self.prev = *through;
-                self.entries.retain(|position| position.index > through.index);
-            }
-            Step::Restart(after) => (self.prev, self.entries) = (*after, Vec::new()),
-        }
-    }
-
-    fn found(&self) -> RecoveredLog {
-        let mut entries = Entries::new();
-        for position in &self.entries {
-            entries.push(Run::Commands { term: position.term, count: 1 });
-        }
-        RecoveredLog { hard_state: self.hard_state, prev: self.prev, entries }
+            (_, opened) => opened?,
+        };
+        let reader = log.reader();
+        Ok(Self { log, reader, bug, calls: 0 })
     }
 }
 
-fn ask(log: &mut RedbLog, step: &Step) -> Result<(), StorageError> {
-    match step {
-        Step::Write(write) => log.write(write),
-        Step::Release(through) => log.release(*through),
-        Step::Restart(after) => log.restart(*after),
+impl kit::Log<Record> for Driven {
+    type Error = StorageError;
+
+    fn recover(&mut self) -> Result<RecoveredLog, StorageError> {
+        let found = self.log.recover();
+        let found = bugs::recovers(self.bug, found)?;
+        let kv::storage::RecoveredLog { hard_state, prev, entries } = found;
+        Ok(RecoveredLog { hard_state, prev, entries })
+    }
+
+    fn write(&mut self, write: &BoundWrite<Record>) -> Result<(), StorageError> {
+        bugs::writes(self.bug, &mut self.log, write)
+    }
+
+    fn release(&mut self, through: LogPosition) -> Result<(), StorageError> {
+        self.log.release(bugs::releases(self.bug, through))
+    }
+
+    fn restart(&mut self, after: LogPosition) -> Result<(), StorageError> {
+        if self.bug == Some(Bug::RestartKeepsTheLog) { Ok(()) } else { self.log.restart(after) }
+    }
+
+    fn sync(&mut self) -> Result<(), StorageError> {
+        self.calls += 1;
+        match self.bug {
+            Some(Bug::SyncsSometimes) if self.calls.is_multiple_of(3) => Ok(()),
+            Some(Bug::TakesAFailedSyncForDone) => {
+                _ = self.log.sync();
+                Ok(())
+            }
+            _ => self.log.sync(),
+        }
+    }
+
+    fn read(&mut self, position: LogPosition) -> Result<Option<Content<Record>>, StorageError> {
+        bugs::reads(self.bug, &self.reader, position)
     }
 }
 
-/// Runs until the disk fails: what is durable for certain, and what may be.
-fn until_failure(disk: &Disk) -> (Model, Model, bool) {
-    let (mut durable, mut asked) = (Model::new(), Model::new());
-    let Ok(mut log) = RedbLog::on_backend(disk.clone()) else { return (durable, asked, false) };
-    for group in run() {
-        for step in &group {
-            asked.take(step);
-            if ask(&mut log, step).is_err() {
-                return (durable, asked, false);
-            }
-        }
-        if log.sync().is_err() {
-            return (durable, asked, false);
-        }
-        durable = asked.clone();
-    }
-    (durable, asked, true)
+fn drive(torture: &Torture, bug: Option<Bug>) -> Result<Report, Box<Failure>> {
+    torture.run::<Record, _, _>(|medium| Driven::open(medium, bug))
+}
+
+fn torture() -> Torture {
+    Torture { seeds: 0..3, ..Torture::default() }
 }
 
 #[test]
-fn a_crash_at_any_write_leaves_what_was_synced_or_the_whole_group_after_it() {
-    let mut crashes = 0;
-    for calls in 0.. {
-        let disk = Disk::failing_after(calls);
-        let (durable, asked, is_over) = until_failure(&disk);
-        if is_over {
-            break;
-        }
-        for seed in 0..6 {
-            crashes += 1;
-            let mut log = match RedbLog::on_backend(disk.after_crash(seed)) {
-                Ok(log) => log,
-                // The file was being made: nothing was ever promised.
-                Err(_) if durable.entries.is_empty() && durable.prev == LogPosition::ZERO => {
-                    continue;
-                }
-                Err(error) => panic!("call {calls}, seed {seed}: {error}"),
-            };
-            let found = log.recover().unwrap_or_else(|e| panic!("call {calls}, seed {seed}: {e}"));
-            let may_be = [durable.found(), asked.found()];
-            assert!(may_be.contains(&found), "call {calls}, seed {seed}: {found:?}");
-            // And it goes on from there.
-            let next = Step::Restart(at(9, 900));
-            ask(&mut log, &next).and_then(|()| log.sync()).expect("the disk is whole");
-            assert_eq!(log.recover().expect("whole").prev, at(9, 900));
-        }
-    }
-    println!("{crashes} crashes");
-    assert!(crashes > 200, "{crashes} crashes");
+fn the_log_passes_the_kit() {
+    let report = drive(&torture(), None).unwrap_or_else(|failure| panic!("{failure}"));
+    println!("{report:?}");
+    assert!(report.boundaries > 86 && report.crashes > 516, "{report:?}");
+    assert!(report.torn > 0 && report.failed_syncs > 0 && report.noticed > 0, "{report:?}");
 }
 
 #[test]
-fn after_an_fsync_that_failed_nothing_succeeds_any_more() {
-    let disk = Disk::default();
-    let mut log = RedbLog::on_backend(disk.clone()).expect("room");
-    ask(&mut log, &append(1, 1, 3, 10)).expect("room");
-    log.sync().expect("it works");
-    ask(&mut log, &append(1, 4, 1, 10)).expect("room");
-    disk.fail_syncs(1);
-    assert!(log.sync().is_err());
-    // The disk works again, and the log does not pretend that nothing has happened.
-    let again = ask(&mut log, &append(1, 5, 1, 10)).and_then(|()| log.sync());
-    assert!(again.is_err());
-    drop(log);
-    let mut model = Model::new();
-    model.take(&append(1, 1, 3, 10));
-    let mut found = RedbLog::on_backend(disk.after_crash(1)).expect("whole");
-    let found = found.recover().expect("whole");
-    let with_the_fourth = {
-        let mut more = model.clone();
-        more.take(&append(1, 4, 1, 10));
-        more
-    };
-    assert!([model.found(), with_the_fourth.found()].contains(&found), "{found:?}");
+fn each_planted_bug_is_seen_as_the_duty_that_is_not_done() {
+    for (bug, duty) in bugs::ALL {
+        let Err(failure) = drive(&torture(), Some(bug)) else { panic!("{bug:?} is not seen") };
+        println!("{bug:?}: {failure}\n");
+        assert_eq!(failure.duty, duty, "{bug:?}: {failure}");
+    }
 }
