@@ -26,7 +26,7 @@ fn step<const I: usize, const A: usize>(
     inputs: [Input; I],
     actions: [Action; A],
 ) -> HostEvent {
-    let (inputs, actions) = (inputs.to_vec(), actions.to_vec());
+    let (inputs, actions) = (Vec::from(inputs), Vec::from(actions));
     let deadline = Some(Instant::from_nanos(100));
     HostEvent::Stepped { now: Instant::from_nanos(now), inputs, actions, deadline }
 }
