@@ -51,7 +51,8 @@ class Copy:
             if not place.exists() or place.read_bytes() != new:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(new)
-        for place in self.tree.rglob("*.rs"):
+        # A world that is there no more has no bounds.
+        for place in [*self.tree.rglob("*.rs"), *self.tree.glob("raft-sim/bounds/*")]:
             if str(place.relative_to(self.tree)) not in wanted:
                 place.unlink()
         for path in set(listed) - wanted:
