@@ -1,9 +1,8 @@
 //! How much time and work clusters take, in the worlds of `raft-sim/bounds/`: over many seeds, for
 //! the loss of a single run heals. Beside each world stands what it may take, in a file of its own.
 //!
-//! `UPDATE_BOUNDS=1` writes these files anew: for a difference that is understood. `BOUNDS_BATCH=12`
-//! plays other seeds than those the bounds were taken from: the core as it is must keep them there,
-//! too, or what breaks them proves nothing.
+//! `UPDATE_BOUNDS=1` writes these files anew: for a difference that is understood.
+//! `BOUNDS_BATCH=12` plays other seeds than those the bounds were taken from.
 
 use raft_core::Protection;
 use raft_sim::run::{Gauged, Quantity, Spread, gauge};
