@@ -9,6 +9,7 @@ sys.dont_write_bytecode = True
 import heads
 import matrix
 import plant
+import trial
 
 OLD = '''
 use crate::a::A;
@@ -76,6 +77,25 @@ class Heads(unittest.TestCase):
     def test_a_result_is_of_the_diff_not_of_the_head(self):
         head = "# breaks: all\n# class: S\n# seen by: nobody"
         self.assertEqual(self.patch(head).digest, self.patch(head + "\n# needs: luck").digest)
+
+
+class Bounds(unittest.TestCase):
+    def killer(self, batches):
+        """Of a test that fails with the batches of seeds that are named."""
+        with tempfile.TemporaryDirectory() as folder:
+            harness = pathlib.Path(folder) / "harness"
+            harness.write_text(
+                "#!/bin/sh\n"
+                f"case ' {batches} ' in *\" ${{BOUNDS_BATCH:-0}} \"*)\n"
+                "echo 'test a_read ... FAILED'; exit 1;; esac\necho 'test result: ok'\n"
+            )
+            harness.chmod(0o755)
+            return trial.broken_bound([("bounds", str(harness), folder)], 7, 10)
+
+    def test_a_bound_is_broken_where_other_seeds_break_it_too(self):
+        self.assertEqual(self.killer("0 12 13"), "bounds: a_read")
+        for batches in ["", "12 13", "0", "0 12", "0 13"]:
+            self.assertIsNone(self.killer(batches), batches)
 
 
 CODE = matrix.Code("c", "b")
