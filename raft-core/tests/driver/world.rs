@@ -4,7 +4,7 @@
 use raft_core::driver::sessions::{Request, SessionError, SessionId, SessionLimits, Sessions};
 use raft_core::driver::{
     Answer, BoundWrite, Commit, Driver, Effect, Entry, Event, Frame, FrameError, Host, Payload,
-    Settings, SnapshotEvent, SnapshotTask, Stepped, Unknown,
+    Refusal, Settings, SnapshotEvent, SnapshotTask, Stepped, Unknown,
 };
 use raft_core::payload::{Content, PayloadLog};
 use raft_core::{
@@ -177,6 +177,8 @@ pub(crate) struct Server {
     /// Until when its disk completes nothing.
     hangs_until: Instant,
     events: Vec<Event<Bytes>>,
+    /// Until when those wait who have asked here and have no answer.
+    patience: BTreeMap<Token, Instant>,
     /// Peers whose transport is full.
     pub(crate) full: BTreeSet<NodeId>,
     lives: u64,
@@ -352,6 +354,7 @@ impl World {
             sent: BTreeMap::new(),
             hangs_until: Instant::ZERO,
             events: Vec::new(),
+            patience: BTreeMap::new(),
             full: BTreeSet::new(),
             lives: 0,
         };
@@ -484,6 +487,7 @@ impl World {
         server.receiving.clear();
         server.staged.clear();
         server.events.clear();
+        server.patience.clear();
         server.full.clear();
         let id = server.id;
         for asked in self.asked.values_mut().filter(|asked| asked.at == Some(id)) {
@@ -502,9 +506,18 @@ impl World {
     }
 
     pub(crate) fn tell(&mut self, at: usize, event: Event<Bytes>) {
-        if self.servers[at].driver.is_some() {
-            self.servers[at].events.push(event);
+        let server = &mut self.servers[at];
+        if server.driver.is_none() {
+            return;
         }
+        if let Event::Propose { token, until, .. }
+        | Event::Read { token, until, .. }
+        | Event::Change { token, until, .. }
+        | Event::Promote { token, until, .. } = &event
+        {
+            server.patience.insert(*token, *until);
+        }
+        server.events.push(event);
     }
 
     pub(crate) fn propose(&mut self, at: usize, commands: Vec<Bytes>, patience: Duration) -> Token {
@@ -525,7 +538,9 @@ impl World {
         let (acknowledged, at_id) = (self.acknowledged, Some(self.servers[at].id));
         let done = self.servers[at].driver.is_none();
         self.asked.insert(token, Asked { acknowledged, at: at_id, done, ..Asked::default() });
-        let until = self.now.saturating_add(T * 4);
+        // Some wait for longer than the node does, and some lose patience first.
+        let patience = if token.0 % 3 == 0 { T / 2 } else { T * 4 };
+        let until = self.now.saturating_add(patience);
         self.tell(at, Event::Read { token, consistency, until });
         token
     }
@@ -556,6 +571,9 @@ impl World {
         for at in 0..self.servers.len() {
             self.work(at);
             self.turn(at);
+            // Whether it had anything else to do or not.
+            let overdue = self.servers[at].patience.values().find(|until| **until <= self.now);
+            assert_eq!(overdue, None, "nobody waits for longer than he wanted to");
         }
     }
 
@@ -814,6 +832,11 @@ impl World {
                 let weight: u64 = weights.sum();
                 let fits = weight <= self.settings.apply_bytes || commits.len() == 1;
                 assert!(fits, "{weight} bytes in one apply");
+                for caller in commits.iter().filter_map(|commit| commit.caller) {
+                    if caller.nth + 1 == caller.of {
+                        self.servers[at].patience.remove(&caller.token);
+                    }
+                }
                 let jobs = &mut self.servers[at].jobs;
                 assert!(!jobs.iter().any(|job| matches!(job, Job::Apply(_))), "one at a time");
                 jobs.push_back(Job::Apply(commits));
@@ -931,6 +954,13 @@ impl World {
         }
         asked.done = true;
         asked.answer = Some(answer);
+        let until = self.servers[at].patience.remove(&token);
+        if matches!(
+            answer,
+            Answer::Refused(Refusal::TimedOut) | Answer::Unknown { cause: Unknown::TimedOut, .. }
+        ) {
+            assert!(until <= Some(self.now), "{token} is given up too early");
+        }
         if let Answer::Unknown { cause: Unknown::LeadershipLost, .. } = answer {
             let server = &self.servers[at];
             let commit = server.driver.as_ref().map(|driver| driver.node().status().commit_index);
