@@ -27,7 +27,7 @@ pub(super) fn apply_later(
         return Err(env.violation("driver", sentence));
     }
     for Caller { token, .. } in commits.iter().filter_map(|commit| commit.caller) {
-        at.process_mut().is_answered(token);
+        at.process_mut().answered(token);
     }
     let last = commits.last().map(|commit| commit.entry.position.index);
     if last < Some(at.process().status.last_applied) {

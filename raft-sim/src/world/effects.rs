@@ -151,7 +151,7 @@ fn answer_to(
     token: Token,
     answer: Answer,
 ) -> Result<(), Violation> {
-    time_is_over(env, at, token, answer)?;
+    nobody_is_given_up_too_early(env, at, token, answer)?;
     let told = match answer {
         Answer::Read { index } => return serve(env, at, token, index),
         Answer::Refused(Refusal::Node(RejectReason::NotLeader { leader })) => {
@@ -177,14 +177,14 @@ fn answer_to(
     reply(env, at.hosts(), at.id(), token, told)
 }
 
-/// Whoever is answered waits no more; and nobody is told too early that his time is over.
-fn time_is_over(
+/// Whoever is answered waits no more, and was not told too early that his time is over.
+fn nobody_is_given_up_too_early(
     env: &mut Env,
     at: &mut Running<'_>,
     token: Token,
     answer: Answer,
 ) -> Result<(), Violation> {
-    let until = at.process_mut().is_answered(token);
+    let until = at.process_mut().answered(token);
     let is_over = matches!(
         answer,
         Answer::Refused(Refusal::TimedOut) | Answer::Unknown { cause: Unknown::TimedOut, .. }

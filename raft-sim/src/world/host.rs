@@ -70,7 +70,7 @@ impl Process {
     }
 
     /// Somebody is answered: until when he waited, if that is known.
-    pub fn is_answered(&mut self, token: Token) -> Option<Instant> {
+    pub fn answered(&mut self, token: Token) -> Option<Instant> {
         let until = self.patience.get(&token).copied()?;
         if until.is_some() {
             self.patience.remove(&token);
