@@ -539,7 +539,7 @@ impl World {
         let done = self.servers[at].driver.is_none();
         self.asked.insert(token, Asked { acknowledged, at: at_id, done, ..Asked::default() });
         // Some wait for longer than the node does, and some lose patience first.
-        let patience = if token.0 % 3 == 0 { T / 2 } else { T * 4 };
+        let patience = if token.0.is_multiple_of(3) { T / 2 } else { T * 4 };
         let until = self.now.saturating_add(patience);
         self.tell(at, Event::Read { token, consistency, until });
         token
