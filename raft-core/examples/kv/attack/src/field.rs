@@ -174,6 +174,10 @@ impl Field {
             scene.tally.add(Count::Hold, 1);
         } else {
             self.held.remove(&id);
+            // It could not end while it was held.
+            if let Some((_, since)) = self.failing.get_mut(&id) {
+                *since = None;
+            }
         }
         scene.set_up(id, !holds);
         self.cluster.hold(id, holds)
@@ -209,11 +213,16 @@ impl Field {
     ///
     /// As the system says.
     pub fn spare(&mut self, id: u64) -> io::Result<()> {
-        if self.failing.get(&id).is_some_and(|(_, since)| since.is_none()) {
+        if self.failing.contains_key(&id) && !self.is_marked(id) {
             self.failing.remove(&id);
             self.slow(id, None)?;
         }
         Ok(())
+    }
+
+    /// Whether a sync of a node has failed and the node has not ended yet.
+    pub fn is_ending(&self) -> bool {
+        (1..=NODES).any(|id| !self.down.contains(&id) && self.is_marked(id))
     }
 
     /// Looks after the processes: which have ended by themselves? One whose sync has failed has to,
@@ -229,7 +238,7 @@ impl Field {
             if self.down.contains(&id) {
                 continue;
             }
-            let is_marked = mark_of_failure(&self.orders(id)).exists();
+            let is_marked = self.is_marked(id);
             if let Some(status) = self.cluster.ended(id)? {
                 if is_marked {
                     let base = self.failing.get(&id).map(|(base, _)| *base);
@@ -313,6 +322,10 @@ impl Field {
             lines.filter(|line| line.contains("outcome=Done")).count() as u64
         };
         (1..=NODES).map(sent).sum()
+    }
+
+    fn is_marked(&self, id: u64) -> bool {
+        mark_of_failure(&self.orders(id)).exists()
     }
 
     fn orders(&self, id: u64) -> PathBuf {
