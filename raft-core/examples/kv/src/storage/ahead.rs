@@ -70,16 +70,16 @@ impl ReadAhead {
 
 impl Host<Record> for ReadAhead {
     fn read(&mut self, position: LogPosition) -> Option<Content<Record>> {
-        let shelf = lock(&self.shelf);
+        let fetched = lock(&self.shelf);
         // The newest first: what was fetched last is asked for next.
-        let found = shelf.windows.iter().rev().find_map(|window| {
+        let found = fetched.windows.iter().rev().find_map(|window| {
             let first = window.first()?.position.index.get();
             let nth = position.index.get().checked_sub(first)?;
             let entry = window.get(usize::try_from(nth).ok()?)?;
             // A log that was written anew has other entries there.
             (entry.position == position).then(|| entry.content.clone())
         });
-        drop(shelf);
+        drop(fetched);
         found
     }
 }
