@@ -35,14 +35,22 @@ pub fn on_loopback(id: u64, raft: u16, http: u16) -> Member {
     Member { id, address: Address { raft: at(raft), http: at(http) } }
 }
 
-/// Ports on loopback that nobody uses now.
+/// Ports on loopback that nobody uses now, and from which no system takes one for a connection out:
+/// a node that is down finds its own again.
 ///
 /// # Errors
 ///
 /// There are none.
 pub fn free_ports(count: usize) -> io::Result<Vec<u16>> {
-    let held = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<io::Result<Vec<_>>>();
-    held?.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+    let (mut ports, mut held) = (Vec::new(), Vec::new());
+    for _ in 0..100 * count {
+        let port = 10_000 + u16::try_from(getrandom::u32()? % 20_000).expect("it fits");
+        held.extend(TcpListener::bind(("127.0.0.1", port)).inspect(|_| ports.push(port)));
+        if ports.len() == count {
+            return Ok(ports);
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
 }
 
 impl Cluster {
@@ -111,7 +119,8 @@ impl Cluster {
     /// It cannot be started.
     pub fn start(&mut self, id: u64) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
-        let log = self.log(id);
+        let log = OpenOptions::new().create(true).append(true).open(self.log(id));
+        let log = LogFile(log.ok());
         let first = self.started.insert(id) && !self.dir.join(format!("node-{id}")).exists();
         let mut command = Command::new(&self.binary);
         command
@@ -196,9 +205,16 @@ impl Cluster {
         pid.map_or(Ok(()), |pid| Ok(kill_process(pid, signal)?))
     }
 
-    fn log(&self, id: u64) -> LogFile {
-        let path = self.dir.join(format!("node-{id}.log"));
-        LogFile(OpenOptions::new().create(true).append(true).open(path).ok())
+    /// Where a node's log goes: what it says.
+    pub fn log(&self, id: u64) -> PathBuf {
+        self.dir.join(format!("node-{id}.log"))
+    }
+
+    /// The end of what a node has said.
+    pub fn end_of_log(&self, id: u64) -> String {
+        let log = fs::read(self.log(id)).unwrap_or_default();
+        let from = log.len().saturating_sub(2000);
+        String::from_utf8_lossy(&log[from..]).into_owned()
     }
 
     /// Where the data and the logs are.

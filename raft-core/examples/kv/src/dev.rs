@@ -48,7 +48,7 @@ pub fn run(options: &Options) -> io::Result<()> {
 fn ended_early(cluster: &mut Cluster) -> io::Result<()> {
     for id in cluster.running().collect::<Vec<_>>() {
         if let Some(status) = cluster.ended(id)? {
-            let log = cluster.dir().join(format!("node-{id}.log"));
+            let log = cluster.log(id);
             let why = format!("node {id} has ended ({status}): see {}", log.display());
             return Err(io::Error::other(why));
         }

@@ -1,6 +1,7 @@
 //! One attack, from the first start of its nodes to its verdict.
 
-use crate::calm::{Bounds, CAUGHT_UP_BOUND, WRITE_BOUND, judge_all};
+use crate::calm::{self, Bounds, judge_all};
+use crate::client::Client;
 use crate::dice::Dice;
 use crate::field::Field;
 use crate::judge::Judge;
@@ -99,14 +100,13 @@ pub fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> io::Result<Verdict> {
     if faults.is_empty() && members.is_none() {
         vacuous.push("the end was not judged".into());
     }
-    let bounds = (bounds, (WRITE_BOUND, CAUGHT_UP_BOUND));
     let summary = summary::of(&scene, &weather, &slowest, bounds, members.as_deref());
     Ok(Verdict { faults, vacuous, summary })
 }
 
 /// Waits until every node answers: a node that is killed before it has made its directory is none.
 fn up(scene: &Scene) -> io::Result<()> {
-    let (client, begun) = (crate::client::Client::new(Duration::from_secs(1)), Instant::now());
+    let (client, begun) = (Client::new(Duration::from_secs(1)), Instant::now());
     while !scene.ids().into_iter().all(|id| scene.look_at(&client, id).is_some()) {
         if begun.elapsed() > Duration::from_secs(30) {
             return Err(io::Error::other("not every node has started within 30 s"));
@@ -124,7 +124,7 @@ fn last(
     seed: u64,
 ) -> Option<Vec<u64>> {
     let mut dice = Dice::beside(seed, 5000);
-    let calm = crate::calm::judge(scene, bounds, operator, judge, &mut dice)?;
+    let calm = calm::judge(scene, bounds, operator, judge, &mut dice)?;
     judge_all(scene, judge, &calm.members);
     Some(calm.members)
 }

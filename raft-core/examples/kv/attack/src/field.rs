@@ -8,12 +8,11 @@ use crate::proxy::pass_on;
 use crate::scene::Scene;
 use crate::tally::Count;
 use crate::weather::Weather;
-use kv::cluster::{Cluster, on_loopback};
+use kv::cluster::{Cluster, free_ports, on_loopback};
 use kv::driver::REGRESSED;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,19 +48,6 @@ pub struct Field {
     _runtime: Runtime,
 }
 
-/// Ports from which no system takes one for a connection out: a node that is down keeps its own.
-fn ports(count: u64, dice: &mut Dice) -> Vec<u16> {
-    let (mut ports, mut held) = (Vec::new(), Vec::new());
-    while (ports.len() as u64) < count {
-        let port = u16::try_from(dice.between(10_000, 31_000)).expect("it fits");
-        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
-            held.push(listener);
-            ports.push(port);
-        }
-    }
-    ports
-}
-
 impl Field {
     /// Nodes that all run, each behind a proxy. Their data is in `dir`.
     ///
@@ -69,9 +55,7 @@ impl Field {
     ///
     /// As the system says.
     pub fn new(dir: &Path, seed: u64, election_timeout: Duration) -> io::Result<(Self, Scene)> {
-        // Two attacks of one seed do not want the same ports.
-        let mut own = Dice::beside(seed, u64::from(std::process::id()));
-        let ports = ports(3 * NODES, &mut own);
+        let ports = free_ports(3 * usize::try_from(NODES).expect("a few"))?;
         let members: Vec<_> = (1..=NODES)
             .zip(ports.chunks(3))
             .map(|(id, ports)| on_loopback(id, ports[0], ports[1]))
@@ -190,6 +174,10 @@ impl Field {
             scene.tally.add(Count::Hold, 1);
         } else {
             self.held.remove(&id);
+            // It could not end while it was held.
+            if let Some((_, since)) = self.failing.get_mut(&id) {
+                *since = None;
+            }
         }
         scene.set_up(id, !holds);
         self.cluster.hold(id, holds)
@@ -225,11 +213,16 @@ impl Field {
     ///
     /// As the system says.
     pub fn spare(&mut self, id: u64) -> io::Result<()> {
-        if self.failing.get(&id).is_some_and(|(_, since)| since.is_none()) {
+        if self.failing.contains_key(&id) && !self.is_marked(id) {
             self.failing.remove(&id);
             self.slow(id, None)?;
         }
         Ok(())
+    }
+
+    /// Whether a sync of a node has failed and the node has not ended yet.
+    pub fn is_ending(&self) -> bool {
+        (1..=NODES).any(|id| !self.down.contains(&id) && self.is_marked(id))
     }
 
     /// Looks after the processes: which have ended by themselves? One whose sync has failed has to,
@@ -245,7 +238,7 @@ impl Field {
             if self.down.contains(&id) {
                 continue;
             }
-            let is_marked = mark_of_failure(&self.orders(id)).exists();
+            let is_marked = self.is_marked(id);
             if let Some(status) = self.cluster.ended(id)? {
                 if is_marked {
                     let base = self.failing.get(&id).map(|(base, _)| *base);
@@ -255,7 +248,7 @@ impl Field {
                     failed.push(id);
                 } else {
                     let what = format!("node {id} has ended by itself ({status})");
-                    scene.fault(what, self.end_of_log(id));
+                    scene.fault(what, self.cluster.end_of_log(id));
                 }
                 self.cluster.kill(id)?;
                 self.lose(id, scene)?;
@@ -268,7 +261,7 @@ impl Field {
                     .get_or_insert_with(Instant::now);
                 if since.elapsed() > MUST_END {
                     let what = format!("node {id} lives on after a sync that failed");
-                    scene.fault(what, self.end_of_log(id));
+                    scene.fault(what, self.cluster.end_of_log(id));
                 }
             }
         }
@@ -284,7 +277,7 @@ impl Field {
         self.read.1 = Instant::now();
         for id in 1..=NODES {
             let from = self.read.0.entry(id).or_default();
-            let mut log = File::open(self.dir.join(format!("node-{id}.log")))?;
+            let mut log = File::open(self.cluster.log(id))?;
             log.seek(SeekFrom::Start(*from))?;
             let mut said = Vec::new();
             log.read_to_end(&mut said)?;
@@ -320,22 +313,19 @@ impl Field {
         self.weather.set(USUAL);
     }
 
-    /// The end of what a node has said.
-    pub fn end_of_log(&self, id: u64) -> String {
-        let log = fs::read(self.dir.join(format!("node-{id}.log"))).unwrap_or_default();
-        let from = log.len().saturating_sub(2000);
-        String::from_utf8_lossy(&log[from..]).into_owned()
-    }
-
     /// How often a node has sent a snapshot to one that was behind, and it arrived.
     pub fn snapshots_sent(&self) -> u64 {
         let sent = |id| {
-            let log = fs::read(self.dir.join(format!("node-{id}.log"))).unwrap_or_default();
+            let log = fs::read(self.cluster.log(id)).unwrap_or_default();
             let log = String::from_utf8_lossy(&log).into_owned();
             let lines = log.lines().filter(|line| line.contains("a snapshot was sent"));
             lines.filter(|line| line.contains("outcome=Done")).count() as u64
         };
         (1..=NODES).map(sent).sum()
+    }
+
+    fn is_marked(&self, id: u64) -> bool {
+        mark_of_failure(&self.orders(id)).exists()
     }
 
     fn orders(&self, id: u64) -> PathBuf {

@@ -3,13 +3,14 @@
 use crate::client::Client;
 use crate::dice::Dice;
 use crate::history::{Action, Operation, is_linearizable};
+use crate::lock;
 use crate::scene::Scene;
 use crate::tally::Count;
 use crate::workload::{CLIENTS, LONGEST_PATIENCE, Seen, found};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use ureq::http::Method;
@@ -55,7 +56,7 @@ impl Judge {
     }
 
     fn take(&self, seen: Seen) {
-        let mut records = self.lock();
+        let mut records = lock(&self.records);
         match seen {
             Seen::Did { epoch, key, operation } => {
                 let history = records.histories.entry(key).or_default();
@@ -69,7 +70,7 @@ impl Judge {
 
     /// The keys that every client has left and that are not judged yet.
     fn left(&self) -> Vec<String> {
-        let records = self.lock();
+        let records = lock(&self.records);
         if (records.epochs.len() as u64) < CLIENTS {
             return Vec::new();
         }
@@ -84,7 +85,7 @@ impl Judge {
         for key in self.left() {
             let read = dice.pick(&scene.up()).and_then(|id| read_at(scene, client, id, &key));
             let operations = {
-                let mut records = self.lock();
+                let mut records = lock(&self.records);
                 let history = records.histories.get_mut(&key).expect("nobody removes one");
                 history.is_judged = true;
                 history.operations.extend(read);
@@ -97,7 +98,7 @@ impl Judge {
 
     /// Entries of the ledger: the newest, and some of all.
     pub fn sample(&self, newest: usize, of_all: usize, dice: &mut Dice) -> Vec<(String, u64)> {
-        let records = self.lock();
+        let records = lock(&self.records);
         let ledger = &records.ledger;
         let mut sample = ledger[ledger.len().saturating_sub(newest)..].to_vec();
         for _ in 0..of_all.min(ledger.len()) {
@@ -109,7 +110,7 @@ impl Judge {
 
     /// Judges all, with what is found at each of these nodes now. Nothing is written any more.
     pub fn judge_all(&self, scene: &Scene, members: &[u64]) {
-        let records = &mut *self.lock();
+        let records = &mut *lock(&self.records);
         let mut work: Vec<_> = records.histories.iter_mut().collect();
         let share = work.len().div_ceil(4).max(1);
         thread::scope(|scope| {
@@ -136,11 +137,7 @@ impl Judge {
 
     /// The whole ledger.
     pub fn ledger(&self) -> Vec<(String, u64)> {
-        self.lock().ledger.clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Records> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.records).ledger.clone()
     }
 }
 

@@ -20,3 +20,10 @@ pub mod summary;
 pub mod tally;
 pub mod weather;
 pub mod workload;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Whoever panicked while he held it has said so: the others go on.
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -12,13 +12,14 @@
 //! A sync takes as long as the [orders](Orders) of the node say, and fails if they say so.
 
 use crate::dice::Dice;
+use crate::lock;
 use kv::storage::{Engine, StorageError};
 use redb::{Builder, Database, StorageBackend};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// What a node's disks are to do: a file that the attack writes and that is read at each sync.
@@ -126,10 +127,6 @@ impl Medium {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         Ok(Self { name: name.unwrap_or_default(), orders: orders.to_path_buf(), contents })
     }
-
-    fn lock(&self) -> MutexGuard<'_, Contents> {
-        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Contents {
@@ -143,18 +140,18 @@ impl Contents {
 
 impl StorageBackend for Medium {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.lock().now.len() as u64)
+        Ok(lock(&self.contents).now.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let (contents, from) = (self.lock(), small(offset));
+        let (contents, from) = (lock(&self.contents), small(offset));
         let found = contents.now.get(from..from + out.len());
         out.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        self.lock().change(Change::Length(length))
+        lock(&self.contents).change(Change::Length(length))
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -165,7 +162,7 @@ impl StorageBackend for Medium {
             fs::write(mark_of_failure(&self.orders), &self.name)?;
             return Err(io::Error::other("the attack has made this sync fail"));
         }
-        let mut contents = self.lock();
+        let mut contents = lock(&self.contents);
         for change in std::mem::take(&mut contents.pending) {
             write_to(&contents.file, &change)?;
         }
@@ -173,7 +170,7 @@ impl StorageBackend for Medium {
     }
 
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.lock().change(Change::Bytes(offset, bytes.to_vec()))
+        lock(&self.contents).change(Change::Bytes(offset, bytes.to_vec()))
     }
 }
 

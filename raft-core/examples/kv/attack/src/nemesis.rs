@@ -9,7 +9,7 @@ use crate::operator::{Operator, Order};
 use crate::plan::{Base, Cut, Plan, Trouble, Who};
 use crate::scene::Scene;
 use crate::tally::Count;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::mpsc::Sender;
 use std::thread::sleep;
@@ -55,6 +55,8 @@ pub struct Nemesis<'a> {
     client: Client,
     dice: Dice,
     ends: Vec<(Instant, End)>,
+    /// For how long a node is down whose sync fails.
+    down_after_failure: BTreeMap<u64, Duration>,
     /// The slowest return of service.
     slowest: Calm,
 }
@@ -73,8 +75,20 @@ impl<'a> Nemesis<'a> {
         let slowest =
             Calm { write: Duration::ZERO, caught_up: Duration::ZERO, members: Vec::new() };
         let dice = Dice::beside(seed, 4000);
-        let ends = Vec::new();
-        Self { field, scene, operator, orders, judge, bounds, client, dice, ends, slowest }
+        let (ends, down_after_failure) = Default::default();
+        Self {
+            field,
+            scene,
+            operator,
+            orders,
+            judge,
+            bounds,
+            client,
+            dice,
+            ends,
+            down_after_failure,
+            slowest,
+        }
     }
 
     /// Troubles the cluster until it is enough, or something is wrong.
@@ -111,10 +125,14 @@ impl<'a> Nemesis<'a> {
             self.field.start(id, self.scene)?;
         }
         let patience = Instant::now() + Duration::from_secs(20);
-        while self.operator.waiting() > 0 && Instant::now() < patience {
+        loop {
             self.tick()?;
+            // A sync that was to fail may just have done so: nobody else starts that node.
+            let waits = self.operator.waiting() > 0 || self.field.is_ending();
+            if !waits || self.scene.is_over() || Instant::now() > patience {
+                break;
+            }
         }
-        // A sync that was to fail may just have done so.
         for id in self.missing() {
             self.field.start(id, self.scene)?;
         }
@@ -156,7 +174,7 @@ impl<'a> Nemesis<'a> {
         sleep(TICK);
         for id in self.field.watch(self.scene)? {
             self.scene.tally.note(format!("node {id} has crashed: its sync failed"));
-            let pause = Duration::from_millis(self.dice.between(0, 500));
+            let pause = self.down_after_failure.remove(&id).unwrap_or_default();
             self.ends.retain(|(_, end)| *end != End::Start(id));
             self.later(pause, End::Start(id));
         }
@@ -253,9 +271,10 @@ impl<'a> Nemesis<'a> {
                     self.later(lasts, End::Quick(id));
                 }
             }
-            Trouble::FailSync(who, base, _) => {
+            Trouble::FailSync(who, base, down) => {
                 if let Some(id) = self.one(who)? {
                     self.field.fail(id, base)?;
+                    self.down_after_failure.insert(id, down);
                     if base == Base::State {
                         // The state machine is synced before a snapshot, and seldom besides.
                         let url = self.scene.url(id, "/snapshot");

@@ -2,12 +2,13 @@
 //! what the membership has to be, as far as anybody can know it.
 
 use crate::client::{Answer, Client};
+use crate::lock;
 use crate::plan::Who;
 use crate::scene::{Look, Scene};
 use crate::tally::Count;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::sync::mpsc::Receiver;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 use ureq::http::Method;
@@ -60,18 +61,18 @@ impl<'a> Operator<'a> {
             if !self.scene.is_over() {
                 self.carry_out(order);
             }
-            self.lock().waiting -= 1;
+            lock(&self.expected).waiting -= 1;
         }
     }
 
     /// One more order is on its way.
     pub fn ordered(&self) {
-        self.lock().waiting += 1;
+        lock(&self.expected).waiting += 1;
     }
 
     /// How many orders are not carried out.
     pub fn waiting(&self) -> usize {
-        self.lock().waiting
+        lock(&self.expected).waiting
     }
 
     fn carry_out(&self, order: Order) {
@@ -99,7 +100,6 @@ impl<'a> Operator<'a> {
             let path = format!("/nodes/{node}?raft={raft}&http={http}&timeout_ms=2000");
             let answer = self.ask(&Method::POST, leader.id, &path);
             tally.note(format!("node {node} is to learn: {}", answer.code()));
-            tally.add(Count::Learner, u64::from(answer.code() == 200));
             if answer.code() != 200 {
                 return;
             }
@@ -148,7 +148,7 @@ impl<'a> Operator<'a> {
 
     /// What an answer says about who votes.
     fn learn(&self, node: u64, answer: &Answer, votes: bool, done: Count) {
-        let mut expected = self.lock();
+        let mut expected = lock(&self.expected);
         if answer.code() == 200 {
             self.scene.tally.add(done, 1);
             if votes {
@@ -163,7 +163,7 @@ impl<'a> Operator<'a> {
 
     /// Compares who votes with what has to be; where that was not known, it is known from now on.
     pub fn compare(&self, leader: &Look) {
-        let mut expected = self.lock();
+        let mut expected = lock(&self.expected);
         let differs = |node: &&u64| !expected.unsure.contains(node);
         let wrong: Vec<_> = expected.voters.symmetric_difference(&leader.voters).collect();
         let wrong: Vec<_> = wrong.into_iter().filter(differs).collect();
@@ -179,10 +179,6 @@ impl<'a> Operator<'a> {
         }
         expected.voters.clone_from(&leader.voters);
         expected.unsure.clear();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Expected> {
-        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

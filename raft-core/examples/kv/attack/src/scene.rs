@@ -1,10 +1,11 @@
 //! What all who take part share: where nodes are, who is up, what was counted, what is wrong.
 
 use crate::client::{Answer, Client};
+use crate::lock;
 use crate::tally::Tally;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use ureq::http::Method;
 
@@ -139,8 +140,4 @@ impl Scene {
         let looks = self.up().into_iter().filter_map(|id| self.look_at(client, id));
         looks.filter(|look| look.leads).max_by_key(|look| look.term)
     }
-}
-
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,6 @@
 //! What happened, in words that a stranger understands.
 
-use crate::calm::{Bounds, Calm};
+use crate::calm::{Bounds, CAUGHT_UP_BOUND, Calm, WRITE_BOUND};
 use crate::scene::Scene;
 use crate::tally::Count;
 use crate::weather::{Fared, Weather};
@@ -68,7 +68,7 @@ pub fn of(
     scene: &Scene,
     weather: &Weather,
     slowest: &Calm,
-    (bounds, (write, caught_up)): (Bounds, (u32, u32)),
+    bounds: Bounds,
     members: Option<&[u64]>,
 ) -> String {
     let (tally, mut text) = (&scene.tally, String::new());
@@ -101,9 +101,9 @@ pub fn of(
     let within = |bound: Duration, times: u32, what: &str| {
         format!("s at most until {what} in a calm (bound: {times} T = {} s)", bound.as_secs())
     };
-    seconds(slowest.write, &within(bounds.write, write, "a write was acknowledged"));
+    seconds(slowest.write, &within(bounds.write, WRITE_BOUND, "a write was acknowledged"));
     let every = "every member had caught up";
-    seconds(slowest.caught_up, &within(bounds.caught_up, caught_up, every));
+    seconds(slowest.caught_up, &within(bounds.caught_up, CAUGHT_UP_BOUND, every));
     if let Some(gap) = tally.longest_gap() {
         seconds(gap.lasts, "s at most without an acknowledged write; done just before and in it:");
         for what in gap.because {

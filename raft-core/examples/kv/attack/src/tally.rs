@@ -1,7 +1,8 @@
 //! What has happened, in numbers; and for how long nobody was served.
 
+use crate::lock;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// What is counted.
@@ -25,8 +26,6 @@ pub enum Count {
     FailedLog,
     /// The same of the state machine.
     FailedState,
-    /// Learners that were added.
-    Learner,
     /// Learners that became voters.
     Voter,
     /// Voters that were removed.
@@ -82,18 +81,18 @@ pub struct Gap {
 impl Tally {
     /// So many more.
     pub fn add(&self, what: Count, many: u64) {
-        *self.lock().entry(what).or_default() += many;
+        *lock(&self.counts).entry(what).or_default() += many;
     }
 
     /// How many there were.
     pub fn of(&self, what: Count) -> u64 {
-        self.lock().get(&what).copied().unwrap_or(0)
+        lock(&self.counts).get(&what).copied().unwrap_or(0)
     }
 
     /// A write was acknowledged now.
     pub fn acknowledged(&self) {
         self.add(Count::Written, 1);
-        let (now, mut service) = (Instant::now(), self.service());
+        let (now, mut service) = (Instant::now(), lock(&self.service));
         let begun = service.last.replace(now).unwrap_or(now);
         let longest = service.longest.map_or(Duration::ZERO, |(from, to)| to - from);
         if now - begun > longest {
@@ -103,29 +102,21 @@ impl Tally {
 
     /// This is done to the cluster now.
     pub fn note(&self, what: String) {
-        self.service().diary.push((Instant::now(), what));
+        lock(&self.service).diary.push((Instant::now(), what));
     }
 
     /// What was done to the cluster, and when.
     pub fn diary(&self) -> Vec<(Instant, String)> {
-        self.service().diary.clone()
+        lock(&self.service).diary.clone()
     }
 
     /// The longest time without an acknowledged write, between the first and the last one.
     pub fn longest_gap(&self) -> Option<Gap> {
-        let service = self.service();
+        let service = lock(&self.service);
         let (from, to) = service.longest?;
         let since = from.checked_sub(Duration::from_millis(1500)).unwrap_or(from);
         let within = service.diary.iter().filter(|(at, _)| (since..to).contains(at));
         Some(Gap { lasts: to - from, because: within.map(|(_, what)| what.clone()).collect() })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Count, u64>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn service(&self) -> MutexGuard<'_, Service> {
-        self.service.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

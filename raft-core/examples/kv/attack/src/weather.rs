@@ -1,9 +1,10 @@
 //! How frames fare between nodes, now; and how they have fared.
 
+use crate::lock;
 use crate::plan::Odds;
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How frames fare; shared by all proxies and whoever makes the weather.
 #[derive(Debug, Default)]
@@ -47,22 +48,22 @@ pub fn count(of: &AtomicU64) {
 impl Weather {
     /// From now on frames fare like this.
     pub fn set(&self, odds: Odds) {
-        self.lock().odds = odds;
+        lock(&self.now).odds = odds;
     }
 
     /// How they fare.
     pub fn odds(&self) -> Odds {
-        self.lock().odds
+        lock(&self.now).odds
     }
 
     /// Nothing is passed on between these any more.
     pub fn cut(&self, pairs: &BTreeSet<(u64, u64)>) {
-        self.lock().cuts.extend(pairs);
+        lock(&self.now).cuts.extend(pairs);
     }
 
     /// It is again, as far as nobody else has cut it.
     pub fn heal(&self, pairs: &BTreeSet<(u64, u64)>) {
-        let cuts = &mut self.lock().cuts;
+        let cuts = &mut lock(&self.now).cuts;
         for pair in pairs {
             if let Some(nth) = cuts.iter().position(|cut| cut == pair) {
                 cuts.swap_remove(nth);
@@ -72,16 +73,12 @@ impl Weather {
 
     /// All is well.
     pub fn clear(&self) {
-        *self.lock() = Now::default();
+        *lock(&self.now) = Now::default();
     }
 
     /// Whether nothing is passed on from one node to another.
     pub fn is_cut(&self, from: u64, to: u64) -> bool {
-        self.lock().cuts.contains(&(from, to))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Now> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.now).cuts.contains(&(from, to))
     }
 }
 

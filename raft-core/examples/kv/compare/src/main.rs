@@ -25,7 +25,6 @@ use nodes::{Place, Server};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use tracing_subscriber::EnvFilter;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -60,9 +59,6 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
-    log.with_writer(std::io::stderr).init();
     let ran = match options.server {
         Some(server) => run_node(server, &options),
         None => compare(&options),
@@ -90,12 +86,7 @@ fn compare(options: &Options) -> Result<(), Failure> {
 }
 
 fn run_node(server: Server, options: &Options) -> Result<(), Failure> {
-    // As in the server's own main: a thread that panics takes the others with it.
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        report(panic);
-        std::process::abort();
-    }));
+    kv::prepare();
     Ok(match server {
         Server::Kv => node::run(&options.dir, &options.node),
         Server::Raft07 => node::run_core(&options.dir, &options.node, raft07::start),

@@ -109,10 +109,7 @@ impl Nodes {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        let log = self.cluster.dir().join("node-1.log");
-        let log = std::fs::read_to_string(log).unwrap_or_default();
-        let from = log.len().saturating_sub(2000);
-        Err(format!("nobody leads; node 1 says\n{}", log.get(from..).unwrap_or_default()).into())
+        Err(format!("nobody leads; node 1 says\n{}", self.cluster.end_of_log(1)).into())
     }
 
     /// What a node says of itself.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-/// A number of a sample; `None` where it has none.
+/// A number of a sample; 0 where it has none.
 type Number = fn(&Sample) -> u64;
 
 /// What a contestant gave, and what it cost. In tenths, but for the rate and the bytes.

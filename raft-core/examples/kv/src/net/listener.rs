@@ -16,12 +16,24 @@ use tokio::time::{sleep, timeout};
 
 /// Serves whoever connects, for as long as the server runs.
 pub async fn listen(listener: TcpListener, net: Arc<Net>, incoming: Incoming) {
+    let serves = move |stream| {
+        let (net, incoming) = (Arc::clone(&net), incoming.clone());
+        async move { serve(stream, &net, &incoming).await }
+    };
+    accept_all(listener, serves).await;
+}
+
+/// Serves whoever connects in this way, each in a task.
+pub async fn accept_all<S>(listener: TcpListener, each: impl Fn(TcpStream) -> S)
+where
+    S: Future<Output = Result<(), CodecError>> + Send + 'static,
+{
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
-                let (net, incoming) = (Arc::clone(&net), incoming.clone());
+                let served = each(stream);
                 tokio::spawn(async move {
-                    if let Err(error) = serve(stream, &net, &incoming).await {
+                    if let Err(error) = served.await {
                         tracing::info!(%from, %error, "a connection is closed");
                     }
                 });

@@ -20,7 +20,7 @@ pub mod tls;
 
 pub use incoming::Incoming;
 pub use links::Links;
-pub use listener::listen;
+pub use listener::{accept_all, listen};
 pub use outgoing::Outgoing;
 
 use crate::address::{Address, Addresses};

@@ -8,10 +8,10 @@ use crate::storage::{LogReader, StorageError};
 use raft_core::LogPosition;
 use raft_core::driver::{Entry, Event, Host};
 use raft_core::payload::Content;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 /// What is read at once: more than a frame, so that one wait serves several of them.
@@ -19,12 +19,22 @@ const WINDOW: u64 = 4 << 20;
 /// How many windows are kept: followers that are far behind are rarely at one place.
 const WINDOWS: usize = 8;
 
-/// Consecutive entries, each of the last few reads.
-type Windows = Arc<Mutex<VecDeque<Vec<Entry<Record>>>>>;
+/// What the thread has read, and what it has still to read.
+#[derive(Default)]
+struct Shelf {
+    /// Consecutive entries, each of the last few reads.
+    windows: VecDeque<Vec<Entry<Record>>>,
+    /// What was asked for and is not answered.
+    asked: BTreeSet<LogPosition>,
+}
+
+fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
+    shelf.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What the driver reads: what was fetched for it, and nothing else.
 pub struct ReadAhead {
-    windows: Windows,
+    shelf: Arc<Mutex<Shelf>>,
     /// To the thread; it ends when this is gone.
     asks: Option<Sender<LogPosition>>,
     thread: Option<JoinHandle<()>>,
@@ -33,20 +43,24 @@ pub struct ReadAhead {
 impl ReadAhead {
     /// Starts the thread.
     pub fn start(log: impl LogReader + 'static, done: Completions) -> Self {
-        let (windows, (asks, asked)) = (Windows::default(), channel());
-        let shelf = Arc::clone(&windows);
+        let (shelf, (asks, asked)) = (Arc::<Mutex<Shelf>>::default(), channel());
+        let filled = Arc::clone(&shelf);
         let run = move || {
-            if let Err(error) = work(&log, &shelf, &asked, &done) {
+            if let Err(error) = work(&log, &filled, &asked, &done) {
                 fatal("the log cannot be read", &error);
             }
         };
         let thread = Builder::new().name("reader".into()).spawn(run);
         let thread = Some(thread.expect("the system has room for a thread"));
-        Self { windows, asks: Some(asks), thread }
+        Self { shelf, asks: Some(asks), thread }
     }
 
-    /// The driver lacks this entry: it is read, and the driver is told.
+    /// The driver lacks this entry: it is read, and the driver is told. Two peers may lack the same
+    /// one: it is read once.
     pub fn fetch(&self, position: LogPosition) {
+        if !lock(&self.shelf).asked.insert(position) {
+            return;
+        }
         let told = self.asks.as_ref().map(|asks| asks.send(position));
         if !matches!(told, Some(Ok(()))) {
             fatal("a thread is gone", &"reader");
@@ -56,16 +70,16 @@ impl ReadAhead {
 
 impl Host<Record> for ReadAhead {
     fn read(&mut self, position: LogPosition) -> Option<Content<Record>> {
-        let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let fetched = lock(&self.shelf);
         // The newest first: what was fetched last is asked for next.
-        let found = windows.iter().rev().find_map(|window| {
+        let found = fetched.windows.iter().rev().find_map(|window| {
             let first = window.first()?.position.index.get();
             let nth = position.index.get().checked_sub(first)?;
             let entry = window.get(usize::try_from(nth).ok()?)?;
             // A log that was written anew has other entries there.
             (entry.position == position).then(|| entry.content.clone())
         });
-        drop(windows);
+        drop(fetched);
         found
     }
 }
@@ -88,13 +102,15 @@ impl Drop for ReadAhead {
 
 fn work(
     log: &impl LogReader,
-    windows: &Windows,
+    shelf: &Mutex<Shelf>,
     asked: &Receiver<LogPosition>,
     done: &Completions,
 ) -> Result<(), StorageError> {
     let mut gone = None;
     while let Ok(position) = asked.recv() {
         let window = log.read_on(position, WINDOW)?;
+        let mut shelf = lock(shelf);
+        shelf.asked.remove(&position);
         if window.is_empty() {
             // It may have been released, or written anew, since it was asked for. Then the driver
             // knows that by now, and does not ask for it again.
@@ -105,12 +121,12 @@ fn work(
             }
             gone = Some(position);
         } else {
-            let mut windows = windows.lock().unwrap_or_else(PoisonError::into_inner);
-            if windows.len() == WINDOWS {
-                windows.pop_front();
+            if shelf.windows.len() == WINDOWS {
+                shelf.windows.pop_front();
             }
-            windows.push_back(window);
+            shelf.windows.push_back(window);
         }
+        drop(shelf);
         done.say(Event::Fetched);
     }
     Ok(())
@@ -118,16 +134,17 @@ fn work(
 
 #[cfg(test)]
 mod tests {
-    use super::{ReadAhead, WINDOWS, Windows, work};
+    use super::{ReadAhead, Shelf, WINDOWS, work};
     use crate::command::Record;
     use crate::inbox::{Inbox, Outside, inbox};
-    use crate::storage::Log;
     use crate::storage::redb_log::RedbLog;
+    use crate::storage::{Log, LogReader, StorageError};
     use raft_core::driver::{BoundLog, BoundWrite, Entry, Event, Host};
     use raft_core::payload::Content;
     use raft_core::{LogIndex, LogPosition, Term, Ticket};
     use redb::backends::InMemoryBackend;
-    use std::sync::mpsc::channel;
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, channel};
     use std::time::Duration;
 
     const fn at(index: u64) -> LogPosition {
@@ -203,15 +220,43 @@ mod tests {
             asks.send(position).expect("it is heard");
         }
         drop(asks);
-        assert!(work(&log.reader(), &Windows::default(), &asked, &done).is_ok());
+        assert!(work(&log.reader(), &Mutex::new(Shelf::default()), &asked, &done).is_ok());
         let (asks, asked) = channel();
         asks.send(at(7)).expect("it is heard");
         asks.send(at(7)).expect("it is heard");
-        let again = work(&log.reader(), &Windows::default(), &asked, &done);
+        let again = work(&log.reader(), &Mutex::new(Shelf::default()), &asked, &done);
         assert_eq!(
             again.expect_err("it is gone").to_string(),
             "the log, in which 1/7 is missing, is damaged"
         );
+    }
+
+    /// A log whose entries were all released, and which waits before it says so.
+    struct Released(Receiver<()>);
+
+    impl LogReader for Released {
+        fn read(&self, _: LogPosition) -> Result<Option<Content<Record>>, StorageError> {
+            _ = self.0.recv();
+            Ok(None)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_two_peers_lack_is_read_once_and_its_release_meanwhile_is_no_damage() {
+        let (goes_on, waits) = channel();
+        let (mut inbox, done, _outside) = inbox();
+        let log = ReadAhead::start(Released(waits), done);
+        for position in [at(7), at(7), at(8)] {
+            log.fetch(position);
+        }
+        drop(goes_on);
+        // It ends when it has read everything; if it takes 7 for damaged, so does the process.
+        drop(log);
+        let (mut events, mut messages) = (Vec::new(), Vec::new());
+        while events.len() < 2 {
+            inbox.collect(Duration::from_mins(1), &mut events, &mut messages).await;
+        }
+        assert_eq!(events, [Event::Fetched, Event::Fetched]);
     }
 
     #[tokio::test]

@@ -56,11 +56,8 @@ impl Nodes {
         while !holds() {
             if Instant::now() > end {
                 for member in self.cluster.members() {
-                    let log = self.dir.path().join(format!("node-{}.log", member.id));
-                    let log = std::fs::read_to_string(log).unwrap_or_default();
-                    let from = log.len().saturating_sub(3000);
                     println!("--- node {}: {:?}", member.id, self.status(member.id));
-                    println!("{}", log.get(from..).unwrap_or_default());
+                    println!("{}", self.cluster.end_of_log(member.id));
                 }
                 panic!("in vain: {what}");
             }

@@ -2,6 +2,7 @@
 
 use crate::common::{Nodes, nodes};
 use kv_attack::client::{Answer, Client};
+use kv_attack::dice::Dice;
 use kv_attack::history::{Action, LONGEST, Operation, is_linearizable};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,20 +20,9 @@ const OFTEN: usize = LONGEST / 4 - 2;
 
 type Histories = BTreeMap<String, Vec<Operation>>;
 
-/// A small generator: which node, which key, what to do.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
-}
-
 /// One client: it writes values that nobody else writes, and reads, at any node.
 fn work(urls: &[String], name: u64, seed: u64, over: &AtomicBool) -> Histories {
-    let (mut dice, mut histories) = (Dice(seed ^ (name << 40)), Histories::new());
+    let (mut dice, mut histories) = (Dice::beside(seed, name), Histories::new());
     let (client, start) = (Client::new(Duration::from_secs(3)), Instant::now());
     for turn in 0_u64.. {
         if over.load(Ordering::Relaxed) {
@@ -73,7 +63,7 @@ fn work(urls: &[String], name: u64, seed: u64, over: &AtomicBool) -> Histories {
 /// Kills and starts nodes: one, or all of them, as a power cut does. Only then is it seen whether
 /// what was acknowledged was durable, and not only in the memory of the others.
 fn kill(nodes: &mut Nodes, seed: u64) {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     for turn in 1..=KILLS {
         thread::sleep(Duration::from_millis(500 + dice.below(1500)));
         let one = 1 + dice.below(3);

@@ -2,7 +2,7 @@
 
 use kv::net::codec::{CodecError, MAX_FRAME, MAX_HEAD, read_bytes};
 use kv::net::handshake::welcome;
-use kv::net::{Lane, Net, Wire, notice_silence};
+use kv::net::{Lane, Net, Wire, accept_all, notice_silence};
 use protobuf::Message as _;
 use raft::eraftpb::{Entry, Message, MessageType};
 use std::collections::{BTreeMap, VecDeque};
@@ -225,22 +225,11 @@ fn encode(message: &Message, out: &mut Vec<u8>) {
 
 /// Serves whoever connects, for as long as the server runs.
 pub(super) async fn listen(listener: TcpListener, net: Arc<Net>, heard: mpsc::Sender<Heard>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, from)) => {
-                let (net, heard) = (Arc::clone(&net), heard.clone());
-                tokio::spawn(async move {
-                    if let Err(error) = hear(stream, &net, &heard).await {
-                        tracing::info!(%from, %error, "a connection is closed");
-                    }
-                });
-            }
-            Err(error) => {
-                tracing::error!(%error, "nobody can connect");
-                sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
+    let hears = move |stream| {
+        let (net, heard) = (Arc::clone(&net), heard.clone());
+        async move { hear(stream, &net, &heard).await }
+    };
+    accept_all(listener, hears).await;
 }
 
 async fn hear(
