@@ -225,11 +225,11 @@ fn encode(message: &Message, out: &mut Vec<u8>) {
 
 /// Serves whoever connects, for as long as the server runs.
 pub(super) async fn listen(listener: TcpListener, net: Arc<Net>, heard: mpsc::Sender<Heard>) {
-    let hears = move |stream| {
+    let take = move |stream| {
         let (net, heard) = (Arc::clone(&net), heard.clone());
         async move { hear(stream, &net, &heard).await }
     };
-    accept_all(listener, hears).await;
+    accept_all(listener, take).await;
 }
 
 async fn hear(
