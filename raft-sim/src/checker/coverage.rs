@@ -189,6 +189,8 @@ coverage! {
     strangers >= 50,
     /// Messages that cannot be.
     malformed >= 75,
+    /// Messages that cannot be beside what their receiver knows.
+    contradictions >= 85,
     /// Proposals refused because too many entries waited for their commit.
     too_many_uncommitted >= 30,
     /// Reads refused because too many waited.

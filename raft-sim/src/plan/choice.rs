@@ -81,6 +81,8 @@ questions! {
     Damage = "damage",
     /// What a hostile message is.
     Hostile = "hostile",
+    /// Which message that cannot be.
+    Nonsense = "nonsense",
     /// The sizes and times of a run whose setup is drawn.
     Setup = "setup",
     /// How nodes differ from one another in it.
@@ -159,6 +161,8 @@ questions! {
     SetupPatience = "setup_patience",
     /// For which peers transports take no entries, and when.
     StormPauses = "storm_pauses",
+    /// Who is given messages that cannot be, and when.
+    StormLies = "storm_lies",
     /// Whether an entry is at hand, and when it is.
     Fetch = "fetch",
 }

@@ -11,15 +11,18 @@ pub enum Hostile {
     Stranger,
     /// One that cannot be.
     Malformed,
+    /// One that cannot be beside what this node knows.
+    Contradiction,
 }
 
 impl Hostile {
     /// Each of them, with its name.
-    pub const ALL: [(Self, &'static str); 4] = [
+    pub const ALL: [(Self, &'static str); 5] = [
         (Self::Replayed, "replayed"),
         (Self::Misrouted, "misrouted"),
         (Self::Stranger, "stranger"),
         (Self::Malformed, "malformed"),
+        (Self::Contradiction, "contradiction"),
     ];
 
     /// Its name.
@@ -29,6 +32,7 @@ impl Hostile {
             Self::Misrouted => "misrouted",
             Self::Stranger => "stranger",
             Self::Malformed => "malformed",
+            Self::Contradiction => "contradiction",
         }
     }
 }

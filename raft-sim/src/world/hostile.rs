@@ -14,19 +14,13 @@ use crate::plan::choice::{Choices, Question};
 use crate::plan::hostile::Hostile;
 use crate::plan::record::Violation;
 use crate::world::env::Env;
+use crate::world::host::Process;
 use crate::world::hosts::Hosts;
 use crate::world::inbox::arrive;
 use crate::world::network::Network;
+use crate::world::nonsense::{STRANGER, contradiction, nonsense};
 use crate::world::watch::Fact;
-use raft_core::types::LIMIT;
-use raft_core::{
-    Action, AppendEntries, AppendEntriesResponse, AppendOutcome, Entries, Envelope, Input,
-    InstallSnapshot, LogIndex, LogPosition, Membership, Message, Node, NodeId, PreVote, Round, Run,
-    Snapshot, Status, Term,
-};
-
-/// A node that does not exist.
-const STRANGER: NodeId = NodeId(1 << 40);
+use raft_core::{Action, Envelope, Input, Node, NodeId};
 
 /// Gives a node a message of this kind, if it runs and there is one to give.
 pub(super) fn hostile(
@@ -37,12 +31,14 @@ pub(super) fn hostile(
     what: Hostile,
 ) -> Result<(), Violation> {
     let Some(at) = hosts.running(node) else { return Ok(()) };
-    let Some(packet) = invent(env, network, &at.process().status, what) else { return Ok(()) };
+    let Some(packet) = invent(env, network, at.process(), what) else { return Ok(()) };
     let local = at.host().local(env.now());
     let input = Input::Message(packet.envelope.clone());
     let verdict = match what {
         Hostile::Replayed => Ok(()),
-        Hostile::Misrouted | Hostile::Malformed => refused(at.process().node(), input, local),
+        Hostile::Misrouted | Hostile::Malformed | Hostile::Contradiction => {
+            refused(at.process().node(), input, local)
+        }
         Hostile::Stranger => without_effect(at.process().node(), input, local),
     };
     if let Err(sentence) = verdict {
@@ -53,9 +49,11 @@ pub(super) fn hostile(
     arrive(env, network, Some(at), Arrival::Message(packet))
 }
 
-/// A message of this kind for a node of this status.
-fn invent(env: &mut Env, network: &Network, status: &Status, what: Hostile) -> Option<Packet> {
-    let (now, choices, id) = (env.agenda.now(), &mut env.choices, status.id);
+/// A message of this kind for the node of this process.
+fn invent(env: &mut Env, network: &Network, process: &Process, what: Hostile) -> Option<Packet> {
+    let (now, choices, status) = (env.agenda.now(), &mut env.choices, &process.status);
+    let id = status.id;
+    let packet = |envelope| network.packet(envelope, Payload::default(), now);
     match what {
         Hostile::Replayed => one_of_the_past(choices, network, |message| message.to == id),
         Hostile::Misrouted => one_of_the_past(choices, network, |message| message.to != id),
@@ -69,9 +67,8 @@ fn invent(env: &mut Env, network: &Network, status: &Status, what: Hostile) -> O
             packet.envelope.from = STRANGER;
             Some(packet)
         }
-        Hostile::Malformed => {
-            Some(network.packet(nonsense(choices, status), Payload::default(), now))
-        }
+        Hostile::Malformed => Some(packet(nonsense(choices, status))),
+        Hostile::Contradiction => contradiction(choices, status, &process.log).map(packet),
     }
 }
 
@@ -84,38 +81,6 @@ fn one_of_the_past(
     let count = u64::try_from(meant.len()).expect("a few messages");
     let nth = choices.below(Question::Hostile, count.max(1));
     meant.get(usize::try_from(nth).expect("a few messages")).copied().cloned()
-}
-
-/// A message that cannot be, whoever gets it in whatever state.
-fn nonsense(choices: &mut Choices, status: &Status) -> Envelope {
-    let to = status.id;
-    let term = Term(status.term.get().max(1));
-    let peer = STRANGER;
-    let of = |message| Envelope { from: peer, to, term, message };
-    let append = |entries: Entries| {
-        let (prev, commit) = (LogPosition::ZERO, LogIndex::ZERO);
-        Message::AppendEntries(AppendEntries { prev, entries, commit, probe: None })
-    };
-    let run = |term: u64, count| Run::Commands { term: Term(term), count };
-    let beyond = LogPosition::new(Term(term.get() + 1), LogIndex(1));
-    match choices.below(Question::Hostile, 8) {
-        0 => Envelope { term: Term(u64::MAX), ..of(Message::TimeoutNow) },
-        1 => Envelope { from: to, ..of(Message::TimeoutNow) },
-        2 => Envelope { term: Term::ZERO, ..of(Message::TimeoutNow) },
-        3 => of(append([run(term.get() + 1, 1)].into_iter().collect())),
-        4 => of(append([run(term.get(), LIMIT), run(term.get(), LIMIT)].into_iter().collect())),
-        5 => {
-            let position = LogPosition::new(term, LogIndex(1));
-            let snapshot = Snapshot { position, membership: Membership::empty() };
-            of(Message::InstallSnapshot(InstallSnapshot { snapshot }))
-        }
-        6 => of(Message::PreVote(PreVote { round: Round(1), last: beyond })),
-        _ => {
-            let outcome = AppendOutcome::Matched { match_index: LogIndex(u64::MAX) };
-            let answer = AppendEntriesResponse { outcome, echo: None, seen: Some(Round(1)) };
-            of(Message::AppendEntriesResponse(answer))
-        }
-    }
 }
 
 /// The node as it is once it knows the time.

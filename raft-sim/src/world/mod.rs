@@ -28,6 +28,7 @@ mod hosts;
 mod inbox;
 mod life;
 mod network;
+mod nonsense;
 mod operator;
 mod past;
 mod pending;

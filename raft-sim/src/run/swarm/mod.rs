@@ -29,6 +29,7 @@ use crate::plan::record::Sink;
 use crate::plan::setup::{NodeSetup, Setup};
 use crate::run::swarm::draw::Draw;
 use crate::run::swarm::lives::longest_timeout;
+use crate::run::swarm::storm::Kinds;
 use crate::world::{RunOutcome, World};
 use raft_core::{Instant, Membership, NodeId, Protection};
 use std::time::Duration;
@@ -136,15 +137,7 @@ pub(crate) fn draw_storm(choices: &mut Choices, storm: Duration) -> Setup {
     setup.snapshots.install = draw.of(Question::SetupInstalls).install(timeout);
     let kinds = draw.of(Question::StormKinds).kinds(&setup, is_full);
     draw.clients(&mut setup, !kinds.jumps);
-    draw.of(Question::Storm).storm(&mut setup, kinds);
-    draw.of(Question::StormAimed).aimed(&mut setup, kinds);
-    draw.of(Question::StormMembers).members(&mut setup, kinds);
-    draw.of(Question::StormBack).steps_back(&mut setup, kinds);
-    draw.of(Question::StormDeceived).deceived(&mut setup, kinds);
-    draw.of(Question::StormStayers).stayers(&mut setup, kinds);
-    draw.of(Question::StormPauses).pauses(&mut setup);
-    draw.of(Question::StormFlood).flood(&mut setup);
-    draw.of(Question::StormSequences).sequences(&mut setup, kinds);
+    draw.storms(&mut setup, kinds);
     if let Some(lives) = lives {
         draw.of(Question::StormLives).change_lives(&mut setup, lives);
     }
@@ -158,6 +151,22 @@ pub(crate) fn draw_storm(choices: &mut Choices, storm: Duration) -> Setup {
         draw.of(Question::EndMinority).break_the_others(&mut setup, &group);
     }
     setup
+}
+
+impl Draw<'_> {
+    /// What happens before the quiet end. Each draw adds to what those before it drew.
+    fn storms(&mut self, setup: &mut Setup, kinds: Kinds) {
+        self.of(Question::Storm).storm(setup, kinds);
+        self.of(Question::StormAimed).aimed(setup, kinds);
+        self.of(Question::StormMembers).members(setup, kinds);
+        self.of(Question::StormBack).steps_back(setup, kinds);
+        self.of(Question::StormDeceived).deceived(setup, kinds);
+        self.of(Question::StormStayers).stayers(setup, kinds);
+        self.of(Question::StormPauses).pauses(setup);
+        self.of(Question::StormFlood).flood(setup);
+        self.of(Question::StormLies).lies(setup);
+        self.of(Question::StormSequences).sequences(setup, kinds);
+    }
 }
 
 #[cfg(test)]

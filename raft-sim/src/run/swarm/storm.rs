@@ -15,6 +15,10 @@ use std::time::Duration;
 /// Faults, and what ends them.
 pub(super) type Outage = (Vec<Act>, Vec<Act>);
 
+/// What the storm's own hostile messages are.
+const COMMON: [Hostile; 4] =
+    [Hostile::Replayed, Hostile::Misrouted, Hostile::Stranger, Hostile::Malformed];
+
 /// Which faults a run may have besides the common ones.
 #[derive(Clone, Copy)]
 pub(super) struct Kinds {
@@ -162,11 +166,26 @@ impl Draw<'_> {
         let mut faults = Vec::new();
         for node in nodes {
             for _ in 0..=self.below(4) {
-                let what = [Hostile::Replayed, self.one_of(&Hostile::ALL).0][self.index(2)];
+                let what = [Hostile::Replayed, self.one_of(&COMMON)][self.index(2)];
                 faults.push(Act::Message(MessageAct::Hostile { node, message: what }));
             }
         }
         (faults, Vec::new())
+    }
+
+    /// In a quarter of the runs nodes are given messages that cannot be, most of them beside what
+    /// the node knows.
+    pub(super) fn lies(&mut self, setup: &mut Setup) {
+        if !self.one_in(4) {
+            return;
+        }
+        let ids: Vec<NodeId> = setup.nodes.iter().map(|node| node.id).collect();
+        self.one_by_one(Question::StormLies, 400, Duration::ZERO, |draw, at| {
+            let node = draw.one_of(&ids);
+            let message = if draw.one_in(3) { Hostile::Malformed } else { Hostile::Contradiction };
+            setup.timeline.push((at, Act::Message(MessageAct::Hostile { node, message })));
+        });
+        setup.timeline.sort_by_key(|(time, _)| *time);
     }
 
     /// In some runs a disk loses what was durable, and its host finds that when it starts again:

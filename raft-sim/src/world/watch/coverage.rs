@@ -151,6 +151,7 @@ const fn of_hostile(seen: &mut Coverage, what: Hostile) {
         Hostile::Misrouted => &mut seen.misrouted,
         Hostile::Stranger => &mut seen.strangers,
         Hostile::Malformed => &mut seen.malformed,
+        Hostile::Contradiction => &mut seen.contradictions,
     } += 1;
 }
 
