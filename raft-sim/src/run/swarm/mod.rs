@@ -173,8 +173,8 @@ impl Draw<'_> {
 mod tests {
     use super::{draw_setup, run_drawn};
     use crate::checker::coverage::least;
-    use crate::plan::act::LinkAct;
     use crate::plan::act::any::Act;
+    use crate::plan::act::{DiskAct, LinkAct};
     use crate::plan::choice::{Choices, Question};
     use crate::plan::record::Nobody;
     use crate::plan::setup::Setup;
@@ -220,7 +220,7 @@ mod tests {
         };
         let cases: [(Question, Moves); 8] = [
             (Question::SetupLimits, |setup, other| setup.limits = other.limits),
-            // The storm gives some links back what they had.
+            // The storm gives some links and disks back what they had.
             (Question::SetupLinks, |setup, other| {
                 setup.link = other.link;
                 for ((_, act), (_, theirs)) in setup.timeline.iter_mut().zip(&other.timeline) {
@@ -229,7 +229,14 @@ mod tests {
                     }
                 }
             }),
-            (Question::SetupDisk, |setup, other| setup.disk = other.disk),
+            (Question::SetupDisk, |setup, other| {
+                setup.disk = other.disk;
+                for ((_, act), (_, theirs)) in setup.timeline.iter_mut().zip(&other.timeline) {
+                    if let Act::Disk(DiskAct::SetDisk { .. }) = theirs {
+                        act.clone_from(theirs);
+                    }
+                }
+            }),
             (Question::SetupSnapshots, |setup, other| setup.snapshots = other.snapshots),
             (Question::SetupClients, |setup, other| setup.clients.clone_from(&other.clients)),
             (Question::SetupReaders, |setup, other| setup.clients.clone_from(&other.clients)),

@@ -1,9 +1,10 @@
 //! Faults of which each alone does little: what matters is that one follows another in time.
 
 use crate::plan::act::any::Act;
-use crate::plan::act::{ClockAct, LinkAct, RequestAct, Target};
+use crate::plan::act::{ClockAct, DiskAct, LinkAct, RequestAct, Target};
 use crate::plan::change::MembershipChange;
 use crate::plan::choice::{Question, nanos};
+use crate::plan::profile::{DiskProfile, LinkProfile};
 use crate::plan::setup::Setup;
 use crate::plan::topology::Topology;
 use crate::run::swarm::aimed::{crash, crash_in_step, isolate, isolate_leader, restart};
@@ -34,6 +35,20 @@ const fn change(change: MembershipChange) -> Act {
     Act::Request(RequestAct::ChangeMembership { node: None, change })
 }
 
+const fn campaign(node: NodeId) -> Act {
+    Act::Request(RequestAct::Campaign { node })
+}
+
+/// Every link and every disk gets these properties.
+fn all_are(setup: &Setup, link: &LinkProfile, disk: &DiskProfile) -> impl Iterator<Item = Act> {
+    let (profile, latency) = (*link, *disk);
+    let ids = || setup.nodes.iter().map(|node| node.id);
+    let others = move |from| ids().filter(move |to| *to != from).map(move |to| (from, to));
+    let links = ids().flat_map(others);
+    let links = links.map(move |(from, to)| Act::Link(LinkAct::SetLink { from, to, profile }));
+    links.chain(ids().map(move |node| Act::Disk(DiskAct::SetDisk { node, profile: latency })))
+}
+
 impl Draw<'_> {
     /// In a quarter of the runs, besides the other faults; each has ended when the next begins, and
     /// when the storm does.
@@ -50,7 +65,7 @@ impl Draw<'_> {
             let differs = longest_timeout(setup) > setup.election_timeout && draw.one_in(2);
             let sequence = match if differs { 3 } else { draw.below(5) } {
                 0 => draw.longer_log_comes_back(setup.election_timeout),
-                1 => cut_off_when_elected(setup.election_timeout),
+                1 => draw.cut_off_when_elected(setup),
                 2 => draw.clocks_at_their_bound(setup, kinds),
                 3 => draw.restart_beside_the_unbound(setup),
                 _ => draw.membership_cut_in_halves(setup, kinds),
@@ -96,8 +111,25 @@ impl Draw<'_> {
         acts
     }
 
+    /// A leader is cut off, and so is the next one in the moment in which it is elected. Both come
+    /// back at once. In half of the cases others are asked to campaign meanwhile, so that somebody
+    /// leads before any timer would have it.
+    fn cut_off_when_elected(&mut self, setup: &Setup) -> Sequence {
+        let (timeout, soon) = (setup.election_timeout, Duration::from_millis(1));
+        let mut acts =
+            vec![(NOW, isolate_leader()), (soon, Act::aimed(Target::Leader, timeout * 4, isolate))];
+        if self.one_in(2) {
+            for nth in 8..64 {
+                acts.push((timeout * nth / 8, campaign(self.one_of(setup.membership.voters()))));
+            }
+        }
+        acts.push((timeout * 8, heal_all()));
+        acts
+    }
+
     /// A leader whose clock is as slow as its bound allows is cut off from others whose clocks are
-    /// as fast.
+    /// as fast. Links and disks are so fast meanwhile that an election takes less time than the
+    /// bound leaves between them.
     fn clocks_at_their_bound(&mut self, setup: &Setup, kinds: Kinds) -> Sequence {
         let bound = i32::try_from(kinds.drift_ppm).expect("below a million");
         let timeout = setup.election_timeout;
@@ -108,14 +140,20 @@ impl Draw<'_> {
         let others = setup.nodes.iter().map(|node| (NOW, set(bound)(node.id)));
         let mut acts: Sequence = others.collect();
         acts.push((NOW, Act::aimed(Target::Leader, NOW, set(-bound))));
+        let fast = Duration::from_millis(1);
+        let link = LinkProfile { max_delay: fast, min_delay: NOW, ..LinkProfile::default() };
+        let disk = DiskProfile { max_latency: fast, min_latency: NOW };
+        acts.extend(all_are(setup, &link, &disk).map(|act| (NOW, act)));
         let cut = timeout * 2 + self.upto(timeout);
         acts.push((cut, Act::aimed(Target::Struck, NOW, isolate)));
         // About when the lease ends, by the slow clock or by a fast one. Who asks too early is
         // refused, and waits.
-        let node = self.one_of(setup.membership.voters());
-        let asked = cut + timeout / 2 + self.upto(timeout * 9 / 16);
-        acts.push((asked, Act::Request(RequestAct::Campaign { node })));
-        acts.push((cut + timeout * 3, heal_all()));
+        for nth in 24..36 {
+            acts.push((cut + timeout * nth / 32, campaign(self.one_of(setup.membership.voters()))));
+        }
+        let over = cut + timeout * 3;
+        acts.extend(all_are(setup, &setup.link, &setup.disk).map(|act| (over, act)));
+        acts.push((over, heal_all()));
         acts
     }
 
@@ -183,17 +221,6 @@ impl Draw<'_> {
     fn upto(&mut self, longest: Duration) -> Duration {
         Duration::from_nanos(1 + self.below(nanos(longest)))
     }
-}
-
-/// A leader is cut off, and so is the next one in the moment in which it is elected. Both come back
-/// at once.
-fn cut_off_when_elected(timeout: Duration) -> Sequence {
-    let soon = Duration::from_millis(1);
-    vec![
-        (NOW, isolate_leader()),
-        (soon, Act::aimed(Target::Leader, timeout * 4, isolate)),
-        (timeout * 8, heal_all()),
-    ]
 }
 
 #[cfg(test)]
