@@ -11,7 +11,7 @@ pub enum Hostile {
     Stranger,
     /// One that cannot be.
     Malformed,
-    /// One that cannot be beside what this node knows.
+    /// One that cannot be beside what this node knows now; so a copy of the node is given it.
     Contradiction,
 }
 

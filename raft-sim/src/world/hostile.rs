@@ -46,6 +46,11 @@ pub(super) fn hostile(
         return Err(env.violation("hostile", sentence));
     }
     env.tell(at.hosts(), Fact::Hostile { what })?;
+    if what == Hostile::Contradiction {
+        // What contradicts the log now need not do so when the node comes to it: only a copy is
+        // asked.
+        return Ok(());
+    }
     arrive(env, network, Some(at), Arrival::Message(packet))
 }
 
