@@ -76,6 +76,7 @@ checkers! {
     refusals: Refusals,
     check_quorum: CheckQuorum,
     transfers: Transfers,
+    peers: Peers,
     wasted_work: WastedWork,
     bounds: Bounds,
     linearizability: Linearizability,

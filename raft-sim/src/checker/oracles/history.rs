@@ -154,7 +154,7 @@ pub(in crate::checker) fn spoil(history: &mut History, choices: &mut Choices) {
         usize::try_from(choices.below(Question::Setup, bound)).expect("small")
     };
     let nth = below(history.len());
-    match below(14) {
+    match below(15) {
         0 => {
             history.remove(nth);
         }
@@ -194,6 +194,7 @@ pub(in crate::checker) fn spoil(history: &mut History, choices: &mut Choices) {
         }
         12 => silence(&mut history[nth..]),
         13 => transfer(&mut history[nth..]),
+        14 => spoil_peer(&mut history[nth..], [below(4), below(4), below(64)]),
         // A leader drops an entry; an answer to a leader becomes a vote for somebody else.
         2 | 3 => {
             let targets: [fn(&Action) -> bool; 2] = [
@@ -414,6 +415,26 @@ fn spoil_action(action: &mut Action, kind: usize, near_by: usize) {
             },
         },
         _ => {}
+    }
+}
+
+/// What a leader says of a peer.
+fn spoil_peer(history: &mut [Seen], [kind, near_by, nth]: [usize; 3]) {
+    let says = |seen: &Seen| {
+        let hears = seen.inputs().iter().any(|input| matches!(input, Input::Message(_)));
+        let peers = seen.node().node.as_ref().map_or(0, |node| node.peers.len());
+        hears && peers > 0
+    };
+    let Some(seen) = history.iter_mut().find(|seen| says(seen)) else { return };
+    let node = Rc::make_mut(seen.nodes.get_mut(&seen.id).expect("it exists"));
+    let peers = &mut node.node.as_mut().expect("it says something").peers;
+    let (count, near) = (peers.len(), |index: LogIndex| LogIndex(near(index.get(), near_by)));
+    let peer = &mut peers[nth % count];
+    match kind {
+        0 if nth % 2 == 0 => peer.leaving = !peer.leaving,
+        0 => peer.next_index = near(peer.next_index),
+        1 => peer.sent_through = near(peer.sent_through),
+        _ => peer.match_index = near(peer.match_index),
     }
 }
 

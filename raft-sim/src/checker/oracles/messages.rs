@@ -153,6 +153,57 @@ pub(super) fn bounds(past: &[Seen], now: &Seen) -> bool {
     })
 }
 
+/// "`matchIndex[]`: for each server, index of highest log entry known to be replicated on server;
+/// increases monotonically."
+pub(super) fn peers(past: &[Seen], now: &Seen) -> bool {
+    let leads = |seen: &Seen| {
+        let status = step(seen).map(|(_, status)| *status).filter(|_| seen.node().node.is_some());
+        status.filter(|status| status.role == RoleKind::Leader)
+    };
+    let shown = |seen: &Seen, id: NodeId| {
+        let heard = leads(seen).is_some() && messages(seen).any(|e| e.from == id);
+        let peers = &seen.node().node.as_ref()?.peers;
+        peers.iter().find(|peer| peer.id == id).copied().filter(|_| heard)
+    };
+    let regressed = |seen: &Seen, id: NodeId| {
+        let is = |a: &Action| matches!(a, Action::PeerRegressed { peer, .. } if *peer == id);
+        seen.actions().iter().any(is)
+    };
+    let Some(leader) = leads(now) else { return true };
+    messages(now).filter_map(|envelope| shown(now, envelope.from)).all(|peer| {
+        let is_member = now.node().membership.contains(peer.id);
+        let (low, high) = (peer.match_index, leader.last.index);
+        if peer.leaving == is_member
+            || !(low < peer.next_index && peer.next_index.get() <= high.get() + 1)
+            || !(low <= peer.sent_through && peer.sent_through <= high)
+        {
+            return false;
+        }
+        if !is_member || regressed(now, peer.id) {
+            return true;
+        }
+        for seen in past.iter().rev().filter(|seen| seen.id == now.id) {
+            if matches!(seen.what, Recorded::Started | Recorded::Crashed) {
+                break;
+            }
+            if step(seen).is_none() || seen.node().node.is_none() {
+                continue;
+            }
+            let same = leads(seen).is_some_and(|status| status.term == leader.term);
+            if !same || !seen.node().membership.contains(peer.id) {
+                break;
+            }
+            if let Some(before) = shown(seen, peer.id) {
+                return before.match_index <= low;
+            }
+            if regressed(seen, peer.id) {
+                break;
+            }
+        }
+        true
+    })
+}
+
 /// Every request ends, once, and in time.
 pub(super) fn requests_end(past: &[Seen], now: &Seen) -> bool {
     let local = |seen: &Seen| {

@@ -127,6 +127,7 @@ oracles! {
     answers: Answers, duties, 20;
     check_quorum: CheckQuorum, duties, 1;
     transfers: Transfers, duties, 20;
+    peers: Peers, messages, 10;
     bounds: Bounds, messages, 5;
     promise: Promise, messages, 3;
     output_gating: OutputGating, messages, 20;
