@@ -179,6 +179,8 @@ worlds! {
         "deaf-candidate", 15;
     who_hears_nothing_for_a_while_costs_little:
         "deaf-followers", 12;
+    a_voter_whose_disk_begins_to_hang_takes_back_that_it_would_vote:
+        "disk-hangs-between", 20;
     links_that_flap_cost_little:
         "flapping", 12;
     leaders_that_crash_while_links_flap_are_replaced:
@@ -189,6 +191,8 @@ worlds! {
         "hung-transfer", 20;
     beside_disks_that_hang_no_election_is_held_that_nobody_can_win:
         "hung-two-of-five", 20;
+    late_copies_of_an_earlier_request_cost_no_vote:
+        "late-copies", 20;
     a_node_with_a_term_of_2_to_the_62_ends_no_elections:
         "late-term-of-one", 15;
     terms_near_2_to_the_62_end_no_elections:
@@ -197,6 +201,8 @@ worlds! {
         "learners", 20;
     an_install_without_end_keeps_no_leader_that_cannot_commit:
         "long-install", 12;
+    who_lost_to_a_rival_while_its_vote_was_written_takes_over:
+        "lost-to-a-rival", 20;
     a_newcomer_with_a_long_way_holds_up_nobody:
         "newcomer", 12;
     without_a_quorum_of_disks_no_election_is_held:
