@@ -197,6 +197,8 @@ worlds! {
         "late-term-of-one", 15;
     terms_near_2_to_the_62_end_no_elections:
         "late-terms", 15;
+    a_learner_that_voted_two_changes_ago_asks_for_no_votes:
+        "learner-restarts", 12;
     learners_hold_no_elections:
         "learners", 20;
     an_install_without_end_keeps_no_leader_that_cannot_commit:
@@ -205,6 +207,8 @@ worlds! {
         "lost-to-a-rival", 20;
     a_newcomer_with_a_long_way_holds_up_nobody:
         "newcomer", 12;
+    a_newcomer_that_is_far_behind_is_made_no_voter:
+        "newcomer-promoted", 12;
     without_a_quorum_of_disks_no_election_is_held:
         "no-quorum-of-disks", 20;
     logs_that_parted_are_one_again_soon:
@@ -221,6 +225,8 @@ worlds! {
         "removed-leader", 20;
     a_node_that_is_removed_learns_it:
         "removed-node", 20;
+    what_a_smaller_group_holds_is_committed_as_soon_as_it_is_the_group:
+        "shrinks-quietly", 20;
     a_group_that_is_made_smaller_commits_what_it_holds:
         "shrinks-slow", 15;
     who_needs_a_snapshot_is_back_soon:
