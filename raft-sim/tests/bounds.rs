@@ -187,6 +187,8 @@ worlds! {
         "flapping-leaderless", 15;
     a_leader_that_can_commit_nothing_goes_in_time:
         "hung-follower-lossy", 20;
+    a_follower_whose_disk_hangs_is_silent_about_what_does_not_fit_too:
+        "hung-follower-mismatch", 12;
     a_leader_whose_disk_hangs_during_a_transfer_costs_one_election:
         "hung-transfer", 20;
     beside_disks_that_hang_no_election_is_held_that_nobody_can_win:
@@ -205,6 +207,8 @@ worlds! {
         "long-install", 12;
     who_lost_to_a_rival_while_its_vote_was_written_takes_over:
         "lost-to-a-rival", 20;
+    whatever_of_many_writes_is_durable_counts:
+        "many-writes", 2;
     a_newcomer_with_a_long_way_holds_up_nobody:
         "newcomer", 12;
     a_newcomer_that_is_far_behind_is_made_no_voter:
@@ -225,6 +229,8 @@ worlds! {
         "removed-leader", 20;
     a_node_that_is_removed_learns_it:
         "removed-node", 20;
+    a_leader_whose_disk_hangs_permits_one_election:
+        "second-permit", 20;
     what_a_smaller_group_holds_is_committed_as_soon_as_it_is_the_group:
         "shrinks-quietly", 20;
     a_group_that_is_made_smaller_commits_what_it_holds:
