@@ -179,26 +179,40 @@ worlds! {
         "deaf-candidate", 15;
     who_hears_nothing_for_a_while_costs_little:
         "deaf-followers", 12;
+    a_voter_whose_disk_begins_to_hang_takes_back_that_it_would_vote:
+        "disk-hangs-between", 20;
     links_that_flap_cost_little:
         "flapping", 12;
     leaders_that_crash_while_links_flap_are_replaced:
         "flapping-leaderless", 15;
     a_leader_that_can_commit_nothing_goes_in_time:
         "hung-follower-lossy", 20;
+    a_follower_whose_disk_hangs_is_silent_about_what_does_not_fit_too:
+        "hung-follower-mismatch", 12;
     a_leader_whose_disk_hangs_during_a_transfer_costs_one_election:
         "hung-transfer", 20;
     beside_disks_that_hang_no_election_is_held_that_nobody_can_win:
         "hung-two-of-five", 20;
+    late_copies_of_an_earlier_request_cost_no_vote:
+        "late-copies", 20;
     a_node_with_a_term_of_2_to_the_62_ends_no_elections:
         "late-term-of-one", 15;
     terms_near_2_to_the_62_end_no_elections:
         "late-terms", 15;
+    a_learner_that_voted_two_changes_ago_asks_for_no_votes:
+        "learner-restarts", 12;
     learners_hold_no_elections:
         "learners", 20;
     an_install_without_end_keeps_no_leader_that_cannot_commit:
         "long-install", 12;
+    who_lost_to_a_rival_while_its_vote_was_written_takes_over:
+        "lost-to-a-rival", 20;
+    whatever_of_many_writes_is_durable_counts:
+        "many-writes", 2;
     a_newcomer_with_a_long_way_holds_up_nobody:
         "newcomer", 12;
+    a_newcomer_that_is_far_behind_is_made_no_voter:
+        "newcomer-promoted", 12;
     without_a_quorum_of_disks_no_election_is_held:
         "no-quorum-of-disks", 20;
     logs_that_parted_are_one_again_soon:
@@ -215,6 +229,10 @@ worlds! {
         "removed-leader", 20;
     a_node_that_is_removed_learns_it:
         "removed-node", 20;
+    a_leader_whose_disk_hangs_permits_one_election:
+        "second-permit", 20;
+    what_a_smaller_group_holds_is_committed_as_soon_as_it_is_the_group:
+        "shrinks-quietly", 20;
     a_group_that_is_made_smaller_commits_what_it_holds:
         "shrinks-slow", 15;
     who_needs_a_snapshot_is_back_soon:
