@@ -7,8 +7,8 @@
 
 use crate::machine::State;
 use crate::storage::redb_log::RedbLog;
-use crate::storage::snapshots::{Snapshots, sync_dir};
-use crate::storage::{Engine, Log, RecoveredLog, StorageError};
+use crate::storage::snapshots::Snapshots;
+use crate::storage::{Engine, FileSystem, Files, Log, RecoveredLog, StorageError};
 use raft_core::{Membership, MembershipError, NodeId, Recovered, Snapshot};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -101,7 +101,7 @@ pub fn open(
     }
     let mut log = RedbLog::open(&dir.join("log.redb"), engine)?;
     let state = State::open(&dir.join("state.redb"), engine)?;
-    let snapshots = Snapshots::open(&dir.join("snapshots"))?;
+    let snapshots = Snapshots::open(&dir.join("snapshots"), engine.file_system())?;
     let genesis = Snapshot::genesis(Membership::of_voters(voters.into_iter().map(NodeId))?);
     let snapshot = snapshots.newest()?.unwrap_or(genesis);
     snapshots.tidy(snapshot.position)?;
@@ -119,15 +119,15 @@ fn make(dir: &Path, identity: &Identity, engine: &dyn Engine) -> Result<(), Stor
     fs::create_dir_all(dir)?;
     RedbLog::create(&dir.join("log.redb"), engine)?;
     State::create(&dir.join("state.redb"), engine)?;
-    Snapshots::open(&dir.join("snapshots"))?;
+    Snapshots::open(&dir.join("snapshots"), engine.file_system())?;
     let part = dir.join("identity.part");
     let mut file = File::create(&part)?;
     file.write_all(&serde_json::to_vec_pretty(identity).expect("it has an encoding"))?;
     file.sync_all()?;
     fs::rename(part, dir.join(FILE))?;
     // The directory itself has a name, too.
-    let parent = dir.canonicalize()?.parent().map_or(Ok(()), sync_dir);
-    Ok(sync_dir(dir).and(parent)?)
+    let parent = dir.canonicalize()?.parent().map_or(Ok(()), |parent| Files.sync_dir(parent));
+    Ok(Files.sync_dir(dir).and(parent)?)
 }
 
 #[cfg(test)]

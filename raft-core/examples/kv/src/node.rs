@@ -225,7 +225,7 @@ impl Threads {
         core: Core,
     ) -> Result<Self, RunError> {
         let Stored { log, state, snapshots, recovered } = stored;
-        let incoming = Incoming::new(snapshots.dir().to_path_buf());
+        let incoming = Incoming::new(&snapshots);
         let (reader, told) = (log.reader(), done.clone());
         let (disk, disk_thread) = disk::start(log, done.clone(), Arc::clone(&net.metrics));
         let worker = Worker {

@@ -239,6 +239,7 @@ mod tests {
     use raft_core::driver::Entry;
     use raft_core::payload::Content;
     use raft_core::{LogIndex, LogPosition, Membership, Snapshot, Term};
+    use std::sync::Arc;
 
     fn entry(index: u64, command: &Command) -> Entry<Record> {
         let position = LogPosition::new(Term(1), LogIndex(index));
@@ -270,7 +271,8 @@ mod tests {
     #[test]
     fn a_snapshot_is_the_state_at_its_moment_and_replaces_another_state() {
         let dir = tempfile::tempdir().expect("room");
-        let snapshots = Snapshots::open(&dir.path().join("snapshots")).expect("room");
+        let snapshots =
+            Snapshots::open(&dir.path().join("snapshots"), Arc::new(Files)).expect("room");
         let state = State::create(&dir.path().join("state"), &Files).expect("room");
         let address = Address { raft: "a:1".into(), http: "a:2".into() };
         let known = entry(2, &Command::Address { node: 4, address: address.clone() });

@@ -8,11 +8,12 @@
 //! "KVSNAP1\n"   length, head   tag, length, key, length, value   ...   0, count, CRC-32
 //! ```
 
-use crate::storage::StorageError;
+use crate::storage::{FileSystem, StorageError};
 use raft_core::{LogIndex, LogPosition, Snapshot, Term};
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, IntoInnerError, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"KVSNAP1\n";
 const END: u8 = 0;
@@ -34,6 +35,7 @@ pub struct SnapshotRecord {
 #[derive(Clone, Debug)]
 pub struct Snapshots {
     dir: PathBuf,
+    files: Arc<dyn FileSystem>,
 }
 
 impl Snapshots {
@@ -43,13 +45,13 @@ impl Snapshots {
     /// # Errors
     ///
     /// As the file system says.
-    pub fn open(dir: &Path) -> Result<Self, StorageError> {
+    pub fn open(dir: &Path, files: Arc<dyn FileSystem>) -> Result<Self, StorageError> {
         fs::create_dir_all(dir)?;
-        let snapshots = Self { dir: dir.to_path_buf() };
+        let snapshots = Self { dir: dir.to_path_buf(), files };
         for found in fs::read_dir(dir)? {
             let path = found?.path();
             if path.extension().is_some_and(|extension| extension == "part") {
-                fs::remove_file(path)?;
+                snapshots.files.remove(&path)?;
             }
         }
         Ok(snapshots)
@@ -83,9 +85,9 @@ impl Snapshots {
     pub fn create(&self, head: &Snapshot) -> Result<SnapshotWriter, StorageError> {
         let path = self.path(head.position);
         let part = path.with_extension("part");
-        let out = BufWriter::with_capacity(1 << 20, File::create(&part)?);
-        let mut writer =
-            SnapshotWriter { out, part, path, count: 0, sum: crc32fast::Hasher::new() };
+        let out = BufWriter::with_capacity(1 << 20, self.files.create(&part)?);
+        let (files, sum) = (Arc::clone(&self.files), crc32fast::Hasher::new());
+        let mut writer = SnapshotWriter { out, files, part, path, count: 0, sum };
         let head = postcard::to_stdvec(head).expect("it has an encoding");
         writer.put(MAGIC)?;
         writer.put_bytes(&head)?;
@@ -112,13 +114,18 @@ impl Snapshots {
         &self.dir
     }
 
+    /// What changes them.
+    pub const fn files(&self) -> &Arc<dyn FileSystem> {
+        &self.files
+    }
+
     /// Removes a snapshot.
     ///
     /// # Errors
     ///
     /// As the file system says.
     pub fn remove(&self, position: LogPosition) -> Result<(), StorageError> {
-        Ok(fs::remove_file(self.path(position))?)
+        Ok(self.files.remove(&self.path(position))?)
     }
 
     fn positions(&self) -> Result<Vec<LogPosition>, StorageError> {
@@ -133,19 +140,11 @@ fn position_of(name: &str) -> Option<LogPosition> {
     Some(LogPosition::new(Term(term.parse().ok()?), LogIndex(index.parse().ok()?)))
 }
 
-/// A name is durable when its directory is.
-///
-/// # Errors
-///
-/// As the file system says.
-pub fn sync_dir(dir: &Path) -> std::io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
 /// A snapshot that is being written.
 #[derive(Debug)]
 pub struct SnapshotWriter {
     out: BufWriter<File>,
+    files: Arc<dyn FileSystem>,
     part: PathBuf,
     path: PathBuf,
     count: u64,
@@ -176,9 +175,10 @@ impl SnapshotWriter {
         self.put(&count.to_le_bytes())?;
         let sum = self.sum.clone().finalize();
         self.out.write_all(&sum.to_le_bytes())?;
-        self.out.into_inner().map_err(IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&self.part, &self.path)?;
-        Ok(sync_dir(self.path.parent().expect("it lies in the directory"))?)
+        let file = self.out.into_inner().map_err(IntoInnerError::into_error)?;
+        self.files.sync(&self.part, &file)?;
+        self.files.rename(&self.part, &self.path)?;
+        Ok(self.files.sync_dir(self.path.parent().expect("it lies in the directory"))?)
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
@@ -280,8 +280,15 @@ pub fn check(path: &Path) -> Result<Snapshot, StorageError> {
 #[cfg(test)]
 mod tests {
     use super::{Snapshots, check};
+    use crate::storage::Files;
     use raft_core::{LogIndex, LogPosition, Membership, NodeId, Snapshot, Term};
     use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    fn open(dir: &Path) -> Snapshots {
+        Snapshots::open(dir, Arc::new(Files)).expect("room")
+    }
 
     fn head(index: u64) -> Snapshot {
         let membership = Membership::of_voters([NodeId(1), NodeId(2)]).expect("valid");
@@ -298,7 +305,7 @@ mod tests {
     #[test]
     fn a_snapshot_comes_back_whole_and_the_newest_is_found() {
         let dir = tempfile::tempdir().expect("room");
-        let snapshots = Snapshots::open(dir.path()).expect("room");
+        let snapshots = open(dir.path());
         assert_eq!(snapshots.newest().expect("readable"), None);
         write(&snapshots, 9);
         write(&snapshots, 10);
@@ -316,7 +323,7 @@ mod tests {
     #[test]
     fn one_that_was_changed_or_cut_anywhere_is_damaged() {
         let dir = tempfile::tempdir().expect("room");
-        let snapshots = Snapshots::open(dir.path()).expect("room");
+        let snapshots = open(dir.path());
         write(&snapshots, 9);
         let path = snapshots.path(head(9).position);
         let bytes = fs::read(&path).expect("there");
@@ -335,10 +342,10 @@ mod tests {
     #[test]
     fn what_was_not_finished_is_removed_at_the_start() {
         let dir = tempfile::tempdir().expect("room");
-        let snapshots = Snapshots::open(dir.path()).expect("room");
+        let snapshots = open(dir.path());
         drop(snapshots.create(&head(9)).expect("room"));
         fs::write(dir.path().join("from-2-1.part"), b"half").expect("room");
-        let again = Snapshots::open(dir.path()).expect("room");
+        let again = open(dir.path());
         assert_eq!(fs::read_dir(dir.path()).expect("there").count(), 0);
         assert_eq!(again.newest().expect("readable"), None);
     }
