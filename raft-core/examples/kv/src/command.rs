@@ -2,11 +2,67 @@
 
 use crate::address::Address;
 use bytes::Bytes;
+use raft_core::NodeId;
+use raft_core::driver::Payload;
 use serde::{Deserialize, Serialize};
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// An encoded [`Command`], as the log, the network and the driver carry it: shared, never copied.
-pub type Record = Arc<[u8]>;
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Record(Arc<[u8]>);
+
+impl Payload for Record {
+    fn bytes(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn describes(&self) -> Option<NodeId> {
+        Some(NodeId(self.address()?.0))
+    }
+}
+
+impl Record {
+    /// Which node it says the address of, if any.
+    pub fn address(&self) -> Option<(u64, Address)> {
+        // Every entry is looked at, and nearly none is one.
+        (self.first() == Some(&ADDRESS)).then(|| Command::decode(self)).flatten().and_then(
+            |command| match command {
+                Command::Address { node, address } => Some((node, address)),
+                Command::Put { .. } | Command::Delete { .. } => None,
+            },
+        )
+    }
+}
+
+impl Deref for Record {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for Record {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl From<&[u8]> for Record {
+    fn from(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl From<Vec<u8>> for Record {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+/// How the encoding of a [`Command::Address`] begins.
+const ADDRESS: u8 = 2;
 
 /// A change of the state machine.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -35,11 +91,13 @@ pub enum Command {
 /// What the state machine answers to a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reply {
-    /// It is applied; and whether the key, or the node, was there before.
+    /// It is applied; and whether the key was there before.
     Applied {
         /// Whether it was.
         existed: bool,
     },
+    /// It is nothing to the state machine: the driver's book has it.
+    Noted,
     /// Nobody here can read it: it changed nothing, at any node.
     Unreadable,
 }
@@ -65,7 +123,24 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use super::Command;
+    use super::{Command, Record};
+    use crate::address::Address;
+    use raft_core::NodeId;
+    use raft_core::driver::Payload;
+
+    #[test]
+    fn only_an_address_describes_a_node() {
+        let address = Address { raft: "a:1".into(), http: "a:2".into() };
+        let tells = Command::Address { node: 700, address: address.clone() }.encode();
+        assert_eq!((tells.describes(), tells.address()), (Some(NodeId(700)), Some((700, address))));
+        let (key, value) = ("k".to_string(), b"v"[..].into());
+        for other in [Command::Put { key: key.clone(), value }, Command::Delete { key }] {
+            assert_eq!(other.encode().describes(), None);
+        }
+        for garbage in [&[2][..], &[2, 9], &[]] {
+            assert_eq!(Record::from(garbage).describes(), None);
+        }
+    }
 
     #[test]
     fn a_command_comes_back_from_its_encoding_and_the_largest_one_has_room() {

@@ -40,7 +40,7 @@ impl App {
             Some(Told::Applied(Reply::Unreadable)) => {
                 say(StatusCode::INTERNAL_SERVER_ERROR, "refused", "the command cannot be read")
             }
-            Some(Told::Taken) => done(json!({})),
+            Some(Told::Taken | Told::Applied(Reply::Noted)) => done(json!({})),
             Some(Told::Impossible(why)) => say(StatusCode::CONFLICT, "refused", &why),
             Some(Told::Answer(answer)) => self.of_driver(answer, uri),
             None => say(StatusCode::GATEWAY_TIMEOUT, "unknown", "the node is being stopped"),
@@ -51,6 +51,10 @@ impl App {
         match answer {
             Answer::Refused(Refusal::Node(RejectReason::NotLeader { leader })) => {
                 self.elsewhere(leader, uri)
+            }
+            Answer::Refused(refusal @ Refusal::NotDescribed { node }) => {
+                let how = format!("nobody has said where node {node} is: PUT /nodes/{node}");
+                say(code(refusal), "refused", &how)
             }
             Answer::Refused(refusal) => say(code(refusal), "refused", &refusal.to_string()),
             Answer::Lost { .. } => {
@@ -92,6 +96,7 @@ fn code(refusal: Refusal) -> StatusCode {
             StatusCode::TOO_MANY_REQUESTS
         }
         Refusal::NotALearner { .. }
+        | Refusal::NotDescribed { .. }
         | Refusal::Node(
             RejectReason::ChangeInProgress
             | RejectReason::BadMembership
@@ -109,8 +114,8 @@ fn code(refusal: Refusal) -> StatusCode {
 mod tests {
     use super::code;
     use axum::http::StatusCode;
-    use raft_core::RejectReason;
     use raft_core::driver::Refusal;
+    use raft_core::{NodeId, RejectReason};
 
     #[test]
     fn what_may_be_asked_again_at_once_is_told_from_what_may_not() {
@@ -120,6 +125,7 @@ mod tests {
             (RejectReason::AlreadyInForce.into(), StatusCode::CONFLICT),
             (RejectReason::LeaderChanged.into(), StatusCode::SERVICE_UNAVAILABLE),
             (RejectReason::TransferInProgress.into(), StatusCode::SERVICE_UNAVAILABLE),
+            (Refusal::NotDescribed { node: NodeId(4) }, StatusCode::CONFLICT),
             (Refusal::TimedOut, StatusCode::SERVICE_UNAVAILABLE),
         ];
         for (refusal, expected) in cases {

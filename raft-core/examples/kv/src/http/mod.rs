@@ -15,7 +15,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Uri;
 use axum::response::Response;
-use axum::routing::{delete, get, post};
+use axum::routing::{get, post};
 use raft_core::Instant;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ pub fn router(app: App) -> Router {
         .route("/status", get(look::status))
         .route("/metrics", get(look::metrics))
         .route("/kv/{*key}", key)
-        .route("/nodes/{id}", post(operate::add).merge(delete(operate::remove)))
+        .route("/nodes/{id}", post(operate::add).put(operate::tell).delete(operate::remove))
         .route("/nodes/{id}/promote", post(operate::promote))
         .route("/leader", post(operate::transfer))
         .route("/snapshot", post(operate::snapshot))

@@ -1,42 +1,29 @@
-//! The state machine: keys and values, and the address book, in one file of redb.
+//! The state machine: keys and values, in one file of redb.
 //!
 //! It is durable, but lazily: a crash takes it back to an earlier applied index, which is stored in
 //! the same transaction as its effects, and the log is applied again from there. So an apply costs
 //! no fsync. Where the log does not reach back so far, the newest snapshot takes its place.
 
-use crate::address::Address;
 use crate::command::{Command, Record, Reply};
-use crate::storage::snapshots::{SnapshotReader, SnapshotWriter};
+use crate::storage::snapshots::{DESCRIPTION, SnapshotReader, SnapshotWriter};
 use crate::storage::{Engine, StorageError};
 use raft_core::driver::Entry;
 use raft_core::{LogIndex, Snapshot};
 use redb::{
     Database, Durability, ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction,
 };
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
-const BOOK: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("addresses");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const APPLIED: &str = "applied";
 
-/// The tags of the records in a snapshot.
-const KEY: u8 = 1;
-const ADDRESS: u8 = 2;
+/// The tag of a key in a snapshot.
+const KEY: u8 = 2;
 
 const CACHE: usize = 64 << 20;
-
-/// What came of applying some entries.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Applied {
-    /// A reply for each of them.
-    pub replies: Vec<Reply>,
-    /// Whether the address book is another one now.
-    pub book_changed: bool,
-}
 
 /// The state machine. Clones share it; one thread writes.
 #[derive(Clone, Debug)]
@@ -65,7 +52,6 @@ impl State {
         let state = Self(Arc::new(database));
         let transaction = state.0.begin_write()?;
         transaction.open_table(KEYS)?;
-        transaction.open_table(BOOK)?;
         transaction.open_table(META)?;
         transaction.commit()?;
         Ok(state)
@@ -91,35 +77,20 @@ impl State {
         Ok(keys.get(key)?.map(|value| value.value().to_vec()))
     }
 
-    /// The address book.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be read.
-    pub fn book(&self) -> Result<BTreeMap<u64, Address>, StorageError> {
-        let mut book = BTreeMap::new();
-        for found in self.0.begin_read()?.open_table(BOOK)?.range::<u64>(..)? {
-            let (node, address) = found?;
-            book.insert(node.value(), read_address(address.value())?);
-        }
-        Ok(book)
-    }
-
-    /// Applies these entries, in one transaction with the index of the last one. Durable at the
+    /// Applies these entries, and gives a reply for each, in one transaction with the index of the last one. Durable at the
     /// next [`flush`](Self::flush).
     ///
     /// # Errors
     ///
     /// They could not be written.
-    pub fn apply(&self, entries: &[Entry<Record>]) -> Result<Applied, StorageError> {
-        let (mut replies, mut book_changed) = (Vec::with_capacity(entries.len()), false);
-        let Some(last) = entries.last() else { return Ok(Applied { replies, book_changed }) };
+    pub fn apply(&self, entries: &[Entry<Record>]) -> Result<Vec<Reply>, StorageError> {
+        let mut replies = Vec::with_capacity(entries.len());
+        let Some(last) = entries.last() else { return Ok(replies) };
         let mut transaction = self.0.begin_write()?;
         transaction.set_durability(Durability::None)?;
         for entry in entries {
             // A membership entry has nothing to apply.
             let command = entry.content.command().and_then(|record| Command::decode(record));
-            book_changed |= matches!(command, Some(Command::Address { .. }));
             replies.push(match command {
                 Some(command) => apply_one(&transaction, &command)?,
                 None => Reply::Unreadable,
@@ -127,7 +98,7 @@ impl State {
         }
         transaction.open_table(META)?.insert(APPLIED, last.position.index.get())?;
         transaction.commit()?;
-        Ok(Applied { replies, book_changed })
+        Ok(replies)
     }
 
     /// Makes everything durable that was applied.
@@ -156,10 +127,8 @@ impl State {
     pub fn restore(&self, mut snapshot: SnapshotReader) -> Result<Snapshot, StorageError> {
         let transaction = self.0.begin_write()?;
         transaction.delete_table(KEYS)?;
-        transaction.delete_table(BOOK)?;
         {
             let mut keys = transaction.open_table(KEYS)?;
-            let mut book = transaction.open_table(BOOK)?;
             let damaged = || StorageError::damaged("a record of the snapshot");
             while let Some(record) = snapshot.next_record()? {
                 let (key, value) = (&record.key[..], &record.value[..]);
@@ -168,10 +137,8 @@ impl State {
                         let key = std::str::from_utf8(key).map_err(|_| damaged())?;
                         keys.insert(key, value)?;
                     }
-                    ADDRESS => {
-                        let node = key.try_into().map_err(|_| damaged())?;
-                        book.insert(u64::from_le_bytes(node), value)?;
-                    }
+                    // The driver asks for them by itself.
+                    DESCRIPTION => {}
                     _ => return Err(damaged()),
                 }
             }
@@ -203,10 +170,6 @@ impl View {
             let (key, value) = found?;
             to.record(KEY, key.value().as_bytes(), value.value())?;
         }
-        for found in self.0.open_table(BOOK)?.range::<u64>(..)? {
-            let (node, address) = found?;
-            to.record(ADDRESS, &node.value().to_le_bytes(), address.value())?;
-        }
         Ok(())
     }
 }
@@ -217,16 +180,9 @@ fn apply_one(transaction: &WriteTransaction, command: &Command) -> Result<Reply,
             transaction.open_table(KEYS)?.insert(&key[..], &value[..])?.is_some()
         }
         Command::Delete { key } => transaction.open_table(KEYS)?.remove(&key[..])?.is_some(),
-        Command::Address { node, address } => {
-            let bytes = postcard::to_stdvec(address).expect("it has an encoding");
-            transaction.open_table(BOOK)?.insert(node, &bytes[..])?.is_some()
-        }
+        Command::Address { .. } => return Ok(Reply::Noted),
     };
     Ok(Reply::Applied { existed })
-}
-
-fn read_address(bytes: &[u8]) -> Result<Address, StorageError> {
-    postcard::from_bytes(bytes).map_err(|_| StorageError::damaged("an address"))
 }
 
 #[cfg(test)]
@@ -263,7 +219,7 @@ mod tests {
         let garbage = Entry { position, content: Content::Command([99][..].into()) };
         let replies = state.apply(&[put(1, "a", "1"), put(2, "a", "2"), delete, garbage]);
         let expected = [applied(false), applied(true), applied(true), Reply::Unreadable];
-        assert_eq!(replies.expect("room").replies, expected);
+        assert_eq!(replies.expect("room"), expected);
         assert_eq!(state.get("a").expect("readable"), None);
         assert_eq!(state.applied().expect("readable"), LogIndex(4));
     }
@@ -275,13 +231,15 @@ mod tests {
             Snapshots::open(&dir.path().join("snapshots"), Arc::new(Files)).expect("room");
         let state = State::create(&dir.path().join("state"), &Files).expect("room");
         let address = Address { raft: "a:1".into(), http: "a:2".into() };
-        let known = entry(2, &Command::Address { node: 4, address: address.clone() });
-        state.apply(&[put(1, "a", "1"), known]).expect("room");
+        let known = entry(2, &Command::Address { node: 4, address });
+        let replies = state.apply(&[put(1, "a", "1"), known.clone()]).expect("room");
+        assert_eq!(replies, [applied(false), Reply::Noted]);
         let view = state.view().expect("readable");
         state.apply(&[put(3, "a", "later")]).expect("room");
         let position = LogPosition::new(Term(1), LogIndex(2));
         let head = Snapshot { position, membership: Membership::empty() };
-        let mut writer = snapshots.create(&head).expect("room");
+        let book = known.content.command().cloned().into_iter().collect::<Vec<_>>();
+        let mut writer = snapshots.create(&head, &book).expect("room");
         view.write(&mut writer).expect("room");
         writer.finish().expect("room");
 
@@ -292,6 +250,6 @@ mod tests {
         assert_eq!(other.get("a").expect("readable"), Some(b"1".to_vec()));
         assert_eq!(other.get("b").expect("readable"), None);
         assert_eq!(other.applied().expect("readable"), LogIndex(2));
-        assert_eq!(other.book().expect("readable"), [(4, address)].into());
+        assert_eq!(snapshots.described(position).expect("there"), book);
     }
 }

@@ -263,8 +263,8 @@ mod tests {
     /// the driver.
     fn bring(dir: &TempDir, driver: Driver, spoilt: bool) -> (String, Vec<String>) {
         let theirs = Snapshots::open(&dir.path().join("theirs"), Arc::new(Files)).expect("room");
-        let mut writer = theirs.create(&head()).expect("room");
-        writer.record(1, b"key", &[7; 1000]).expect("room");
+        let mut writer = theirs.create(&head(), &[]).expect("room");
+        writer.record(2, b"key", &[7; 1000]).expect("room");
         writer.finish().expect("room");
         let mut file = fs::read(theirs.path(head().position)).expect("there");
         file[40] ^= u8::from(spoilt);

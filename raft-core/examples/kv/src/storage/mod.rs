@@ -199,6 +199,8 @@ pub struct RecoveredLog {
     pub prev: LogPosition,
     /// The terms of the entries, and the memberships among them.
     pub entries: Entries,
+    /// The entries from which the address book follows: addresses, and memberships.
+    pub book: Vec<Entry<Record>>,
 }
 
 /// Why something could not be stored, or found again.

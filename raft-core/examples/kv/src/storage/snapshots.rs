@@ -5,9 +5,12 @@
 //! a checksum says that.
 //!
 //! ```text
-//! "KVSNAP1\n"   length, head   tag, length, key, length, value   ...   0, count, CRC-32
+//! "KVSNAP2\n"   length, head   tag, length, key, length, value   ...   0, count, CRC-32
 //! ```
+//!
+//! First come the records of the address book, as they stood in the log.
 
+use crate::command::Record;
 use crate::storage::{FileSystem, StorageError};
 use raft_core::{LogIndex, LogPosition, Snapshot, Term};
 use std::fs::{self, File};
@@ -15,8 +18,10 @@ use std::io::{BufReader, BufWriter, IntoInnerError, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const MAGIC: &[u8; 8] = b"KVSNAP1\n";
+const MAGIC: &[u8; 8] = b"KVSNAP2\n";
 const END: u8 = 0;
+/// The tag of a record of the address book.
+pub const DESCRIPTION: u8 = 1;
 /// No key and no value of the server is longer.
 const LONGEST: u32 = 16 << 20;
 
@@ -77,12 +82,25 @@ impl Snapshots {
         older.into_iter().try_for_each(|position| self.remove(position))
     }
 
-    /// Begins a snapshot.
+    /// What a snapshot keeps of the address book: the first of its records.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read).
+    pub fn described(&self, position: LogPosition) -> Result<Vec<Record>, StorageError> {
+        let (mut reader, mut described) = (self.read(position)?, Vec::new());
+        while let Some(record) = reader.next_record()?.filter(|record| record.tag == DESCRIPTION) {
+            described.push(record.value.into());
+        }
+        Ok(described)
+    }
+
+    /// Begins a snapshot, which keeps this of the address book.
     ///
     /// # Errors
     ///
     /// As the file system says.
-    pub fn create(&self, head: &Snapshot) -> Result<SnapshotWriter, StorageError> {
+    pub fn create(&self, head: &Snapshot, book: &[Record]) -> Result<SnapshotWriter, StorageError> {
         let path = self.path(head.position);
         let part = path.with_extension("part");
         let out = BufWriter::with_capacity(1 << 20, self.files.create(&part)?);
@@ -91,6 +109,7 @@ impl Snapshots {
         let head = postcard::to_stdvec(head).expect("it has an encoding");
         writer.put(MAGIC)?;
         writer.put_bytes(&head)?;
+        book.iter().try_for_each(|said| writer.record(DESCRIPTION, &[], said))?;
         Ok(writer)
     }
 
@@ -279,7 +298,7 @@ pub fn check(path: &Path) -> Result<Snapshot, StorageError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Snapshots, check};
+    use super::{DESCRIPTION, Snapshots, check};
     use crate::storage::Files;
     use raft_core::{LogIndex, LogPosition, Membership, NodeId, Snapshot, Term};
     use std::fs;
@@ -296,8 +315,8 @@ mod tests {
     }
 
     fn write(snapshots: &Snapshots, index: u64) {
-        let mut writer = snapshots.create(&head(index)).expect("room");
-        writer.record(1, b"key", b"value").expect("room");
+        let mut writer = snapshots.create(&head(index), &[b"at"[..].into()]).expect("room");
+        writer.record(3, b"key", b"value").expect("room");
         writer.record(2, b"", b"").expect("room");
         writer.finish().expect("room");
     }
@@ -310,11 +329,14 @@ mod tests {
         write(&snapshots, 9);
         write(&snapshots, 10);
         assert_eq!(snapshots.newest().expect("whole"), Some(head(10)));
+        let described = snapshots.described(head(9).position).expect("whole");
+        assert_eq!(described, [b"at"[..].into()]);
         let mut reader = snapshots.read(head(9).position).expect("there");
+        assert_eq!(reader.next_record().expect("whole").map(|first| first.tag), Some(DESCRIPTION));
         let record = reader.next_record().expect("whole").expect("a record");
         assert_eq!(
             (record.tag, &record.key[..], &record.value[..]),
-            (1, &b"key"[..], &b"value"[..])
+            (3, &b"key"[..], &b"value"[..])
         );
         snapshots.tidy(head(10).position).expect("there");
         assert!(snapshots.read(head(9).position).is_err());
@@ -343,7 +365,7 @@ mod tests {
     fn what_was_not_finished_is_removed_at_the_start() {
         let dir = tempfile::tempdir().expect("room");
         let snapshots = open(dir.path());
-        drop(snapshots.create(&head(9)).expect("room"));
+        drop(snapshots.create(&head(9), &[]).expect("room"));
         fs::write(dir.path().join("from-2-1.part"), b"half").expect("room");
         let again = open(dir.path());
         assert_eq!(fs::read_dir(dir.path()).expect("there").count(), 0);
