@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_node_that_starts_with_a_member_that_is_not_committed_knows_where_it_is() {
         let (comes, address) = tells(4);
-        let put = Content::Command(Command::Delete { key: "k".into() }.encode());
+        let put = Content::Command(Command::Open.encode());
         let addresses = known_at_start(vec![put, comes, members(&[4])], 0);
         assert_eq!((addresses.get(4), addresses.get(2)), (Some(address), None));
     }

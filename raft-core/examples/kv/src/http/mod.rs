@@ -15,7 +15,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Uri;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use raft_core::Instant;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -54,12 +54,14 @@ impl Patience {
 
 /// Who answers what.
 pub fn router(app: App) -> Router {
-    let key = get(keys::get).put(keys::put).delete(keys::delete);
+    let key = get(keys::get).put(keys::put).post(keys::append).delete(keys::delete);
     Router::new()
         .route("/", get(look::page))
         .route("/status", get(look::status))
         .route("/metrics", get(look::metrics))
         .route("/kv/{*key}", key)
+        .route("/sessions", post(keys::open))
+        .route("/sessions/{id}", delete(keys::close))
         .route("/nodes/{id}", post(operate::add).put(operate::tell).delete(operate::remove))
         .route("/nodes/{id}/promote", post(operate::promote))
         .route("/leader", post(operate::transfer))
