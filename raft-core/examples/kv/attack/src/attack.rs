@@ -171,6 +171,8 @@ fn vacuous(scene: &Scene, weather: &Weather) -> Vec<String> {
         }
     };
     at_least(seconds * 5, tally.of(Count::Written), "acknowledged writes");
+    at_least(seconds, tally.of(Count::Taped), "acknowledged writes in a session");
+    at_least(1, tally.of(Count::Again), "of those asked for again");
     at_least(seconds, tally.of(Count::ReadIndex), "reads by read index");
     at_least(seconds, tally.of(Count::ReadLease), "reads by lease");
     at_least(1, tally.of(Count::JudgedAtEnd), "histories judged at the end");

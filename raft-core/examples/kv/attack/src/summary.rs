@@ -85,6 +85,8 @@ pub fn of(
         say(count, what);
     }
     say(tally.of(Count::Written), "writes acknowledged");
+    say(tally.of(Count::Taped), "of them in a session, once");
+    say(tally.of(Count::Again), "times one of those was asked for again");
     say(tally.of(Count::Unknown), "writes of unknown fate");
     say(tally.of(Count::Refused), "requests refused: not done");
     say(tally.of(Count::ReadIndex), "reads by read index");

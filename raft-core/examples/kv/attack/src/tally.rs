@@ -42,6 +42,10 @@ pub enum Count {
     Snapshot,
     /// Writes that were acknowledged.
     Written,
+    /// Of them, those that were done once, in a session.
+    Taped,
+    /// Times that one of those was asked for again.
+    Again,
     /// Writes of unknown fate.
     Unknown,
     /// Requests that were refused: not done, for certain.
