@@ -147,7 +147,7 @@ fn progress(scene: &Scene, stop: &AtomicBool, is_done: &AtomicBool) {
 }
 
 /// After so many seconds each kind of trouble has had its turn.
-const A_DECK: u64 = 45;
+const A_DECK: u64 = 60;
 /// What the cluster may refuse, or not come to, when it has its turn.
 const AT_REQUEST: [Count; 8] = [
     Count::TornSnapshots,

@@ -144,7 +144,7 @@ enum Kind {
 
 /// How many cards of each kind a deck has.
 const DECK: [(Kind, usize); 15] = [
-    (Kind::Kill, 9),
+    (Kind::Kill, 8),
     (Kind::KillInSnapshot, 2),
     (Kind::PowerCut, 1),
     (Kind::Hold, 2),
@@ -224,7 +224,8 @@ impl Plan {
 
     fn odds(&mut self) -> Odds {
         let mut of = |most| self.dice.between(0, most);
-        Odds { lost: of(150), doubled: of(200), reordered: of(200), delayed: of(60), broken: of(8) }
+        let (lost, doubled, reordered, delayed) = (of(150), of(200), of(200), of(60));
+        Odds { lost, doubled, reordered, delayed, broken: self.dice.between(2, 8) }
     }
 
     fn cut(&mut self) -> Cut {
