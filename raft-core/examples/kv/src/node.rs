@@ -23,7 +23,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Handle};
@@ -136,7 +136,9 @@ async fn serve(
     let voters =
         if options.join { Vec::new() } else { options.members.iter().map(|m| m.id).collect() };
     let identity = Identity { cluster: options.cluster.clone(), id, voters };
+    let begun = Instant::now();
     let stored = open(dir, &identity, options.init || options.join, engine)?;
+    let opened_ms = begun.elapsed().as_millis();
 
     let (inbox, done, outside) = inbox();
     let (metrics, addresses) =
@@ -155,7 +157,7 @@ async fn serve(
     let around = (inbox, raft, runtime.clone());
     let threads = Threads::start(options, stored, done, net, around, core)?;
     let app = App { id, cluster: identity.cluster, outside, state, addresses, metrics };
-    tracing::info!(id, cluster = app.cluster, "started");
+    tracing::info!(id, cluster = app.cluster, opened_ms, "started");
     until_stopped(app, web, options).await?;
     tokio::task::block_in_place(|| threads.join());
     tracing::info!(id, "stopped");

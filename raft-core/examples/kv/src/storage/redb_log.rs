@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entries");
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -66,9 +67,11 @@ impl RedbLog {
     fn on(mut database: Database) -> Result<Self, StorageError> {
         // The engine checks its pages only where it repairs a file. Damage to one in between may
         // hide any entry, and even all of them: the checksum of an entry says nothing of that.
+        let begun = Instant::now();
         if !database.check_integrity()? {
             return Err(StorageError::damaged("the log"));
         }
+        tracing::info!(ms = begun.elapsed().as_millis(), "the pages of the log were checked");
         let mut log = Self { database: Arc::new(database), open: None };
         let transaction = log.transaction()?;
         transaction.open_table(ENTRIES)?;
