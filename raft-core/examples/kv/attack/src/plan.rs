@@ -225,7 +225,7 @@ impl Plan {
     fn odds(&mut self) -> Odds {
         let mut of = |most| self.dice.between(0, most);
         let (lost, doubled, reordered, delayed) = (of(150), of(200), of(200), of(60));
-        Odds { lost, doubled, reordered, delayed, broken: self.dice.between(2, 8) }
+        Odds { lost, doubled, reordered, delayed, broken: self.dice.between(6, 20) }
     }
 
     fn cut(&mut self) -> Cut {
