@@ -1,9 +1,12 @@
 //! Where nodes are to be found.
 //!
-//! Three sources, the first one that knows a node is believed: the replicated book (commands in the
-//! log, see [`Command::Address`](crate::command::Command::Address)), the start arguments, and what
-//! a node said of itself when it connected.
+//! Three sources, the first one that knows a node is believed: the driver's book (commands in the
+//! log, committed or not, see [`Command::Address`](crate::command::Command::Address)), the start
+//! arguments, and what a node said of itself when it connected.
 
+use crate::command::Record;
+use raft_core::NodeId;
+use raft_core::driver::{Driver, Payload};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -39,12 +42,14 @@ impl FromStr for Member {
     }
 }
 
-/// The addresses that this node knows; shared by transport, state machine and HTTP.
+/// The addresses that this node knows; shared by driver, transport and HTTP.
 #[derive(Clone, Debug, Default)]
 pub struct Addresses(Arc<RwLock<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
+    /// What the log says, as it stands there.
+    said: BTreeMap<NodeId, Record>,
     book: BTreeMap<u64, Address>,
     arguments: BTreeMap<u64, Address>,
     heard: BTreeMap<u64, Address>,
@@ -60,13 +65,21 @@ impl Addresses {
     /// Where this node is, if anybody has said it.
     pub fn get(&self, node: u64) -> Option<Address> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let Known { book, arguments, heard } = &*known;
+        let Known { book, arguments, heard, .. } = &*known;
         [book, arguments, heard].into_iter().find_map(|source| source.get(&node)).cloned()
     }
 
-    /// The replicated book is this now.
-    pub fn replicated(&self, book: BTreeMap<u64, Address>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).book = book;
+    /// The log of this driver may say something else now: of its members, and of those that leave.
+    pub fn follow(&self, driver: &Driver<Record>) {
+        let (book, members) = (driver.book(), driver.node().membership().members());
+        let ids = book.snapshot().filter_map(Payload::describes).chain(members);
+        let said: BTreeMap<_, _> = ids.filter_map(|id| Some((id, book.get(id)?.clone()))).collect();
+        if self.0.read().unwrap_or_else(PoisonError::into_inner).said == said {
+            return;
+        }
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.book = said.values().filter_map(Record::address).collect();
+        known.said = said;
     }
 
     /// A node said this of itself.
@@ -90,7 +103,7 @@ mod tests {
         addresses.heard(2, at("z"));
         addresses.heard(3, at("z"));
         assert_eq!((addresses.get(2), addresses.get(3)), (Some(at("a")), Some(at("z"))));
-        addresses.replicated([(2, at("b"))].into());
+        addresses.0.write().expect("nobody has panicked").book = [(2, at("b"))].into();
         assert_eq!((addresses.get(2), addresses.get(4)), (Some(at("b")), None));
     }
 }

@@ -98,8 +98,7 @@ impl Cluster {
     /// The arguments with which a node is started: `first` if it finds nothing.
     pub fn arguments_of(&self, id: u64, first: bool) -> Vec<String> {
         let names = self.members.iter().map(|Member { id: of, address }| {
-            let proxy = self.behind.get(of).filter(|_| *of != id);
-            format!("{of}={}/{}", proxy.unwrap_or(&address.raft), address.http)
+            format!("{of}={}/{}", self.behind.get(of).unwrap_or(&address.raft), address.http)
         });
         let founds = self.members[..self.founders].iter().any(|member| member.id == id);
         // A founder's list is that of the founders, whoever has joined since.
@@ -108,8 +107,10 @@ impl Cluster {
         let fixed = ["--id", &id.to_string(), "--dir", &dir, "--members", &names.join(",")]
             .map(String::from);
         let how = first.then(|| if founds { "--init" } else { "--join" }.to_string());
+        let own = self.members.iter().find(|member| member.id == id && !self.behind.is_empty());
+        let listen = own.map(|own| ["--listen".to_string(), own.address.raft.clone()]);
         let more = self.arguments.iter().map(|more| more.replace("{id}", &id.to_string()));
-        fixed.into_iter().chain(how).chain(more).collect()
+        fixed.into_iter().chain(how).chain(listen.into_iter().flatten()).chain(more).collect()
     }
 
     /// Starts a node, for the first time or again. Its log goes to `node-ID.log`.

@@ -82,7 +82,10 @@ write         curl -L -X PUT --data hello http://{one}/kv/greeting
 read          curl http://{two}/kv/greeting
   by lease    curl 'http://{one}/kv/greeting?consistency=lease'
   stale       curl 'http://{two}/kv/greeting?consistency=stale'
+append        curl -L --data , http://{one}/kv/greeting
 delete        curl -L -X DELETE http://{one}/kv/greeting
+session       curl -L -X POST http://{one}/sessions
+  once in it  curl -L -H 'kv-session: 0' -H 'kv-number: 1' --data , http://{one}/kv/greeting
 status        curl http://{one}/status
 metrics       curl http://{one}/metrics
 snapshot      curl -X POST http://{one}/snapshot

@@ -1,7 +1,8 @@
 //! The driver thread: steps what waits, and hands each effect to whoever carries it out.
 
+use crate::address::{Address, Addresses};
 use crate::clock;
-use crate::command::Record;
+use crate::command::{Command, Record};
 use crate::disk::{Disk, DiskTask};
 use crate::fatal;
 use crate::inbox::{Change, Inbox, Look, Message, Request, Told};
@@ -9,9 +10,9 @@ use crate::machine::worker::{Machine, MachineTask, Work};
 use crate::metrics::Metrics;
 use crate::net::{Incoming, Links, Outgoing};
 use crate::storage::ahead::ReadAhead;
-use raft_core::driver::{Commit, Driver, Effect, Event, Settings, SnapshotEvent, SnapshotTask};
-use raft_core::{Action, Consistency, Instant, Membership, MembershipError, Node, NodeId, Token};
-use std::collections::BTreeMap;
+use raft_core::driver::{Commit, Driver, Effect, Event, SnapshotEvent, SnapshotTask};
+use raft_core::{Action, Consistency, Instant, Membership, MembershipError, NodeId, Token};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -43,6 +44,8 @@ pub struct DriverLoop {
     driver: Driver<Record>,
     log: ReadAhead,
     hands: Hands,
+    /// Where nodes are: what the log says of them goes there.
+    addresses: Addresses,
     /// Who waits for an answer.
     waiting: BTreeMap<Token, oneshot::Sender<Told>>,
     last_token: u64,
@@ -55,12 +58,14 @@ pub struct DriverLoop {
 }
 
 impl DriverLoop {
-    /// Around a node that has just started.
-    pub fn new(node: Node, settings: Settings, log: ReadAhead, hands: Hands) -> Self {
+    /// Around a driver that has just started.
+    pub fn new(driver: Driver<Record>, log: ReadAhead, hands: Hands, addresses: Addresses) -> Self {
+        addresses.follow(&driver);
         Self {
-            driver: Driver::new(node, settings).expect("no limit of ours is 0"),
+            driver,
             log,
             hands,
+            addresses,
             waiting: BTreeMap::new(),
             last_token: 0,
             heard: BTreeMap::new(),
@@ -91,6 +96,8 @@ impl DriverLoop {
                 events.push(Event::Wake);
             }
             self.driver.step(events.drain(..), now, &mut self.log, &mut effects);
+            // Before anything is sent to whoever is new.
+            self.addresses.follow(&self.driver);
             for effect in effects.drain(..) {
                 self.carry_out(effect);
             }
@@ -133,16 +140,24 @@ impl DriverLoop {
                 let consistency = if lease { Consistency::Lease } else { Consistency::ReadIndex };
                 Event::Read { token, consistency, until }
             }
-            Request::Change { change: Change::Promote(node), until } => {
-                Event::Promote { token, node, until }
-            }
-            Request::Change { change, until } => {
-                match target(self.driver.node().membership(), change) {
-                    Ok(target) => Event::Change { token, target, until },
+            Request::Change { change, address, until } => {
+                let target = match target(self.driver.node().membership(), change) {
+                    Ok(target) => target,
                     Err(error) => {
                         _ = caller.send(Told::Impossible(error.to_string()));
                         return;
                     }
+                };
+                let commands = self.descriptions(&target, change, address);
+                if !commands.is_empty() {
+                    // Nobody waits for them. They stand before the change, which waits for them.
+                    self.last_token += 1;
+                    let token = Token(self.last_token);
+                    events.push(Event::Propose { token, commands, until });
+                }
+                match change {
+                    Change::Promote(node) => Event::Promote { token, node, until },
+                    _ => Event::Change { token, target, until },
                 }
             }
             Request::Transfer { to } => Event::Transfer { token, to },
@@ -154,6 +169,26 @@ impl DriverLoop {
         };
         self.waiting.insert(token, caller);
         events.push(event);
+    }
+
+    /// What the log has to say before a change: where the node is that comes, and every other
+    /// member of which it says nothing. Those are the founders, at the first change: they know one
+    /// another from their start arguments, and who comes later from the log.
+    fn descriptions(
+        &self,
+        target: &Membership,
+        change: Change,
+        address: Option<Address>,
+    ) -> Vec<Record> {
+        let (Change::AddLearner(node) | Change::Promote(node) | Change::Remove(node)) = change;
+        let new = address.map(|address| (node, address));
+        let is_new = |id: &NodeId| new.as_ref().is_some_and(|(node, _)| node == id);
+        let members = self.driver.node().membership().members().chain(target.members());
+        let lacking: BTreeSet<_> =
+            members.filter(|id| !is_new(id) && self.driver.book().lacks([*id]).is_some()).collect();
+        let known = lacking.into_iter().filter_map(|id| Some((id, self.addresses.get(id.get())?)));
+        let all = known.chain(new.clone());
+        all.map(|(id, address)| Command::Address { node: id.get(), address }.encode()).collect()
     }
 
     fn carry_out(&mut self, effect: Effect<Record>) {
@@ -183,19 +218,24 @@ impl DriverLoop {
     }
 
     fn snapshot(&mut self, task: SnapshotTask) {
-        let Hands { outgoing, incoming, .. } = &mut self.hands;
         match task {
-            SnapshotTask::Take(snapshot) => self.apply(MachineTask::Take(snapshot)),
+            SnapshotTask::Take(snapshot) => {
+                let book = self.driver.book().snapshot().cloned().collect();
+                self.apply(MachineTask::Take(snapshot, book));
+            }
             SnapshotTask::Install { from, snapshot } => {
                 self.apply(MachineTask::Install(from, snapshot));
             }
             SnapshotTask::Remove { position } => self.apply(MachineTask::Remove(position)),
-            SnapshotTask::Send(head) => outgoing.send(head),
-            SnapshotTask::Stop { to } => outgoing.stop(to),
+            SnapshotTask::Send(head) => self.hands.outgoing.send(head),
+            SnapshotTask::Stop { to } => self.hands.outgoing.stop(to),
             SnapshotTask::Receive { from, snapshot } => {
-                self.own.extend(incoming.receive(from, snapshot.position));
+                let broken = self.hands.incoming.receive(from, snapshot.position);
+                self.own.extend(broken);
             }
-            SnapshotTask::Discard { from, position } => incoming.discard(from, position),
+            SnapshotTask::Discard { from, position } => {
+                self.hands.incoming.discard(from, position);
+            }
         }
     }
 

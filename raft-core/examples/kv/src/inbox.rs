@@ -6,6 +6,7 @@
 //! *Everything else* (frames, requests) comes from outside, and waits where the queue is full: so a
 //! node that is too slow is slow to read its sockets, and TCP tells the others.
 
+use crate::address::Address;
 use crate::command::{Record, Reply};
 use raft_core::driver::{Answer, Event};
 use raft_core::{Instant, LogIndex, Membership, NodeId, PeerStatus, Status};
@@ -51,6 +52,8 @@ pub enum Request {
     Change {
         /// How.
         change: Change,
+        /// Where the node is that comes.
+        address: Option<Address>,
         /// When the caller gives up.
         until: Instant,
     },

@@ -1,7 +1,7 @@
 //! One node, from its start to its end.
 
 use crate::address::Addresses;
-use crate::command::Command;
+use crate::command::{Command, Record};
 use crate::driver::{DriverLoop, Hands};
 use crate::http::{App, router};
 use crate::identity::{Identity, OpenError, Stored, open};
@@ -14,15 +14,16 @@ use crate::net::{Incoming, Links, Net, Outgoing, listen};
 use crate::options::NodeOptions;
 use crate::storage::ahead::ReadAhead;
 use crate::storage::redb_log::RedbReader;
+use crate::storage::snapshots::Snapshots;
 use crate::storage::{Engine, Files, Log};
 use crate::{clock, disk};
-use raft_core::driver::Settings;
+use raft_core::driver::{Driver, Entry, Settings};
 use raft_core::{Config, Node, NodeId, Recovered, RoleKind, StartError};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Handle};
@@ -54,8 +55,12 @@ pub struct Around {
     pub options: NodeOptions,
     /// What was found on the disk.
     pub recovered: Recovered,
+    /// What the snapshot keeps of the address book, and what the log says of it after that.
+    pub book: (Vec<Record>, Vec<Entry<Record>>),
     /// The log, to be read.
     pub log: RedbReader,
+    /// The snapshots, to be read.
+    pub snapshots: Snapshots,
     /// What the thread is told.
     pub inbox: Inbox,
     /// The way to tell it that something was done.
@@ -126,16 +131,18 @@ async fn serve(
     let bind = async |at: &str| {
         TcpListener::bind(at).await.map_err(|error| RunError::System("an address", error))
     };
-    let (raft, web) = (bind(&address.raft).await?, bind(&address.http).await?);
+    let listen_at = options.listen.as_ref().unwrap_or(&address.raft);
+    let (raft, web) = (bind(listen_at).await?, bind(&address.http).await?);
     let voters =
         if options.join { Vec::new() } else { options.members.iter().map(|m| m.id).collect() };
     let identity = Identity { cluster: options.cluster.clone(), id, voters };
+    let begun = Instant::now();
     let stored = open(dir, &identity, options.init || options.join, engine)?;
+    let opened_ms = begun.elapsed().as_millis();
 
     let (inbox, done, outside) = inbox();
     let (metrics, addresses) =
         (Arc::<Metrics>::default(), Addresses::of_arguments(&options.members));
-    addresses.replicated(stored.state.book().map_err(OpenError::Storage)?);
     let tls = options.tls_files().map(|files| Tls::load(&files)).transpose();
     let net = Arc::new(Net {
         cluster: options.cluster.clone(),
@@ -150,7 +157,7 @@ async fn serve(
     let around = (inbox, raft, runtime.clone());
     let threads = Threads::start(options, stored, done, net, around, core)?;
     let app = App { id, cluster: identity.cluster, outside, state, addresses, metrics };
-    tracing::info!(id, cluster = app.cluster, "started");
+    tracing::info!(id, cluster = app.cluster, opened_ms, "started");
     until_stopped(app, web, options).await?;
     tokio::task::block_in_place(|| threads.join());
     tracing::info!(id, "stopped");
@@ -224,15 +231,14 @@ impl Threads {
         (inbox, listener, runtime): (Inbox, TcpListener, Handle),
         core: Core,
     ) -> Result<Self, RunError> {
-        let Stored { log, state, snapshots, recovered } = stored;
-        let incoming = Incoming::new(snapshots.dir().to_path_buf());
+        let Stored { log, state, snapshots, recovered, book } = stored;
+        let incoming = Incoming::new(&snapshots);
         let (reader, told) = (log.reader(), done.clone());
         let (disk, disk_thread) = disk::start(log, done.clone(), Arc::clone(&net.metrics));
         let worker = Worker {
             state,
             snapshots: snapshots.clone(),
             incoming: incoming.clone(),
-            addresses: net.addresses.clone(),
             disk: disk.clone(),
             done,
         };
@@ -241,7 +247,7 @@ impl Threads {
             disk,
             machine,
             links: Links::new(Arc::clone(&net), runtime.clone()),
-            outgoing: Outgoing::new(Arc::clone(&net), snapshots, runtime.clone()),
+            outgoing: Outgoing::new(Arc::clone(&net), snapshots.clone(), runtime.clone()),
             incoming,
             metrics: Arc::clone(&net.metrics),
         };
@@ -249,7 +255,9 @@ impl Threads {
         let around = Around {
             options,
             recovered,
+            book,
             log: reader,
+            snapshots,
             inbox,
             done: told,
             hands,
@@ -271,11 +279,15 @@ impl Threads {
 
 /// The core that ships.
 fn start_driver(around: Around) -> Result<JoinHandle<()>, RunError> {
-    let Around { options, recovered, log, inbox, done, hands, net, listener, runtime } = around;
-    let log = ReadAhead::start(log, done);
+    let Around { options, recovered, book, log, snapshots, .. } = around;
+    let Around { inbox, done, hands, net, listener, runtime, .. } = around;
+    let log = ReadAhead::start(log, snapshots, done);
     let node = Node::new(config(&options)?, recovered, clock::now())?;
+    let mut driver = Driver::new(node, settings(&options)).expect("no limit of ours is 0");
+    driver.recall(book.0, book.1);
+    let addresses = net.addresses.clone();
     runtime.spawn(listen(listener, net, hands.incoming.clone()));
-    let driver = DriverLoop::new(node, settings(&options), log, hands);
+    let driver = DriverLoop::new(driver, log, hands, addresses);
     let run = move || driver.run(inbox, &runtime);
     let thread = Builder::new().name("driver".into()).spawn(run);
     thread.map_err(|error| RunError::System("a thread", error))
@@ -294,5 +306,7 @@ fn settings(options: &NodeOptions) -> Settings {
     settings.snapshot_bytes = options.snapshot_bytes;
     settings.kept_bytes = options.kept_bytes;
     settings.cached_bytes = options.cached_bytes;
+    // Whoever has a membership in its log knows where its members are.
+    settings.needs_descriptions = true;
     settings
 }

@@ -36,6 +36,9 @@ pub struct NodeOptions {
     /// Every node that is known, this one included: `ID=RAFT_HOST:PORT/HTTP_HOST:PORT`.
     #[arg(long, value_delimiter = ',')]
     pub members: Vec<Member>,
+    /// Where this node listens for others, if not at the address by which they know it.
+    #[arg(long)]
+    pub listen: Option<String>,
     /// The first start of a node of a new cluster, whose voters are the --members.
     #[arg(long, conflicts_with = "join")]
     pub init: bool,

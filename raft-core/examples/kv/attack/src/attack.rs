@@ -33,6 +33,8 @@ pub struct Settings {
     pub dir: PathBuf,
     /// T of the nodes.
     pub election_timeout: Duration,
+    /// The nodes take a snapshot when so many bytes were applied.
+    pub snapshot_bytes: u64,
 }
 
 /// What came of it.
@@ -52,9 +54,9 @@ pub struct Verdict {
 ///
 /// As the system says: it says nothing about the server.
 pub fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> io::Result<Verdict> {
-    let Settings { seed, until, dir, election_timeout } = settings;
+    let Settings { seed, until, dir, election_timeout, snapshot_bytes } = settings;
     let bounds = Bounds::of(*election_timeout);
-    let (field, scene) = Field::new(dir, *seed, *election_timeout)?;
+    let (field, scene) = Field::new(dir, *seed, *election_timeout, *snapshot_bytes)?;
     let (weather, judge) = (Arc::clone(&field.weather), Judge::default());
     let operator = Operator::new(&scene, [1, 2, 3].into(), field.proxies.clone());
     let (orders, ordered) = channel();
@@ -145,11 +147,13 @@ fn progress(scene: &Scene, stop: &AtomicBool, is_done: &AtomicBool) {
 }
 
 /// After so many seconds each kind of trouble has had its turn.
-const A_DECK: u64 = 45;
+const A_DECK: u64 = 60;
 /// What the cluster may refuse, or not come to, when it has its turn.
-const AT_REQUEST: [Count; 6] = [
+const AT_REQUEST: [Count; 8] = [
+    Count::TornSnapshots,
     Count::FailedLog,
     Count::FailedState,
+    Count::FailedSnapshot,
     Count::Voter,
     Count::Removed,
     Count::Transfer,
@@ -167,6 +171,8 @@ fn vacuous(scene: &Scene, weather: &Weather) -> Vec<String> {
         }
     };
     at_least(seconds * 5, tally.of(Count::Written), "acknowledged writes");
+    at_least(seconds, tally.of(Count::Taped), "acknowledged writes in a session");
+    at_least(1, tally.of(Count::Again), "of those asked for again");
     at_least(seconds, tally.of(Count::ReadIndex), "reads by read index");
     at_least(seconds, tally.of(Count::ReadLease), "reads by lease");
     at_least(1, tally.of(Count::JudgedAtEnd), "histories judged at the end");

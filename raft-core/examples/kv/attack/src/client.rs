@@ -56,10 +56,27 @@ impl Client {
     ///
     /// The address is none.
     pub fn ask(&self, method: &Method, url: &str, body: &[u8]) -> Answer {
+        self.ask_with(method, url, &[], body)
+    }
+
+    /// The same, with these headers.
+    ///
+    /// # Panics
+    ///
+    /// The address is none.
+    pub fn ask_with(
+        &self,
+        method: &Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         let mut url = url.to_string();
         for _ in 0..3 {
-            let request = Request::builder().method(method.clone()).uri(&url).body(body);
-            let mut response = match self.0.run(request.expect("well-formed")) {
+            let request = Request::builder().method(method.clone()).uri(&url);
+            let request =
+                headers.iter().fold(request, |all, (name, value)| all.header(*name, *value));
+            let mut response = match self.0.run(request.body(body).expect("well-formed")) {
                 Ok(response) => response,
                 Err(ureq::Error::Io(error)) if error.kind() == ErrorKind::ConnectionRefused => {
                     return Answer::Nobody;

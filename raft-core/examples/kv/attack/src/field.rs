@@ -2,6 +2,7 @@
 
 use crate::dice::Dice;
 use crate::medium::{Orders, crash, mark_of_failure};
+use crate::names::{self, SNAPSHOTS};
 use crate::node::ORDERS;
 use crate::plan::{Base, USUAL};
 use crate::proxy::pass_on;
@@ -40,7 +41,7 @@ pub struct Field {
     pub proxies: BTreeMap<u64, String>,
     down: BTreeSet<u64>,
     held: BTreeSet<u64>,
-    /// Whose next sync of which database is to fail, and since when the mark of that is there.
+    /// Whose next sync of what is to fail, and since when the mark of that is there.
     failing: BTreeMap<u64, (Base, Option<Instant>)>,
     /// Up to where what each node says was read, and when.
     read: (BTreeMap<u64, u64>, Instant),
@@ -54,7 +55,12 @@ impl Field {
     /// # Errors
     ///
     /// As the system says.
-    pub fn new(dir: &Path, seed: u64, election_timeout: Duration) -> io::Result<(Self, Scene)> {
+    pub fn new(
+        dir: &Path,
+        seed: u64,
+        election_timeout: Duration,
+        snapshot_bytes: u64,
+    ) -> io::Result<(Self, Scene)> {
         let ports = free_ports(3 * usize::try_from(NODES).expect("a few"))?;
         let members: Vec<_> = (1..=NODES)
             .zip(ports.chunks(3))
@@ -73,10 +79,11 @@ impl Field {
         let scene = Scene::new(members.iter().map(|m| (m.id, m.address.http.clone())).collect());
         let orders = dir.join("node-{id}.orders").display().to_string();
         let timeout = election_timeout.as_millis().to_string();
+        let snapshot_bytes = snapshot_bytes.to_string();
         let arguments = [
             ["--election-timeout-ms", &timeout],
             // Snapshots are taken all the time, so that whoever comes back may need one.
-            ["--snapshot-bytes", "20000"],
+            ["--snapshot-bytes", &snapshot_bytes],
             ["--kept-bytes", "3000"],
             [ORDERS, &orders],
         ];
@@ -139,6 +146,9 @@ impl Field {
             let torn = crash(&path, &mut self.dice)?;
             scene.tally.add(Count::Torn, u64::from(torn.kept < torn.unsynced));
         }
+        let snapshots = self.dir.join(format!("node-{id}")).join(SNAPSHOTS);
+        let torn = names::crash(&snapshots, &mut self.dice)?;
+        scene.tally.add(Count::TornSnapshots, u64::from(torn.kept < torn.unsynced));
         Ok(())
     }
 
@@ -196,7 +206,7 @@ impl Field {
         Orders { slow, fail: None }.give(&self.orders(id))
     }
 
-    /// The next sync of a database of a node fails.
+    /// The next sync of this fails at a node.
     ///
     /// # Errors
     ///
@@ -241,9 +251,12 @@ impl Field {
             let is_marked = self.is_marked(id);
             if let Some(status) = self.cluster.ended(id)? {
                 if is_marked {
-                    let base = self.failing.get(&id).map(|(base, _)| *base);
-                    let is_log = base != Some(Base::State);
-                    let count = if is_log { Count::FailedLog } else { Count::FailedState };
+                    let base = self.failing.get(&id).map_or(Base::Log, |(base, _)| *base);
+                    let count = match base {
+                        Base::Log => Count::FailedLog,
+                        Base::State => Count::FailedState,
+                        Base::Snapshots => Count::FailedSnapshot,
+                    };
                     scene.tally.add(count, 1);
                     failed.push(id);
                 } else {

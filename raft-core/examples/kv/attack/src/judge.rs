@@ -1,12 +1,12 @@
 //! Gathers what clients saw, and judges it: while the attack runs, and all of it at the end.
 
-use crate::client::Client;
+use crate::client::{Answer, Client};
 use crate::dice::Dice;
 use crate::history::{Action, Operation, is_linearizable};
 use crate::lock;
 use crate::scene::Scene;
 use crate::tally::Count;
-use crate::workload::{CLIENTS, LONGEST_PATIENCE, Seen, found};
+use crate::workload::{CLIENTS, LONGEST_PATIENCE, Seen, found, is_tape, last_on};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Mutex;
@@ -26,6 +26,8 @@ struct Records {
     histories: BTreeMap<String, History>,
     /// What was acknowledged, in this order.
     ledger: Vec<(String, u64)>,
+    /// The last number of each tape that was.
+    tapes: BTreeMap<String, u64>,
     /// In which epoch each client is.
     epochs: BTreeMap<u64, u64>,
 }
@@ -64,6 +66,9 @@ impl Judge {
                 history.operations.push(operation);
             }
             Seen::Left { client, epoch } => _ = records.epochs.insert(client, epoch),
+            Seen::Listed { key, value } if is_tape(&key) => {
+                _ = records.tapes.insert(key, value);
+            }
             Seen::Listed { key, value } => records.ledger.push((key, value)),
         }
     }
@@ -96,7 +101,7 @@ impl Judge {
         }
     }
 
-    /// Entries of the ledger: the newest, and some of all.
+    /// Entries of the ledger: the newest, and some of all; and some tapes.
     pub fn sample(&self, newest: usize, of_all: usize, dice: &mut Dice) -> Vec<(String, u64)> {
         let records = lock(&self.records);
         let ledger = &records.ledger;
@@ -105,6 +110,9 @@ impl Judge {
             let nth = usize::try_from(dice.below(ledger.len() as u64)).unwrap_or(0);
             sample.push(ledger[nth].clone());
         }
+        let mut tapes: Vec<_> = records.tapes.clone().into_iter().collect();
+        dice.shuffle(&mut tapes);
+        sample.extend(tapes.into_iter().take(of_all));
         sample
     }
 
@@ -119,7 +127,11 @@ impl Judge {
                     let client = Client::new(LONGEST_PATIENCE);
                     for (key, history) in part {
                         for id in members {
-                            let read = (0..3).find_map(|_| read_at(scene, &client, *id, key));
+                            // Between two times a leader may be elected.
+                            let read = (0..3).find_map(|nth| {
+                                thread::sleep(Duration::from_secs(nth));
+                                read_at(scene, &client, *id, key)
+                            });
                             if read.is_none() {
                                 let what = format!("node {id} does not say what {key} is");
                                 scene.fault(what, "three times in the calm".into());
@@ -135,9 +147,10 @@ impl Judge {
         });
     }
 
-    /// The whole ledger.
+    /// The whole ledger, and every tape.
     pub fn ledger(&self) -> Vec<(String, u64)> {
-        lock(&self.records).ledger.clone()
+        let records = lock(&self.records);
+        records.ledger.iter().cloned().chain(records.tapes.clone()).collect()
     }
 }
 
@@ -147,6 +160,18 @@ pub fn look_up(scene: &Scene, client: &Client, id: u64, entries: &[(String, u64)
     for (key, value) in entries {
         let url = scene.url(id, &format!("/kv/{key}?consistency=stale"));
         let answer = client.ask(&Method::GET, &url, &[]);
+        if let Answer::Said(200, tape) = &answer
+            && is_tape(key)
+        {
+            if last_on(tape).is_none_or(|last| last < *value) {
+                let what = format!("{key} has not got every number once");
+                let tape = String::from_utf8_lossy(tape);
+                scene.fault(what, format!("up to {value} at node {id}: {tape}"));
+                return false;
+            }
+            scene.tally.add(Count::Found, 1);
+            continue;
+        }
         match found(&answer) {
             Some(Some(found)) if found == *value => scene.tally.add(Count::Found, 1),
             Some(found) => {
@@ -198,6 +223,7 @@ pub fn told(operations: &[Operation], start: Instant) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Judge, told};
+    use crate::dice::Dice;
     use crate::history::{Action, Operation};
     use crate::scene::Scene;
     use crate::tally::Count;
@@ -251,6 +277,17 @@ mod tests {
         };
         assert_eq!(hear(Seen::Left { client: CLIENTS, epoch: 3 }), [""; 0], "it is still there");
         assert_eq!(hear(Seen::Left { client: CLIENTS, epoch: 4 }), ["3-0"]);
+    }
+
+    #[test]
+    fn of_a_tape_the_last_number_is_looked_for_and_of_the_ledger_everything() {
+        let (judge, mut dice) = (Judge::default(), Dice::new(1));
+        for (key, value) in [("ledger-1-3", 3), ("tape-1-1", 1), ("tape-1-1", 2)] {
+            judge.take(Seen::Listed { key: key.into(), value });
+        }
+        let all = [("ledger-1-3".to_string(), 3), ("tape-1-1".to_string(), 2)];
+        assert_eq!(judge.ledger(), all);
+        assert!(judge.sample(1, 1, &mut dice).contains(&all[1]));
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod field;
 pub mod history;
 pub mod judge;
 pub mod medium;
+pub mod names;
 pub mod nemesis;
 pub mod node;
 pub mod operator;

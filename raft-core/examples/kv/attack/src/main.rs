@@ -29,6 +29,9 @@ struct Options {
     /// T of the nodes, in milliseconds.
     #[arg(long, default_value_t = 500)]
     election_timeout_ms: u64,
+    /// The nodes take a snapshot when so many bytes were applied.
+    #[arg(long, default_value_t = 20_000)]
+    snapshot_bytes: u64,
     /// Where the nodes have their data: a folder that is not there. One of the system's for
     /// temporary files if it is not given.
     #[arg(long)]
@@ -65,7 +68,13 @@ fn attack(options: &Options) -> io::Result<bool> {
     let until =
         options.kills.map_or(Until::Time(Duration::from_secs(options.seconds)), Until::Kills);
     let election_timeout = Duration::from_millis(options.election_timeout_ms);
-    let settings = Settings { seed, until, dir: dir.clone(), election_timeout };
+    let settings = Settings {
+        seed,
+        until,
+        dir: dir.clone(),
+        election_timeout,
+        snapshot_bytes: options.snapshot_bytes,
+    };
     let stop = Arc::new(AtomicBool::new(false));
     stop_at_signal(Arc::clone(&stop));
     let Verdict { faults, vacuous, summary } = run(&settings, &stop)?;

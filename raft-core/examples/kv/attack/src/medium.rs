@@ -13,13 +13,14 @@
 
 use crate::dice::Dice;
 use crate::lock;
-use kv::storage::{Engine, StorageError};
+use crate::names::Names;
+use kv::storage::{Engine, FileSystem, StorageError};
 use redb::{Builder, Database, StorageBackend};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What a node's disks are to do: a file that the attack writes and that is read at each sync.
@@ -27,7 +28,7 @@ use std::time::Duration;
 pub struct Orders {
     /// A sync takes so much longer.
     pub slow: Duration,
-    /// The next sync of the database in this file fails.
+    /// The next sync of the database in this file fails, or of a [file of snapshots](crate::names).
     pub fail: Option<String>,
 }
 
@@ -59,7 +60,7 @@ pub fn mark_of_failure(orders: &Path) -> PathBuf {
     orders.with_extension("failed")
 }
 
-/// Opens databases on [`Medium`]s.
+/// Opens databases on [`Medium`]s, and has files of snapshots on [`Names`].
 #[derive(Clone, Debug)]
 pub struct Faulty {
     orders: PathBuf,
@@ -81,6 +82,10 @@ impl Engine for Faulty {
     fn open(&self, path: &Path, cache: usize) -> Result<Database, StorageError> {
         let medium = Medium::new(path, &self.orders, false)?;
         Ok(Builder::new().set_cache_size(cache).create_with_backend(medium)?)
+    }
+
+    fn file_system(&self) -> Arc<dyn FileSystem> {
+        Arc::new(Names::new(self.orders.clone()))
     }
 }
 
@@ -177,14 +182,14 @@ impl StorageBackend for Medium {
 /// What a crash has left of what was not synced.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Torn {
-    /// How many bytes had been written since the last sync.
+    /// How many bytes had been written, or names changed, since the last sync.
     pub unsynced: u64,
-    /// How many of them are in the file now.
+    /// How many of them are there now.
     pub kept: u64,
 }
 
 /// Sectors are written whole, in any order, where a disk has a cache of its own.
-const SECTOR: usize = 512;
+pub const SECTOR: usize = 512;
 
 /// Does to a medium, whose process has been killed, what a power cut does to a disk.
 ///
@@ -286,7 +291,8 @@ fn write_to(file: &File, change: &Change) -> io::Result<()> {
     }
 }
 
-fn small(offset: u64) -> usize {
+/// What lies in a file of the attack lies in memory, too.
+pub fn small(offset: u64) -> usize {
     usize::try_from(offset).expect("it fits into memory")
 }
 

@@ -251,6 +251,15 @@ impl<'a> Nemesis<'a> {
                     self.later(down, End::Start(id));
                 }
             }
+            Trouble::KillInSnapshot(who, slow, after, down) => {
+                if let Some(id) = self.one(who)? {
+                    self.field.slow(id, Some(slow))?;
+                    self.take_snapshot(id);
+                    self.wait(after)?;
+                    self.field.kill(id, self.scene)?;
+                    self.later(down, End::Start(id));
+                }
+            }
             Trouble::Hold(who, lasts) => {
                 if let Some(id) = self.one(who)? {
                     self.field.hold(id, true, self.scene)?;
@@ -275,10 +284,9 @@ impl<'a> Nemesis<'a> {
                 if let Some(id) = self.one(who)? {
                     self.field.fail(id, base)?;
                     self.down_after_failure.insert(id, down);
-                    if base == Base::State {
+                    if base != Base::Log {
                         // The state machine is synced before a snapshot, and seldom besides.
-                        let url = self.scene.url(id, "/snapshot");
-                        _ = self.client.ask(&Method::POST, &url, &[]);
+                        self.take_snapshot(id);
                     }
                     self.later(FAILS_WITHIN, End::Spare(id));
                 }
@@ -292,6 +300,10 @@ impl<'a> Nemesis<'a> {
             Trouble::Calm => _ = self.calm()?,
         }
         Ok(())
+    }
+
+    fn take_snapshot(&self, id: u64) {
+        _ = self.client.ask(&Method::POST, &self.scene.url(id, "/snapshot"), &[]);
     }
 
     /// Orders that nobody has come to yet are enough.

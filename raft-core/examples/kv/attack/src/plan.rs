@@ -5,23 +5,27 @@
 //! a seed repeats the plan, not the moments of the machine.
 
 use crate::dice::Dice;
+use crate::names::SNAPSHOTS;
 use std::time::Duration;
 
-/// A database of a node.
+/// What a node has on its disk.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Base {
     /// `log.redb`.
     Log,
     /// `state.redb`.
     State,
+    /// The files of snapshots.
+    Snapshots,
 }
 
 impl Base {
-    /// The name of its file.
+    /// What the orders to the disk call it.
     pub const fn file(self) -> &'static str {
         match self {
             Self::Log => "log.redb",
             Self::State => "state.redb",
+            Self::Snapshots => SNAPSHOTS,
         }
     }
 }
@@ -69,6 +73,9 @@ pub enum Cut {
 pub enum Trouble {
     /// `kill -9`, and a start after so long.
     Kill(Who, Duration),
+    /// A node takes a snapshot with syncs that take so long; `kill -9` after so long, and a start
+    /// after so long.
+    KillInSnapshot(Who, Duration, Duration, Duration),
     /// `kill -9` of all of them at once.
     PowerCut(Duration),
     /// SIGSTOP, and SIGCONT after so long.
@@ -79,7 +86,7 @@ pub enum Trouble {
     Cut(Cut, Duration),
     /// Each sync of a node takes so much longer, for so long.
     SlowSync(Who, Duration, Duration),
-    /// The next sync of a database fails; the node is started after so long.
+    /// The next sync of a database, or of a snapshot, fails; the node is started after so long.
     FailSync(Who, Base, Duration),
     /// A node becomes a learner, and then a voter.
     Grow(u64),
@@ -119,6 +126,7 @@ pub struct Plan {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
     Kill,
+    KillInSnapshot,
     PowerCut,
     Hold,
     Storm,
@@ -126,6 +134,7 @@ enum Kind {
     Slow,
     FailLog,
     FailState,
+    FailSnapshot,
     Grow,
     Shrink,
     Transfer,
@@ -134,8 +143,9 @@ enum Kind {
 }
 
 /// How many cards of each kind a deck has.
-const DECK: [(Kind, usize); 13] = [
-    (Kind::Kill, 10),
+const DECK: [(Kind, usize); 15] = [
+    (Kind::Kill, 8),
+    (Kind::KillInSnapshot, 2),
     (Kind::PowerCut, 1),
     (Kind::Hold, 2),
     (Kind::Storm, 2),
@@ -143,6 +153,7 @@ const DECK: [(Kind, usize); 13] = [
     (Kind::Slow, 2),
     (Kind::FailLog, 1),
     (Kind::FailState, 1),
+    (Kind::FailSnapshot, 1),
     (Kind::Grow, 2),
     (Kind::Shrink, 2),
     (Kind::Transfer, 2),
@@ -181,6 +192,12 @@ impl Plan {
     fn trouble(&mut self, kind: Kind) -> Trouble {
         match kind {
             Kind::Kill => Trouble::Kill(self.who(), self.millis(0, 600)),
+            Kind::KillInSnapshot => {
+                let slow = self.millis(5, 100);
+                let (after, down) = (self.dice.between(0, 500), self.millis(0, 600));
+                let after = slow * u32::try_from(after).unwrap_or(0) / 100;
+                Trouble::KillInSnapshot(self.who(), slow, after, down)
+            }
             Kind::PowerCut => Trouble::PowerCut(self.millis(0, 400)),
             Kind::Hold => Trouble::Hold(self.who(), self.millis(100, 2500)),
             Kind::Storm => Trouble::Storm(self.odds(), self.millis(500, 2500)),
@@ -190,6 +207,9 @@ impl Plan {
             }
             Kind::FailLog => Trouble::FailSync(self.who(), Base::Log, self.millis(0, 500)),
             Kind::FailState => Trouble::FailSync(self.who(), Base::State, self.millis(0, 500)),
+            Kind::FailSnapshot => {
+                Trouble::FailSync(self.who(), Base::Snapshots, self.millis(0, 500))
+            }
             Kind::Grow => Trouble::Grow(self.dice.below(1 << 20)),
             Kind::Shrink => Trouble::Shrink(self.who()),
             Kind::Transfer => Trouble::Transfer(self.dice.below(1 << 20)),
@@ -204,7 +224,8 @@ impl Plan {
 
     fn odds(&mut self) -> Odds {
         let mut of = |most| self.dice.between(0, most);
-        Odds { lost: of(150), doubled: of(200), reordered: of(200), delayed: of(60), broken: of(8) }
+        let (lost, doubled, reordered, delayed) = (of(150), of(200), of(200), of(60));
+        Odds { lost, doubled, reordered, delayed, broken: self.dice.between(6, 20) }
     }
 
     fn cut(&mut self) -> Cut {
@@ -253,12 +274,12 @@ mod tests {
                     kinds.push(discriminant(trouble));
                 }
             }
-            assert_eq!(kinds.len(), 12);
+            assert_eq!(kinds.len(), 13);
             let bases = deck.iter().filter_map(|trouble| match trouble {
                 Trouble::FailSync(_, base, _) => Some(base),
                 _ => None,
             });
-            assert_eq!(bases.collect::<BTreeSet<_>>().len(), 2);
+            assert_eq!(bases.collect::<BTreeSet<_>>().len(), 3);
         }
     }
 }

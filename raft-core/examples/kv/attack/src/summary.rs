@@ -9,13 +9,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// What is done to processes, disks and the membership, and how it is called.
-pub const TROUBLES: [(Count, &str); 14] = [
+pub const TROUBLES: [(Count, &str); 16] = [
     (Count::Kill, "processes killed with -9"),
     (Count::PowerCut, "times all of them at once"),
     (Count::Hold, "processes held (SIGSTOP)"),
     (Count::Torn, "databases that lost a part of what was not synced"),
+    (Count::TornSnapshots, "times the same of files of snapshots, or of their names"),
     (Count::FailedLog, "failed fsyncs of a log, each followed by a crash"),
     (Count::FailedState, "failed fsyncs of a state machine, each followed by a crash"),
+    (Count::FailedSnapshot, "failed fsyncs of a snapshot, each followed by a crash"),
     (Count::SlowSync, "times of slow fsyncs"),
     (Count::Storm, "times of bad weather for frames"),
     (Count::Cut, "nodes or pairs cut off"),
@@ -83,6 +85,8 @@ pub fn of(
         say(count, what);
     }
     say(tally.of(Count::Written), "writes acknowledged");
+    say(tally.of(Count::Taped), "of them in a session, once");
+    say(tally.of(Count::Again), "times one of those was asked for again");
     say(tally.of(Count::Unknown), "writes of unknown fate");
     say(tally.of(Count::Refused), "requests refused: not done");
     say(tally.of(Count::ReadIndex), "reads by read index");

@@ -16,6 +16,8 @@ pub enum Count {
     Hold,
     /// A database that had lost a part of what was written since its last sync.
     Torn,
+    /// The same of the files of snapshots, or of their names.
+    TornSnapshots,
     /// Times of bad weather.
     Storm,
     /// Nodes or pairs that were cut off.
@@ -26,6 +28,8 @@ pub enum Count {
     FailedLog,
     /// The same of the state machine.
     FailedState,
+    /// The same of a snapshot.
+    FailedSnapshot,
     /// Learners that became voters.
     Voter,
     /// Voters that were removed.
@@ -38,6 +42,10 @@ pub enum Count {
     Snapshot,
     /// Writes that were acknowledged.
     Written,
+    /// Of them, those that were done once, in a session.
+    Taped,
+    /// Times that one of those was asked for again.
+    Again,
     /// Writes of unknown fate.
     Unknown,
     /// Requests that were refused: not done, for certain.

@@ -3,6 +3,10 @@
 //! Two kinds of keys. Those of *histories* are written and read by all clients, for a short time,
 //! and then left: so a history is short, and is searched for an order. Those of the *ledger* are
 //! written once, by one client: what was acknowledged there must be found at every member for ever.
+//!
+//! A *tape* belongs to one client, which adds one number after the other to its end, in a session,
+//! and asks again until it knows that it is done. So every number has to be there once, in order.
+//! The answer says how long the tape is then, and has to be the same whenever it is given.
 
 use crate::client::{Answer, Client};
 use crate::dice::Dice;
@@ -66,7 +70,41 @@ pub struct Worker<'a> {
     name: u64,
     turn: u64,
     used: BTreeMap<String, u32>,
+    tape: Option<Tape>,
+    /// How many tapes it has begun.
+    tapes: u64,
     told: Sender<Seen>,
+}
+
+/// What a client adds to, in a session of its own.
+#[derive(Debug)]
+struct Tape {
+    key: String,
+    session: String,
+    /// The last number that is known to be there.
+    last: u64,
+    /// How long it is then, in bytes.
+    length: u64,
+}
+
+/// A tape that is so long is left for a new one, and a new session.
+const TAPE: u64 = 60;
+
+/// A number, as it is added.
+fn added(number: u64) -> String {
+    format!(" {number}")
+}
+
+/// The last number on a tape, if every number up to it is there once and in order.
+pub fn last_on(tape: &[u8]) -> Option<u64> {
+    let tape = String::from_utf8_lossy(tape);
+    let last = tape.split_whitespace().count() as u64;
+    (tape == (1..=last).map(added).collect::<String>()).then_some(last)
+}
+
+/// Whether a key is that of a tape.
+pub fn is_tape(key: &str) -> bool {
+    key.starts_with("tape-")
 }
 
 /// A value as it is stored: some are longer, so that logs and snapshots grow.
@@ -86,7 +124,8 @@ impl<'a> Worker<'a> {
     pub fn new(scene: &'a Scene, seed: u64, name: u64, told: Sender<Seen>) -> Self {
         let client = Client::new(LONGEST_PATIENCE);
         let dice = Dice::beside(seed, 1000 + name);
-        Self { scene, client, dice, name, turn: 0, used: BTreeMap::new(), told }
+        let (turn, used, tape, tapes) = Default::default();
+        Self { scene, client, dice, name, turn, used, tape, tapes, told }
     }
 
     /// Works.
@@ -103,6 +142,8 @@ impl<'a> Worker<'a> {
             sleep(Duration::from_millis(pause));
             if self.turn.is_multiple_of(12) {
                 self.list();
+            } else if self.turn.is_multiple_of(4) {
+                self.add();
             } else {
                 self.use_a_key(epoch);
             }
@@ -127,6 +168,73 @@ impl<'a> Worker<'a> {
         if self.counted(&self.client.ask(&Method::PUT, &url, text.as_bytes())) == Some(true) {
             _ = self.told.send(Seen::Listed { key, value });
         }
+    }
+
+    /// A tape in an open session.
+    fn tape(&mut self) -> Option<Tape> {
+        if let Some(tape) = self.tape.take().filter(|tape| tape.last < TAPE) {
+            return Some(tape);
+        }
+        let url = self.url("/sessions?");
+        let Answer::Said(200, said) = self.client.ask(&Method::POST, &url, &[]) else {
+            return None;
+        };
+        let said: serde_json::Value = serde_json::from_slice(&said).ok()?;
+        self.tapes += 1;
+        let (key, session) =
+            (format!("tape-{}-{}", self.name, self.tapes), said["session"].to_string());
+        Some(Tape { key, session, last: 0, length: 0 })
+    }
+
+    /// Adds the next number to the tape, and asks until it knows that it is there. It need not come
+    /// to know while the attack ends.
+    fn add(&mut self) {
+        let Some(Tape { key, session, last, length }) = self.tape() else { return };
+        let number = last + 1;
+        let (more, length) = (added(number), length + added(number).len() as u64);
+        // Now and then it says that it does not know what it has been told.
+        let mut again = u32::from(self.dice.happens(150));
+        loop {
+            let url = self.url(&format!("/kv/{key}?"));
+            let (number, received) = (number.to_string(), last.to_string());
+            let headers =
+                [("kv-session", &session[..]), ("kv-number", &number), ("kv-received", &received)];
+            let answer = self.client.ask_with(&Method::POST, &url, &headers, more.as_bytes());
+            match &answer {
+                Answer::Said(200, said) => {
+                    let said: serde_json::Value = serde_json::from_slice(said).unwrap_or_default();
+                    if said["length"].as_u64() != Some(length) {
+                        let what = format!("{key} has not got every number once");
+                        self.scene.fault(what, format!("with {number}: {said}, not {length}"));
+                        return;
+                    }
+                    if again == 0 {
+                        break;
+                    }
+                    again -= 1;
+                }
+                Answer::Said(code @ (400 | 409 | 410), said) => {
+                    let said = String::from_utf8_lossy(said);
+                    let what = format!("the session of {key} is not what it was");
+                    self.scene.fault(what, format!("number {number}: {code} {said}"));
+                    return;
+                }
+                answer => {
+                    let is_unknown = !answer.is_refused();
+                    let count = if is_unknown { Count::Unknown } else { Count::Refused };
+                    self.scene.tally.add(count, 1);
+                    sleep(AFTER_REFUSAL);
+                }
+            }
+            self.scene.tally.add(Count::Again, 1);
+            if self.scene.is_over() {
+                return;
+            }
+        }
+        self.scene.tally.acknowledged();
+        self.scene.tally.add(Count::Taped, 1);
+        _ = self.told.send(Seen::Listed { key: key.clone(), value: number });
+        self.tape = Some(Tape { key, session, last: number, length });
     }
 
     fn use_a_key(&mut self, epoch: u64) {
@@ -199,9 +307,22 @@ pub fn found(answer: &Answer) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::{found, text_of, value_of};
+    use super::{added, found, last_on, text_of, value_of};
     use crate::client::Answer;
     use crate::dice::Dice;
+
+    #[test]
+    fn a_tape_has_every_number_once_and_in_order() {
+        let of = |numbers: &[u64]| {
+            let tape: String = numbers.iter().map(|number| added(*number)).collect();
+            last_on(tape.as_bytes())
+        };
+        assert_eq!((of(&[]), of(&[1, 2, 3])), (Some(0), Some(3)));
+        for wrong in [&[1, 2, 2][..], &[1, 3], &[2, 1], &[1, 2, 1]] {
+            assert_eq!(of(wrong), None, "{wrong:?}");
+        }
+        assert_eq!(last_on(b" 1 2  3"), None);
+    }
 
     #[test]
     fn a_value_comes_back_from_its_text_and_any_other_text_is_nobodys() {

@@ -5,7 +5,7 @@ use crate::client::{Answered, VALUE, nanos};
 use crate::contest::Sample;
 use crate::process::Cost;
 use bytes::Bytes;
-use kv::command::{Command, Record};
+use kv::command::{self, Command, Record};
 use kv::storage::redb_log::RedbLog;
 use kv::storage::{Files, Log};
 use raft_core::driver::{BoundLog, BoundWrite, Entry};
@@ -34,7 +34,7 @@ pub(crate) fn run(dir: &Path, lone: Lone, group: u64, time: Duration) -> Result<
     let dir = tempfile::Builder::new().prefix("kv-bench-").tempdir_in(dir)?;
     let path = dir.path().join("log");
     let (key, value) = ("key-000000".into(), Bytes::from(vec![b'v'; VALUE]));
-    let command = Command::Put { key, value }.encode();
+    let command = Command::Write(command::Write::Put { key, value }).encode();
     match lone {
         Lone::Engine => {
             let mut log = RedbLog::create(&path, &Files)?;

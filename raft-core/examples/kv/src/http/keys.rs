@@ -1,15 +1,23 @@
 //! Reading and writing keys.
 
-use crate::command::Command;
+use crate::command::{Command, Write};
 use crate::http::answers::say;
 use crate::http::{App, Patience};
 use crate::inbox::{Request, Told};
 use axum::body::Bytes;
 use axum::extract::{OriginalUri, Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use raft_core::driver::Answer;
+use raft_core::driver::sessions::{Request as SessionRequest, SessionId};
 use serde::Deserialize;
+
+/// The session of a write.
+const SESSION: &str = "kv-session";
+/// The client's own number for it, the same whenever it comes again.
+const NUMBER: &str = "kv-number";
+/// The client has the answers up to this number, or does not want them.
+const RECEIVED: &str = "kv-received";
 
 /// On what a read rests.
 #[derive(Clone, Copy, Default, Debug, Deserialize)]
@@ -60,23 +68,109 @@ pub(super) async fn get(
 pub(super) async fn put(
     State(app): State<App>,
     Path(key): Path<String>,
-    Query(patience): Query<Patience>,
-    OriginalUri(uri): OriginalUri,
+    asked: Asked,
     value: Bytes,
 ) -> Response {
-    if key.len() > Command::MAX_KEY {
-        return say(StatusCode::BAD_REQUEST, "refused", "the key is too long");
-    }
-    let command = Command::Put { key, value }.encode();
-    app.reply(Request::Propose { command, until: patience.until() }, &uri).await
+    app.write(Write::Put { key, value }, asked).await
+}
+
+pub(super) async fn append(
+    State(app): State<App>,
+    Path(key): Path<String>,
+    asked: Asked,
+    more: Bytes,
+) -> Response {
+    app.write(Write::Append { key, more }, asked).await
 }
 
 pub(super) async fn delete(
     State(app): State<App>,
     Path(key): Path<String>,
+    asked: Asked,
+) -> Response {
+    app.write(Write::Delete { key }, asked).await
+}
+
+/// How a write is asked for, its key and value aside.
+type Asked = (Query<Patience>, OriginalUri, HeaderMap);
+
+impl App {
+    async fn write(&self, write: Write, (patience, uri, headers): Asked) -> Response {
+        let (Write::Put { key, .. } | Write::Append { key, .. } | Write::Delete { key }) = &write;
+        if key.len() > Command::MAX_KEY {
+            return say(StatusCode::BAD_REQUEST, "refused", "the key is too long");
+        }
+        let command = match request(&headers) {
+            Ok(None) => Command::Write(write),
+            Ok(Some(request)) => Command::Once(request, write),
+            Err(why) => return say(StatusCode::BAD_REQUEST, "refused", &why),
+        };
+        let (command, until) = (command.encode(), patience.until());
+        self.reply(Request::Propose { command, until }, &uri).await
+    }
+}
+
+/// The session of a write, and its number in it, if it has one.
+fn request(headers: &HeaderMap) -> Result<Option<SessionRequest>, String> {
+    let number = |name: &str| {
+        let Some(found) = headers.get(name) else { return Ok(None) };
+        let number = found.to_str().ok().and_then(|text| text.parse::<u64>().ok());
+        number.map(Some).ok_or_else(|| format!("{name} is no number"))
+    };
+    let (session, received) = (number(SESSION)?, number(RECEIVED)?.unwrap_or(0));
+    match (session, number(NUMBER)?) {
+        (Some(session), Some(number)) => {
+            Ok(Some(SessionRequest { session: SessionId(session), number, received }))
+        }
+        (None, None) if !headers.contains_key(RECEIVED) => Ok(None),
+        _ => Err(format!("{SESSION} and {NUMBER} go together")),
+    }
+}
+
+/// Opens a session.
+pub(super) async fn open(
+    State(app): State<App>,
     Query(patience): Query<Patience>,
     OriginalUri(uri): OriginalUri,
 ) -> Response {
-    let command = Command::Delete { key }.encode();
+    let command = Command::Open.encode();
     app.reply(Request::Propose { command, until: patience.until() }, &uri).await
+}
+
+/// Closes it.
+pub(super) async fn close(
+    State(app): State<App>,
+    Path(session): Path<u64>,
+    Query(patience): Query<Patience>,
+    OriginalUri(uri): OriginalUri,
+) -> Response {
+    let command = Command::Close(SessionId(session)).encode();
+    app.reply(Request::Propose { command, until: patience.until() }, &uri).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NUMBER, RECEIVED, SESSION, request};
+    use axum::http::HeaderMap;
+    use raft_core::driver::sessions::{Request, SessionId};
+
+    fn of(said: &[(&'static str, &'static str)]) -> Result<Option<Request>, String> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in said {
+            headers.insert(*name, value.parse().expect("text"));
+        }
+        request(&headers)
+    }
+
+    #[test]
+    fn a_session_and_a_number_go_together_and_what_was_received_may_be_left_out() {
+        let is = |number, received| Ok(Some(Request { session: SessionId(7), number, received }));
+        assert_eq!(of(&[]), Ok(None));
+        assert_eq!(of(&[(SESSION, "7"), (NUMBER, "2"), (RECEIVED, "1")]), is(2, 1));
+        assert_eq!(of(&[(SESSION, "7"), (NUMBER, "2")]), is(2, 0));
+        for half in [&[(SESSION, "7")][..], &[(NUMBER, "2")], &[(RECEIVED, "1")]] {
+            assert!(of(half).is_err(), "{half:?}");
+        }
+        assert!(of(&[(SESSION, "-7"), (NUMBER, "2")]).is_err());
+    }
 }

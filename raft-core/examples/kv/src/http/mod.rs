@@ -54,13 +54,15 @@ impl Patience {
 
 /// Who answers what.
 pub fn router(app: App) -> Router {
-    let key = get(keys::get).put(keys::put).delete(keys::delete);
+    let key = get(keys::get).put(keys::put).post(keys::append).delete(keys::delete);
     Router::new()
         .route("/", get(look::page))
         .route("/status", get(look::status))
         .route("/metrics", get(look::metrics))
         .route("/kv/{*key}", key)
-        .route("/nodes/{id}", post(operate::add).merge(delete(operate::remove)))
+        .route("/sessions", post(keys::open))
+        .route("/sessions/{id}", delete(keys::close))
+        .route("/nodes/{id}", post(operate::add).put(operate::tell).delete(operate::remove))
         .route("/nodes/{id}/promote", post(operate::promote))
         .route("/leader", post(operate::transfer))
         .route("/snapshot", post(operate::snapshot))

@@ -3,13 +3,13 @@
 use crate::address::Address;
 use crate::command::Command;
 use crate::http::{App, Patience};
-use crate::inbox::{Change, Request, Told};
+use crate::inbox::{Change, Request};
 use axum::extract::{OriginalUri, Path, Query, State};
 use axum::response::Response;
 use raft_core::NodeId;
 use serde::Deserialize;
 
-/// Adds a learner: its address first, so that whoever leads can reach it.
+/// Adds a learner. Its address stands before it in the log: who has the one has the other.
 pub(super) async fn add(
     State(app): State<App>,
     Path(id): Path<u64>,
@@ -17,14 +17,20 @@ pub(super) async fn add(
     Query(patience): Query<Patience>,
     OriginalUri(uri): OriginalUri,
 ) -> Response {
-    let until = patience.until();
+    let (change, address) = (Change::AddLearner(NodeId(id)), Some(address));
+    app.reply(Request::Change { change, address, until: patience.until() }, &uri).await
+}
+
+/// Says where a node is now.
+pub(super) async fn tell(
+    State(app): State<App>,
+    Path(id): Path<u64>,
+    Query(address): Query<Address>,
+    Query(patience): Query<Patience>,
+    OriginalUri(uri): OriginalUri,
+) -> Response {
     let command = Command::Address { node: id, address }.encode();
-    let told = app.ask(Request::Propose { command, until }).await;
-    if !matches!(told, Some(Told::Applied(_))) {
-        return app.answer(told, &uri);
-    }
-    let change = Change::AddLearner(NodeId(id));
-    app.reply(Request::Change { change, until }, &uri).await
+    app.reply(Request::Propose { command, until: patience.until() }, &uri).await
 }
 
 /// Makes a learner a voter, when it has caught up.
@@ -35,10 +41,10 @@ pub(super) async fn promote(
     OriginalUri(uri): OriginalUri,
 ) -> Response {
     let change = Change::Promote(NodeId(id));
-    app.reply(Request::Change { change, until: patience.until() }, &uri).await
+    app.reply(Request::Change { change, address: None, until: patience.until() }, &uri).await
 }
 
-/// Removes a node. Its address stays in the book: the change has to reach it, too.
+/// Removes a node. Its address is known until that is applied: the change has to reach it, too.
 pub(super) async fn remove(
     State(app): State<App>,
     Path(id): Path<u64>,
@@ -46,7 +52,7 @@ pub(super) async fn remove(
     OriginalUri(uri): OriginalUri,
 ) -> Response {
     let change = Change::Remove(NodeId(id));
-    app.reply(Request::Change { change, until: patience.until() }, &uri).await
+    app.reply(Request::Change { change, address: None, until: patience.until() }, &uri).await
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -4,4 +4,4 @@
 mod state;
 pub mod worker;
 
-pub use state::{Applied, State};
+pub use state::State;

@@ -1,6 +1,5 @@
 //! The thread of the state machine: applies, takes and installs, one after the other.
 
-use crate::address::Addresses;
 use crate::command::Record;
 use crate::disk::{Disk, DiskTask};
 use crate::fatal;
@@ -33,8 +32,8 @@ pub struct Work {
 pub enum MachineTask {
     /// Apply these.
     Apply(Vec<Work>),
-    /// Take a snapshot of what is applied now.
-    Take(Snapshot),
+    /// Take a snapshot of what is applied now, with this address book.
+    Take(Snapshot, Vec<Record>),
     /// Replace everything by what has arrived from this peer.
     Install(NodeId, Snapshot),
     /// Delete a snapshot of the own.
@@ -53,8 +52,6 @@ pub struct Worker {
     pub snapshots: Snapshots,
     /// What arrives from peers.
     pub incoming: Incoming,
-    /// Where nodes are.
-    pub addresses: Addresses,
     /// The log, which an install restarts.
     pub disk: Disk,
     /// The driver.
@@ -86,10 +83,10 @@ impl Worker {
                         (bytes, turns) = (0, 0);
                     }
                 }
-                MachineTask::Take(snapshot) => {
+                MachineTask::Take(snapshot, book) => {
                     // So a crash from now on needs no part of the log that the snapshot releases.
                     self.state.flush()?;
-                    self.take(snapshot)?;
+                    self.take(snapshot, book)?;
                 }
                 MachineTask::Install(from, snapshot) => self.install(from, &snapshot)?,
                 MachineTask::Remove(position) => self.snapshots.remove(position)?,
@@ -102,11 +99,8 @@ impl Worker {
         let (entries, callers): (Vec<_>, Vec<_>) =
             work.into_iter().map(|work| (work.entry, work.caller)).unzip();
         let Some(last) = entries.last().map(|entry| entry.position.index) else { return Ok(0) };
-        let applied = self.state.apply(&entries)?;
-        if applied.book_changed {
-            self.addresses.replicated(self.state.book()?);
-        }
-        for (caller, reply) in callers.into_iter().zip(applied.replies) {
+        let replies = self.state.apply(&entries)?;
+        for (caller, reply) in callers.into_iter().zip(replies) {
             if let Some(caller) = caller {
                 // A client that has hung up needs no answer.
                 _ = caller.send(Told::Applied(reply));
@@ -119,11 +113,11 @@ impl Worker {
 
     /// The view is that of this moment; what is applied later does not change it, so the file may
     /// be written beside.
-    fn take(&self, snapshot: Snapshot) -> Result<(), StorageError> {
+    fn take(&self, snapshot: Snapshot, book: Vec<Record>) -> Result<(), StorageError> {
         let view = self.state.view()?;
         let (snapshots, done) = (self.snapshots.clone(), self.done.clone());
         let write = move || {
-            let written = snapshots.create(&snapshot).and_then(|mut writer| {
+            let written = snapshots.create(&snapshot, &book).and_then(|mut writer| {
                 view.write(&mut writer)?;
                 writer.finish()
             });
@@ -145,7 +139,6 @@ impl Worker {
         if restored != *snapshot {
             return Err(StorageError::damaged("the head of a snapshot"));
         }
-        self.addresses.replicated(self.state.book()?);
         let (said, durable) = channel();
         _ = self.disk.send(DiskTask::Restart(position, said));
         if durable.recv().is_ok() {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 /// The version of everything that nodes say to one another. Nodes of different versions do not
 /// talk: raise it when a frame, a command or the file of a snapshot changes its form.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const MAGIC: [u8; 4] = *b"kvrf";
 
 /// What who dials says first.
@@ -92,7 +92,7 @@ pub async fn welcome(
 
 #[cfg(test)]
 mod tests {
-    use super::{Hello, introduce, welcome};
+    use super::{Hello, VERSION, introduce, welcome};
     use crate::address::Address;
     use crate::net::Lane;
 
@@ -116,7 +116,7 @@ mod tests {
             (Hello { cluster: "b".into(), ..hello.clone() }, "cluster"),
             (Hello { to: 3, ..hello.clone() }, "node 3 is meant"),
             (Hello { from: 1, ..hello.clone() }, "calls itself"),
-            (Hello { version: 2, ..hello }, "version 2"),
+            (Hello { version: VERSION + 1, ..hello }, "version"),
         ];
         for (hello, why) in wrong {
             let refused = meet(&hello).expect_err("it is refused");

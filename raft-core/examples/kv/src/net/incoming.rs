@@ -8,12 +8,11 @@ use crate::command::Record;
 use crate::inbox::Message as Tell;
 use crate::net::codec::{CodecError, decode, read_bytes, write_bytes};
 use crate::net::{Net, PATIENCE, Wire};
-use crate::storage::StorageError;
-use crate::storage::snapshots::{check, sync_dir};
+use crate::storage::snapshots::{Snapshots, check};
+use crate::storage::{FileSystem, StorageError};
 use raft_core::driver::{Event, SnapshotEvent};
 use raft_core::{LogPosition, Message, NodeId, Snapshot};
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +25,7 @@ use tokio::time::timeout;
 #[derive(Clone, Debug)]
 pub struct Incoming {
     dir: PathBuf,
+    files: Arc<dyn FileSystem>,
     peers: Arc<Mutex<BTreeMap<NodeId, Streams>>>,
 }
 
@@ -41,6 +41,7 @@ struct Streams {
 struct Stream {
     position: LogPosition,
     path: PathBuf,
+    files: Arc<dyn FileSystem>,
     verdict: watch::Sender<Verdict>,
 }
 
@@ -52,9 +53,10 @@ enum Verdict {
 }
 
 impl Incoming {
-    /// Gathers files in this directory.
-    pub fn new(dir: PathBuf) -> Self {
-        Self { dir, peers: Arc::default() }
+    /// Gathers files beside these.
+    pub fn new(snapshots: &Snapshots) -> Self {
+        let (dir, files) = (snapshots.dir().to_path_buf(), Arc::clone(snapshots.files()));
+        Self { dir, files, peers: Arc::default() }
     }
 
     /// The driver wants this one. If it is gone, it is told so.
@@ -92,8 +94,8 @@ impl Incoming {
     pub fn adopt(&self, from: NodeId, to: &Path) -> Result<(), StorageError> {
         let wanted = self.lock().get_mut(&from).and_then(|streams| streams.wanted.take());
         let stream = wanted.ok_or_else(|| io::Error::other("no snapshot has arrived"))?;
-        fs::rename(&stream.path, to)?;
-        Ok(sync_dir(&self.dir)?)
+        self.files.rename(&stream.path, to)?;
+        Ok(self.files.sync_dir(&self.dir)?)
     }
 
     /// Serves a connection that brings a snapshot.
@@ -128,10 +130,10 @@ impl Incoming {
             _ = verdict.wait_for(|verdict| *verdict == Verdict::Unwanted).await;
         };
         let received = tokio::select! {
-            received = receive(wire, &stream.path, &snapshot) => received,
+            received = receive(wire, &stream, &snapshot) => received,
             () = given_up => {
                 // It may have been thrown away before it had a file.
-                _ = fs::remove_file(&stream.path);
+                _ = stream.files.remove(&stream.path);
                 return Ok(());
             }
         };
@@ -156,7 +158,7 @@ impl Incoming {
         streams.count += 1;
         let path = self.dir.join(format!("from-{from}-{}.part", streams.count));
         let (verdict, _) = watch::channel(Verdict::Open);
-        let stream = Stream { position, path, verdict };
+        let stream = Stream { position, path, files: Arc::clone(&self.files), verdict };
         streams.open = Some(stream.clone());
         Some(stream)
     }
@@ -184,16 +186,20 @@ impl Stream {
     fn throw_away(&self) {
         self.verdict.send_replace(Verdict::Unwanted);
         // It may have no file yet; what is left is removed at the next start.
-        _ = fs::remove_file(&self.path);
+        _ = self.files.remove(&self.path);
     }
 }
 
 /// Takes in the file that follows the head, checks it, and makes it durable.
-async fn receive(wire: &mut Box<dyn Wire>, path: &Path, head: &Snapshot) -> Result<(), CodecError> {
+async fn receive(
+    wire: &mut Box<dyn Wire>,
+    stream: &Stream,
+    head: &Snapshot,
+) -> Result<(), CodecError> {
     write_bytes(wire, b"wanted").await?;
     wire.flush().await?;
     // Made here, not on a thread that would make it after this was given up.
-    let (mut file, mut bytes) = (File::from_std(fs::File::create(path)?), Vec::new());
+    let (mut file, mut bytes) = (File::from_std(stream.files.create(&stream.path)?), Vec::new());
     loop {
         let read = read_bytes(wire, &mut bytes);
         if !timeout(PATIENCE, read).await.map_err(io::Error::from)?? {
@@ -204,10 +210,14 @@ async fn receive(wire: &mut Box<dyn Wire>, path: &Path, head: &Snapshot) -> Resu
         }
         file.write_all(&bytes).await?;
     }
-    file.sync_all().await?;
-    let path = path.to_path_buf();
-    let checked = tokio::task::spawn_blocking(move || check(&path)).await;
-    let found = checked.map_err(io::Error::other)?.map_err(io::Error::other)?;
+    file.flush().await?;
+    let (file, files, path) =
+        (file.into_std().await, Arc::clone(&stream.files), stream.path.clone());
+    let checked = tokio::task::spawn_blocking(move || {
+        files.sync(&path, &file)?;
+        check(&path)
+    });
+    let found = checked.await.map_err(io::Error::other)?.map_err(io::Error::other)?;
     if found != *head {
         return Err(CodecError::Malformed);
     }
@@ -222,6 +232,7 @@ mod tests {
     use crate::inbox::{Message as Tell, inbox};
     use crate::net::codec::{encode, read_bytes, write_bytes};
     use crate::net::{Net, Wire};
+    use crate::storage::Files;
     use crate::storage::snapshots::Snapshots;
     use raft_core::driver::{Event, Frame, SnapshotEvent};
     use raft_core::{
@@ -251,13 +262,13 @@ mod tests {
     /// Sends a snapshot, one bit of which may be wrong; what the sender hears in the end, and what
     /// the driver.
     fn bring(dir: &TempDir, driver: Driver, spoilt: bool) -> (String, Vec<String>) {
-        let theirs = Snapshots::open(&dir.path().join("theirs")).expect("room");
-        let mut writer = theirs.create(&head()).expect("room");
-        writer.record(1, b"key", &[7; 1000]).expect("room");
+        let theirs = Snapshots::open(&dir.path().join("theirs"), Arc::new(Files)).expect("room");
+        let mut writer = theirs.create(&head(), &[]).expect("room");
+        writer.record(2, b"key", &[7; 1000]).expect("room");
         writer.finish().expect("room");
         let mut file = fs::read(theirs.path(head().position)).expect("there");
         file[40] ^= u8::from(spoilt);
-        let incoming = Incoming::new(dir.path().to_path_buf());
+        let incoming = Incoming::new(&Snapshots::open(dir.path(), Arc::new(Files)).expect("room"));
         let (mut inbox, _, outside) = inbox();
         let address = Address { raft: String::new(), http: String::new() };
         let (cluster, addresses, metrics) = ("c".into(), Addresses::default(), Arc::default());

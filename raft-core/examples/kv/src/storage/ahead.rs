@@ -4,6 +4,7 @@
 use crate::command::Record;
 use crate::fatal;
 use crate::inbox::Completions;
+use crate::storage::snapshots::Snapshots;
 use crate::storage::{LogReader, StorageError};
 use raft_core::LogPosition;
 use raft_core::driver::{Entry, Event, Host};
@@ -34,6 +35,7 @@ fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
 
 /// What the driver reads: what was fetched for it, and nothing else.
 pub struct ReadAhead {
+    snapshots: Snapshots,
     shelf: Arc<Mutex<Shelf>>,
     /// To the thread; it ends when this is gone.
     asks: Option<Sender<LogPosition>>,
@@ -42,7 +44,7 @@ pub struct ReadAhead {
 
 impl ReadAhead {
     /// Starts the thread.
-    pub fn start(log: impl LogReader + 'static, done: Completions) -> Self {
+    pub fn start(log: impl LogReader + 'static, snapshots: Snapshots, done: Completions) -> Self {
         let (shelf, (asks, asked)) = (Arc::<Mutex<Shelf>>::default(), channel());
         let filled = Arc::clone(&shelf);
         let run = move || {
@@ -52,7 +54,7 @@ impl ReadAhead {
         };
         let thread = Builder::new().name("reader".into()).spawn(run);
         let thread = Some(thread.expect("the system has room for a thread"));
-        Self { shelf, asks: Some(asks), thread }
+        Self { snapshots, shelf, asks: Some(asks), thread }
     }
 
     /// The driver lacks this entry: it is read, and the driver is told. Two peers may lack the same
@@ -81,6 +83,13 @@ impl Host<Record> for ReadAhead {
         });
         drop(fetched);
         found
+    }
+
+    /// A few addresses at the beginning of a file that was just read; this is the one file that the
+    /// thread that decides reads, and it does so when it has installed a snapshot.
+    fn described(&mut self, snapshot: LogPosition) -> Vec<Record> {
+        let described = self.snapshots.described(snapshot);
+        described.unwrap_or_else(|error| fatal("a snapshot cannot be read", &error))
     }
 }
 
@@ -138,13 +147,14 @@ mod tests {
     use crate::command::Record;
     use crate::inbox::{Inbox, Outside, inbox};
     use crate::storage::redb_log::RedbLog;
-    use crate::storage::{Log, LogReader, StorageError};
+    use crate::storage::snapshots::Snapshots;
+    use crate::storage::{Files, Log, LogReader, StorageError};
     use raft_core::driver::{BoundLog, BoundWrite, Entry, Event, Host};
     use raft_core::payload::Content;
     use raft_core::{LogIndex, LogPosition, Term, Ticket};
     use redb::backends::InMemoryBackend;
-    use std::sync::Mutex;
     use std::sync::mpsc::{Receiver, channel};
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     const fn at(index: u64) -> LogPosition {
@@ -153,6 +163,11 @@ mod tests {
 
     fn content(index: u64, bytes: usize) -> Content<Record> {
         Content::Command(vec![index.to_le_bytes()[0]; bytes].into())
+    }
+
+    fn no_snapshots() -> Snapshots {
+        let dir = tempfile::tempdir().expect("room");
+        Snapshots::open(dir.path(), Arc::new(Files)).expect("room")
     }
 
     /// A log of so many entries of so many bytes, and who reads it.
@@ -165,7 +180,7 @@ mod tests {
         log.write(&write).expect("memory");
         log.sync().expect("memory");
         let (inbox, done, outside) = inbox();
-        (ReadAhead::start(log.reader(), done), Waits { inbox, _outside: outside })
+        (ReadAhead::start(log.reader(), no_snapshots(), done), Waits { inbox, _outside: outside })
     }
 
     /// Who waits for what was fetched.
@@ -245,7 +260,7 @@ mod tests {
     async fn what_two_peers_lack_is_read_once_and_its_release_meanwhile_is_no_damage() {
         let (goes_on, waits) = channel();
         let (mut inbox, done, _outside) = inbox();
-        let log = ReadAhead::start(Released(waits), done);
+        let log = ReadAhead::start(Released(waits), no_snapshots(), done);
         for position in [at(7), at(7), at(8)] {
             log.fetch(position);
         }

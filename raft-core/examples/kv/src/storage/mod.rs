@@ -9,12 +9,15 @@ use raft_core::driver::{BoundWrite, Entry};
 use raft_core::payload::Content;
 use raft_core::{Entries, HardState, LogPosition};
 use redb::{Builder, Database};
+use std::fmt;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use thiserror::Error;
 
-/// How the two databases of a node, log and state machine, come to their files. A server takes
-/// [`Files`]; an attack puts something that fails between the engine and the file.
+/// How the two databases of a node, log and state machine, come to their files, and what changes
+/// the files of snapshots. A server takes [`Files`]; an attack puts something that fails between.
 pub trait Engine {
     /// A database in this file, with a cache of so many bytes: a new one, or the one that is there.
     ///
@@ -29,6 +32,49 @@ pub trait Engine {
     ///
     /// As for [`create`](Self::create), and there is none.
     fn open(&self, path: &Path, cache: usize) -> Result<Database, StorageError>;
+
+    /// What changes the files of snapshots.
+    fn file_system(&self) -> Arc<dyn FileSystem>;
+}
+
+/// What changes files that are no databases. They are read, and what was created is written, as
+/// ever. What was written is durable when the file was synced; a name, or that it is gone, when the
+/// directory was.
+pub trait FileSystem: fmt::Debug + Send + Sync {
+    /// A new file, which takes the place of the one that has this name.
+    ///
+    /// # Errors
+    ///
+    /// As the system says; so of all of them.
+    fn create(&self, path: &Path) -> io::Result<File>;
+
+    /// Makes durable what was written to this file, which has this name.
+    ///
+    /// # Errors
+    ///
+    /// Nobody knows what is durable then.
+    fn sync(&self, path: &Path, file: &File) -> io::Result<()>;
+
+    /// Gives a file another name, at once.
+    ///
+    /// # Errors
+    ///
+    /// As for [`create`](Self::create).
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`create`](Self::create).
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes durable which names there are.
+    ///
+    /// # Errors
+    ///
+    /// Nobody knows what is durable then.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 }
 
 /// The files themselves.
@@ -42,6 +88,32 @@ impl Engine for Files {
 
     fn open(&self, path: &Path, cache: usize) -> Result<Database, StorageError> {
         Ok(Builder::new().set_cache_size(cache).open(path)?)
+    }
+
+    fn file_system(&self) -> Arc<dyn FileSystem> {
+        Arc::new(*self)
+    }
+}
+
+impl FileSystem for Files {
+    fn create(&self, path: &Path) -> io::Result<File> {
+        File::create(path)
+    }
+
+    fn sync(&self, _: &Path, file: &File) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
     }
 }
 
@@ -127,6 +199,8 @@ pub struct RecoveredLog {
     pub prev: LogPosition,
     /// The terms of the entries, and the memberships among them.
     pub entries: Entries,
+    /// The entries from which the address book follows: addresses, and memberships.
+    pub book: Vec<Entry<Record>>,
 }
 
 /// Why something could not be stored, or found again.

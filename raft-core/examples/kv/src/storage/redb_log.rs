@@ -6,7 +6,7 @@
 
 use crate::command::Record;
 use crate::storage::{Engine, Log, LogReader, RecoveredLog, StorageError};
-use raft_core::driver::{BoundLog, BoundWrite, Entry};
+use raft_core::driver::{BoundLog, BoundWrite, Entry, Payload};
 use raft_core::payload::Content;
 use raft_core::{Entries, HardState, LogIndex, LogPosition, Membership, Run, Term};
 use redb::{
@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 const ENTRIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("entries");
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -66,9 +67,11 @@ impl RedbLog {
     fn on(mut database: Database) -> Result<Self, StorageError> {
         // The engine checks its pages only where it repairs a file. Damage to one in between may
         // hide any entry, and even all of them: the checksum of an entry says nothing of that.
+        let begun = Instant::now();
         if !database.check_integrity()? {
             return Err(StorageError::damaged("the log"));
         }
+        tracing::info!(ms = begun.elapsed().as_millis(), "the pages of the log were checked");
         let mut log = Self { database: Arc::new(database), open: None };
         let transaction = log.transaction()?;
         transaction.open_table(ENTRIES)?;
@@ -116,7 +119,7 @@ impl Log for RedbLog {
         let transaction = self.database.begin_read()?;
         let meta = transaction.open_table(META)?;
         let prev: LogPosition = get(&meta, START)?.unwrap_or_default();
-        let mut entries = Entries::new();
+        let (mut entries, mut book) = (Entries::new(), Vec::new());
         let mut last = prev.index.get();
         for found in transaction.open_table(ENTRIES)?.range::<u64>(..)? {
             let (index, value) = found?;
@@ -125,6 +128,9 @@ impl Log for RedbLog {
             if index.value() != last {
                 return Err(StorageError::damaged(format!("the log: {last} is missing")));
             }
+            if entry.content.command().is_none_or(|record| record.describes().is_some()) {
+                book.push(entry.clone());
+            }
             let term = entry.position.term;
             entries.push(match entry.content {
                 Content::Command(_) => Run::Commands { term, count: 1 },
@@ -132,7 +138,7 @@ impl Log for RedbLog {
             });
         }
         let hard_state: HardState = get(&meta, HARD_STATE)?.unwrap_or_default();
-        Ok(RecoveredLog { hard_state, prev, entries })
+        Ok(RecoveredLog { hard_state, prev, entries, book })
     }
 
     fn write(&mut self, write: &BoundWrite<Record>) -> Result<(), StorageError> {
@@ -222,7 +228,7 @@ const MEMBERSHIP: u8 = 1;
 
 fn encode(entry: &Entry<Record>) -> Vec<u8> {
     let (kind, content) = match &entry.content {
-        Content::Command(record) => (COMMAND, Arc::clone(record)),
+        Content::Command(record) => (COMMAND, record.clone()),
         Content::Membership(membership) => {
             let bytes = postcard::to_stdvec(membership).expect("it has an encoding");
             (MEMBERSHIP, bytes.into())

@@ -5,17 +5,23 @@
 //! a checksum says that.
 //!
 //! ```text
-//! "KVSNAP1\n"   length, head   tag, length, key, length, value   ...   0, count, CRC-32
+//! "KVSNAP2\n"   length, head   tag, length, key, length, value   ...   0, count, CRC-32
 //! ```
+//!
+//! First come the records of the address book, as they stood in the log.
 
-use crate::storage::StorageError;
+use crate::command::Record;
+use crate::storage::{FileSystem, StorageError};
 use raft_core::{LogIndex, LogPosition, Snapshot, Term};
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, IntoInnerError, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-const MAGIC: &[u8; 8] = b"KVSNAP1\n";
+const MAGIC: &[u8; 8] = b"KVSNAP2\n";
 const END: u8 = 0;
+/// The tag of a record of the address book.
+pub const DESCRIPTION: u8 = 1;
 /// No key and no value of the server is longer.
 const LONGEST: u32 = 16 << 20;
 
@@ -34,6 +40,7 @@ pub struct SnapshotRecord {
 #[derive(Clone, Debug)]
 pub struct Snapshots {
     dir: PathBuf,
+    files: Arc<dyn FileSystem>,
 }
 
 impl Snapshots {
@@ -43,13 +50,13 @@ impl Snapshots {
     /// # Errors
     ///
     /// As the file system says.
-    pub fn open(dir: &Path) -> Result<Self, StorageError> {
+    pub fn open(dir: &Path, files: Arc<dyn FileSystem>) -> Result<Self, StorageError> {
         fs::create_dir_all(dir)?;
-        let snapshots = Self { dir: dir.to_path_buf() };
+        let snapshots = Self { dir: dir.to_path_buf(), files };
         for found in fs::read_dir(dir)? {
             let path = found?.path();
             if path.extension().is_some_and(|extension| extension == "part") {
-                fs::remove_file(path)?;
+                snapshots.files.remove(&path)?;
             }
         }
         Ok(snapshots)
@@ -75,20 +82,34 @@ impl Snapshots {
         older.into_iter().try_for_each(|position| self.remove(position))
     }
 
-    /// Begins a snapshot.
+    /// What a snapshot keeps of the address book: the first of its records.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read).
+    pub fn described(&self, position: LogPosition) -> Result<Vec<Record>, StorageError> {
+        let (mut reader, mut described) = (self.read(position)?, Vec::new());
+        while let Some(record) = reader.next_record()?.filter(|record| record.tag == DESCRIPTION) {
+            described.push(record.value.into());
+        }
+        Ok(described)
+    }
+
+    /// Begins a snapshot, which keeps this of the address book.
     ///
     /// # Errors
     ///
     /// As the file system says.
-    pub fn create(&self, head: &Snapshot) -> Result<SnapshotWriter, StorageError> {
+    pub fn create(&self, head: &Snapshot, book: &[Record]) -> Result<SnapshotWriter, StorageError> {
         let path = self.path(head.position);
         let part = path.with_extension("part");
-        let out = BufWriter::with_capacity(1 << 20, File::create(&part)?);
-        let mut writer =
-            SnapshotWriter { out, part, path, count: 0, sum: crc32fast::Hasher::new() };
+        let out = BufWriter::with_capacity(1 << 20, self.files.create(&part)?);
+        let (files, sum) = (Arc::clone(&self.files), crc32fast::Hasher::new());
+        let mut writer = SnapshotWriter { out, files, part, path, count: 0, sum };
         let head = postcard::to_stdvec(head).expect("it has an encoding");
         writer.put(MAGIC)?;
         writer.put_bytes(&head)?;
+        book.iter().try_for_each(|said| writer.record(DESCRIPTION, &[], said))?;
         Ok(writer)
     }
 
@@ -112,13 +133,18 @@ impl Snapshots {
         &self.dir
     }
 
+    /// What changes them.
+    pub const fn files(&self) -> &Arc<dyn FileSystem> {
+        &self.files
+    }
+
     /// Removes a snapshot.
     ///
     /// # Errors
     ///
     /// As the file system says.
     pub fn remove(&self, position: LogPosition) -> Result<(), StorageError> {
-        Ok(fs::remove_file(self.path(position))?)
+        Ok(self.files.remove(&self.path(position))?)
     }
 
     fn positions(&self) -> Result<Vec<LogPosition>, StorageError> {
@@ -133,19 +159,11 @@ fn position_of(name: &str) -> Option<LogPosition> {
     Some(LogPosition::new(Term(term.parse().ok()?), LogIndex(index.parse().ok()?)))
 }
 
-/// A name is durable when its directory is.
-///
-/// # Errors
-///
-/// As the file system says.
-pub fn sync_dir(dir: &Path) -> std::io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
 /// A snapshot that is being written.
 #[derive(Debug)]
 pub struct SnapshotWriter {
     out: BufWriter<File>,
+    files: Arc<dyn FileSystem>,
     part: PathBuf,
     path: PathBuf,
     count: u64,
@@ -176,9 +194,10 @@ impl SnapshotWriter {
         self.put(&count.to_le_bytes())?;
         let sum = self.sum.clone().finalize();
         self.out.write_all(&sum.to_le_bytes())?;
-        self.out.into_inner().map_err(IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&self.part, &self.path)?;
-        Ok(sync_dir(self.path.parent().expect("it lies in the directory"))?)
+        let file = self.out.into_inner().map_err(IntoInnerError::into_error)?;
+        self.files.sync(&self.part, &file)?;
+        self.files.rename(&self.part, &self.path)?;
+        Ok(self.files.sync_dir(self.path.parent().expect("it lies in the directory"))?)
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
@@ -279,9 +298,16 @@ pub fn check(path: &Path) -> Result<Snapshot, StorageError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Snapshots, check};
+    use super::{DESCRIPTION, Snapshots, check};
+    use crate::storage::Files;
     use raft_core::{LogIndex, LogPosition, Membership, NodeId, Snapshot, Term};
     use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    fn open(dir: &Path) -> Snapshots {
+        Snapshots::open(dir, Arc::new(Files)).expect("room")
+    }
 
     fn head(index: u64) -> Snapshot {
         let membership = Membership::of_voters([NodeId(1), NodeId(2)]).expect("valid");
@@ -289,8 +315,8 @@ mod tests {
     }
 
     fn write(snapshots: &Snapshots, index: u64) {
-        let mut writer = snapshots.create(&head(index)).expect("room");
-        writer.record(1, b"key", b"value").expect("room");
+        let mut writer = snapshots.create(&head(index), &[b"at"[..].into()]).expect("room");
+        writer.record(3, b"key", b"value").expect("room");
         writer.record(2, b"", b"").expect("room");
         writer.finish().expect("room");
     }
@@ -298,16 +324,19 @@ mod tests {
     #[test]
     fn a_snapshot_comes_back_whole_and_the_newest_is_found() {
         let dir = tempfile::tempdir().expect("room");
-        let snapshots = Snapshots::open(dir.path()).expect("room");
+        let snapshots = open(dir.path());
         assert_eq!(snapshots.newest().expect("readable"), None);
         write(&snapshots, 9);
         write(&snapshots, 10);
         assert_eq!(snapshots.newest().expect("whole"), Some(head(10)));
+        let described = snapshots.described(head(9).position).expect("whole");
+        assert_eq!(described, [b"at"[..].into()]);
         let mut reader = snapshots.read(head(9).position).expect("there");
+        assert_eq!(reader.next_record().expect("whole").map(|first| first.tag), Some(DESCRIPTION));
         let record = reader.next_record().expect("whole").expect("a record");
         assert_eq!(
             (record.tag, &record.key[..], &record.value[..]),
-            (1, &b"key"[..], &b"value"[..])
+            (3, &b"key"[..], &b"value"[..])
         );
         snapshots.tidy(head(10).position).expect("there");
         assert!(snapshots.read(head(9).position).is_err());
@@ -316,7 +345,7 @@ mod tests {
     #[test]
     fn one_that_was_changed_or_cut_anywhere_is_damaged() {
         let dir = tempfile::tempdir().expect("room");
-        let snapshots = Snapshots::open(dir.path()).expect("room");
+        let snapshots = open(dir.path());
         write(&snapshots, 9);
         let path = snapshots.path(head(9).position);
         let bytes = fs::read(&path).expect("there");
@@ -335,10 +364,10 @@ mod tests {
     #[test]
     fn what_was_not_finished_is_removed_at_the_start() {
         let dir = tempfile::tempdir().expect("room");
-        let snapshots = Snapshots::open(dir.path()).expect("room");
-        drop(snapshots.create(&head(9)).expect("room"));
+        let snapshots = open(dir.path());
+        drop(snapshots.create(&head(9), &[]).expect("room"));
         fs::write(dir.path().join("from-2-1.part"), b"half").expect("room");
-        let again = Snapshots::open(dir.path()).expect("room");
+        let again = open(dir.path());
         assert_eq!(fs::read_dir(dir.path()).expect("there").count(), 0);
         assert_eq!(again.newest().expect("readable"), None);
     }

@@ -80,6 +80,10 @@ try {
   expect(type(line("read")) === "hello", "the line that reads, at another node");
   expect(type(line("by lease")) === "hello", "by lease");
   expect(type(line("stale")) === "hello", "and stale");
+  expect(type(line("append")).includes("length"), "the line that appends");
+  expect(JSON.parse(type(line("session"))).session === 0, "the line that opens a session");
+  const once = type(line("once in it"));
+  expect(once.includes("length") && type(line("once in it")) === once, "once, however often");
   expect(type(line("metrics")).includes("# HELP"), "the line for metrics");
   expect(JSON.parse(type(line("status"))).id === 1, "the line for the status");
   expect(type(line("snapshot")).includes("done"), "the line that takes a snapshot");

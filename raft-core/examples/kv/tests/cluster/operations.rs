@@ -1,6 +1,6 @@
 //! What operators do, on three processes and a fourth one.
 
-use crate::common::nodes;
+use crate::common::{Nodes, nodes};
 use kv_attack::client::Answer;
 use std::fs;
 use std::time::Duration;
@@ -103,6 +103,52 @@ fn codes_say_what_a_client_may_do_next() {
     let metrics = String::from_utf8(metrics).expect("text");
     assert!(metrics.contains("kv_leads 1") && metrics.contains("kv_fsync_seconds_bucket"));
     assert!(metrics.contains(&format!("kv_peer_match_index{{peer=\"{follower}\"}}")));
+}
+
+#[test]
+fn a_write_of_a_session_that_comes_again_is_answered_as_the_first_time_after_a_restart_too() {
+    let mut nodes = nodes(3, 0, &[&QUICK[..], &["--snapshot-bytes", "3000"]].concat());
+    let leader = nodes.leader(&[1, 2, 3]);
+    let opened = nodes.ask(&Method::POST, leader, "/sessions", &[]);
+    let Answer::Said(200, body) = opened else { panic!("{opened:?}") };
+    let said: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+    let session = said["session"].as_u64().expect("a name").to_string();
+    let add = |nodes: &Nodes, number: u64, received: u64| {
+        let (number, received) = (number.to_string(), received.to_string());
+        let headers =
+            [("kv-session", &session[..]), ("kv-number", &number), ("kv-received", &received)];
+        let mut answer = Answer::Nobody;
+        nodes.until("a write", || {
+            let url = nodes.url(1, "/kv/tape");
+            answer = nodes.client.ask_with(&Method::POST, &url, &headers, b"x");
+            !matches!(answer.code(), 0 | 503 | 504)
+        });
+        let Answer::Said(code, body) = answer else { panic!("{answer:?}") };
+        let said: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        (code, said["length"].as_u64(), said["session"].as_str().map(String::from))
+    };
+    for number in 1..=3 {
+        assert_eq!(add(&nodes, number, 0), (200, Some(number), None));
+    }
+    // A snapshot takes the place of the log, and every node starts from it.
+    for key in 0..20 {
+        nodes.put(1, &format!("k{key}"), &[b'x'; 1000]);
+    }
+    for id in 1..=3 {
+        nodes.cluster.kill(id).expect("it runs");
+    }
+    for id in 1..=3 {
+        nodes.cluster.start(id).expect("it starts");
+    }
+    nodes.leader(&[1, 2, 3]);
+    assert_eq!(add(&nodes, 3, 0), (200, Some(3), None), "the first answer");
+    assert_eq!(add(&nodes, 4, 2), (200, Some(4), None));
+    assert_eq!(add(&nodes, 2, 0), (409, None, Some("received".into())));
+    assert_eq!(add(&nodes, 5, 5), (400, None, Some("malformed".into())));
+    let close = format!("/sessions/{session}");
+    nodes.until("it is closed", || nodes.ask(&Method::DELETE, 1, &close, &[]).code() == 200);
+    assert_eq!(add(&nodes, 5, 0), (410, None, Some("expired".into())));
+    assert_eq!(nodes.get(2, "tape"), Some(b"xxxx".to_vec()));
 }
 
 #[test]

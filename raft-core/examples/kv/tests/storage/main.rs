@@ -83,7 +83,7 @@ impl kit::Log<Record> for Driven {
     fn recover(&mut self) -> Result<RecoveredLog, StorageError> {
         let found = self.log.recover();
         let found = bugs::recovers(self.bug, found)?;
-        let kv::storage::RecoveredLog { hard_state, prev, entries } = found;
+        let kv::storage::RecoveredLog { hard_state, prev, entries, .. } = found;
         Ok(RecoveredLog { hard_state, prev, entries })
     }
 
