@@ -29,6 +29,20 @@ pub struct Identity {
     pub voters: Vec<u64>,
 }
 
+/// How everything in a directory is written. Another one is refused: what its bytes meant is not
+/// known here.
+const FORMAT: u32 = 2;
+
+/// What says whose a directory is, as it is written there.
+#[derive(Serialize, Deserialize)]
+struct Written<I> {
+    /// [`FORMAT`]; the first one was not named.
+    #[serde(default)]
+    format: u32,
+    #[serde(flatten)]
+    identity: I,
+}
+
 /// Why a node cannot start from a directory.
 #[derive(Debug, Error)]
 pub enum OpenError {
@@ -45,6 +59,12 @@ pub enum OpenError {
         found: u64,
         /// Of which cluster.
         cluster: String,
+    },
+    /// A server of another version wrote it.
+    #[error("it is written in format {found}, and this server reads format {FORMAT} only")]
+    Format {
+        /// In which format.
+        found: u32,
     },
     /// What is there cannot be used.
     #[error(transparent)]
@@ -89,7 +109,7 @@ pub fn open(
     engine: &dyn Engine,
 ) -> Result<Stored, OpenError> {
     let found = match fs::read(dir.join(FILE)) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|_| StorageError::damaged(FILE))?,
+        Ok(bytes) => read(&bytes)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound && first => {
             make(dir, identity, engine)?;
             identity.clone()
@@ -121,6 +141,14 @@ pub fn open(
     Ok(Stored { log, state, snapshots, recovered, book: (described?, book) })
 }
 
+fn read(bytes: &[u8]) -> Result<Identity, OpenError> {
+    let written: Result<Written<Identity>, _> = serde_json::from_slice(bytes);
+    match written.map_err(|_| StorageError::damaged(FILE))? {
+        Written { format: FORMAT, identity } => Ok(identity),
+        Written { format: found, .. } => Err(OpenError::Format { found }),
+    }
+}
+
 fn make(dir: &Path, identity: &Identity, engine: &dyn Engine) -> Result<(), StorageError> {
     fs::create_dir_all(dir)?;
     RedbLog::create(&dir.join("log.redb"), engine)?;
@@ -128,7 +156,8 @@ fn make(dir: &Path, identity: &Identity, engine: &dyn Engine) -> Result<(), Stor
     Snapshots::open(&dir.join("snapshots"), engine.file_system())?;
     let part = dir.join("identity.part");
     let mut file = File::create(&part)?;
-    file.write_all(&serde_json::to_vec_pretty(identity).expect("it has an encoding"))?;
+    let written = Written { format: FORMAT, identity };
+    file.write_all(&serde_json::to_vec_pretty(&written).expect("it has an encoding"))?;
     file.sync_all()?;
     fs::rename(part, dir.join(FILE))?;
     // The directory itself has a name, too.
@@ -169,6 +198,21 @@ mod tests {
         assert!(matches!(open(&path, &two, true), Err(OpenError::Somebody { found: 1, .. })));
         fs::remove_file(path.join("log.redb")).expect("there");
         assert!(matches!(open(&path, &one, true), Err(OpenError::Storage(_))), "half is lost");
+    }
+
+    #[test]
+    fn what_is_written_in_another_format_is_refused() {
+        let dir = tempfile::tempdir().expect("room");
+        let path = dir.path().join("node");
+        let one = Identity { cluster: "c".into(), id: 1, voters: vec![1, 2, 3] };
+        drop(open(&path, &one, true).expect("room"));
+        let file = path.join(super::FILE);
+        let text = fs::read_to_string(&file).expect("there");
+        for (other, found) in [("\"format\": 1,", 1), ("", 0), ("\"format\": 3,", 3)] {
+            fs::write(&file, text.replace("\"format\": 2,", other)).expect("room");
+            let refused = open(&path, &one, false);
+            assert!(matches!(refused, Err(OpenError::Format { found: f }) if f == found));
+        }
     }
 
     /// Where nodes are, for a node that starts with this in its log, none of it known to be
