@@ -43,11 +43,6 @@ pub struct Driver<P> {
     pub(super) written: Option<Ticket>,
     /// The term that this node leads.
     pub(super) leads: Option<Term>,
-    /// The snapshots that have arrived in this call, and what the node installs without.
-    pub(super) arrived: Vec<(NodeId, LogPosition)>,
-    pub(super) unwanted: Option<LogPosition>,
-    /// Snapshots that came and are of no use: discarded when every head of the call is answered.
-    pub(super) drops: Vec<(NodeId, LogPosition)>,
     /// Up to where the node was told to compact.
     pub(super) compacts: Option<LogPosition>,
     /// Whether the next entry to apply is being fetched.
@@ -126,9 +121,6 @@ impl<P: Payload> Driver<P> {
             issued: None,
             written: None,
             leads: None,
-            arrived: Vec::new(),
-            unwanted: None,
-            drops: Vec::new(),
             compacts: None,
             fetches: false,
             next: Batch::default(),
