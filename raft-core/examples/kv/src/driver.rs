@@ -111,6 +111,9 @@ impl DriverLoop {
     fn hear(&mut self, event: Event<Record>, now: Instant, events: &mut Vec<Event<Record>>) {
         match &event {
             Event::Frame(frame) => _ = self.heard.insert(frame.envelope().from, now),
+            Event::Snapshot(SnapshotEvent::Head { head, .. }) => {
+                self.heard.insert(head.from, now);
+            }
             Event::Resumed { peer } => self.hands.links.resumed(*peer),
             _ => {}
         }
@@ -186,16 +189,14 @@ impl DriverLoop {
         let Hands { outgoing, incoming, .. } = &mut self.hands;
         match task {
             SnapshotTask::Take(snapshot) => self.apply(MachineTask::Take(snapshot)),
-            SnapshotTask::Install { from, snapshot } => {
-                self.apply(MachineTask::Install(from, snapshot));
+            SnapshotTask::Install { stream, snapshot } => {
+                self.apply(MachineTask::Install(stream, snapshot));
             }
             SnapshotTask::Remove { position } => self.apply(MachineTask::Remove(position)),
-            SnapshotTask::Send(head) => outgoing.send(head),
-            SnapshotTask::Stop { to } => outgoing.stop(to),
-            SnapshotTask::Receive { from, snapshot } => {
-                self.own.extend(incoming.receive(from, snapshot.position));
-            }
-            SnapshotTask::Discard { from, position } => incoming.discard(from, position),
+            SnapshotTask::Send { stream, head } => outgoing.send(stream, head),
+            SnapshotTask::Stop { stream } => outgoing.stop(stream),
+            SnapshotTask::Receive { stream, .. } => incoming.receive(stream),
+            SnapshotTask::Discard { stream } => incoming.discard(stream),
         }
     }
 
