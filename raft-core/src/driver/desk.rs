@@ -231,11 +231,16 @@ impl Desk {
         wanted: bool,
         tasks: &mut Vec<SnapshotTask>,
     ) {
-        let is_open = self.forget(stream);
+        // An id that is used twice: nobody knows any more whose content stands under it.
+        let is_open = |old: &mut Incoming| old.stream == stream && old.stage != Stage::Installing;
+        let open = self.incoming.take_if(is_open);
+        if let Some(Incoming { head, stage: Stage::Wanted { .. }, .. }) = &open {
+            self.missing = Some(head.snapshot.position);
+        }
         let stays = |old: &Incoming| {
             old.stage != Stage::Arriving || old.head.term > head.term || old.head == head
         };
-        if is_open || !wanted || self.incoming.as_ref().is_some_and(stays) {
+        if open.is_some() || !wanted || self.incoming.as_ref().is_some_and(stays) {
             return tasks.push(SnapshotTask::Discard { stream });
         }
         let (from, snapshot) = (head.from, head.snapshot.clone());
@@ -246,32 +251,16 @@ impl Desk {
         tasks.push(SnapshotTask::Receive { stream, from, snapshot });
     }
 
-    /// The runtime uses the id of this stream for another. Whether it was open.
-    fn forget(&mut self, stream: StreamId) -> bool {
-        let is_open = |old: &mut Incoming| old.stream == stream && old.stage != Stage::Installing;
-        let open = self.incoming.take_if(is_open);
-        if let Some(Incoming { head, stage: Stage::Wanted { .. }, .. }) = &open {
-            self.missing = Some(head.snapshot.position);
-        }
-        open.is_some()
-    }
-
     /// This stream is here, whole: its head, for the node, if it was to be received.
     pub fn arrived(&mut self, stream: StreamId) -> Option<SnapshotHead> {
-        let incoming = self.arriving(stream)?;
+        let incoming = self.incoming.as_mut().filter(|old| old.is_arriving(stream))?;
         incoming.stage = Stage::Arrived;
         Some(incoming.head.clone())
     }
 
     /// This stream broke.
     pub fn broken(&mut self, stream: StreamId) {
-        if self.arriving(stream).is_some() {
-            self.incoming = None;
-        }
-    }
-
-    fn arriving(&mut self, stream: StreamId) -> Option<&mut Incoming> {
-        self.incoming.as_mut().filter(|old| old.stream == stream && old.stage == Stage::Arriving)
+        self.incoming.take_if(|old| old.is_arriving(stream));
     }
 
     /// The node wants what has arrived to be installed after this write.
@@ -348,6 +337,12 @@ impl Desk {
         if !is_newest && !is_sent {
             tasks.push(SnapshotTask::Remove { position });
         }
+    }
+}
+
+impl Incoming {
+    fn is_arriving(&self, stream: StreamId) -> bool {
+        self.stream == stream && self.stage == Stage::Arriving
     }
 }
 

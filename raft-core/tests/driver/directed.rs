@@ -2,13 +2,13 @@
 
 use crate::world::{Bytes, T, World};
 use raft_core::driver::{
-    Answer, Driver, Effect, Event, Host, Refusal, Settings, SnapshotEvent, SnapshotHead,
-    SnapshotTask, StreamId, Unknown,
+    Answer, Driver, Effect, Event, FrameError, Host, Refusal, Settings, SnapshotEvent,
+    SnapshotHead, SnapshotTask, StreamId, Unknown,
 };
 use raft_core::payload::Content;
 use raft_core::{
-    Config, Consistency, Instant, LogIndex, LogPosition, Membership, Node, NodeId, Outcome,
-    Recovered, RejectReason, Snapshot, Term, TransferOutcome,
+    AppendEntries, Config, Consistency, Envelope, Instant, LogIndex, LogPosition, Membership,
+    Message, Node, NodeId, Outcome, Recovered, RejectReason, Run, Snapshot, Term, TransferOutcome,
 };
 
 pub(crate) const LONG: std::time::Duration = std::time::Duration::from_secs(60);
@@ -236,6 +236,7 @@ fn the_largest_command_that_is_taken_is_in_a_frame_that_may_arrive() {
     assert_eq!(world.answer_to(larger), Some(Answer::Refused(refusal)));
     settings.frame_bytes = 6000;
     assert_eq!(settings.largest_frame(), 6000);
+    receives_up_to(6000, settings);
 }
 
 #[test]
@@ -308,6 +309,25 @@ impl Host<Bytes> for Empty {
     fn read(&mut self, _: LogPosition) -> Option<Content<Bytes>> {
         None
     }
+}
+
+/// A driver takes frames up to the limit of its settings.
+fn receives_up_to(limit: u64, settings: Settings) {
+    let members = Membership::of_voters((1..=3).map(NodeId)).expect("voters");
+    let recovered = Recovered::fresh(members);
+    let node = Node::new(Config::new(NodeId(1), 1), recovered, Instant::ZERO).expect("fresh");
+    let driver = Driver::<Bytes>::new(node, settings).expect("sense");
+    let received = |bytes: u64| {
+        let entries = [Run::Commands { term: Term(1), count: 1 }].into_iter().collect();
+        let (prev, commit) = (LogPosition::ZERO, LogIndex::ZERO);
+        let message = AppendEntries { prev, entries, commit, probe: None };
+        let (from, to, term) = (NodeId(2), NodeId(1), Term(1));
+        let envelope = Envelope { from, to, term, message: Message::AppendEntries(message) };
+        let payload = Bytes(vec![0; usize::try_from(bytes).expect("small")]);
+        driver.receive(from, envelope, vec![payload])
+    };
+    assert!(received(limit).is_ok());
+    assert_eq!(received(limit + 1), Err(FrameError::TooLarge { bytes: limit + 1, limit }));
 }
 
 /// What is to be done with snapshots; writes are durable at once.

@@ -9,7 +9,7 @@ use raft_core::driver::{
 use raft_core::payload::{Content, PayloadLog};
 use raft_core::{
     Action, AppendEntries, Config, Consistency, Envelope, HardState, Instant, LogIndex,
-    LogPosition, Membership, Message, Node, NodeId, Outcome, Recovered, Snapshot, Term, Token,
+    LogPosition, Membership, Message, Node, NodeId, Outcome, Snapshot, Term, Token,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -411,13 +411,7 @@ impl World {
         };
         let (described, state) = (state.described.clone(), state.restored());
         (server.machine, server.machine_applied) = (state, snapshot.position.index);
-        let recovered = Recovered {
-            hard_state: server.disk.hard_state,
-            snapshot,
-            prev: server.disk.log.start(),
-            entries: server.disk.log.positions(),
-            applied: LogIndex::ZERO,
-        };
+        let recovered = server.disk.log.recovered(server.disk.hard_state, snapshot);
         let node = Node::new(config, recovered, now).expect("a crash leaves a state");
         let last = node.status().last.index;
         let mut driver = Driver::new(node, settings).expect("valid");
