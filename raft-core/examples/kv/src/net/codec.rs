@@ -63,7 +63,9 @@ fn encode_parts(
     let envelope = postcard::to_stdvec(envelope).expect("it has an encoding");
     out.extend([0; 4]);
     put(&envelope, out);
-    payloads.iter().for_each(|payload| put(payload, out));
+    for payload in payloads {
+        put(payload, out);
+    }
     let length = out.len() - begun - 4;
     if length > MAX_FRAME {
         out.truncate(begun);

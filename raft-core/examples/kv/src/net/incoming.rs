@@ -115,12 +115,11 @@ impl Incoming {
             }
             received = receive(wire, &stream.path, &snapshot) => received,
         };
-        let event = match &received {
-            Ok(()) => SnapshotEvent::Arrived { stream: id },
-            Err(_) => {
-                self.discard(id);
-                SnapshotEvent::Broken { stream: id }
-            }
+        let event = if received.is_ok() {
+            SnapshotEvent::Arrived { stream: id }
+        } else {
+            self.discard(id);
+            SnapshotEvent::Broken { stream: id }
         };
         _ = net.outside.send(Tell::Event(Event::Snapshot(event))).await;
         received?;
