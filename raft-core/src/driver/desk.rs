@@ -451,12 +451,12 @@ mod tests {
     #[test]
     fn a_stream_that_makes_progress_is_not_doubled_and_keeps_the_log_behind_it() {
         let mut desk = Desk::new(Some(snapshot(5)), 0);
-        let send = |stream, index| {
+        let leaves = |stream, index| {
             let sent =
                 SnapshotHead { from: ME, to: PEER, term: Term(7), snapshot: snapshot(index) };
             SnapshotTask::Send { stream: StreamId(stream), head: sent }
         };
-        assert_eq!(ask(&mut desk, 0), [send(1, 5)]);
+        assert_eq!(ask(&mut desk, 0), [leaves(1, 5)]);
         desk.progress(StreamId(1), Instant::from_nanos(8));
         desk.progress(StreamId(2), Instant::from_nanos(99));
         assert_eq!(ask(&mut desk, 17), []);
@@ -465,12 +465,12 @@ mod tests {
         let again = ask(&mut desk, 18);
         let (stop, remove) =
             (SnapshotTask::Stop { stream: StreamId(1) }, SnapshotTask::Remove { position: at(5) });
-        assert_eq!(again, [stop, remove, send(2, 9)]);
+        assert_eq!(again, [stop, remove, leaves(2, 9)]);
         assert_eq!(desk.compacts_to(), Some(LogIndex(9)));
         let mut sent = |stream| desk.sent(StreamId(stream), &mut Vec::new());
         assert_eq!(sent(1), None, "of the one that was stopped");
         assert_eq!((sent(2), sent(2)), (Some((PEER, at(9))), None), "once");
-        assert_eq!(ask(&mut desk, 18), [send(3, 9)], "another stream of the same snapshot");
+        assert_eq!(ask(&mut desk, 18), [leaves(3, 9)], "another stream of the same snapshot");
         assert_eq!(desk.sent(StreamId(2), &mut Vec::new()), None, "which is not the old one");
     }
 

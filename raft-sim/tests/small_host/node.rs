@@ -435,8 +435,9 @@ impl<D: Dir> Server<D> {
     }
 
     fn give_up(&mut self, stream: StreamId) {
-        let given_up = self.streams.remove(&stream);
-        given_up.iter().for_each(|arriving| arriving.ends(Outcome::Failed));
+        if let Some(given_up) = self.streams.remove(&stream) {
+            given_up.ends(Outcome::Failed);
+        }
     }
 }
 
