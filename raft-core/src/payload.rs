@@ -6,9 +6,9 @@
 //! log. [`PayloadLog`] is a small one in memory, for tests, simulations and a first runtime.
 
 use crate::action::{LogWrite, Source};
-use crate::entries::{Entries, Run};
+use crate::entries::{Entries, Run, Snapshot};
 use crate::error::PayloadError;
-use crate::input::Input;
+use crate::input::{HardState, Input, Recovered};
 use crate::membership::Membership;
 use crate::message::{AppendEntries, Message};
 use crate::types::{LogIndex, LogPosition, Term};
@@ -260,6 +260,14 @@ impl<P: Clone> PayloadLog<P> {
             }
         };
         self.entries.iter().map(run).collect()
+    }
+
+    /// What a node starts from where this log is durable, beside this hard state and this snapshot,
+    /// and the state machine starts from the snapshot. One that is durable by itself says how far
+    /// it is: [`Recovered::applied`].
+    pub fn recovered(&self, hard_state: HardState, snapshot: Snapshot) -> Recovered {
+        let (prev, entries, applied) = (self.start, self.positions(), snapshot.position.index);
+        Recovered { hard_state, snapshot, prev, entries, applied }
     }
 
     fn at(&self, index: LogIndex) -> Option<&(Term, Content<P>)> {

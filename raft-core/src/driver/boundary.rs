@@ -1,12 +1,11 @@
 //! What a runtime tells a driver, and what a driver tells a runtime.
 
 use crate::action::{Action, TransferOutcome};
-use crate::driver::frame::{BoundWrite, Entry, Frame};
+use crate::driver::frame::{BoundWrite, Entry, Frame, SnapshotHead};
 use crate::entries::Snapshot;
 use crate::error::RejectReason;
 use crate::input::{Consistency, Input, Outcome};
 use crate::membership::Membership;
-use crate::message::Envelope;
 use crate::node::Node;
 use crate::payload::Content;
 use crate::types::{Instant, LogIndex, LogPosition, NodeId, Ticket, Token};
@@ -22,9 +21,7 @@ use thiserror::Error;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Event<P> {
-    /// A frame arrived. One with an [`InstallSnapshot`](crate::Message::InstallSnapshot) is the
-    /// head of a stream whose content follows; the answer is [`SnapshotTask::Receive`] or
-    /// [`SnapshotTask::Discard`].
+    /// A frame arrived. The head of a snapshot is none: see [`SnapshotEvent::Head`].
     Frame(Frame<P>),
     /// The deadline has passed. The driver steps it after everything else of the call.
     Wake,
@@ -113,8 +110,26 @@ pub enum Event<P> {
     Snapshot(SnapshotEvent),
 }
 
+/// A snapshot on its way from one node to another: a head, and the content behind it.
+///
+/// *One that arrives* is named by the runtime, which tells its head under this id
+/// ([`SnapshotEvent::Head`]). The same call answers it, once: [`SnapshotTask::Receive`] or
+/// [`SnapshotTask::Discard`]. What is received ends once: it is [`Broken`](SnapshotEvent::Broken),
+/// or discarded, or it has [`Arrived`](SnapshotEvent::Arrived) and is then discarded or handed to
+/// [`SnapshotTask::Install`].
+///
+/// *One that leaves* is named by the driver ([`SnapshotTask::Send`]), and ends once: it is
+/// [`Sent`](SnapshotEvent::Sent), or [`SnapshotTask::Stop`] ends it.
+///
+/// The two sides count by themselves. None uses an id twice in a life of the driver; the order of
+/// ids means nothing. What is said of a stream that has ended, or was never there, changes nothing.
+/// A head under the id of a stream that is open ends both, by one `Discard`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct StreamId(pub u64);
+
 /// What happened to a snapshot.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum SnapshotEvent {
@@ -125,36 +140,36 @@ pub enum SnapshotEvent {
         /// How.
         outcome: Outcome,
     },
-    /// Some bytes of a stream have left, and the peer has taken them.
+    /// Some bytes of a stream that leaves have left, and the peer has taken them.
     Progress {
-        /// The peer.
-        to: NodeId,
+        /// Its id.
+        stream: StreamId,
     },
-    /// A stream has ended; done: the peer has all of it.
+    /// A stream that leaves has ended; done: the peer has all of it.
     Sent {
-        /// The peer.
-        to: NodeId,
-        /// The position of the snapshot.
-        position: LogPosition,
+        /// Its id.
+        stream: StreamId,
         /// How.
         outcome: Outcome,
     },
-    /// The stream from this peer has arrived whole, and its content is durable.
+    /// The head of a stream has arrived. The content behind it waits for the answer.
+    Head {
+        /// The id that the stream gets by this.
+        stream: StreamId,
+        /// The head.
+        head: SnapshotHead,
+    },
+    /// A stream that was to be received has arrived whole, and its content is durable.
     Arrived {
-        /// The peer.
-        from: NodeId,
-        /// The position of the snapshot.
-        position: LogPosition,
+        /// Its id.
+        stream: StreamId,
     },
-    /// The stream from this peer broke. The runtime throws away what it has of it. If another one
-    /// begins in its place this comes first: two heads of one peer and position are one stream.
+    /// A stream that was to be received broke. The runtime throws away what it has of it.
     Broken {
-        /// The peer.
-        from: NodeId,
-        /// The position of the snapshot.
-        position: LogPosition,
+        /// Its id.
+        stream: StreamId,
     },
-    /// [`SnapshotTask::Install`] has ended.
+    /// [`SnapshotTask::Install`] has ended. Whatever the outcome: the stream has, too.
     Installed {
         /// How; failed: state machine and log are as they were.
         outcome: Outcome,
@@ -203,10 +218,10 @@ pub enum Effect<P> {
     Notice(Action),
 }
 
-/// What to do with a snapshot. One is named by its position.
+/// What to do with a snapshot. An own one is named by its position, one on its way by its stream.
 ///
 /// Taking, applying and installing go one after the other, in the order of their effects; and so
-/// does what concerns the stream to or from one peer.
+/// does what concerns one stream.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -217,37 +232,38 @@ pub enum SnapshotTask {
     Take(Snapshot),
     /// Send this head and then the content of the snapshot that it names. Say
     /// [`SnapshotEvent::Progress`] now and then, and [`SnapshotEvent::Sent`] at the end.
-    Send(Envelope),
-    /// End the stream to this peer, if it has not ended. No report is wanted.
-    Stop {
-        /// The peer.
-        to: NodeId,
+    Send {
+        /// The id that the stream gets by this.
+        stream: StreamId,
+        /// The head.
+        head: SnapshotHead,
     },
-    /// Take in the content that follows the head; then say [`SnapshotEvent::Arrived`] or
-    /// [`SnapshotEvent::Broken`]. It takes the place of what comes or came from the same peer under
-    /// the same position.
+    /// End this stream, if it has not ended. No report is wanted.
+    Stop {
+        /// Its id.
+        stream: StreamId,
+    },
+    /// Take in the content that follows this head; then say [`SnapshotEvent::Arrived`] or
+    /// [`SnapshotEvent::Broken`].
     Receive {
-        /// The peer.
+        /// Its id.
+        stream: StreamId,
+        /// Who sends it.
         from: NodeId,
         /// What its head says.
         snapshot: Snapshot,
     },
-    /// Throw away what came or comes from this peer: it is not wanted. Each head is answered in its
-    /// turn: while one of this position that the driver was told of waits for its answer, this is
-    /// it, and concerns no more than what follows that head. What has arrived before may still be
-    /// installed.
+    /// End this stream, and throw away what came on it: it is not wanted. No report is wanted.
     Discard {
-        /// The peer.
-        from: NodeId,
-        /// The position of its snapshot.
-        position: LogPosition,
+        /// Its id.
+        stream: StreamId,
     },
-    /// Replace state machine and log by what has arrived from this peer, atomically; then say
+    /// Replace state machine and log by what has arrived on this stream, atomically; then say
     /// [`SnapshotEvent::Installed`]. All earlier writes are durable, all that was handed out is
     /// applied. The log is empty then and starts after the snapshot.
     Install {
-        /// The peer.
-        from: NodeId,
+        /// Its id.
+        stream: StreamId,
         /// The snapshot.
         snapshot: Snapshot,
     },

@@ -1,9 +1,9 @@
 //! The desk for snapshots: own, outgoing and incoming ones, and when the log may be compacted.
 
-use crate::driver::boundary::SnapshotTask;
+use crate::driver::boundary::{SnapshotTask, StreamId};
+use crate::driver::frame::SnapshotHead;
 use crate::entries::Snapshot;
 use crate::input::Outcome;
-use crate::message::{Envelope, InstallSnapshot, Message};
 use crate::types::{Instant, LogIndex, LogPosition, NodeId, Term, Ticket};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -30,26 +30,41 @@ pub struct Desk {
     /// Up to where the node was told to compact the log.
     compacted: LogIndex,
     outgoing: BTreeMap<NodeId, Outgoing>,
-    /// The head of the stream that is received.
-    incoming: Option<Envelope>,
-    installing: Option<Installing>,
+    /// The id that was given to an outgoing stream last.
+    last_sent: StreamId,
+    incoming: Option<Incoming>,
+    /// What the node installs, and nothing has come of it.
+    missing: Option<LogPosition>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Outgoing {
+    stream: StreamId,
     position: LogPosition,
     progress_at: Instant,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-struct Installing {
-    from: NodeId,
-    snapshot: Snapshot,
-    /// The last write before it.
-    after: Option<Ticket>,
-    handed_out: bool,
+struct Incoming {
+    stream: StreamId,
+    head: SnapshotHead,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+enum Stage {
+    /// The runtime takes it in.
+    Arriving,
+    /// It is whole, and the node judges it in this call.
+    Arrived,
+    /// The node wants it to be installed, after this write.
+    Wanted { after: Option<Ticket> },
+    /// The runtime installs it.
+    Installing,
 }
 
 /// How finely the kept part of the log is measured.
@@ -68,8 +83,9 @@ impl Desk {
             marks: VecDeque::new(),
             compacted: LogIndex::ZERO,
             outgoing: BTreeMap::new(),
+            last_sent: StreamId(0),
             incoming: None,
-            installing: None,
+            missing: None,
         }
     }
 
@@ -100,7 +116,8 @@ impl Desk {
         let due = self.wanted || every > 0 && self.since >= every;
         let newest = self.newest.as_ref().map_or(LogIndex::ZERO, |old| old.position.index);
         let is_news = applied > newest;
-        due && is_news && self.taking.is_none() && self.installing.is_none()
+        let arriving = |incoming: &Incoming| incoming.stage == Stage::Arriving;
+        due && is_news && self.taking.is_none() && self.incoming.as_ref().is_none_or(arriving)
     }
 
     /// This one is being written.
@@ -166,33 +183,31 @@ impl Desk {
             self.stop(to, tasks);
         }
         let Some(snapshot) = self.newest.clone() else { return };
-        let stream = Outgoing { position: snapshot.position, progress_at: now };
-        self.outgoing.insert(to, stream);
-        let message = Message::InstallSnapshot(InstallSnapshot { snapshot });
-        tasks.push(SnapshotTask::Send(Envelope { from, to, term, message }));
+        let stream = StreamId(self.last_sent.0.wrapping_add(1));
+        self.last_sent = stream;
+        let outgoing = Outgoing { stream, position: snapshot.position, progress_at: now };
+        self.outgoing.insert(to, outgoing);
+        tasks.push(SnapshotTask::Send { stream, head: SnapshotHead { from, to, term, snapshot } });
     }
 
     /// The peer takes in what it is sent.
-    pub fn progress(&mut self, to: NodeId, now: Instant) {
-        if let Some(stream) = self.outgoing.get_mut(&to) {
-            stream.progress_at = now;
+    pub fn progress(&mut self, stream: StreamId, now: Instant) {
+        let mut outgoing = self.outgoing.values_mut();
+        if let Some(outgoing) = outgoing.find(|outgoing| outgoing.stream == stream) {
+            outgoing.progress_at = now;
         }
     }
 
-    /// The stream of this snapshot to this peer has ended. Whether it was known: then the node has
-    /// to know it, too.
+    /// This stream has ended: what was sent to whom, for the node, if it had not ended before.
     pub fn sent(
         &mut self,
-        to: NodeId,
-        position: LogPosition,
+        stream: StreamId,
         tasks: &mut Vec<SnapshotTask>,
-    ) -> bool {
-        let known = self.outgoing.get(&to).is_some_and(|stream| stream.position == position);
-        if known {
-            self.outgoing.remove(&to);
-            self.release(position, tasks);
-        }
-        known
+    ) -> Option<(NodeId, LogPosition)> {
+        let to = *self.outgoing.iter().find(|(_, outgoing)| outgoing.stream == stream)?.0;
+        let position = self.outgoing.remove(&to)?.position;
+        self.release(position, tasks);
+        Some((to, position))
     }
 
     /// Stops every stream that is not needed any more, given the peer and what it is sent.
@@ -207,62 +222,82 @@ impl Desk {
         }
     }
 
-    /// The head of a stream is here: take it in, unless the node has no use for it.
-    pub fn head(&mut self, envelope: Envelope, wanted: bool, tasks: &mut Vec<SnapshotTask>) {
-        let Message::InstallSnapshot(m) = &envelope.message else { return };
-        let (from, snapshot) = (envelope.from, m.snapshot.clone());
-        let of_old = |old: &Envelope| (old.term, old.from, position_of(old));
-        let old = self.incoming.as_ref().map(of_old);
-        let is_newer = old.is_none_or(|(term, ..)| term <= envelope.term);
-        // The same again: the first one goes on.
-        let is_double = old == Some(of_old(&envelope));
-        if !wanted || self.installing.is_some() || !is_newer || is_double {
-            tasks.push(SnapshotTask::Discard { from, position: snapshot.position });
-            return;
+    /// The head of a stream is here: take it in, unless the node has no use for it. One at a time:
+    /// only a head of a later term, or another one of the same, takes the place of what arrives.
+    pub fn head(
+        &mut self,
+        stream: StreamId,
+        head: SnapshotHead,
+        wanted: bool,
+        tasks: &mut Vec<SnapshotTask>,
+    ) {
+        // An id that is used twice: nobody knows any more whose content stands under it.
+        let is_open = |old: &mut Incoming| old.stream == stream && old.stage != Stage::Installing;
+        let open = self.incoming.take_if(is_open);
+        if let Some(Incoming { head, stage: Stage::Wanted { .. }, .. }) = &open {
+            self.missing = Some(head.snapshot.position);
         }
-        // One of the same name takes its place: else the new one would be discarded by that name.
-        if let Some(old) = self.incoming.replace(envelope)
-            && let Some(position) = position_of(&old)
-            && (old.from, position) != (from, snapshot.position)
-        {
-            tasks.push(SnapshotTask::Discard { from: old.from, position });
+        let stays = |old: &Incoming| {
+            old.stage != Stage::Arriving || old.head.term > head.term || old.head == head
+        };
+        if open.is_some() || !wanted || self.incoming.as_ref().is_some_and(stays) {
+            return tasks.push(SnapshotTask::Discard { stream });
         }
-        tasks.push(SnapshotTask::Receive { from, snapshot });
+        let (from, snapshot) = (head.from, head.snapshot.clone());
+        let incoming = Incoming { stream, head, stage: Stage::Arriving };
+        if let Some(old) = self.incoming.replace(incoming) {
+            tasks.push(SnapshotTask::Discard { stream: old.stream });
+        }
+        tasks.push(SnapshotTask::Receive { stream, from, snapshot });
     }
 
-    /// The stream of this snapshot from this peer is here, whole, or broke: its head, if it was
-    /// wanted.
-    pub fn arrived(&mut self, from: NodeId, position: LogPosition) -> Option<Envelope> {
-        self.incoming.take_if(|head| head.from == from && position_of(head) == Some(position))
+    /// This stream is here, whole: its head, for the node, if it was to be received.
+    pub fn arrived(&mut self, stream: StreamId) -> Option<SnapshotHead> {
+        let incoming = self.incoming.as_mut().filter(|old| old.is_arriving(stream))?;
+        incoming.stage = Stage::Arrived;
+        Some(incoming.head.clone())
     }
 
-    /// Whether this one is being received from this peer.
-    pub fn is_incoming(&self, from: NodeId, position: LogPosition) -> bool {
-        let is_this = |head: &Envelope| (head.from, position_of(head)) == (from, Some(position));
-        self.incoming.as_ref().is_some_and(is_this)
+    /// This stream broke.
+    pub fn broken(&mut self, stream: StreamId) {
+        self.incoming.take_if(|old| old.is_arriving(stream));
     }
 
-    /// Whether what has arrived from this peer is to be installed.
-    pub fn is_installing(&self, from: NodeId, position: LogPosition) -> bool {
-        let this = (from, position);
-        self.installing.as_ref().is_some_and(|i| (i.from, i.snapshot.position) == this)
+    /// The node wants what has arrived to be installed after this write.
+    pub fn installs(&mut self, snapshot: &Snapshot, after: Option<Ticket>) {
+        match &mut self.incoming {
+            Some(Incoming { stage: stage @ Stage::Arrived, head, .. })
+                if head.snapshot == *snapshot =>
+            {
+                *stage = Stage::Wanted { after };
+            }
+            // Its head was taken for old news, and it was not: nothing is here to be installed.
+            _ => self.missing = Some(snapshot.position),
+        }
     }
 
-    /// The node wants what has arrived from this peer to be installed after this write.
-    pub fn installs(&mut self, from: NodeId, snapshot: Snapshot, after: Option<Ticket>) {
-        self.installing = Some(Installing { from, snapshot, after, handed_out: false });
+    /// The node was stepped: what has arrived is not wanted, unless it is to be installed.
+    pub fn judged(&mut self, tasks: &mut Vec<SnapshotTask>) {
+        if let Some(old) = self.incoming.take_if(|old| old.stage == Stage::Arrived) {
+            tasks.push(SnapshotTask::Discard { stream: old.stream });
+        }
+    }
+
+    /// The position of what the node installs, and it is not here: said once.
+    pub const fn missing(&mut self) -> Option<LogPosition> {
+        self.missing.take()
     }
 
     /// Installs what is to be installed, if everything up to this ticket is durable and everything
     /// that was handed out is applied.
     pub fn install(&mut self, written: Option<Ticket>, tasks: &mut Vec<SnapshotTask>) {
-        if let Some(installing) = &mut self.installing
-            && !installing.handed_out
-            && installing.after <= written
+        if let Some(Incoming { stream, head, stage }) = &mut self.incoming
+            && let Stage::Wanted { after } = *stage
+            && after <= written
         {
-            installing.handed_out = true;
-            let Installing { from, snapshot, .. } = installing.clone();
-            tasks.push(SnapshotTask::Install { from, snapshot });
+            *stage = Stage::Installing;
+            let (stream, snapshot) = (*stream, head.snapshot.clone());
+            tasks.push(SnapshotTask::Install { stream, snapshot });
         }
     }
 
@@ -272,15 +307,12 @@ impl Desk {
         outcome: Outcome,
         tasks: &mut Vec<SnapshotTask>,
     ) -> Option<LogPosition> {
-        let Installing { from, snapshot, .. } = self.installing.take_if(|i| i.handed_out)?;
+        let snapshot = self.incoming.take_if(|old| old.stage == Stage::Installing)?.head.snapshot;
         let position = snapshot.position;
-        match outcome {
-            Outcome::Done => {
-                self.since = 0;
-                self.marks.clear();
-                self.replace(snapshot, tasks);
-            }
-            Outcome::Failed => tasks.push(SnapshotTask::Discard { from, position }),
+        if outcome == Outcome::Done {
+            self.since = 0;
+            self.marks.clear();
+            self.replace(snapshot, tasks);
         }
         Some(position)
     }
@@ -292,9 +324,9 @@ impl Desk {
     }
 
     fn stop(&mut self, to: NodeId, tasks: &mut Vec<SnapshotTask>) {
-        if let Some(stream) = self.outgoing.remove(&to) {
-            tasks.push(SnapshotTask::Stop { to });
-            self.release(stream.position, tasks);
+        if let Some(Outgoing { stream, position, .. }) = self.outgoing.remove(&to) {
+            tasks.push(SnapshotTask::Stop { stream });
+            self.release(position, tasks);
         }
     }
 
@@ -308,22 +340,22 @@ impl Desk {
     }
 }
 
-fn position_of(head: &Envelope) -> Option<LogPosition> {
-    match &head.message {
-        Message::InstallSnapshot(m) => Some(m.snapshot.position),
-        _ => None,
+impl Incoming {
+    fn is_arriving(&self, stream: StreamId) -> bool {
+        self.stream == stream && self.stage == Stage::Arriving
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Desk;
-    use crate::driver::boundary::SnapshotTask;
+    use super::{Desk, Stage};
+    use crate::driver::boundary::{SnapshotTask, StreamId};
+    use crate::driver::frame::SnapshotHead;
     use crate::entries::Snapshot;
     use crate::input::Outcome;
     use crate::membership::Membership;
-    use crate::message::{Envelope, InstallSnapshot, Message};
     use crate::types::{Instant, LogIndex, LogPosition, NodeId, Term, Ticket};
+    use alloc::vec;
     use alloc::vec::Vec;
     use core::time::Duration;
 
@@ -356,14 +388,27 @@ mod tests {
         tasks(|tasks| desk.asked_for((ME, PEER), Term(7), at(1), patience, tasks))
     }
 
-    fn head(from: u64, term: u64, index: u64) -> Envelope {
-        let message = Message::InstallSnapshot(InstallSnapshot { snapshot: snapshot(index) });
-        Envelope { from: NodeId(from), to: ME, term: Term(term), message }
+    fn head(from: u64, term: u64, index: u64) -> SnapshotHead {
+        let (from, term, snapshot) = (NodeId(from), Term(term), snapshot(index));
+        SnapshotHead { from, to: ME, term, snapshot }
     }
 
-    const fn discard(from: u64, index: u64) -> SnapshotTask {
-        let position = LogPosition::new(Term(1), LogIndex(index));
-        SnapshotTask::Discard { from: NodeId(from), position }
+    const fn discard(stream: u64) -> SnapshotTask {
+        SnapshotTask::Discard { stream: StreamId(stream) }
+    }
+
+    fn receive(stream: u64, from: u64, index: u64) -> SnapshotTask {
+        let (stream, from) = (StreamId(stream), NodeId(from));
+        SnapshotTask::Receive { stream, from, snapshot: snapshot(index) }
+    }
+
+    /// A stream is here, and the node wants it to be installed after this write.
+    fn arrive(desk: &mut Desk, stream: u64, index: u64, after: Option<Ticket>) {
+        let heard = tasks(|tasks| desk.head(StreamId(stream), head(2, 9, index), true, tasks));
+        assert_eq!(heard, [receive(stream, 2, index)]);
+        assert_eq!(desk.arrived(StreamId(stream)), Some(head(2, 9, index)));
+        desk.installs(&snapshot(index), after);
+        assert_eq!((tasks(|tasks| desk.judged(tasks)), desk.missing()), (Vec::new(), None));
     }
 
     #[test]
@@ -406,20 +451,27 @@ mod tests {
     #[test]
     fn a_stream_that_makes_progress_is_not_doubled_and_keeps_the_log_behind_it() {
         let mut desk = Desk::new(Some(snapshot(5)), 0);
-        let [SnapshotTask::Send(sent)] = &ask(&mut desk, 0)[..] else { panic!("it is sent") };
-        assert_eq!((sent.from, sent.to, sent.term), (ME, PEER, Term(7)));
-        desk.progress(PEER, Instant::from_nanos(8));
+        let leaves = |stream, index| {
+            let sent =
+                SnapshotHead { from: ME, to: PEER, term: Term(7), snapshot: snapshot(index) };
+            SnapshotTask::Send { stream: StreamId(stream), head: sent }
+        };
+        assert_eq!(ask(&mut desk, 0), [leaves(1, 5)]);
+        desk.progress(StreamId(1), Instant::from_nanos(8));
+        desk.progress(StreamId(2), Instant::from_nanos(99));
         assert_eq!(ask(&mut desk, 17), []);
         assert_eq!(take(&mut desk, 9), [], "the old one is sent still");
         assert_eq!(desk.compacts_to(), Some(LogIndex(5)));
         let again = ask(&mut desk, 18);
-        assert_eq!(again[0], SnapshotTask::Stop { to: PEER });
-        assert_eq!(again[1], SnapshotTask::Remove { position: at(5) });
-        assert!(matches!(&again[2], SnapshotTask::Send(_)));
+        let (stop, remove) =
+            (SnapshotTask::Stop { stream: StreamId(1) }, SnapshotTask::Remove { position: at(5) });
+        assert_eq!(again, [stop, remove, leaves(2, 9)]);
         assert_eq!(desk.compacts_to(), Some(LogIndex(9)));
-        assert!(!desk.sent(PEER, at(5), &mut Vec::new()), "of the one that was stopped");
-        assert!(desk.sent(PEER, at(9), &mut Vec::new()));
-        assert!(!desk.sent(PEER, at(9), &mut Vec::new()), "once");
+        let mut sent = |stream| desk.sent(StreamId(stream), &mut Vec::new());
+        assert_eq!(sent(1), None, "of the one that was stopped");
+        assert_eq!((sent(2), sent(2)), (Some((PEER, at(9))), None), "once");
+        assert_eq!(ask(&mut desk, 18), [leaves(3, 9)], "another stream of the same snapshot");
+        assert_eq!(desk.sent(StreamId(2), &mut Vec::new()), None, "which is not the old one");
     }
 
     #[test]
@@ -428,46 +480,168 @@ mod tests {
         let _ = ask(&mut desk, 0);
         assert_eq!(tasks(|tasks| desk.stop_unless(|_, _| true, tasks)), []);
         let stopped = tasks(|tasks| desk.stop_unless(|to, of| (to, of) != (PEER, at(5)), tasks));
-        assert_eq!(stopped, [SnapshotTask::Stop { to: PEER }]);
+        assert_eq!(stopped, [SnapshotTask::Stop { stream: StreamId(1) }]);
     }
 
     #[test]
     fn one_stream_is_received_and_what_is_not_wanted_is_thrown_away() {
         let mut desk = Desk::new(None, 0);
-        let mut hear = |envelope, wanted| tasks(|tasks| desk.head(envelope, wanted, tasks));
-        assert_eq!(hear(head(2, 3, 5), false), [discard(2, 5)]);
-        let receive = |from, index| SnapshotTask::Receive { from, snapshot: snapshot(index) };
-        assert_eq!(hear(head(2, 3, 5), true), [receive(PEER, 5)]);
-        assert_eq!(hear(head(3, 2, 9), true), [discard(3, 9)], "of an earlier leader");
-        assert_eq!(hear(head(3, 4, 9), true), [discard(2, 5), receive(NodeId(3), 9)]);
-        assert_eq!(hear(head(3, 4, 9), true), [discard(3, 9)], "the first one goes on");
-        assert_eq!(hear(head(3, 5, 9), true), [receive(NodeId(3), 9)], "not the new one with it");
-        assert_eq!(desk.arrived(PEER, at(5)), None, "it was discarded");
-        assert_eq!(desk.arrived(NodeId(3), at(9)), Some(head(3, 5, 9)));
-        assert_eq!(desk.arrived(NodeId(3), at(9)), None, "once");
+        let mut hear =
+            |id, head, wanted| tasks(|tasks| desk.head(StreamId(id), head, wanted, tasks));
+        assert_eq!(hear(1, head(2, 3, 5), false), [discard(1)]);
+        assert_eq!(hear(2, head(2, 3, 5), true), [receive(2, 2, 5)]);
+        assert_eq!(hear(3, head(3, 2, 9), true), [discard(3)], "of an earlier leader");
+        assert_eq!(hear(4, head(3, 4, 9), true), [discard(2), receive(4, 3, 9)]);
+        assert_eq!(hear(5, head(3, 4, 9), true), [discard(5)], "the first one goes on");
+        assert_eq!(hear(6, head(3, 5, 9), true), [discard(4), receive(6, 3, 9)]);
+        assert_eq!(desk.arrived(StreamId(4)), None, "it was discarded");
+        desk.broken(StreamId(4));
+        assert_eq!(desk.arrived(StreamId(6)), Some(head(3, 5, 9)));
+        assert_eq!(desk.arrived(StreamId(6)), None, "once");
+        desk.broken(StreamId(6));
+        assert_eq!(tasks(|tasks| desk.judged(tasks)), [discard(6)], "the node does not want it");
+        assert_eq!(tasks(|tasks| desk.judged(tasks)), [], "once");
+        let again = tasks(|tasks| desk.head(StreamId(7), head(3, 5, 9), true, tasks));
+        assert_eq!(again, [receive(7, 3, 9)]);
+        desk.broken(StreamId(7));
+        assert_eq!(desk.arrived(StreamId(7)), None, "it broke");
+    }
+
+    #[test]
+    fn an_id_that_is_used_twice_ends_both_streams() {
+        let mut desk = Desk::new(None, 0);
+        let twice =
+            |desk: &mut Desk| tasks(|tasks| desk.head(StreamId(1), head(2, 99, 99), true, tasks));
+        let heard = tasks(|tasks| desk.head(StreamId(1), head(2, 3, 5), true, tasks));
+        assert_eq!(heard, [receive(1, 2, 5)]);
+        assert_eq!(twice(&mut desk), [discard(1)]);
+        assert_eq!(desk.arrived(StreamId(1)), None, "of whichever of them");
+        arrive(&mut desk, 1, 9, None);
+        assert_eq!((twice(&mut desk), desk.missing()), (vec![discard(1)], Some(at(9))));
+        assert_eq!(tasks(|tasks| desk.install(None, tasks)), []);
+        arrive(&mut desk, 1, 9, None);
+        let _ = tasks(|tasks| desk.install(None, tasks));
+        assert_eq!((twice(&mut desk), desk.missing()), (vec![discard(1)], None));
+        assert_eq!(desk.installed(Outcome::Done, &mut Vec::new()), Some(at(9)), "it goes on");
     }
 
     #[test]
     fn an_install_waits_for_the_writes_before_it_and_takes_the_place_of_older_ones() {
         let mut desk = Desk::new(Some(snapshot(5)), 0);
         let _ = tasks(|tasks| desk.takes(snapshot(7), tasks));
-        desk.installs(PEER, snapshot(9), Some(Ticket(4)));
+        arrive(&mut desk, 1, 9, Some(Ticket(4)));
         assert_eq!(tasks(|tasks| desk.install(Some(Ticket(3)), tasks)), []);
         assert_eq!(desk.installed(Outcome::Done, &mut Vec::new()), None, "nobody was told to");
         let told = tasks(|tasks| desk.install(Some(Ticket(4)), tasks));
-        assert_eq!(told, [SnapshotTask::Install { from: PEER, snapshot: snapshot(9) }]);
+        let install = SnapshotTask::Install { stream: StreamId(1), snapshot: snapshot(9) };
+        assert_eq!(told, [install]);
         assert_eq!(tasks(|tasks| desk.install(Some(Ticket(5)), tasks)), [], "once");
-        let hear = tasks(|tasks| desk.head(head(3, 9, 12), true, tasks));
-        assert_eq!(hear, [discard(3, 12)], "one after the other");
-        assert!(desk.is_installing(PEER, at(9)) && !desk.is_installing(NodeId(3), at(9)));
+        let hear = tasks(|tasks| desk.head(StreamId(2), head(3, 99, 12), true, tasks));
+        assert_eq!(hear, [discard(2)], "one after the other");
         let done = tasks(|tasks| _ = desk.installed(Outcome::Done, tasks));
         assert_eq!(done, [SnapshotTask::Remove { position: at(5) }]);
         let late = tasks(|tasks| desk.taken(Outcome::Done, tasks));
         assert_eq!(late, [SnapshotTask::Remove { position: at(7) }], "it is older");
         assert_eq!(desk.newest(), Some(&snapshot(9)));
-        desk.installs(PEER, snapshot(12), None);
+        arrive(&mut desk, 3, 12, None);
         let _ = tasks(|tasks| desk.install(None, tasks));
-        let failed = tasks(|tasks| _ = desk.installed(Outcome::Failed, tasks));
-        assert_eq!((failed, desk.newest()), ([discard(2, 12)].to_vec(), Some(&snapshot(9))));
+        let failed =
+            tasks(|tasks| assert_eq!(desk.installed(Outcome::Failed, tasks), Some(at(12))));
+        assert_eq!((failed, desk.newest()), (Vec::new(), Some(&snapshot(9))));
+        desk.installs(&snapshot(15), None);
+        assert_eq!((desk.missing(), desk.missing()), (Some(at(15)), None), "it is not here");
+    }
+
+    /// What a runtime and a node may say to a desk about what arrives.
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    enum Said {
+        Head(u64, bool, u64),
+        Arrived(u64),
+        Broken(u64),
+        NodeInstalls(u64),
+        NodeHasJudged,
+        InstallIsDue,
+        Installed(Outcome),
+    }
+
+    fn tell(desk: &mut Desk, said: Said) -> Vec<SnapshotTask> {
+        let mut tasks = Vec::new();
+        match said {
+            Said::Head(id, wanted, term) => {
+                desk.head(StreamId(id), head(2, term, 10 + term), wanted, &mut tasks);
+            }
+            Said::Arrived(id) => _ = desk.arrived(StreamId(id)),
+            Said::Broken(id) => desk.broken(StreamId(id)),
+            Said::NodeInstalls(term) => desk.installs(&snapshot(10 + term), None),
+            Said::NodeHasJudged => desk.judged(&mut tasks),
+            Said::InstallIsDue => desk.install(None, &mut tasks),
+            Said::Installed(outcome) => _ = desk.installed(outcome, &mut tasks),
+        }
+        tasks
+    }
+
+    /// The contract of [`StreamId`], held against everything that can be said in so many words.
+    /// `open` is the stream that is received, and whether it has arrived.
+    fn keeps_the_contract(before: &Desk, open: Option<(u64, bool)>, words: u32) -> u64 {
+        let ids = [1, 2];
+        let heads = ids.iter().flat_map(|id| {
+            [(true, 1), (true, 2), (false, 3)].map(|(wanted, term)| Said::Head(*id, wanted, term))
+        });
+        let reports = ids.iter().flat_map(|id| [Said::Arrived(*id), Said::Broken(*id)]);
+        let node = [Said::NodeInstalls(1), Said::NodeHasJudged, Said::InstallIsDue];
+        let ends = [Outcome::Done, Outcome::Failed].map(Said::Installed);
+        let mut seen = 0;
+        for said in heads.chain(reports).chain(node).chain(ends) {
+            let (mut desk, mut open) = (before.clone(), open);
+            let tasks = tell(&mut desk, said);
+            let (mut answers, is_late) = (
+                0,
+                match said {
+                    Said::Arrived(id) | Said::Broken(id) => open != Some((id, false)),
+                    _ => false,
+                },
+            );
+            for task in &tasks {
+                match (task, said) {
+                    (SnapshotTask::Receive { stream, .. }, Said::Head(id, true, _)) => {
+                        assert_eq!((stream.0, open), (id, None), "one at a time");
+                        (open, answers) = (Some((id, false)), answers + 1);
+                    }
+                    (SnapshotTask::Discard { stream }, Said::Head(id, ..)) if stream.0 == id => {
+                        open.take_if(|(open, _)| *open == id);
+                        answers += 1;
+                    }
+                    (SnapshotTask::Discard { stream }, Said::Head(..) | Said::NodeHasJudged) => {
+                        assert_eq!(open.take().map(|(id, _)| id), Some(stream.0), "what is open");
+                    }
+                    (SnapshotTask::Install { stream, .. }, Said::InstallIsDue) => {
+                        assert_eq!(open.take(), Some((stream.0, true)), "what has arrived");
+                    }
+                    (SnapshotTask::Remove { .. }, Said::Installed(Outcome::Done)) => {}
+                    _ => panic!("{task:?} after {said:?}"),
+                }
+            }
+            match said {
+                Said::Head(..) => assert_eq!(answers, 1, "{said:?} is answered once: {tasks:?}"),
+                Said::Arrived(_) | Said::Broken(_) if is_late => {
+                    assert_eq!(desk, *before, "{said:?} comes late");
+                }
+                Said::Arrived(id) => open = Some((id, true)),
+                Said::Broken(_) => open = None,
+                _ => {}
+            }
+            let stage = desk.incoming.as_ref().map(|incoming| incoming.stage);
+            let is_open = stage.is_some_and(|stage| stage != Stage::Installing);
+            assert_eq!(is_open, open.is_some(), "nothing is kept of what has ended: {stage:?}");
+            let more = words.checked_sub(1).map(|less| keeps_the_contract(&desk, open, less));
+            seen += 1 + more.unwrap_or(0);
+        }
+        seen
+    }
+
+    #[test]
+    fn each_head_is_answered_once_and_each_stream_ends_once_whatever_is_said() {
+        let seen = keeps_the_contract(&Desk::new(None, 0), None, 4);
+        assert!(seen > 500_000, "{seen}");
     }
 }

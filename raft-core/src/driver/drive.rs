@@ -4,11 +4,12 @@ use crate::driver::book::Book;
 use crate::driver::boundary::{Answer, Effect, Refusal, SnapshotTask};
 use crate::driver::changes::Changes;
 use crate::driver::desk::Desk;
-use crate::driver::frame::{Batch, BoundLog, Entry, Payload};
+use crate::driver::frame::{Batch, BoundLog, Entry, Frame, FrameError, Payload};
 use crate::driver::lanes::{Backlog, Lanes};
 use crate::driver::settings::{Settings, SettingsError};
 use crate::driver::tail::Tail;
 use crate::driver::waiters::{Answers, Proposals, Reads};
+use crate::message::Envelope;
 use crate::node::Node;
 use crate::types::{Instant, LogIndex, LogPosition, NodeId, Term, Ticket, Token};
 use alloc::collections::{BTreeMap, VecDeque};
@@ -43,11 +44,6 @@ pub struct Driver<P> {
     pub(super) written: Option<Ticket>,
     /// The term that this node leads.
     pub(super) leads: Option<Term>,
-    /// The snapshots that have arrived in this call, and what the node installs without.
-    pub(super) arrived: Vec<(NodeId, LogPosition)>,
-    pub(super) unwanted: Option<LogPosition>,
-    /// Snapshots that came and are of no use: discarded when every head of the call is answered.
-    pub(super) drops: Vec<(NodeId, LogPosition)>,
     /// Up to where the node was told to compact.
     pub(super) compacts: Option<LogPosition>,
     /// Whether the next entry to apply is being fetched.
@@ -126,9 +122,6 @@ impl<P: Payload> Driver<P> {
             issued: None,
             written: None,
             leads: None,
-            arrived: Vec::new(),
-            unwanted: None,
-            drops: Vec::new(),
             compacts: None,
             fetches: false,
             next: Batch::default(),
@@ -149,6 +142,21 @@ impl<P: Payload> Driver<P> {
         self.book = Book::of(described);
         self.book.write(&BoundLog { restart_after: None, first: *held.start(), entries });
         self.book.applied(self.applied);
+    }
+
+    /// What has arrived from `sender`, whom the transport knows, if it keeps to the
+    /// [`largest_frame`](Settings::largest_frame) of these settings, which all nodes have.
+    ///
+    /// # Errors
+    ///
+    /// As [`Frame::received`].
+    pub fn receive(
+        &self,
+        sender: NodeId,
+        envelope: Envelope,
+        payloads: Vec<P>,
+    ) -> Result<Frame<P>, FrameError> {
+        Frame::received(sender, envelope, payloads, self.settings.largest_frame())
     }
 
     /// The node.

@@ -12,9 +12,8 @@ use crate::driver::tail::Tail;
 use crate::driver::waiters::{Proposals, Reads};
 use crate::invariants::{Broken, holds};
 use crate::node::Node;
-use crate::types::{LogIndex, LogPosition, NodeId, Term, Ticket, Token};
+use crate::types::{LogIndex, LogPosition, Term, Ticket, Token};
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::vec::Vec;
 use serde::de::{Deserialize, Deserializer, Error};
 
 /// A driver before anybody has looked at it.
@@ -38,12 +37,9 @@ struct Dump<P> {
     issued: Option<Ticket>,
     written: Option<Ticket>,
     leads: Option<Term>,
-    arrived: Vec<(NodeId, LogPosition)>,
-    unwanted: Option<LogPosition>,
     compacts: Option<LogPosition>,
     fetches: bool,
     next: Batch<P>,
-    drops: Vec<(NodeId, LogPosition)>,
 }
 
 impl<'de, P: Payload + Deserialize<'de>> Deserialize<'de> for Driver<P> {
@@ -88,12 +84,9 @@ impl<P: Payload> Dump<P> {
             issued: self.issued,
             written: self.written,
             leads: self.leads,
-            arrived: self.arrived,
-            unwanted: self.unwanted,
             compacts: self.compacts,
             fetches: self.fetches,
             next: self.next,
-            drops: self.drops,
         }
     }
 }

@@ -5,11 +5,12 @@
 //! announces, and [`Batch::bind`] cannot put a command where no leader put it.
 
 use crate::action::{LogWrite, Write};
+use crate::entries::Snapshot;
 use crate::error::PayloadError;
 use crate::input::{HardState, Input};
-use crate::message::Envelope;
+use crate::message::{Envelope, InstallSnapshot, Message};
 use crate::payload::{Content, bind, check_payloads};
-use crate::types::{LogIndex, LogPosition, NodeId, Ticket, Token};
+use crate::types::{LogIndex, LogPosition, NodeId, Term, Ticket, Token};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -78,9 +79,16 @@ pub enum FrameError {
         /// The limit.
         limit: u64,
     },
+    /// It is the head of a snapshot, which begins a stream: see [`SnapshotHead::received`].
+    #[error("the head of a snapshot is no frame")]
+    Head,
+    /// It is not the head of a snapshot.
+    #[error("no head of a snapshot")]
+    NoHead,
 }
 
-/// A message with the payloads that it announces: as many, in its order.
+/// A message with the payloads that it announces: as many, in its order. Never the head of a
+/// snapshot: that is a [`SnapshotHead`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "UncheckedFrame<P>"))]
@@ -119,9 +127,8 @@ impl<P: Payload> Frame<P> {
     /// # Errors
     ///
     /// It would lie.
-    pub fn new(envelope: Envelope, payloads: Vec<P>) -> Result<Self, PayloadError> {
-        check_payloads(&envelope.message, payloads.len())?;
-        Ok(Self { envelope, payloads })
+    pub fn new(envelope: Envelope, payloads: Vec<P>) -> Result<Self, FrameError> {
+        UncheckedFrame { envelope, payloads }.try_into()
     }
 
     /// The message, with its sender, receiver and term.
@@ -142,6 +149,44 @@ impl<P: Payload> Frame<P> {
     /// The message and the payloads, to be written to a socket.
     pub fn into_parts(self) -> (Envelope, Vec<P>) {
         (self.envelope, self.payloads)
+    }
+}
+
+/// The head of a snapshot: what the content that follows it on its stream is, and in whose name it
+/// comes. On the network it may travel as the [`Envelope`] that it stands for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct SnapshotHead {
+    /// The leader.
+    pub from: NodeId,
+    /// Who is to have it.
+    pub to: NodeId,
+    /// The term of the leader.
+    pub term: Term,
+    /// What the content covers.
+    pub snapshot: Snapshot,
+}
+
+impl SnapshotHead {
+    /// What has arrived from `sender`, whom the transport knows.
+    ///
+    /// # Errors
+    ///
+    /// It lies, or is something else: end the stream.
+    pub fn received(sender: NodeId, envelope: Envelope) -> Result<Self, FrameError> {
+        let Envelope { from, to, term, message } = envelope;
+        match message {
+            _ if from != sender => Err(FrameError::WrongSender { sender, from }),
+            Message::InstallSnapshot(m) => Ok(Self { from, to, term, snapshot: m.snapshot }),
+            _ => Err(FrameError::NoHead),
+        }
+    }
+}
+
+impl From<SnapshotHead> for Envelope {
+    fn from(SnapshotHead { from, to, term, snapshot }: SnapshotHead) -> Self {
+        let message = Message::InstallSnapshot(InstallSnapshot { snapshot });
+        Self { from, to, term, message }
     }
 }
 
@@ -265,11 +310,14 @@ struct UncheckedFrame<P> {
 }
 
 impl<P> TryFrom<UncheckedFrame<P>> for Frame<P> {
-    type Error = PayloadError;
+    type Error = FrameError;
 
     fn try_from(
         UncheckedFrame { envelope, payloads }: UncheckedFrame<P>,
-    ) -> Result<Self, PayloadError> {
+    ) -> Result<Self, FrameError> {
+        if matches!(envelope.message, Message::InstallSnapshot(_)) {
+            return Err(FrameError::Head);
+        }
         check_payloads(&envelope.message, payloads.len())?;
         Ok(Self { envelope, payloads })
     }
@@ -300,11 +348,12 @@ impl<P> TryFrom<UncheckedBatch<P>> for Batch<P> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Batch, Frame, FrameError, OVERHEAD, Payload, weight};
+    use super::{Batch, Frame, FrameError, OVERHEAD, Payload, SnapshotHead, weight};
     use crate::action::{Chunk, LogWrite, Write};
-    use crate::entries::Run;
+    use crate::entries::{Run, Snapshot};
     use crate::error::PayloadError;
     use crate::input::Input;
+    use crate::membership::Membership;
     use crate::message::{AppendEntries, Envelope, Message};
     use crate::payload::Content;
     use crate::types::{LogIndex, LogPosition, NodeId, Term, Ticket, Token};
@@ -332,6 +381,21 @@ mod tests {
         let wrong = FrameError::TooLarge { bytes: 10, limit: 9 };
         assert_eq!(received(2, vec!["abcde", "fghij"]), Err(wrong));
         assert!(Frame::new(append(1), Vec::<&str>::new()).is_err(), "nor is a lie sent");
+    }
+
+    #[test]
+    fn the_head_of_a_snapshot_is_no_frame_and_a_frame_is_no_head() {
+        let snapshot = Snapshot::genesis(Membership::empty());
+        let (from, to, term) = (NodeId(2), NodeId(1), Term(3));
+        let head = SnapshotHead { from, to, term, snapshot };
+        let envelope = Envelope::from(head.clone());
+        let received = |sender| SnapshotHead::received(NodeId(sender), envelope.clone());
+        assert_eq!(received(2), Ok(head));
+        let wrong = FrameError::WrongSender { sender: NodeId(3), from };
+        assert_eq!(received(3), Err(wrong));
+        assert_eq!(SnapshotHead::received(from, append(0)), Err(FrameError::NoHead));
+        let frame = Frame::<&str>::received(from, envelope, Vec::new(), 9);
+        assert_eq!(frame, Err(FrameError::Head));
     }
 
     #[test]

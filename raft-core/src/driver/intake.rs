@@ -1,12 +1,12 @@
 //! What happens to the driver: an event becomes inputs of the node, or changes what is around it.
 
 use crate::driver::book::Book;
-use crate::driver::boundary::{Effect, Event, Host, Refusal, SnapshotEvent, SnapshotTask};
+use crate::driver::boundary::{Event, Host, Refusal, SnapshotEvent, StreamId};
 use crate::driver::drive::{Asked, Driver, Turn};
-use crate::driver::frame::{Batch, Frame, OVERHEAD, Payload};
+use crate::driver::frame::{Batch, OVERHEAD, Payload, SnapshotHead};
 use crate::driver::tail::Tail;
 use crate::input::{Input, Outcome};
-use crate::message::Message;
+use crate::message::Envelope;
 use crate::types::{Instant, LogIndex, LogPosition, Token};
 use alloc::vec::Vec;
 
@@ -19,7 +19,7 @@ impl<P: Payload> Driver<P> {
         turn: &mut Turn<'_, P, H>,
     ) {
         match event {
-            Event::Frame(frame) => self.hear(frame, batch, turn),
+            Event::Frame(frame) => batch.frame(frame),
             // After everything else: what waits comes before the deadline.
             Event::Wake => {}
             Event::Propose { token, commands, until } => {
@@ -70,28 +70,6 @@ impl<P: Payload> Driver<P> {
         }
     }
 
-    /// The head of a snapshot waits for its content, unless it has none to wait for: what is not
-    /// news the node answers at once.
-    fn hear<H>(&mut self, frame: Frame<P>, batch: &mut Batch<P>, turn: &mut Turn<'_, P, H>) {
-        let envelope = frame.envelope();
-        let Message::InstallSnapshot(m) = &envelope.message else {
-            return batch.frame(frame);
-        };
-        let status = self.node.status();
-        let is_news = m.snapshot.position.index > status.commit_index;
-        let wanted = is_news && envelope.term >= status.term && envelope.to == status.id;
-        // What has arrived in this call may be installed: another of its name would replace it.
-        let is_here = self.arrived.contains(&(envelope.from, m.snapshot.position));
-        let mut tasks = Vec::new();
-        self.desk.head(envelope.clone(), wanted && !is_here, &mut tasks);
-        let answer = tasks.pop();
-        self.drop_later(&mut tasks);
-        turn.effects.extend(answer.map(Effect::Snapshot));
-        if !wanted {
-            batch.frame(frame);
-        }
-    }
-
     fn propose<H>(
         &mut self,
         token: Token,
@@ -127,27 +105,22 @@ impl<P: Payload> Driver<P> {
         match event {
             SnapshotEvent::Wanted => self.desk.want(),
             SnapshotEvent::Taken { outcome } => turn.tasks(|tasks| self.desk.taken(outcome, tasks)),
-            SnapshotEvent::Progress { to } => self.desk.progress(to, turn.now),
-            SnapshotEvent::Sent { to, position, outcome } => {
-                if turn.tasks(|tasks| self.desk.sent(to, position, tasks)) {
+            SnapshotEvent::Progress { stream } => self.desk.progress(stream, turn.now),
+            SnapshotEvent::Sent { stream, outcome } => {
+                let sent = turn.tasks(|tasks| self.desk.sent(stream, tasks));
+                if let Some((to, position)) = sent {
                     tell(batch, Input::SnapshotSent { to, position, outcome });
                 }
             }
-            SnapshotEvent::Arrived { from, position } => match self.desk.arrived(from, position) {
-                Some(head) => {
-                    self.arrived.push((from, position));
-                    tell(batch, head.into());
+            SnapshotEvent::Head { stream, head } => self.on_head(stream, head, batch, turn),
+            SnapshotEvent::Arrived { stream } => {
+                if let Some(head) = self.desk.arrived(stream) {
+                    tell(batch, Envelope::from(head).into());
                 }
-                // A second one of its name: its content is the same.
-                None if self.desk.is_installing(from, position) => {}
-                None => self.drops.push((from, position)),
-            },
-            SnapshotEvent::Broken { from, position } => _ = self.desk.arrived(from, position),
+            }
+            SnapshotEvent::Broken { stream } => self.desk.broken(stream),
             SnapshotEvent::Installed { outcome } => {
-                let mut tasks = Vec::new();
-                let installed = self.desk.installed(outcome, &mut tasks);
-                self.drop_later(&mut tasks);
-                turn.effects.extend(tasks.into_iter().map(Effect::Snapshot));
+                let installed = turn.tasks(|tasks| self.desk.installed(outcome, tasks));
                 if let Some(position) = installed {
                     tell(batch, Input::SnapshotInstalled { position, outcome });
                     if outcome == Outcome::Done {
@@ -158,25 +131,22 @@ impl<P: Payload> Driver<P> {
         }
     }
 
-    /// Keeps what is to be discarded and answers no head.
-    fn drop_later(&mut self, tasks: &mut Vec<SnapshotTask>) {
-        tasks.retain(|task| match task {
-            SnapshotTask::Discard { from, position } => {
-                self.drops.push((*from, *position));
-                false
-            }
-            _ => true,
-        });
-    }
-
-    /// Discards what is of no use, once every head of the call is answered: before that it would be
-    /// taken for the answer to one of the same name. What one of the same name replaces is gone.
-    pub(super) fn discard<H>(&mut self, turn: &mut Turn<'_, P, H>) {
-        for (from, position) in core::mem::take(&mut self.drops) {
-            if !self.desk.is_incoming(from, position) {
-                turn.effects.push(Effect::Snapshot(SnapshotTask::Discard { from, position }));
-            }
+    /// The head of a snapshot waits for its content, unless it has none to wait for: what is not
+    /// news the node answers at once.
+    fn on_head<H>(
+        &mut self,
+        stream: StreamId,
+        head: SnapshotHead,
+        batch: &mut Batch<P>,
+        turn: &mut Turn<'_, P, H>,
+    ) {
+        let status = self.node.status();
+        let is_news = head.snapshot.position.index > status.commit_index;
+        let wanted = is_news && head.term >= status.term && head.to == status.id;
+        if !wanted {
+            tell(batch, Envelope::from(head.clone()).into());
         }
+        turn.tasks(|tasks| self.desk.head(stream, head, wanted, tasks));
     }
 
     /// State machine and log are what the snapshot says.

@@ -21,8 +21,8 @@ mod outcome;
 
 pub use boundary::{
     Answer, Caller, Commit, Effect, Event, Host, Refusal, SnapshotEvent, SnapshotTask, Stepped,
-    Unknown,
+    StreamId, Unknown,
 };
 pub use drive::Driver;
-pub use frame::{Batch, BoundLog, BoundWrite, Entry, Frame, FrameError, Payload};
+pub use frame::{Batch, BoundLog, BoundWrite, Entry, Frame, FrameError, Payload, SnapshotHead};
 pub use settings::{Settings, SettingsError};

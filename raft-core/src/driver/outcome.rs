@@ -1,14 +1,13 @@
 //! What the driver does: an action of the node becomes effects, with their bytes.
 
 use crate::action::{Action, RoleKind, Write};
-use crate::driver::boundary::{Answer, Effect, Event, Host, Refusal, SnapshotTask, Stepped};
+use crate::driver::boundary::{Answer, Effect, Event, Host, Refusal, Stepped};
 use crate::driver::drive::{Asked, Driver, Turn};
 use crate::driver::frame::{Batch, Entry, Frame, Payload, weight};
 use crate::driver::intake::tell;
 use crate::driver::lanes::LaneLimits;
 use crate::driver::settings::Settings;
 use crate::driver::waiters::Answers;
-use crate::entries::Snapshot;
 use crate::error::RejectReason;
 use crate::input::{Input, Outcome};
 use crate::message::{Envelope, Message};
@@ -47,7 +46,6 @@ impl<P: Payload> Driver<P> {
             wakes |= matches!(event, Event::Wake);
             self.take(event, &mut batch, &mut turn);
         }
-        self.discard(&mut turn);
         if wakes {
             tell(&mut batch, Input::Wake);
         }
@@ -82,9 +80,7 @@ impl<P: Payload> Driver<P> {
         self.backlog.committed(status.commit_index);
         let position = self.compacts.take().filter(|position| *position == status.log_start);
         turn.effects.extend(position.map(|through| Effect::Compact { through }));
-        let needless = self.arrived.drain(..);
-        let discard = |(from, position)| SnapshotTask::Discard { from, position };
-        turn.effects.extend(needless.map(discard).map(Effect::Snapshot));
+        turn.tasks(|tasks| self.desk.judged(tasks));
         if (changed || leads.is_none()) && !self.settings.waits_through_elections {
             let fate = |position| self.node.fate(position);
             turn.answers(|answers| self.proposals.leads(leads, fate, answers));
@@ -110,7 +106,7 @@ impl<P: Payload> Driver<P> {
                 let (from_to, patience) = ((config.id, to), (turn.now, config.snapshot_timeout));
                 turn.tasks(|tasks| self.desk.asked_for(from_to, term, at_least, patience, tasks));
             }
-            A::InstallSnapshot { snapshot } => self.on_install(snapshot),
+            A::InstallSnapshot { snapshot } => self.desk.installs(&snapshot, self.issued),
             A::TransferEnded { token, outcome } => {
                 self.asked.remove(&token);
                 turn.answer(token, Answer::Transferred(outcome));
@@ -174,18 +170,6 @@ impl<P: Payload> Driver<P> {
         turn.effects.extend(fetch);
     }
 
-    fn on_install(&mut self, snapshot: Snapshot) {
-        let came = self.arrived.iter().position(|(_, position)| *position == snapshot.position);
-        match came {
-            Some(at) => {
-                let (from, _) = self.arrived.remove(at);
-                self.desk.installs(from, snapshot, self.issued);
-            }
-            // Its head was taken for old news, and it was not: nothing is here to be installed.
-            None => self.unwanted = Some(snapshot.position),
-        }
-    }
-
     /// What follows from a step, and has to be stepped before anything else happens.
     fn follow_up<H>(&mut self, turn: &mut Turn<'_, P, H>) -> Batch<P> {
         let mut batch = Batch::default();
@@ -205,7 +189,7 @@ impl<P: Payload> Driver<P> {
             tell(&mut batch, input);
             break;
         }
-        if let Some(position) = self.unwanted.take() {
+        if let Some(position) = self.desk.missing() {
             tell(&mut batch, Input::SnapshotInstalled { position, outcome: Outcome::Failed });
         }
         let status = self.node.status();

@@ -2,13 +2,13 @@
 
 use crate::world::{Bytes, T, World};
 use raft_core::driver::{
-    Answer, Driver, Effect, Event, Frame, Host, Refusal, Settings, SnapshotEvent, SnapshotTask,
-    Unknown,
+    Answer, Driver, Effect, Event, FrameError, Host, Refusal, Settings, SnapshotEvent,
+    SnapshotHead, SnapshotTask, StreamId, Unknown,
 };
 use raft_core::payload::Content;
 use raft_core::{
-    Config, Consistency, Envelope, InstallSnapshot, Instant, LogIndex, LogPosition, Membership,
-    Message, Node, NodeId, Outcome, Recovered, RejectReason, Snapshot, Term, TransferOutcome,
+    AppendEntries, Config, Consistency, Envelope, Instant, LogIndex, LogPosition, Membership,
+    Message, Node, NodeId, Outcome, Recovered, RejectReason, Run, Snapshot, Term, TransferOutcome,
 };
 
 pub(crate) const LONG: std::time::Duration = std::time::Duration::from_secs(60);
@@ -236,6 +236,7 @@ fn the_largest_command_that_is_taken_is_in_a_frame_that_may_arrive() {
     assert_eq!(world.answer_to(larger), Some(Answer::Refused(refusal)));
     settings.frame_bytes = 6000;
     assert_eq!(settings.largest_frame(), 6000);
+    receives_up_to(6000, settings);
 }
 
 #[test]
@@ -310,6 +311,25 @@ impl Host<Bytes> for Empty {
     }
 }
 
+/// A driver takes frames up to the limit of its settings.
+fn receives_up_to(limit: u64, settings: Settings) {
+    let members = Membership::of_voters((1..=3).map(NodeId)).expect("voters");
+    let recovered = Recovered::fresh(members);
+    let node = Node::new(Config::new(NodeId(1), 1), recovered, Instant::ZERO).expect("fresh");
+    let driver = Driver::<Bytes>::new(node, settings).expect("sense");
+    let received = |bytes: u64| {
+        let entries = [Run::Commands { term: Term(1), count: 1 }].into_iter().collect();
+        let (prev, commit) = (LogPosition::ZERO, LogIndex::ZERO);
+        let message = AppendEntries { prev, entries, commit, probe: None };
+        let (from, to, term) = (NodeId(2), NodeId(1), Term(1));
+        let envelope = Envelope { from, to, term, message: Message::AppendEntries(message) };
+        let payload = Bytes(vec![0; usize::try_from(bytes).expect("small")]);
+        driver.receive(from, envelope, vec![payload])
+    };
+    assert!(received(limit).is_ok());
+    assert_eq!(received(limit + 1), Err(FrameError::TooLarge { bytes: limit + 1, limit }));
+}
+
 /// What is to be done with snapshots; writes are durable at once.
 fn tasks(driver: &mut Driver<Bytes>, events: Vec<Event<Bytes>>) -> Vec<SnapshotTask> {
     let (mut tasks, mut waiting) = (Vec::new(), events);
@@ -327,42 +347,80 @@ fn tasks(driver: &mut Driver<Bytes>, events: Vec<Event<Bytes>>) -> Vec<SnapshotT
     tasks
 }
 
-/// A peer may send the same snapshot again, and a transport may double its head: both have one
-/// name, and what has arrived under it must not be thrown away or replaced before it is installed.
+/// A peer may send the same snapshot again, and a transport may double its head: each comes under
+/// an id of its own, and what has arrived stays until it is installed.
 #[test]
-fn what_has_arrived_is_installed_whatever_comes_under_its_name() {
+fn what_has_arrived_is_installed_whatever_comes_beside_it() {
     let members = Membership::of_voters((1..=3).map(NodeId)).expect("voters");
-    let (from, position) = (NodeId(2), LogPosition::new(Term(3), LogIndex(9)));
+    let (from, position) = (NodeId(2), LogPosition::new(Term(1), LogIndex(9)));
     let snapshot = Snapshot { position, membership: members.clone() };
     let recovered = Recovered::fresh(members);
     let node = Node::new(Config::new(NodeId(1), 1), recovered, Instant::ZERO).expect("fresh");
     let mut driver = Driver::new(node, Settings::default()).expect("sense");
-    let head = |term| {
-        let message = Message::InstallSnapshot(InstallSnapshot { snapshot: snapshot.clone() });
-        let envelope = Envelope { from, to: NodeId(1), term: Term(term), message };
-        Event::Frame(Frame::received(from, envelope, Vec::new(), 0).expect("a head"))
+    let head = |stream, term| {
+        let (to, term, snapshot) = (NodeId(1), Term(term), snapshot.clone());
+        let head = SnapshotHead { from, to, term, snapshot };
+        Event::Snapshot(SnapshotEvent::Head { stream: StreamId(stream), head })
     };
-    let arrived = || Event::Snapshot(SnapshotEvent::Arrived { from, position });
-    let receive = SnapshotTask::Receive { from, snapshot: snapshot.clone() };
-    let (refused, install) = (
-        SnapshotTask::Discard { from, position },
-        SnapshotTask::Install { from, snapshot: snapshot.clone() },
-    );
-    assert_eq!(tasks(&mut driver, vec![head(3), head(3)]), [receive.clone(), refused.clone()]);
-    let later = tasks(&mut driver, vec![head(4)]);
-    assert_eq!(later[..], *std::slice::from_ref(&receive), "of a later term, for the old one");
-    let both = tasks(&mut driver, vec![arrived(), head(4)]);
-    assert_eq!(
-        both,
-        [refused.clone(), install.clone()],
-        "the head is answered, and nothing replaced"
-    );
-    assert_eq!(tasks(&mut driver, vec![arrived()]), [], "it is the same");
-    assert_eq!(tasks(&mut driver, vec![head(5)]), [refused], "one after the other");
+    let arrived = |stream| Event::Snapshot(SnapshotEvent::Arrived { stream: StreamId(stream) });
     let installed = |outcome| Event::Snapshot(SnapshotEvent::Installed { outcome });
-    let again = tasks(&mut driver, vec![installed(Outcome::Failed), head(5)]);
-    assert_eq!(again, [receive], "what replaces the old one is not discarded with it");
-    assert_eq!(tasks(&mut driver, vec![arrived()]), [install]);
+    let discard = |stream| SnapshotTask::Discard { stream: StreamId(stream) };
+    let receive = |stream| SnapshotTask::Receive {
+        stream: StreamId(stream),
+        from,
+        snapshot: snapshot.clone(),
+    };
+    let install =
+        |stream| SnapshotTask::Install { stream: StreamId(stream), snapshot: snapshot.clone() };
+    let twice = tasks(&mut driver, vec![head(1, 3), head(2, 3)]);
+    assert_eq!(twice, [receive(1), discard(2)], "the first one goes on");
+    let later = tasks(&mut driver, vec![head(3, 4), arrived(1), arrived(2)]);
+    assert_eq!(later, [discard(1), receive(3)], "of a later term, for the old one");
+    let both = tasks(&mut driver, vec![arrived(3), head(4, 4)]);
+    assert_eq!(both, [discard(4), install(3)], "the head is answered, and nothing replaced");
+    assert_eq!(tasks(&mut driver, vec![arrived(3), arrived(4)]), [], "once, and if it is wanted");
+    assert_eq!(tasks(&mut driver, vec![head(5, 5)]), [discard(5)], "one after the other");
+    let again = tasks(&mut driver, vec![installed(Outcome::Failed), head(6, 5)]);
+    assert_eq!(again, [receive(6)], "an install ends its stream, whatever the outcome");
+    assert_eq!(tasks(&mut driver, vec![arrived(6)]), [install(6)]);
     assert_eq!(tasks(&mut driver, vec![installed(Outcome::Done)]), []);
     assert_eq!(driver.applied(), position.index);
+    assert_eq!(tasks(&mut driver, vec![head(7, 5)]), [discard(7)], "it is no news any more");
+}
+
+/// A runtime that gives an id to two streams has made one of them: nothing of either is installed.
+#[test]
+fn a_stream_whose_id_is_used_twice_is_never_installed() {
+    let members = Membership::of_voters((1..=3).map(NodeId)).expect("voters");
+    let recovered = Recovered::fresh(members.clone());
+    let node = Node::new(Config::new(NodeId(1), 1), recovered, Instant::ZERO).expect("fresh");
+    let mut driver = Driver::new(node, Settings::default()).expect("sense");
+    let (from, to, stream) = (NodeId(2), NodeId(1), StreamId(1));
+    let head = |stream, index| {
+        let position = LogPosition::new(Term(1), LogIndex(index));
+        let snapshot = Snapshot { position, membership: members.clone() };
+        let head = SnapshotHead { from, to, term: Term(3), snapshot };
+        Event::Snapshot(SnapshotEvent::Head { stream, head })
+    };
+    let arrived = |stream| Event::Snapshot(SnapshotEvent::Arrived { stream });
+    let mut effects = Vec::new();
+    // Its write is not durable yet, so it waits.
+    let events = [head(stream, 9), arrived(stream)];
+    driver.step(events, Instant::from_nanos(1), &mut Empty, &mut effects);
+    let is_install = |e: &Effect<_>| matches!(e, Effect::Snapshot(SnapshotTask::Install { .. }));
+    assert!(!effects.iter().any(is_install) && driver.node().status().installing.is_some());
+    let tickets = effects.iter().filter_map(|effect| match effect {
+        Effect::Write(write) => Some(Event::Written { ticket: write.ticket }),
+        _ => None,
+    });
+    let written: Vec<_> = tickets.collect();
+    assert_eq!(tasks(&mut driver, vec![head(stream, 12)]), [SnapshotTask::Discard { stream }]);
+    assert_eq!(driver.node().status().installing, None, "the node is told");
+    let rest = [vec![arrived(stream)], written].concat();
+    assert_eq!(tasks(&mut driver, rest), []);
+    let other = tasks(&mut driver, vec![head(StreamId(2), 12), arrived(StreamId(2))]);
+    assert!(
+        matches!(other[..], [_, SnapshotTask::Install { stream: StreamId(2), .. }]),
+        "{other:?}"
+    );
 }

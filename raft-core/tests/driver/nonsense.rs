@@ -2,12 +2,14 @@
 //! binds a command to a position at which no leader put it.
 
 use crate::world::{Bytes, Rng};
-use raft_core::driver::{Driver, Effect, Event, Frame, Host, Settings, SnapshotEvent};
+use raft_core::driver::{
+    Driver, Effect, Event, Frame, Host, Settings, SnapshotEvent, SnapshotHead, StreamId,
+};
 use raft_core::payload::Content;
 use raft_core::{
-    AppendEntries, AppendEntriesResponse, AppendOutcome, Config, Consistency, Envelope,
-    InstallSnapshot, Instant, LogIndex, LogPosition, Membership, Message, Node, NodeId, Outcome,
-    Recovered, RequestVoteResponse, Run, Snapshot, Term, Ticket, Token, Verdict,
+    AppendEntries, AppendEntriesResponse, AppendOutcome, Config, Consistency, Envelope, Instant,
+    LogIndex, LogPosition, Membership, Message, Node, NodeId, Outcome, Recovered,
+    RequestVoteResponse, Run, Snapshot, Term, Ticket, Token, Verdict,
 };
 use std::collections::BTreeMap;
 
@@ -31,7 +33,7 @@ fn outcome(rng: &mut Rng) -> Outcome {
 }
 
 /// A message of anybody, with the payloads that it announces: each says where it is to stand.
-fn frame(rng: &mut Rng, snapshot: Snapshot) -> Frame<Bytes> {
+fn frame(rng: &mut Rng) -> Frame<Bytes> {
     let (prev, term) = (position(rng), Term(1 + rng.below(5)));
     let run = |count| Run::Commands { term: prev.term.max(Term(1)), count };
     let entries = (rng.chance(70)).then(|| run(1 + rng.below(3))).into_iter().collect();
@@ -40,8 +42,7 @@ fn frame(rng: &mut Rng, snapshot: Snapshot) -> Frame<Bytes> {
     let commands = append.entries.commands();
     let outcome = AppendOutcome::Matched { match_index: LogIndex(rng.below(14)) };
     let (verdict, last) = (Verdict::Granted, position(rng));
-    let (message, commands) = match rng.below(5) {
-        0 => (Message::InstallSnapshot(InstallSnapshot { snapshot }), 0),
+    let (message, commands) = match rng.below(4) {
         1 => (Message::RequestVoteResponse(RequestVoteResponse { verdict, last }), 0),
         2 => {
             let response = AppendEntriesResponse { outcome, echo: None, seen: None };
@@ -63,9 +64,12 @@ pub(crate) fn event(rng: &mut Rng, tickets: &[Ticket]) -> Event<Bytes> {
     let (peer, at) = (NodeId(1 + rng.below(4)), position(rng));
     let target = Membership::of_voters([NodeId(1), peer]).unwrap_or_default();
     let snapshot = Snapshot { position: at, membership: target.clone() };
+    let (from, to, term) = (NodeId(2 + rng.below(2)), NodeId(1), Term(1 + rng.below(5)));
+    let (stream, head) = (StreamId(rng.below(4)), SnapshotHead { from, to, term, snapshot });
     let known = tickets.last().copied().unwrap_or(Ticket(9));
     match rng.below(20) {
-        0..=4 => Event::Frame(frame(rng, snapshot)),
+        0..=3 => Event::Frame(frame(rng)),
+        4 => Event::Snapshot(SnapshotEvent::Head { stream, head }),
         5 => Event::Wake,
         6 => Event::Propose { token, commands: Vec::new(), until },
         7 => Event::Read { token, consistency: Consistency::ReadIndex, until },
@@ -82,10 +86,10 @@ pub(crate) fn event(rng: &mut Rng, tickets: &[Ticket]) -> Event<Bytes> {
         _ => Event::Snapshot(match rng.below(7) {
             0 => SnapshotEvent::Wanted,
             1 => SnapshotEvent::Taken { outcome: outcome(rng) },
-            2 => SnapshotEvent::Progress { to: peer },
-            3 => SnapshotEvent::Sent { to: peer, position: at, outcome: outcome(rng) },
-            4 => SnapshotEvent::Arrived { from: peer, position: at },
-            5 => SnapshotEvent::Broken { from: peer, position: at },
+            2 => SnapshotEvent::Progress { stream },
+            3 => SnapshotEvent::Sent { stream, outcome: outcome(rng) },
+            4 => SnapshotEvent::Arrived { stream },
+            5 => SnapshotEvent::Broken { stream },
             _ => SnapshotEvent::Installed { outcome: outcome(rng) },
         }),
     }

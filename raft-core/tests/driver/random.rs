@@ -75,6 +75,7 @@ pub(crate) const EVERYTHING: Faults = Faults {
     alone: 1,
     stalls: 10,
     slow_streams: 10,
+    idle_talk: 10,
     away: 5,
     operator: 2,
 };
@@ -182,7 +183,9 @@ fn whatever_goes_wrong_no_command_is_bound_wrongly_and_nobody_is_told_what_is_no
         "stop",
         "compact",
         "discard",
+        "received head",
         "refused head",
+        "idle talk",
         "fetch",
         "refused",
         "unknown",

@@ -4,12 +4,12 @@
 use raft_core::driver::sessions::{Request, SessionError, SessionId, SessionLimits, Sessions};
 use raft_core::driver::{
     Answer, BoundWrite, Commit, Driver, Effect, Entry, Event, Frame, FrameError, Host, Payload,
-    Refusal, Settings, SnapshotEvent, SnapshotTask, Stepped, Unknown,
+    Refusal, Settings, SnapshotEvent, SnapshotHead, SnapshotTask, Stepped, StreamId, Unknown,
 };
 use raft_core::payload::{Content, PayloadLog};
 use raft_core::{
     Action, AppendEntries, Config, Consistency, Envelope, HardState, Instant, LogIndex,
-    LogPosition, Membership, Message, Node, NodeId, Outcome, Recovered, Snapshot, Term, Token,
+    LogPosition, Membership, Message, Node, NodeId, Outcome, Snapshot, Term, Token,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -139,12 +139,16 @@ pub(crate) struct Disk {
 enum Job {
     Apply(Vec<Commit<Bytes>>),
     Take(Snapshot, Vec<Bytes>),
-    Install(NodeId, Snapshot),
+    Install(StreamId, Snapshot),
 }
+
+/// A stream at its sender: who that is, in which of its lives, and the id there.
+type Source = (NodeId, u64, StreamId);
 
 /// A snapshot on its way to a peer.
 #[derive(Clone, Debug)]
 struct Stream {
+    to: NodeId,
     position: LogPosition,
     left: u64,
     /// It does not get on.
@@ -162,12 +166,17 @@ pub(crate) struct Server {
     jobs: VecDeque<Job>,
     pub(crate) machine: State,
     machine_applied: LogIndex,
-    pub(crate) streams: BTreeMap<NodeId, StreamOut>,
+    pub(crate) streams: BTreeMap<StreamId, StreamOut>,
+    /// How many heads have come. Their ids count down: the order of ids means nothing.
+    heads_so_far: u64,
     /// Heads of streams that the driver has not judged.
-    heads: Vec<(NodeId, LogPosition)>,
+    heads: BTreeMap<StreamId, (Source, SnapshotHead)>,
     /// What is received, and what has arrived whole.
-    receiving: BTreeMap<NodeId, Snapshot>,
-    staged: BTreeMap<NodeId, (Snapshot, State)>,
+    receiving: BTreeMap<StreamId, (Source, Snapshot)>,
+    staged: BTreeMap<StreamId, (Snapshot, State)>,
+    /// Streams that have ended, of whichever side; and those that the driver has discarded.
+    ended: Vec<StreamId>,
+    discarded: BTreeSet<StreamId>,
     /// Streams that were stopped in this call: what they sent, and when they got on last.
     stopped: BTreeMap<NodeId, (LogPosition, Instant)>,
     /// What it knew to be committed before this call.
@@ -192,6 +201,8 @@ struct Packet {
     at: Instant,
     envelope: Envelope,
     payloads: Vec<Bytes>,
+    /// For a head: the stream behind it.
+    source: Option<Source>,
 }
 
 /// What a client has asked, and what it was told.
@@ -223,6 +234,7 @@ pub(crate) struct Faults {
     pub(crate) alone: u64,
     pub(crate) stalls: u64,
     pub(crate) slow_streams: u64,
+    pub(crate) idle_talk: u64,
     pub(crate) away: u64,
     pub(crate) operator: u64,
 }
@@ -279,12 +291,6 @@ impl Host<Bytes> for Reader<'_> {
         self.pauses += pauses.count() as u64;
         assert_eq!(step.node.check(), Ok(()));
     }
-}
-
-/// Whether the driver speaks of a head that has just come.
-fn judged(server: &mut Server, from: NodeId, position: LogPosition) -> bool {
-    let head = server.heads.iter().position(|head| *head == (from, position));
-    head.is_some_and(|at| server.heads.remove(at) == (from, position))
 }
 
 /// The same call, one step of the node at a time.
@@ -346,9 +352,12 @@ impl World {
             machine: State::new(limits),
             machine_applied: LogIndex::ZERO,
             streams: BTreeMap::new(),
-            heads: Vec::new(),
+            heads_so_far: 0,
+            heads: BTreeMap::new(),
             receiving: BTreeMap::new(),
             staged: BTreeMap::new(),
+            ended: Vec::new(),
+            discarded: BTreeSet::new(),
             stopped: BTreeMap::new(),
             committed: LogIndex::ZERO,
             sent: BTreeMap::new(),
@@ -402,13 +411,7 @@ impl World {
         };
         let (described, state) = (state.described.clone(), state.restored());
         (server.machine, server.machine_applied) = (state, snapshot.position.index);
-        let recovered = Recovered {
-            hard_state: server.disk.hard_state,
-            snapshot,
-            prev: server.disk.log.start(),
-            entries: server.disk.log.positions(),
-            applied: LogIndex::ZERO,
-        };
+        let recovered = server.disk.log.recovered(server.disk.hard_state, snapshot);
         let node = Node::new(config, recovered, now).expect("a crash leaves a state");
         let last = node.status().last.index;
         let mut driver = Driver::new(node, settings).expect("valid");
@@ -486,6 +489,8 @@ impl World {
         server.heads.clear();
         server.receiving.clear();
         server.staged.clear();
+        server.ended.clear();
+        server.discarded.clear();
         server.events.clear();
         server.patience.clear();
         server.full.clear();
@@ -570,6 +575,7 @@ impl World {
         self.break_streams();
         for at in 0..self.servers.len() {
             self.work(at);
+            self.talk(at);
             self.turn(at);
             // Whether it had anything else to do or not.
             let overdue = self.servers[at].patience.values().find(|until| **until <= self.now);
@@ -581,7 +587,7 @@ impl World {
         let now = self.now;
         let (due, later) = std::mem::take(&mut self.packets).into_iter().partition(|p| p.at <= now);
         self.packets = later;
-        for Packet { envelope, mut payloads, .. } in due {
+        for Packet { envelope, mut payloads, source, .. } in due {
             let (from, to) = (envelope.from, envelope.to);
             let at = usize::try_from(to.get() - 1).expect("small");
             if self.cuts.contains(&(from, to)) || self.rng.chance(self.faults.loss) {
@@ -594,60 +600,110 @@ impl World {
                     1 if !payloads.is_empty() => _ = payloads.remove(0),
                     _ => sender = NodeId(from.get() % 3 + 1),
                 }
-                let frame = Frame::received(sender, envelope, payloads, 1 << 30);
-                assert!(matches!(
-                    frame,
-                    Err(FrameError::Payloads(_) | FrameError::WrongSender { .. })
-                ));
+                let refused = if source.is_some() && sender != from {
+                    SnapshotHead::received(sender, envelope).err()
+                } else {
+                    Frame::received(sender, envelope, payloads, 1 << 30).err()
+                };
+                let (is_head, refused) = (source.is_some(), refused.expect("it lies"));
+                assert!(match refused {
+                    FrameError::Payloads(_) => !is_head,
+                    FrameError::Head => is_head,
+                    _ => matches!(refused, FrameError::WrongSender { .. }),
+                });
                 self.note("lie");
                 continue;
             }
-            let frame = Frame::received(sender, envelope, payloads, 1 << 30).expect("whole");
-            for _ in 0..=u64::from(self.rng.chance(self.faults.doubles)) {
-                if let Message::InstallSnapshot(m) = &frame.envelope().message
-                    && self.servers[at].driver.is_some()
-                {
-                    self.servers[at].heads.push((from, m.snapshot.position));
-                }
-                self.tell(at, Event::Frame(frame.clone()));
+            let copies = 1 + u64::from(self.rng.chance(self.faults.doubles));
+            if let Some(source) = source {
+                let head = SnapshotHead::received(sender, envelope).expect("a head");
+                (0..copies).for_each(|_| self.hear_of(at, source, &head));
+                continue;
             }
+            let frame = Frame::received(sender, envelope, payloads, 1 << 30).expect("whole");
+            (0..copies).for_each(|_| self.tell(at, Event::Frame(frame.clone())));
         }
+    }
+
+    /// A head comes, on a stream of its own.
+    fn hear_of(&mut self, at: usize, source: Source, head: &SnapshotHead) {
+        let server = &mut self.servers[at];
+        if server.driver.is_some() {
+            server.heads_so_far += 1;
+            let stream = StreamId(u64::MAX - server.heads_so_far);
+            server.heads.insert(stream, (source, head.clone()));
+            let head = head.clone();
+            self.tell(at, Event::Snapshot(SnapshotEvent::Head { stream, head }));
+        }
+    }
+
+    /// Says that a stream has ended; perhaps twice.
+    fn end(&mut self, at: usize, stream: StreamId, event: &SnapshotEvent) {
+        self.servers[at].ended.push(stream);
+        let copies = 1 + u64::from(self.rng.chance(self.faults.doubles));
+        (0..copies).for_each(|_| self.tell(at, Event::Snapshot(event.clone())));
+    }
+
+    /// Says something of a stream that has ended, or that never was.
+    fn talk(&mut self, at: usize) {
+        if !self.rng.chance(self.faults.idle_talk) {
+            return;
+        }
+        let ended = &self.servers[at].ended;
+        let nth = usize::try_from(self.rng.below(ended.len() as u64 + 1)).expect("small");
+        let unknown = StreamId((1 << 40) + self.rng.below(9));
+        let stream = ended.get(nth).copied().unwrap_or(unknown);
+        let outcome = if self.rng.chance(50) { Outcome::Done } else { Outcome::Failed };
+        let event = match self.rng.below(4) {
+            0 => SnapshotEvent::Progress { stream },
+            1 => SnapshotEvent::Sent { stream, outcome },
+            2 => SnapshotEvent::Arrived { stream },
+            _ => SnapshotEvent::Broken { stream },
+        };
+        self.note("idle talk");
+        self.tell(at, Event::Snapshot(event));
     }
 
     /// Snapshots get on.
     fn stream(&mut self) {
         for at in 0..self.servers.len() {
             let from = self.servers[at].id;
-            let peers: Vec<_> = self.servers[at].streams.keys().copied().collect();
-            for to in peers {
-                let stream = &mut self.servers[at].streams.get_mut(&to).expect("it is there").0;
+            let streams: Vec<_> = self.servers[at].streams.keys().copied().collect();
+            for id in streams {
+                let life = self.servers[at].lives;
+                let stream = &mut self.servers[at].streams.get_mut(&id).expect("it is there").0;
+                let to = stream.to;
                 if stream.stalls || self.cuts.contains(&(from, to)) {
                     continue;
                 }
                 (stream.left, stream.progress_at) = (stream.left - 1, self.now);
                 let (over, position) = (stream.left == 0, stream.position);
                 if !over {
-                    self.tell(at, Event::Snapshot(SnapshotEvent::Progress { to }));
+                    self.tell(at, Event::Snapshot(SnapshotEvent::Progress { stream: id }));
                     continue;
                 }
-                self.servers[at].streams.remove(&to);
+                self.servers[at].streams.remove(&id);
                 let (snapshot, state) = self.servers[at].disk.snapshots[&position.index].clone();
                 let other = usize::try_from(to.get() - 1).expect("small");
                 let receiver = &mut self.servers[other];
-                let wanted = receiver.receiving.get(&from).is_some_and(|s| *s == snapshot);
+                let mut receiving = receiver.receiving.iter();
+                let wanted = receiving.find(|(_, (source, _))| *source == (from, life, id));
+                let wanted = wanted.map(|(stream, _)| *stream);
                 let broken = self.rng.chance(self.faults.loss);
-                let outcome = if wanted && !broken { Outcome::Done } else { Outcome::Failed };
-                if wanted {
-                    receiver.receiving.remove(&from);
+                let whole = wanted.is_some() && !broken;
+                if let Some(stream) = wanted {
+                    let (_, head) = receiver.receiving.remove(&stream).expect("it was found");
+                    assert_eq!(head, snapshot);
                     let event = if broken {
-                        SnapshotEvent::Broken { from, position }
+                        SnapshotEvent::Broken { stream }
                     } else {
-                        receiver.staged.insert(from, (snapshot, state));
-                        SnapshotEvent::Arrived { from, position }
+                        receiver.staged.insert(stream, (snapshot, state));
+                        SnapshotEvent::Arrived { stream }
                     };
-                    self.tell(other, Event::Snapshot(event));
+                    self.end(other, stream, &event);
                 }
-                self.tell(at, Event::Snapshot(SnapshotEvent::Sent { to, position, outcome }));
+                let outcome = if whole { Outcome::Done } else { Outcome::Failed };
+                self.end(at, id, &SnapshotEvent::Sent { stream: id, outcome });
             }
         }
     }
@@ -655,14 +711,11 @@ impl World {
     /// Whoever receives a stream that its sender has given up notices it.
     fn break_streams(&mut self) {
         for at in 0..self.servers.len() {
-            let to = self.servers[at].id;
-            for (from, snapshot) in self.servers[at].receiving.clone() {
+            for (stream, ((from, life, id), _)) in self.servers[at].receiving.clone() {
                 let sender = &self.servers[usize::try_from(from.get() - 1).expect("small")];
-                let stream = sender.streams.get(&to).map(|stream| stream.0.position);
-                let position = snapshot.position;
-                if stream != Some(position) {
-                    self.servers[at].receiving.remove(&from);
-                    self.tell(at, Event::Snapshot(SnapshotEvent::Broken { from, position }));
+                if sender.lives != life || !sender.streams.contains_key(&id) {
+                    self.servers[at].receiving.remove(&stream);
+                    self.end(at, stream, &SnapshotEvent::Broken { stream });
                 }
             }
         }
@@ -721,9 +774,9 @@ impl World {
                 self.note("take");
                 Event::Snapshot(SnapshotEvent::Taken { outcome })
             }
-            Job::Install(from, snapshot) => {
+            Job::Install(stream, snapshot) => {
                 let server = &mut self.servers[at];
-                let (staged, state) = server.staged.remove(&from).expect("it has arrived");
+                let (staged, state) = server.staged.remove(&stream).expect("it has arrived");
                 assert_eq!(staged, snapshot);
                 assert!(server.writes.iter().all(|write| write.log.is_none()), "no log is written");
                 assert!(
@@ -737,10 +790,6 @@ impl World {
                         (state.restored(), snapshot.position.index);
                     server.disk.log = PayloadLog::new(snapshot.position);
                     server.disk.snapshots.insert(snapshot.position.index, (snapshot, state));
-                } else {
-                    server.staged.insert(from, (staged, state));
-                }
-                if outcome == Outcome::Done {
                     self.remember(at);
                 }
                 self.note("install");
@@ -820,6 +869,15 @@ impl World {
             self.carry_out(at, effect);
         }
         self.check_book(at);
+        self.check_streams(at);
+    }
+
+    /// Each head is answered in the call that has brought it, and one stream is received at a time.
+    fn check_streams(&self, at: usize) {
+        let server = &self.servers[at];
+        assert!(server.heads.is_empty(), "{:?} wait for their answer", server.heads);
+        let open = server.receiving.len() + server.staged.len();
+        assert!(open <= 1, "{:?} and {:?}", server.receiving, server.staged.keys());
     }
 
     fn carry_out(&mut self, at: usize, effect: Effect<Bytes>) {
@@ -917,7 +975,7 @@ impl World {
                 self.note("partial frame");
             }
         }
-        self.post(&envelope, &payloads);
+        self.post(&envelope, &payloads, None);
     }
 
     /// Once a peer is known to follow the log, it is not asked about what has not left for it: it
@@ -935,12 +993,13 @@ impl World {
     }
 
     /// It arrives some time, perhaps twice.
-    fn post(&mut self, envelope: &Envelope, payloads: &[Bytes]) {
+    fn post(&mut self, envelope: &Envelope, payloads: &[Bytes], source: Option<Source>) {
         let copies = if self.rng.chance(self.faults.doubles) { 2 } else { 1 };
         for _ in 0..copies {
             let delay = TICK * u32::try_from(self.rng.below(3 * copies)).expect("small");
             let (envelope, payloads) = (envelope.clone(), payloads.to_vec());
-            self.packets.push(Packet { at: self.now.saturating_add(delay), envelope, payloads });
+            let at = self.now.saturating_add(delay);
+            self.packets.push(Packet { at, envelope, payloads, source });
         }
     }
 
@@ -990,47 +1049,55 @@ impl World {
                 let described = book.snapshot().cloned().collect();
                 server.jobs.push_back(Job::Take(snapshot, described));
             }
-            SnapshotTask::Send(envelope) => {
-                let to = envelope.to;
-                let Message::InstallSnapshot(m) = &envelope.message else { panic!("a head") };
-                let position = m.snapshot.position;
+            SnapshotTask::Send { stream, head } => {
+                let (to, position) = (head.to, head.snapshot.position);
                 assert!(server.disk.snapshots.contains_key(&position.index), "it is durable");
+                assert!(server.streams.values().all(|other| other.0.to != to), "one a peer");
+                assert!(!server.ended.contains(&stream), "no id is used twice");
                 if let Some((stopped, progress_at)) = server.stopped.get(&to) {
                     let waited = self.now.saturating_since(*progress_at);
                     assert!(*stopped != position || waited >= T * 5, "it got on");
                 }
-                let sent = server.sent.entry((to, envelope.term)).or_default();
+                let sent = server.sent.entry((to, head.term)).or_default();
                 *sent = position.index.max(*sent);
                 let progress_at = self.now;
                 // One that gets on all the time may take longer than the node waits for it.
                 let left = if slow { 150 } else { 4 };
-                let stream = StreamOut(Stream { position, left, stalls, progress_at });
-                assert!(server.streams.insert(to, stream).is_none(), "one stream a peer");
-                self.post(&envelope, &[]);
+                let out = StreamOut(Stream { to, position, left, stalls, progress_at });
+                server.streams.insert(stream, out);
+                let source = (server.id, server.lives, stream);
+                self.post(&head.into(), &[], Some(source));
                 self.note("stream");
             }
-            SnapshotTask::Stop { to } => {
-                let stream = server.streams.remove(&to);
-                server.stopped.extend(stream.map(|s| (to, (s.0.position, s.0.progress_at))));
+            SnapshotTask::Stop { stream } => {
+                let stopped = server.streams.remove(&stream).map(|out| out.0);
+                server.stopped.extend(stopped.map(|s| (s.to, (s.position, s.progress_at))));
+                server.ended.push(stream);
                 self.note("stop");
             }
-            SnapshotTask::Receive { from, snapshot } => {
-                assert!(judged(server, from, snapshot.position), "its head has come");
-                let old = server.receiving.insert(from, snapshot.clone());
-                assert!(old.is_none_or(|old| old == snapshot), "the old one is discarded");
+            SnapshotTask::Receive { stream, from, snapshot } => {
+                let (source, head) = server.heads.remove(&stream).expect("its head has come");
+                assert_eq!((from, &snapshot), (head.from, &head.snapshot));
+                server.receiving.insert(stream, (source, snapshot));
+                self.note("received head");
             }
-            SnapshotTask::Discard { from, position } if judged(server, from, position) => {
-                self.note("refused head");
+            SnapshotTask::Discard { stream } => {
+                let is_head = server.heads.remove(&stream).is_some();
+                let came = server.receiving.remove(&stream).is_some();
+                let came = server.staged.remove(&stream).is_some() || came;
+                // What has just broken by itself may be discarded, too.
+                assert!(is_head || came || server.ended.contains(&stream), "{stream:?}: what?");
+                assert!(server.discarded.insert(stream), "{stream:?} is discarded twice");
+                server.ended.push(stream);
+                self.note(if is_head { "refused head" } else { "discard" });
             }
-            SnapshotTask::Discard { from, position } => {
-                server.receiving.retain(|id, s| (*id, s.position) != (from, position));
-                server.staged.retain(|id, (s, _)| (*id, s.position) != (from, position));
-                self.note("discard");
-            }
-            SnapshotTask::Install { from, snapshot } => {
+            SnapshotTask::Install { stream, snapshot } => {
                 let applies = server.jobs.iter().any(|job| matches!(job, Job::Apply(_)));
                 assert!(!applies, "everything before it is applied");
-                server.jobs.push_back(Job::Install(from, snapshot));
+                let staged = server.staged.get(&stream).map(|(staged, _)| staged);
+                assert_eq!(staged, Some(&snapshot), "it has arrived");
+                assert!(server.discarded.insert(stream), "{stream:?} has ended");
+                server.jobs.push_back(Job::Install(stream, snapshot));
             }
             SnapshotTask::Remove { position } => {
                 let newest = server.disk.snapshots.keys().next_back().copied();

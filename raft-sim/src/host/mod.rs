@@ -17,6 +17,6 @@ pub use disk::{Completion, Disk, DiskWrite, Job};
 pub use ledger::Ledger;
 pub use log::{Command, Entry, Log};
 pub use machine::{Effect, Image, Machine, StateMachine};
-pub use packet::{Arrival, Packet, Payload};
+pub use packet::{Arrival, Packet, Payload, Stream};
 pub use shelf::Shelf;
 pub use stored::Stored;

@@ -3,7 +3,7 @@
 use crate::host::log::Command;
 use crate::host::machine::Machine;
 use crate::plan::record::Operation;
-use raft_core::driver::Event;
+use raft_core::driver::{Event, StreamId};
 use raft_core::{Envelope, Token};
 
 /// A message on its way, with the bytes of its commands.
@@ -11,7 +11,7 @@ use raft_core::{Envelope, Token};
 pub struct Packet {
     /// What the core said.
     pub envelope: Envelope,
-    /// The commands that it names, or the content of the snapshot.
+    /// The commands that it names, or the snapshot of which it is the head.
     pub payload: Payload,
     /// How often the link had been cut when it left.
     pub(crate) cuts: u64,
@@ -22,8 +22,19 @@ pub struct Packet {
 pub struct Payload {
     /// Commands.
     pub commands: Vec<Command>,
-    /// The content of a snapshot.
-    pub machine: Option<Box<Machine>>,
+    /// A snapshot.
+    pub stream: Option<Stream>,
+}
+
+/// A snapshot on its way.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Stream {
+    /// The life of the process that sends it.
+    pub life: u64,
+    /// The id there.
+    pub id: StreamId,
+    /// The content.
+    pub machine: Box<Machine>,
 }
 
 /// What comes to a host.

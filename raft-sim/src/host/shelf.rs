@@ -2,40 +2,36 @@
 //! remove, those that it sends, and those that others send to it.
 
 use crate::host::machine::{Image, Machine};
-use raft_core::{Envelope, LogPosition, Message, NodeId, Snapshot};
-use std::collections::BTreeMap;
+use raft_core::driver::{SnapshotHead, StreamId};
+use raft_core::{Envelope, LogPosition, Message, Snapshot};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The snapshots of a process.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
 pub struct Shelf {
     own: BTreeMap<LogPosition, Image>,
-    sending: BTreeMap<NodeId, LogPosition>,
-    /// Heads that the driver has not judged.
-    came: Vec<Came>,
-    received: BTreeMap<NodeId, (LogPosition, Box<Machine>)>,
+    /// Streams that are to leave.
+    sending: BTreeSet<StreamId>,
+    /// How many heads have come: that is the id of each stream.
+    heads: u64,
+    /// Streams that have come and have not ended.
+    came: BTreeMap<StreamId, Came>,
 }
 
 /// A head, with the content or with none.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Came {
-    head: Envelope,
+    head: SnapshotHead,
     content: Option<Box<Machine>>,
-    /// Whether the node has got it.
+    /// Whether the node has got the head.
     is_told: bool,
+    /// Whether the driver has let it in.
+    is_received: bool,
 }
 
-impl Came {
-    fn is(&self, from: NodeId, position: LogPosition) -> bool {
-        self.head.from == from && position_in(&self.head.message) == Some(position)
-    }
-}
-
-/// The position of the snapshot that a message announces.
-pub(crate) const fn position_in(message: &Message) -> Option<LogPosition> {
-    match message {
-        Message::InstallSnapshot(m) => Some(m.snapshot.position),
-        _ => None,
-    }
+/// Whether a message is the head of a snapshot.
+pub(crate) const fn is_head(message: &Message) -> bool {
+    matches!(message, Message::InstallSnapshot(_))
 }
 
 impl Shelf {
@@ -56,63 +52,68 @@ impl Shelf {
     }
 
     /// One of its own begins to be sent; its content, if it is there.
-    pub fn send(&mut self, to: NodeId, position: LogPosition) -> Option<Box<Machine>> {
+    pub fn send(&mut self, stream: StreamId, position: LogPosition) -> Option<Box<Machine>> {
         let machine = self.own.get(&position)?.machine.clone();
-        self.sending.insert(to, position);
+        self.sending.insert(stream);
         Some(Box::new(machine))
     }
 
-    /// Whether this one is to be sent still.
-    pub fn sends(&self, to: NodeId, position: LogPosition) -> bool {
-        self.sending.get(&to) == Some(&position)
+    /// The sender comes to this stream. Whether it is to leave still.
+    pub fn leaves(&mut self, stream: StreamId) -> bool {
+        self.sending.remove(&stream)
     }
 
-    /// Nothing is to be sent to this peer any more.
-    pub fn stop(&mut self, to: NodeId) {
-        self.sending.remove(&to);
+    /// This stream is not to leave any more.
+    pub fn stop(&mut self, stream: StreamId) {
+        self.sending.remove(&stream);
     }
 
-    /// A head has come, with the content or with none.
-    pub fn comes(&mut self, head: Envelope, content: Option<Box<Machine>>) {
-        self.came.push(Came { head, content, is_told: false });
+    /// A head has come, with the content or with none: the id of its stream.
+    pub fn comes(&mut self, head: SnapshotHead, content: Option<Box<Machine>>) -> StreamId {
+        self.heads += 1;
+        let stream = StreamId(self.heads);
+        let came = Came { head, content, is_told: false, is_received: false };
+        self.came.insert(stream, came);
+        stream
     }
 
     /// The node has got such a head.
     pub fn is_told(&mut self, head: &Envelope) {
-        self.came.iter_mut().filter(|came| came.head == *head).for_each(|c| c.is_told = true);
+        let head = SnapshotHead::received(head.from, head.clone()).ok();
+        let same = self.came.values_mut().filter(|came| Some(&came.head) == head.as_ref());
+        same.for_each(|came| came.is_told = true);
     }
 
-    /// What came with a head is taken in. Whether all of it came; `None` if there was no such head.
-    pub fn receive(&mut self, from: NodeId, position: LogPosition) -> Option<bool> {
-        let whole = self
-            .take(from, position)?
-            .content
-            .filter(|machine| machine.applied() == position.index);
-        Some(whole.is_some_and(|machine| {
-            self.received.insert(from, (position, machine));
-            true
-        }))
+    /// A stream of which the driver has not said what is to become of it.
+    pub fn unanswered(&self) -> Option<StreamId> {
+        let mut unanswered = self.came.iter().filter(|(_, came)| !came.is_received);
+        unanswered.next().map(|(stream, _)| *stream)
     }
 
-    /// What comes from this peer is not wanted, if a head of this name waits for its answer; else
-    /// what came. A head that the node has not got either.
-    pub fn discard(&mut self, from: NodeId, position: LogPosition) -> Option<Envelope> {
-        let Some(came) = self.take(from, position) else {
-            self.received.retain(|id, (at, _)| (*id, *at) != (from, position));
-            return None;
-        };
-        Some(came.head).filter(|_| !came.is_told)
+    /// What came on this stream is taken in. Whether all of it came; `None` if its head does not
+    /// wait for an answer.
+    pub fn receive(&mut self, stream: StreamId) -> Option<bool> {
+        let came = self.came.get_mut(&stream).filter(|came| !came.is_received)?;
+        let index = came.head.snapshot.position.index;
+        came.is_received = true;
+        let whole = came.content.as_ref().is_some_and(|machine| machine.applied() == index);
+        if !whole {
+            self.came.remove(&stream);
+        }
+        Some(whole)
     }
 
-    /// What was received from this peer, to be installed.
-    pub fn install(&mut self, from: NodeId, snapshot: Snapshot) -> Option<Image> {
-        let (_, machine) =
-            self.received.remove(&from).filter(|(at, _)| *at == snapshot.position)?;
+    /// What came on this stream is not wanted, if anything did: its head, and whether nobody has
+    /// had any use for it.
+    pub fn discard(&mut self, stream: StreamId) -> Option<(SnapshotHead, bool)> {
+        let Came { head, is_told, is_received, .. } = self.came.remove(&stream)?;
+        Some((head, !is_told && !is_received))
+    }
+
+    /// What was received on this stream, to be installed.
+    pub fn install(&mut self, stream: StreamId, snapshot: Snapshot) -> Option<Image> {
+        let came = self.came.remove(&stream).filter(|came| came.is_received)?;
+        let machine = came.content.filter(|_| came.head.snapshot == snapshot)?;
         Some(Image { snapshot, machine: *machine })
-    }
-
-    fn take(&mut self, from: NodeId, position: LogPosition) -> Option<Came> {
-        let at = self.came.iter().position(|came| came.is(from, position))?;
-        Some(self.came.remove(at))
     }
 }

@@ -104,7 +104,7 @@ fn belongs(effect: &Effect<Command>, action: &Action) -> bool {
         | (Effect::Answer { token, .. }, Action::TransferEnded { token: asked, .. }) => {
             token == asked
         }
-        (Effect::Snapshot(SnapshotTask::Send(head)), Action::SendSnapshot { to, .. }) => {
+        (Effect::Snapshot(SnapshotTask::Send { head, .. }), Action::SendSnapshot { to, .. }) => {
             head.to == *to
         }
         (Effect::Notice(notice), action) => notice == action,

@@ -57,12 +57,12 @@ pub(super) fn on_deliver(
 ) -> Result<(), Violation> {
     let to = packet.envelope.to;
     if !network.arrives(&packet, env.now()) {
-        return lose(env, hosts, &packet.envelope, DropReason::Cut);
+        return lose(env, hosts, (&packet.envelope, &packet.payload), DropReason::Cut);
     }
     let Some(at) = hosts.running(to) else {
-        return lose(env, hosts, &packet.envelope, DropReason::Down);
+        return lose(env, hosts, (&packet.envelope, &packet.payload), DropReason::Down);
     };
-    report_snapshot(env, at.hosts(), &packet.envelope, Outcome::Done);
+    report_snapshot(env, at.hosts(), (&packet.envelope, &packet.payload), Outcome::Done);
     arrive(env, network, Some(at), Arrival::Message(packet))
 }
 

@@ -73,9 +73,11 @@ impl fmt::Display for Pending {
             Self::Build { envelope, .. } => passage(f, "build", envelope),
             Self::Apply { node, .. } => write!(f, "{node:?} applies what is due"),
             Self::Report {
-                node, event: Event::Snapshot(SnapshotEvent::Sent { to, .. }), ..
+                node,
+                event: Event::Snapshot(SnapshotEvent::Sent { stream, .. }),
+                ..
             } => {
-                write!(f, "{node:?} hears of the snapshot to {to:?}")
+                write!(f, "{node:?} hears of its {stream:?}")
             }
             Self::Report { node, .. } => write!(f, "{node:?} hears of what it asked for"),
             Self::Deliver(packet) => passage(f, "deliver", &packet.envelope),

@@ -2,6 +2,7 @@
 
 use crate::host::log::Command;
 use crate::host::packet::Payload;
+use crate::host::shelf::is_head;
 use crate::plan::choice::Question;
 use crate::plan::record::{DropReason, Violation};
 use crate::world::env::Env;
@@ -10,7 +11,7 @@ use crate::world::network::{Network, Passage};
 use crate::world::pending::Pending;
 use crate::world::watch::Fact;
 use raft_core::driver::{Event, Frame, SnapshotEvent};
-use raft_core::{Envelope, Message, Outcome};
+use raft_core::{Envelope, Outcome};
 use std::time::Duration;
 
 /// The driver has handed out a message: it leaves at once, or a little later.
@@ -22,7 +23,7 @@ pub(super) fn send(
 ) -> Result<(), Violation> {
     env.tell(at.hosts(), Fact::Leaves { node: at.id(), message: frame.envelope() })?;
     let (envelope, commands) = frame.into_parts();
-    let payload = Payload { commands, machine: None };
+    let payload = Payload { commands, stream: None };
     let later = env.choices.duration(Question::BuildDelay, Duration::ZERO, env.setup.build_delay);
     if later.is_zero() {
         return leave(env, network, at, envelope, payload);
@@ -40,13 +41,11 @@ pub(super) fn on_build(
     envelope: Envelope,
     payload: Payload,
 ) -> Result<(), Violation> {
-    let Some(at) = hosts.of_life(envelope.from, life) else {
-        return lose(env, hosts, &envelope, DropReason::Down);
+    let Some(mut at) = hosts.of_life(envelope.from, life) else {
+        return lose(env, hosts, (&envelope, &payload), DropReason::Down);
     };
-    match &envelope.message {
-        Message::InstallSnapshot(m)
-            if !at.process().shelf.sends(envelope.to, m.snapshot.position) =>
-        {
+    match &payload.stream {
+        Some(stream) if !at.process_mut().shelf.leaves(stream.id) => {
             let reason = DropReason::Unwanted;
             env.tell(at.hosts(), Fact::Dropped { message: &envelope, reason })
         }
@@ -64,7 +63,7 @@ fn leave(
 ) -> Result<(), Violation> {
     let (first, again) = match network.send(&envelope, env.now(), &mut env.choices) {
         Passage::Arrives(first, again) => (first, again),
-        Passage::Lost(reason) => return lose(env, at.hosts(), &envelope, reason),
+        Passage::Lost(reason) => return lose(env, at.hosts(), (&envelope, &payload), reason),
     };
     if again.is_some() {
         env.tell(at.hosts(), Fact::Doubled { message: &envelope })?;
@@ -85,17 +84,23 @@ fn leave(
 pub(super) fn lose(
     env: &mut Env,
     hosts: &Hosts,
-    message: &Envelope,
+    (message, payload): (&Envelope, &Payload),
     reason: DropReason,
 ) -> Result<(), Violation> {
-    report_snapshot(env, hosts, message, Outcome::Failed);
+    report_snapshot(env, hosts, (message, payload), Outcome::Failed);
     env.tell(hosts, Fact::Dropped { message, reason })
 }
 
 /// A snapshot has arrived, or was lost: its sender learns it, perhaps late, perhaps never.
-pub(super) fn report_snapshot(env: &mut Env, hosts: &Hosts, envelope: &Envelope, outcome: Outcome) {
-    let Message::InstallSnapshot(message) = &envelope.message else { return };
-    let Some(sender) = hosts.get(envelope.from) else { return };
+pub(super) fn report_snapshot(
+    env: &mut Env,
+    hosts: &Hosts,
+    (message, payload): (&Envelope, &Payload),
+    outcome: Outcome,
+) {
+    if !is_head(&message.message) || hosts.get(message.from).is_none() {
+        return;
+    }
     let mut pause = env.setup.link.min_delay;
     if env.setup.snapshots.failing(env.now()) > 0 {
         match env.choices.below(Question::Snapshot, 8) {
@@ -104,8 +109,9 @@ pub(super) fn report_snapshot(env: &mut Env, hosts: &Hosts, envelope: &Envelope,
             _ => {}
         }
     }
-    let position = message.snapshot.position;
-    let sent = SnapshotEvent::Sent { to: envelope.to, position, outcome };
-    let (node, life, event) = (sender.id(), sender.life, Event::Snapshot(sent));
+    // Somebody else's head is on no stream.
+    let Some(stream) = &payload.stream else { return };
+    let (node, life) = (message.from, stream.life);
+    let event = Event::Snapshot(SnapshotEvent::Sent { stream: stream.id, outcome });
     env.schedule_in(pause, Pending::Report { node, life, event });
 }

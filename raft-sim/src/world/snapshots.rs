@@ -2,7 +2,7 @@
 
 use crate::host::disk::Job;
 use crate::host::machine::Image;
-use crate::host::packet::Payload;
+use crate::host::packet::{Payload, Stream};
 use crate::plan::choice::Question;
 use crate::plan::record::{DropReason, Violation};
 use crate::world::disk::{submit, submit_later};
@@ -10,8 +10,8 @@ use crate::world::env::Env;
 use crate::world::hosts::Running;
 use crate::world::pending::Pending;
 use crate::world::watch::Fact;
-use raft_core::driver::{Event, SnapshotEvent, SnapshotTask};
-use raft_core::{Envelope, LogPosition, Message, NodeId, Outcome, Snapshot};
+use raft_core::driver::{Event, SnapshotEvent, SnapshotHead, SnapshotTask, StreamId};
+use raft_core::{Envelope, LogPosition, Outcome, Snapshot};
 use std::time::Duration;
 
 /// Does with a snapshot what the driver says.
@@ -22,19 +22,14 @@ pub(super) fn on_task(
 ) -> Result<(), Violation> {
     match task {
         SnapshotTask::Take(snapshot) => take(env, at, snapshot),
-        SnapshotTask::Send(head) => send(env, at, head),
-        SnapshotTask::Stop { to } => {
-            at.process_mut().shelf.stop(to);
+        SnapshotTask::Send { stream, head } => send(env, at, stream, head),
+        SnapshotTask::Stop { stream } => {
+            at.process_mut().shelf.stop(stream);
             Ok(())
         }
-        SnapshotTask::Receive { from, snapshot } => receive(env, at, from, snapshot.position),
-        SnapshotTask::Discard { from, position } => {
-            let Some(head) = at.process_mut().shelf.discard(from, position) else {
-                return Ok(());
-            };
-            env.tell(at.hosts(), Fact::Dropped { message: &head, reason: DropReason::Unwanted })
-        }
-        SnapshotTask::Install { from, snapshot } => install(env, at, from, snapshot),
+        SnapshotTask::Receive { stream, .. } => receive(env, at, stream),
+        SnapshotTask::Discard { stream } => discard(env, at, stream),
+        SnapshotTask::Install { stream, snapshot } => install(env, at, stream, snapshot),
         SnapshotTask::Remove { position } => remove(env, at, position),
     }
 }
@@ -73,37 +68,53 @@ fn take(env: &mut Env, at: &mut Running<'_>, snapshot: Snapshot) -> Result<(), V
 }
 
 /// A head leaves, with all that it names.
-fn send(env: &mut Env, at: &mut Running<'_>, head: Envelope) -> Result<(), Violation> {
-    let Message::InstallSnapshot(m) = &head.message else { return Ok(()) };
-    let position = m.snapshot.position;
-    let Some(machine) = at.process_mut().shelf.send(head.to, position) else {
+fn send(
+    env: &mut Env,
+    at: &mut Running<'_>,
+    stream: StreamId,
+    head: SnapshotHead,
+) -> Result<(), Violation> {
+    let position = head.snapshot.position;
+    let Some(machine) = at.process_mut().shelf.send(stream, position) else {
         let sentence = format!("{:?} sends a snapshot of {position}, which is gone", at.id());
         return Err(env.violation("driver", sentence));
     };
-    env.tell(at.hosts(), Fact::Leaves { node: at.id(), message: &head })?;
-    let pause = env.setup.snapshots.delay;
-    let payload = Payload { commands: Vec::new(), machine: Some(machine) };
-    env.schedule_in(pause, Pending::Build { life: at.life(), envelope: head, payload });
+    let envelope = Envelope::from(head);
+    env.tell(at.hosts(), Fact::Leaves { node: at.id(), message: &envelope })?;
+    let (pause, life) = (env.setup.snapshots.delay, at.life());
+    let stream = Some(Stream { life, id: stream, machine });
+    let payload = Payload { commands: Vec::new(), stream };
+    env.schedule_in(pause, Pending::Build { life, envelope, payload });
     Ok(())
 }
 
 /// What came with a head is taken in: it is here, or it breaks off.
-fn receive(
-    env: &mut Env,
-    at: &mut Running<'_>,
-    from: NodeId,
-    position: LogPosition,
-) -> Result<(), Violation> {
-    let event = match at.process_mut().shelf.receive(from, position) {
-        Some(true) => SnapshotEvent::Arrived { from, position },
-        Some(false) => SnapshotEvent::Broken { from, position },
+fn receive(env: &mut Env, at: &mut Running<'_>, stream: StreamId) -> Result<(), Violation> {
+    let event = match at.process_mut().shelf.receive(stream) {
+        Some(true) => SnapshotEvent::Arrived { stream },
+        Some(false) => SnapshotEvent::Broken { stream },
         None => {
-            let sentence = format!("{:?} receives {position}, which did not come", at.id());
+            let sentence = format!("{:?} receives {stream:?}, which did not come", at.id());
             return Err(env.violation("driver", sentence));
         }
     };
     at.process_mut().events.push(Event::Snapshot(event));
     Ok(())
+}
+
+/// What came with a head is thrown away.
+fn discard(env: &mut Env, at: &mut Running<'_>, stream: StreamId) -> Result<(), Violation> {
+    match at.process_mut().shelf.discard(stream) {
+        Some((head, true)) => {
+            let (message, reason) = (&Envelope::from(head), DropReason::Unwanted);
+            env.tell(at.hosts(), Fact::Dropped { message, reason })
+        }
+        Some((_, false)) => Ok(()),
+        None => {
+            let sentence = format!("{:?} discards {stream:?}, which has ended", at.id());
+            Err(env.violation("driver", sentence))
+        }
+    }
 }
 
 /// An own one is not needed any more: never the newest that is durable.
@@ -122,15 +133,15 @@ fn remove(env: &mut Env, at: &mut Running<'_>, position: LogPosition) -> Result<
 fn install(
     env: &mut Env,
     at: &mut Running<'_>,
-    from: NodeId,
+    stream: StreamId,
     snapshot: Snapshot,
 ) -> Result<(), Violation> {
     let (node, position) = (at.id(), snapshot.position);
     let durable = at.host().disk.stored().hard_state.current_term;
     let process = at.process_mut();
     let is_idle = process.applies.is_none() && durable >= position.term;
-    let Some(image) = process.shelf.install(from, snapshot).filter(|_| is_idle) else {
-        let sentence = format!("{node:?} installs {position} of {from:?} too early or too late");
+    let Some(image) = process.shelf.install(stream, snapshot).filter(|_| is_idle) else {
+        let sentence = format!("{node:?} installs {position} of {stream:?} too early or too late");
         return Err(env.violation("driver", sentence));
     };
     let ppm = env.setup.snapshots.failing(env.now());

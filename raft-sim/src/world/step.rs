@@ -3,7 +3,7 @@
 
 use crate::host::log::Command;
 use crate::host::packet::{Arrival, Packet, Payload};
-use crate::host::shelf::position_in;
+use crate::host::shelf::is_head;
 use crate::host::stored::Stored;
 use crate::plan::choice::{Choices, Question};
 use crate::plan::record::Violation;
@@ -13,9 +13,9 @@ use crate::world::hosts::Running;
 use crate::world::life::schedule_wake;
 use crate::world::network::Network;
 use crate::world::watch::{self, Fact};
-use raft_core::driver::{Event, Frame, Host, Stepped};
+use raft_core::driver::{Event, Frame, Host, SnapshotEvent, SnapshotHead, Stepped};
 use raft_core::payload::Content;
-use raft_core::{Action, Consistency, Input, Instant, LogPosition, Token};
+use raft_core::{Action, Consistency, Envelope, Input, Instant, LogPosition, Token};
 
 /// Tells a driver what has arrived. The lists are kept from call to call, for their memory.
 pub(super) fn step(
@@ -51,6 +51,7 @@ fn step_with(
         (at, goes_on) = left;
         if !goes_on {
             nobody_waits_too_long(env, &at)?;
+            every_head_is_answered(env, &at)?;
             lists.events.append(&mut at.process_mut().events);
         }
     }
@@ -66,16 +67,11 @@ fn take_in(
 ) -> Result<Option<Event<Command>>, Violation> {
     Ok(match arrival {
         Arrival::Message(Packet { envelope, payload, .. }) => {
-            let Payload { commands, machine } = payload;
-            let frame = Frame::received(envelope.from, envelope, commands, u64::MAX);
-            let Ok(frame) = frame else {
+            let event = receive(at, envelope, payload);
+            if event.is_none() {
                 env.tell(at.hosts(), Fact::FrameRefused)?;
-                return Ok(None);
-            };
-            if position_in(&frame.envelope().message).is_some() {
-                at.process_mut().shelf.comes(frame.envelope().clone(), machine);
             }
-            Some(Event::Frame(frame))
+            event
         }
         Arrival::Query(token, question) => {
             let consistency = question.past_the_log().unwrap_or(Consistency::ReadIndex);
@@ -94,6 +90,18 @@ fn take_in(
     })
 }
 
+/// What the driver is told of a message, unless it lies. A head begins a stream.
+fn receive(at: &mut Running<'_>, envelope: Envelope, payload: Payload) -> Option<Event<Command>> {
+    let (from, Payload { commands, stream }) = (envelope.from, payload);
+    if !is_head(&envelope.message) {
+        return Frame::received(from, envelope, commands, u64::MAX).ok().map(Event::Frame);
+    }
+    let head = SnapshotHead::received(from, envelope).ok()?;
+    let content = stream.map(|stream| stream.machine);
+    let stream = at.process_mut().shelf.comes(head.clone(), content);
+    Some(Event::Snapshot(SnapshotEvent::Head { stream, head }))
+}
+
 /// Until when somebody waits who asks now.
 fn waits(env: &Env, at: &mut Running<'_>, token: Token) -> Instant {
     let Some(patience) = env.setup.driver.patience else { return Instant::MAX };
@@ -109,6 +117,14 @@ fn nobody_waits_too_long(env: &Env, at: &Running<'_>) -> Result<(), Violation> {
     let overdue = at.process().patience.iter().find(|(_, until)| is_over(until));
     overdue.map_or(Ok(()), |(token, until)| {
         let sentence = format!("{:?} leaves {token} without an answer after {until:?}", at.id());
+        Err(env.violation("driver", sentence))
+    })
+}
+
+/// The call that has brought a head says what is to become of its stream.
+fn every_head_is_answered(env: &Env, at: &Running<'_>) -> Result<(), Violation> {
+    at.process().shelf.unanswered().map_or(Ok(()), |stream| {
+        let sentence = format!("{:?} does not answer the head of {stream:?}", at.id());
         Err(env.violation("driver", sentence))
     })
 }
@@ -172,7 +188,7 @@ fn part_of_call<'a>(
     let process = at.process_mut();
     for input in inputs.iter() {
         if let Input::Message(head) = input
-            && position_in(&head.message).is_some()
+            && is_head(&head.message)
         {
             process.shelf.is_told(head);
         }

@@ -4,11 +4,12 @@ use crate::files::Dir;
 use crate::log::{Bytes, FileLog};
 use crate::snapshots;
 use raft_core::driver::{
-    Answer, Driver, Effect, Event, Frame, Host, Settings, SnapshotEvent, SnapshotTask, Stepped,
+    Answer, Driver, Effect, Event, Frame, Host, Settings, SnapshotEvent, SnapshotHead,
+    SnapshotTask, Stepped, StreamId,
 };
 use raft_core::payload::Content;
 use raft_core::{
-    Config, Consistency, Instant, LogIndex, LogPosition, Membership, Message, Node, NodeId,
+    Config, Consistency, Envelope, Instant, LogIndex, LogPosition, Membership, Node, NodeId,
     Outcome, Recovered, Snapshot, Ticket, Token,
 };
 use raft_sim::kit::{HostEvent, Log, RecoveredLog};
@@ -25,12 +26,15 @@ pub(crate) type Map = BTreeMap<String, String>;
 /// What a node is told.
 pub(crate) enum Told {
     Event(Event<Bytes>),
-    /// The head of a snapshot, and its content.
-    Stream(Frame<Bytes>, Bytes),
+    /// The head of a snapshot, and what follows it.
+    Stream(SnapshotHead, Arriving),
     Put(String, Sender<()>),
     Get(Sender<Map>),
     Stop,
 }
+
+/// The content of a snapshot, and whom to tell what became of it, under which id.
+pub(crate) struct Arriving(Bytes, Sender<Told>, StreamId);
 
 /// Who is reached where. Whoever is down is not in it.
 pub(crate) type Network = Arc<Mutex<BTreeMap<NodeId, Sender<Told>>>>;
@@ -117,7 +121,6 @@ enum Caller {
 
 /// What the driver's thread owns.
 struct Server<D> {
-    id: NodeId,
     dir: D,
     driver: Driver<Bytes>,
     host: Reads<D>,
@@ -127,7 +130,9 @@ struct Server<D> {
     callers: BTreeMap<Token, Caller>,
     last_token: u64,
     /// Streams whose head waits for an answer, and what has arrived.
-    streams: BTreeMap<NodeId, Bytes>,
+    streams: BTreeMap<StreamId, Arriving>,
+    last_stream: u64,
+    inbox: Sender<Told>,
     /// What this thread itself has to tell the driver.
     own: Vec<Event<Bytes>>,
     flaw: Option<Flaw>,
@@ -174,7 +179,6 @@ pub(crate) fn start<D: Dir>(
         }
     });
     let mut server = Server {
-        id,
         dir: dir.clone(),
         driver,
         host: Reads { log, recorder: recorder.clone() },
@@ -184,6 +188,8 @@ pub(crate) fn start<D: Dir>(
         callers: BTreeMap::new(),
         last_token: 0,
         streams: BTreeMap::new(),
+        last_stream: 0,
+        inbox: inbox.clone(),
         own: Vec::new(),
         flaw,
     };
@@ -283,9 +289,11 @@ impl<D: Dir> Server<D> {
         let until = now().saturating_add(ELECTION_TIMEOUT * 4);
         let (caller, event) = match told {
             Told::Event(event) => return Some(event),
-            Told::Stream(head, content) => {
-                self.streams.insert(head.envelope().from, content);
-                return Some(Event::Frame(head));
+            Told::Stream(head, arriving) => {
+                self.last_stream += 1;
+                let stream = StreamId(self.last_stream);
+                self.streams.insert(stream, arriving);
+                return Some(Event::Snapshot(SnapshotEvent::Head { stream, head }));
             }
             Told::Put(command, caller) => {
                 let commands = vec![command.into_bytes()];
@@ -378,35 +386,32 @@ impl<D: Dir> Server<D> {
                 self.save(covers.position, &snapshots::encode(&covers, &self.state))?;
                 SnapshotEvent::Taken { outcome }
             }
-            SnapshotTask::Send(head) => {
-                let Message::InstallSnapshot(message) = &head.message else { return Ok(()) };
-                let (to, position) = (head.to, message.snapshot.position);
-                let content = snapshots::load(&self.dir, position)?;
-                self.note(&HostEvent::Sent { envelope: head.clone() });
-                let frame = Frame::new(head, Vec::new()).expect("it carries no commands");
-                if self.send(to, Told::Stream(frame, content)) {
+            SnapshotTask::Send { stream, head } => {
+                let (to, envelope) = (head.to, Envelope::from(head.clone()));
+                let content = snapshots::load(&self.dir, head.snapshot.position)?;
+                self.note(&HostEvent::Sent { envelope });
+                let arriving = Arriving(content, self.inbox.clone(), stream);
+                if self.send(to, Told::Stream(head, arriving)) {
                     return Ok(());
                 }
-                SnapshotEvent::Sent { to, position, outcome: Outcome::Failed }
+                SnapshotEvent::Sent { stream, outcome: Outcome::Failed }
             }
-            SnapshotTask::Receive { from, snapshot } => {
-                let position = snapshot.position;
-                let content = self.streams.get(&from).map(|content| snapshots::decode(content));
-                let whole =
-                    content.is_some_and(|found| found.is_ok_and(|(head, _)| head == snapshot));
-                self.answer_stream(from, position, whole);
-                if whole {
-                    SnapshotEvent::Arrived { from, position }
+            SnapshotTask::Receive { stream, snapshot, .. } => {
+                let found = snapshots::decode(&self.streams[&stream].0);
+                if found.is_ok_and(|(head, _)| head == snapshot) {
+                    self.streams[&stream].ends(Outcome::Done);
+                    SnapshotEvent::Arrived { stream }
                 } else {
-                    SnapshotEvent::Broken { from, position }
+                    self.give_up(stream);
+                    SnapshotEvent::Broken { stream }
                 }
             }
-            SnapshotTask::Discard { from, position } => {
-                self.answer_stream(from, position, false);
+            SnapshotTask::Discard { stream } => {
+                self.give_up(stream);
                 return Ok(());
             }
-            SnapshotTask::Install { from, snapshot } => {
-                let content = self.streams.remove(&from).expect("it has arrived");
+            SnapshotTask::Install { stream, snapshot } => {
+                let Arriving(content, ..) = self.streams.remove(&stream).expect("it has arrived");
                 self.state = snapshots::decode(&content)?.1;
                 self.save(snapshot.position, &content)?;
                 let (said, durable) = channel();
@@ -429,10 +434,18 @@ impl<D: Dir> Server<D> {
         Ok(())
     }
 
+    fn give_up(&mut self, stream: StreamId) {
+        if let Some(given_up) = self.streams.remove(&stream) {
+            given_up.ends(Outcome::Failed);
+        }
+    }
+}
+
+impl Arriving {
     /// The other end learns what became of its stream.
-    fn answer_stream(&self, to: NodeId, position: LogPosition, whole: bool) {
-        let outcome = if whole { Outcome::Done } else { Outcome::Failed };
-        let sent = SnapshotEvent::Sent { to: self.id, position, outcome };
-        self.send(to, Told::Event(Event::Snapshot(sent)));
+    fn ends(&self, outcome: Outcome) {
+        let Self(_, sender, stream) = self;
+        let sent = SnapshotEvent::Sent { stream: *stream, outcome };
+        _ = sender.send(Told::Event(Event::Snapshot(sent)));
     }
 }

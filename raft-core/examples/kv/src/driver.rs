@@ -118,6 +118,9 @@ impl DriverLoop {
     fn hear(&mut self, event: Event<Record>, now: Instant, events: &mut Vec<Event<Record>>) {
         match &event {
             Event::Frame(frame) => _ = self.heard.insert(frame.envelope().from, now),
+            Event::Snapshot(SnapshotEvent::Head { head, .. }) => {
+                self.heard.insert(head.from, now);
+            }
             Event::Resumed { peer } => self.hands.links.resumed(*peer),
             _ => {}
         }
@@ -223,19 +226,14 @@ impl DriverLoop {
                 let book = self.driver.book().snapshot().cloned().collect();
                 self.apply(MachineTask::Take(snapshot, book));
             }
-            SnapshotTask::Install { from, snapshot } => {
-                self.apply(MachineTask::Install(from, snapshot));
+            SnapshotTask::Install { stream, snapshot } => {
+                self.apply(MachineTask::Install(stream, snapshot));
             }
             SnapshotTask::Remove { position } => self.apply(MachineTask::Remove(position)),
-            SnapshotTask::Send(head) => self.hands.outgoing.send(head),
-            SnapshotTask::Stop { to } => self.hands.outgoing.stop(to),
-            SnapshotTask::Receive { from, snapshot } => {
-                let broken = self.hands.incoming.receive(from, snapshot.position);
-                self.own.extend(broken);
-            }
-            SnapshotTask::Discard { from, position } => {
-                self.hands.incoming.discard(from, position);
-            }
+            SnapshotTask::Send { stream, head } => self.hands.outgoing.send(stream, head),
+            SnapshotTask::Stop { stream } => self.hands.outgoing.stop(stream),
+            SnapshotTask::Receive { stream, .. } => self.hands.incoming.receive(stream),
+            SnapshotTask::Discard { stream } => self.hands.incoming.discard(stream),
         }
     }
 

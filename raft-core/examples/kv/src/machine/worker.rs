@@ -8,8 +8,8 @@ use crate::machine::State;
 use crate::net::Incoming;
 use crate::storage::StorageError;
 use crate::storage::snapshots::Snapshots;
-use raft_core::driver::{Entry, Event, SnapshotEvent};
-use raft_core::{LogPosition, NodeId, Outcome, Snapshot};
+use raft_core::driver::{Entry, Event, SnapshotEvent, StreamId};
+use raft_core::{LogPosition, Outcome, Snapshot};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use tokio::sync::oneshot;
@@ -34,8 +34,8 @@ pub enum MachineTask {
     Apply(Vec<Work>),
     /// Take a snapshot of what is applied now, with this address book.
     Take(Snapshot, Vec<Record>),
-    /// Replace everything by what has arrived from this peer.
-    Install(NodeId, Snapshot),
+    /// Replace everything by what has arrived on this stream.
+    Install(StreamId, Snapshot),
     /// Delete a snapshot of the own.
     Remove(LogPosition),
 }
@@ -88,7 +88,7 @@ impl Worker {
                     self.state.flush()?;
                     self.take(snapshot, book)?;
                 }
-                MachineTask::Install(from, snapshot) => self.install(from, &snapshot)?,
+                MachineTask::Install(stream, snapshot) => self.install(stream, &snapshot)?,
                 MachineTask::Remove(position) => self.snapshots.remove(position)?,
             }
         }
@@ -132,9 +132,9 @@ impl Worker {
 
     /// The file first, then the state machine, then the log: a crash between them leaves a snapshot
     /// that is newer than the rest, from which the next start goes on.
-    fn install(&self, from: NodeId, snapshot: &Snapshot) -> Result<(), StorageError> {
+    fn install(&self, stream: StreamId, snapshot: &Snapshot) -> Result<(), StorageError> {
         let position = snapshot.position;
-        self.incoming.adopt(from, &self.snapshots.path(position))?;
+        self.incoming.adopt(stream, &self.snapshots.path(position))?;
         let restored = self.state.restore(self.snapshots.read(position)?)?;
         if restored != *snapshot {
             return Err(StorageError::damaged("the head of a snapshot"));

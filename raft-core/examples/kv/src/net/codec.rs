@@ -8,7 +8,7 @@
 //! [`Frame::received`] for its truth.
 
 use crate::command::Record;
-use raft_core::driver::{Frame, FrameError};
+use raft_core::driver::{Frame, FrameError, SnapshotHead};
 use raft_core::{Envelope, NodeId};
 use std::io;
 use thiserror::Error;
@@ -42,11 +42,30 @@ pub enum CodecError {
 ///
 /// It is too long: nothing was appended.
 pub fn encode(frame: &Frame<Record>, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    encode_parts(frame.envelope(), frame.payloads(), out)
+}
+
+/// Appends the head of a snapshot to `out`: a frame that carries nothing.
+///
+/// # Errors
+///
+/// As [`encode`].
+pub fn encode_head(head: SnapshotHead, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    encode_parts(&head.into(), &[], out)
+}
+
+fn encode_parts(
+    envelope: &Envelope,
+    payloads: &[Record],
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
     let begun = out.len();
-    let envelope = postcard::to_stdvec(frame.envelope()).expect("it has an encoding");
+    let envelope = postcard::to_stdvec(envelope).expect("it has an encoding");
     out.extend([0; 4]);
     put(&envelope, out);
-    frame.payloads().iter().for_each(|payload| put(payload, out));
+    for payload in payloads {
+        put(payload, out);
+    }
     let length = out.len() - begun - 4;
     if length > MAX_FRAME {
         out.truncate(begun);
@@ -69,6 +88,19 @@ pub fn decode(sender: NodeId, mut bytes: &[u8]) -> Result<Frame<Record>, CodecEr
         payloads.push(take(&mut bytes)?.into());
     }
     Ok(Frame::received(sender, envelope, payloads, MAX_FRAME as u64)?)
+}
+
+/// The head of a snapshot in these bytes, which came from `sender`.
+///
+/// # Errors
+///
+/// They are none, or a lie.
+pub fn decode_head(sender: NodeId, mut bytes: &[u8]) -> Result<SnapshotHead, CodecError> {
+    let envelope = postcard::from_bytes(take(&mut bytes)?).map_err(|_| CodecError::Malformed)?;
+    if !bytes.is_empty() {
+        return Err(CodecError::Malformed);
+    }
+    Ok(SnapshotHead::received(sender, envelope)?)
 }
 
 /// Writes some bytes as one frame.

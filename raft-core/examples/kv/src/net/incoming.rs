@@ -1,17 +1,15 @@
 //! Snapshots that arrive: the head goes to the driver, and what it says of it decides about the
 //! rest.
 //!
-//! The driver names a stream by its peer and its position. From one peer there is at most one whose
-//! fate is open, and one that was wanted: it is being received, or waits to be installed.
+//! A stream gets its id here, and is kept under it until the driver has no use for it any more.
 
-use crate::command::Record;
 use crate::inbox::Message as Tell;
-use crate::net::codec::{CodecError, decode, read_bytes, write_bytes};
+use crate::net::codec::{CodecError, decode_head, read_bytes, write_bytes};
 use crate::net::{Net, PATIENCE, Wire};
 use crate::storage::snapshots::{Snapshots, check};
 use crate::storage::{FileSystem, StorageError};
-use raft_core::driver::{Event, SnapshotEvent};
-use raft_core::{LogPosition, Message, NodeId, Snapshot};
+use raft_core::driver::{Event, SnapshotEvent, StreamId};
+use raft_core::{NodeId, Snapshot};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,20 +24,19 @@ use tokio::time::timeout;
 pub struct Incoming {
     dir: PathBuf,
     files: Arc<dyn FileSystem>,
-    peers: Arc<Mutex<BTreeMap<NodeId, Streams>>>,
+    streams: Arc<Mutex<Streams>>,
 }
 
 #[derive(Debug, Default)]
 struct Streams {
-    open: Option<Stream>,
-    wanted: Option<Stream>,
-    /// How many there were: each has a file of its own.
-    count: u64,
+    /// Those that have not ended.
+    open: BTreeMap<StreamId, Stream>,
+    /// The id that was given last; it names the file, too.
+    last: u64,
 }
 
 #[derive(Clone, Debug)]
 struct Stream {
-    position: LogPosition,
     path: PathBuf,
     files: Arc<dyn FileSystem>,
     verdict: watch::Sender<Verdict>,
@@ -56,44 +53,31 @@ impl Incoming {
     /// Gathers files beside these.
     pub fn new(snapshots: &Snapshots) -> Self {
         let (dir, files) = (snapshots.dir().to_path_buf(), Arc::clone(snapshots.files()));
-        Self { dir, files, peers: Arc::default() }
+        Self { dir, files, streams: Arc::default() }
     }
 
-    /// The driver wants this one. If it is gone, it is told so.
-    pub fn receive(&self, from: NodeId, position: LogPosition) -> Option<Event<Record>> {
-        let mut peers = self.lock();
-        let streams = peers.entry(from).or_default();
-        match streams.open.take_if(|stream| stream.position == position) {
-            Some(stream) => {
-                stream.verdict.send_replace(Verdict::Wanted);
-                if let Some(old) = streams.wanted.replace(stream) {
-                    old.throw_away();
-                }
-                None
-            }
-            None => Some(Event::Snapshot(SnapshotEvent::Broken { from, position })),
+    /// The driver wants this one.
+    pub fn receive(&self, stream: StreamId) {
+        if let Some(stream) = self.lock().open.get(&stream) {
+            stream.verdict.send_replace(Verdict::Wanted);
         }
     }
 
     /// The driver does not want this one, or not any more.
-    pub fn discard(&self, from: NodeId, position: LogPosition) {
-        let mut peers = self.lock();
-        let Some(streams) = peers.get_mut(&from) else { return };
-        let open = streams.open.take_if(|stream| stream.position == position);
-        let known = open.or_else(|| streams.wanted.take_if(|s| s.position == position));
-        if let Some(stream) = known {
+    pub fn discard(&self, stream: StreamId) {
+        if let Some(stream) = self.lock().open.remove(&stream) {
             stream.throw_away();
         }
     }
 
-    /// What has arrived from this peer gets this name, durably.
+    /// What has arrived on this stream gets this name, durably.
     ///
     /// # Errors
     ///
     /// It is not there, or as the file system says.
-    pub fn adopt(&self, from: NodeId, to: &Path) -> Result<(), StorageError> {
-        let wanted = self.lock().get_mut(&from).and_then(|streams| streams.wanted.take());
-        let stream = wanted.ok_or_else(|| io::Error::other("no snapshot has arrived"))?;
+    pub fn adopt(&self, stream: StreamId, to: &Path) -> Result<(), StorageError> {
+        let arrived = self.lock().open.remove(&stream);
+        let stream = arrived.ok_or_else(|| io::Error::other("no snapshot has arrived"))?;
         self.files.rename(&stream.path, to)?;
         Ok(self.files.sync_dir(&self.dir)?)
     }
@@ -110,16 +94,11 @@ impl Incoming {
         if !timeout(PATIENCE, read).await.map_err(io::Error::from)?? {
             return Ok(());
         }
-        let head = decode(from, &bytes).inspect_err(|_| net.metrics.refused_frames.inc())?;
-        let Message::InstallSnapshot(m) = &head.envelope().message else {
-            return Err(CodecError::Malformed);
-        };
-        let snapshot = m.snapshot.clone();
-        let position = snapshot.position;
-        let Some(stream) = self.opened(from, position) else {
-            return Err(io::Error::other("another snapshot of this peer is being judged").into());
-        };
-        _ = net.outside.send(Tell::Event(Event::Frame(head))).await;
+        let head = decode_head(from, &bytes).inspect_err(|_| net.metrics.refused_frames.inc())?;
+        let snapshot = head.snapshot.clone();
+        let (id, stream) = self.opened();
+        let event = SnapshotEvent::Head { stream: id, head };
+        _ = net.outside.send(Tell::Event(Event::Snapshot(event))).await;
         let mut verdict = stream.verdict.subscribe();
         let said = verdict.wait_for(|verdict| *verdict != Verdict::Open).await;
         let is_wanted = said.is_ok_and(|said| *said == Verdict::Wanted);
@@ -130,55 +109,39 @@ impl Incoming {
             _ = verdict.wait_for(|verdict| *verdict == Verdict::Unwanted).await;
         };
         let received = tokio::select! {
-            received = receive(wire, &stream, &snapshot) => received,
+            biased;
             () = given_up => {
                 // It may have been thrown away before it had a file.
                 _ = stream.files.remove(&stream.path);
                 return Ok(());
             }
+            received = receive(wire, &stream, &snapshot) => received,
         };
-        let event = match &received {
-            Ok(()) => SnapshotEvent::Arrived { from, position },
-            Err(_) => SnapshotEvent::Broken { from, position },
+        let event = if received.is_ok() {
+            SnapshotEvent::Arrived { stream: id }
+        } else {
+            self.discard(id);
+            SnapshotEvent::Broken { stream: id }
         };
-        if self.ended(from, &stream, received.is_ok()) {
-            _ = net.outside.send(Tell::Event(Event::Snapshot(event))).await;
-        }
+        _ = net.outside.send(Tell::Event(Event::Snapshot(event))).await;
         received?;
         write_bytes(wire, b"taken").await?;
         Ok(wire.flush().await?)
     }
 
-    fn opened(&self, from: NodeId, position: LogPosition) -> Option<Stream> {
-        let mut peers = self.lock();
-        let streams = peers.entry(from).or_default();
-        if streams.open.is_some() {
-            return None;
-        }
-        streams.count += 1;
-        let path = self.dir.join(format!("from-{from}-{}.part", streams.count));
+    fn opened(&self) -> (StreamId, Stream) {
+        let mut streams = self.lock();
+        streams.last += 1;
+        let path = self.dir.join(format!("arriving-{}.part", streams.last));
         let (verdict, _) = watch::channel(Verdict::Open);
-        let stream = Stream { position, path, files: Arc::clone(&self.files), verdict };
-        streams.open = Some(stream.clone());
-        Some(stream)
+        let stream = Stream { path, files: Arc::clone(&self.files), verdict };
+        let id = StreamId(streams.last);
+        streams.open.insert(id, stream.clone());
+        (id, stream)
     }
 
-    /// It was received, or broke. Whether the driver still waits to hear of it.
-    fn ended(&self, from: NodeId, stream: &Stream, whole: bool) -> bool {
-        let mut peers = self.lock();
-        let Some(streams) = peers.get_mut(&from) else { return false };
-        let is_wanted = streams.wanted.as_ref().is_some_and(|wanted| wanted.path == stream.path);
-        if is_wanted && !whole {
-            streams.wanted = None;
-        }
-        if !is_wanted || !whole {
-            stream.throw_away();
-        }
-        is_wanted
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Streams>> {
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Streams> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -228,23 +191,20 @@ async fn receive(
 mod tests {
     use super::Incoming;
     use crate::address::{Address, Addresses};
-    use crate::command::Record;
     use crate::inbox::{Message as Tell, inbox};
-    use crate::net::codec::{encode, read_bytes, write_bytes};
+    use crate::net::codec::{encode_head, read_bytes, write_bytes};
     use crate::net::{Net, Wire};
     use crate::storage::Files;
     use crate::storage::snapshots::Snapshots;
-    use raft_core::driver::{Event, Frame, SnapshotEvent};
-    use raft_core::{
-        Envelope, InstallSnapshot, LogIndex, LogPosition, Membership, Message, NodeId, Snapshot,
-        Term,
-    };
+    use raft_core::driver::{Event, SnapshotEvent, SnapshotHead, StreamId};
+    use raft_core::{LogIndex, LogPosition, Membership, NodeId, Snapshot, Term};
     use std::fs;
     use std::sync::Arc;
     use tempfile::TempDir;
     use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 
     const PEER: NodeId = NodeId(2);
+    const STREAM: StreamId = StreamId(1);
 
     fn head() -> Snapshot {
         let position = LogPosition::new(Term(3), LogIndex(9));
@@ -280,15 +240,20 @@ mod tests {
             let decides = async {
                 let (mut events, mut messages) = (Vec::new(), Vec::new());
                 inbox.collect(std::time::Duration::from_secs(5), &mut events, &mut messages).await;
-                assert!(matches!(&messages[..], [Tell::Event(Event::Frame(_))]), "the head");
+                let [Tell::Event(Event::Snapshot(SnapshotEvent::Head { stream, head: came }))] =
+                    &messages[..]
+                else {
+                    panic!("the head, and not {messages:?}")
+                };
+                assert_eq!((*stream, came.from, &came.snapshot), (STREAM, PEER, &head()));
                 match driver {
-                    Driver::DoesNot => incoming.discard(PEER, head().position),
-                    _ => assert_eq!(incoming.receive(PEER, head().position), None),
+                    Driver::DoesNot => incoming.discard(STREAM),
+                    _ => incoming.receive(STREAM),
                 }
             };
             let sends = send(&mut there, &file, || {
                 if driver == Driver::ChangesItsMind {
-                    incoming.discard(PEER, head().position);
+                    incoming.discard(STREAM);
                 }
             });
             let takes = async {
@@ -301,22 +266,26 @@ mod tests {
             let (mut events, mut messages) = (Vec::new(), Vec::new());
             inbox.collect(std::time::Duration::ZERO, &mut events, &mut messages).await;
             let told = messages.iter().map(|message| match message {
-                Tell::Event(Event::Snapshot(SnapshotEvent::Arrived { .. })) => "arrived".into(),
-                Tell::Event(Event::Snapshot(SnapshotEvent::Broken { .. })) => "broken".into(),
+                Tell::Event(Event::Snapshot(SnapshotEvent::Arrived { stream: STREAM })) => {
+                    "arrived".into()
+                }
+                Tell::Event(Event::Snapshot(SnapshotEvent::Broken { stream: STREAM })) => {
+                    "broken".into()
+                }
                 other => format!("{other:?}"),
             });
             let told: Vec<String> = told.collect();
-            let adopted = incoming.adopt(PEER, &dir.path().join("adopted")).is_ok();
+            let adopted = incoming.adopt(STREAM, &dir.path().join("adopted")).is_ok();
             assert_eq!(adopted, told == ["arrived"], "what has arrived, and nothing else");
             (said, told)
         })
     }
 
     async fn send(there: &mut DuplexStream, file: &[u8], meanwhile: impl FnOnce()) -> String {
-        let message = Message::InstallSnapshot(InstallSnapshot { snapshot: head() });
-        let envelope = Envelope { from: PEER, to: NodeId(1), term: Term(3), message };
-        let (mut bytes, frame) = (Vec::new(), Frame::<Record>::new(envelope, Vec::new()));
-        encode(&frame.expect("no lie"), &mut bytes).expect("short");
+        let (from, to, term, snapshot) = (PEER, NodeId(1), Term(3), head());
+        let mut bytes = Vec::new();
+        let head = SnapshotHead { from, to, term, snapshot };
+        encode_head(head, &mut bytes).expect("short");
         there.write_all(&bytes).await.expect("it listens");
         let mut said = Vec::new();
         read_bytes(there, &mut said).await.expect("it answers");

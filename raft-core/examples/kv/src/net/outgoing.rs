@@ -1,12 +1,11 @@
 //! Snapshots on their way out: a task and a connection for each.
 
-use crate::command::Record;
 use crate::inbox::Message as Tell;
-use crate::net::codec::{CodecError, encode, read_bytes, write_bytes};
+use crate::net::codec::{CodecError, encode_head, read_bytes, write_bytes};
 use crate::net::{Lane, Net, PATIENCE};
 use crate::storage::snapshots::Snapshots;
-use raft_core::driver::{Event, Frame, SnapshotEvent};
-use raft_core::{Envelope, Message, NodeId, Outcome};
+use raft_core::Outcome;
+use raft_core::driver::{Event, SnapshotEvent, SnapshotHead, StreamId};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -29,7 +28,7 @@ pub struct Outgoing {
     net: Arc<Net>,
     snapshots: Snapshots,
     runtime: Handle,
-    streams: BTreeMap<NodeId, AbortHandle>,
+    streams: BTreeMap<StreamId, AbortHandle>,
 }
 
 impl Outgoing {
@@ -39,12 +38,11 @@ impl Outgoing {
     }
 
     /// Sends this head and then the file that it names.
-    pub fn send(&mut self, head: Envelope) {
-        let Message::InstallSnapshot(m) = &head.message else { return };
-        let (to, position) = (head.to, m.snapshot.position);
+    pub fn send(&mut self, stream: StreamId, head: SnapshotHead) {
+        let (to, position) = (head.to, head.snapshot.position);
         let (net, path) = (Arc::clone(&self.net), self.snapshots.path(position));
         let task = self.runtime.spawn(async move {
-            let outcome = match stream(&net, head, &path).await {
+            let outcome = match carry(&net, stream, head, &path).await {
                 Ok(()) => Outcome::Done,
                 Err(error) => {
                     tracing::warn!(to = to.get(), %error, "a snapshot did not arrive");
@@ -52,28 +50,31 @@ impl Outgoing {
                 }
             };
             tracing::info!(to = to.get(), %position, ?outcome, "a snapshot was sent");
-            tell(&net, SnapshotEvent::Sent { to, position, outcome }).await;
+            tell(&net, SnapshotEvent::Sent { stream, outcome }).await;
         });
-        if let Some(old) = self.streams.insert(to, task.abort_handle()) {
-            old.abort();
-        }
+        self.streams.retain(|_, task| !task.is_finished());
+        self.streams.insert(stream, task.abort_handle());
     }
 
-    /// Ends the stream to this peer.
-    pub fn stop(&mut self, to: NodeId) {
-        if let Some(stream) = self.streams.remove(&to) {
-            stream.abort();
+    /// Ends this stream.
+    pub fn stop(&mut self, stream: StreamId) {
+        if let Some(task) = self.streams.remove(&stream) {
+            task.abort();
         }
     }
 }
 
-async fn stream(net: &Net, head: Envelope, path: &Path) -> Result<(), CodecError> {
+async fn carry(
+    net: &Net,
+    stream: StreamId,
+    head: SnapshotHead,
+    path: &Path,
+) -> Result<(), CodecError> {
     let to = head.to;
     let mut file = File::open(path).await?;
     let mut wire = net.dial(to.get(), Lane::Snapshot).await?;
     let mut bytes = Vec::new();
-    let head: Frame<Record> = Frame::new(head, Vec::new()).expect("a snapshot has no payloads");
-    encode(&head, &mut bytes)?;
+    encode_head(head, &mut bytes)?;
     wire.write_all(&bytes).await?;
     wire.flush().await?;
     // The peer says whether it wants more than the head.
@@ -86,7 +87,7 @@ async fn stream(net: &Net, head: Envelope, path: &Path) -> Result<(), CodecError
         if read == 0 {
             break;
         }
-        tell(net, SnapshotEvent::Progress { to }).await;
+        tell(net, SnapshotEvent::Progress { stream }).await;
     }
     wire.flush().await?;
     // It has all of it, and it is durable there.
