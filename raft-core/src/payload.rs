@@ -251,7 +251,7 @@ impl<P: Clone> PayloadLog<P> {
             .filter_map(|index| self.get(LogIndex(index)))
     }
 
-    /// The log as [`Recovered`](crate::Recovered) wants it: positions, without commands.
+    /// The log as [`Recovered`] wants it: positions, without commands.
     pub fn positions(&self) -> Entries {
         let run = |(term, content): &(Term, Content<P>)| match content {
             Content::Command(_) => Run::Commands { term: *term, count: 1 },

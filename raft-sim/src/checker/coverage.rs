@@ -365,6 +365,8 @@ coverage! {
     check_quorum >= 150,
     /// Steps of leaders that `transfers` judged: they tell, or have told, a voter to take over.
     transfers >= 120,
+    /// Commands and memberships of which `accepted` judged the answer.
+    accepted >= 250,
     /// What came to leaders from peers of which `peers` judged what they say.
     peers >= 250,
     /// Messages and writes that `wasted_work` judged.

@@ -71,6 +71,7 @@ checkers! {
     membership_coherence: MembershipCoherence,
     lease_disjointness: LeaseDisjointness,
     requests_end: RequestsEnd,
+    accepted: Accepted,
     accusations: Accusations,
     answers: Answers,
     refusals: Refusals,
