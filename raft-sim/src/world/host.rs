@@ -243,29 +243,36 @@ impl Host {
 
     /// Whether the memberships in its log let it hold an election: it is a voter in the one in
     /// force or, unless that is known to be committed, in the last different one before it. While
-    /// it is down, only the one in force is asked.
+    /// it is down, what it starts with is asked: its disk knows nothing to be committed but what a
+    /// snapshot covers.
     pub fn may_campaign(&self) -> bool {
-        let (id, now) = (self.id(), self.membership());
+        let (id, stored) = (self.id(), self.disk.stored());
+        let snapshot = stored.snapshot.as_ref().map(|image| &image.snapshot.membership);
+        let start: &Membership = snapshot.unwrap_or(&self.given);
+        let (log, committed) = match &self.process {
+            Some(process) => (&process.log, process.status.commit_index),
+            None => (&stored.log, stored.log.start().index),
+        };
+        let in_log = || {
+            log.iter().rev().filter_map(|(position, entry)| match &entry.content {
+                Content::Membership(membership) => Some((position.index, &**membership)),
+                Content::Command(_) => None,
+            })
+        };
+        let newest = || in_log().next().map_or(start, |(_, newest)| newest);
+        let now = self.process.as_ref().map_or_else(newest, |process| process.node().membership());
         if now.is_voter(id) {
             return true;
         }
-        let Some(process) = &self.process else { return false };
-        let mut in_log = process.log.iter().rev().filter_map(|(position, entry)| {
-            let Content::Membership(membership) = &entry.content else { return None };
-            Some((position.index, &**membership))
-        });
         // Each leader's first entry repeats the membership that it found.
-        let mut since = None;
+        let (mut in_log, mut since) = (in_log(), None);
         let earlier = loop {
             match in_log.next() {
                 Some((index, membership)) if membership == now => since = Some(index),
                 earlier => break earlier.map(|(_, membership)| membership),
             }
         };
-        let snapshot = self.disk.stored().snapshot.as_ref().map(|image| &image.snapshot.membership);
-        let start: &Membership = snapshot.unwrap_or(&self.given);
-        since.is_some_and(|index| index > process.status.commit_index)
-            && earlier.unwrap_or(start).is_voter(id)
+        since.is_some_and(|index| index > committed) && earlier.unwrap_or(start).is_voter(id)
     }
 
     /// Ends the process. What the disk loses is the caller's to decide.
@@ -345,6 +352,60 @@ impl Host {
             durable_last: stored.log.last(),
             durable: stored.hard_state,
             lease_until: status.lease_until.map(|local| self.simulated(local)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::act::{Act, ProcessAct};
+    use crate::plan::choice::Choices;
+    use crate::plan::record::Nobody;
+    use crate::plan::setup::Setup;
+    use crate::world::World;
+    use raft_core::{Instant, Membership, NodeId, Run, Term};
+
+    /// Voters, and those of the half that is left.
+    type Halves = (&'static [u64], &'static [u64]);
+
+    /// Whether S1 of three may campaign whose log has these memberships, while it runs and when it
+    /// is down; nothing is known to be committed.
+    fn may_campaign(memberships: &[Halves]) -> [bool; 2] {
+        let mut setup = Setup::of_voters(3);
+        let run = |halves: &Halves| {
+            let [new, old] = [halves.0, halves.1].map(|ids| ids.iter().copied().map(NodeId));
+            let members = Membership::new(new, old, []).expect("voters");
+            Run::Membership { term: Term(1), membership: Box::new(members) }
+        };
+        setup.nodes[0].entries = memberships.iter().map(run).collect();
+        setup.nodes[0].hard_state.current_term = Term(1);
+        for other in &mut setup.nodes[1..] {
+            other.starts = false;
+        }
+        let down = Instant::from_nanos(1_000_000);
+        setup.timeline.push((down, Act::Process(ProcessAct::Crash { node: NodeId(1) })));
+        let mut world = World::new(&setup, Choices::seeded(1)).expect("sense");
+        [Instant::ZERO, down].map(|until| {
+            assert_eq!(world.run_until(until, &mut Nobody), Ok(()));
+            let host = world.host(NodeId(1)).expect("three");
+            assert_eq!(host.runs(), until == Instant::ZERO);
+            host.may_campaign()
+        })
+    }
+
+    #[test]
+    fn who_lost_its_vote_may_campaign_until_that_is_committed_whether_it_runs_or_not() {
+        const LEAVING: Halves = (&[2, 3], &[1, 2, 3]);
+        const LEFT: Halves = (&[2, 3], &[]);
+        let cases: [(&[Halves], bool); 5] = [
+            (&[], true),
+            (&[LEAVING], true),
+            (&[LEAVING, LEFT], true),
+            (&[LEAVING, LEFT, LEFT], true),
+            (&[LEAVING, LEFT, (&[2], &[2, 3])], false),
+        ];
+        for (memberships, may) in cases {
+            assert_eq!(may_campaign(memberships), [may; 2], "{memberships:?}");
         }
     }
 }
