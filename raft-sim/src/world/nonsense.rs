@@ -1,8 +1,8 @@
 //! Messages that cannot be: some whoever gets them in whatever state, others beside what the one
 //! who gets them knows.
 //!
-//! What was added here last is what an honest node of a later term might send but for one thing,
-//! so that it must be refused for this thing: another leader of the same term is refused as such.
+//! Those of a later term are what an honest node might send but for one thing, for which they must
+//! be refused: another leader of the node's own term is refused as such, whatever else it says.
 
 use crate::host::log::Log;
 use crate::plan::choice::{Choices, Question};
@@ -35,7 +35,7 @@ pub(super) fn nonsense(choices: &mut Choices, status: &Status) -> Envelope {
     }
 }
 
-/// Some of the node's own term.
+/// One that mostly is of the node's own term.
 fn of_this_term(choices: &mut Choices, status: &Status) -> Envelope {
     let to = status.id;
     let term = Term(status.term.get().max(1));
@@ -93,34 +93,54 @@ const WRONG: [fn(Term) -> Message; 16] = [
 /// A message that cannot be beside what this node knows: its log says something else where it is
 /// settled, or where the same position would be the same log. None if the node knows too little.
 pub(super) fn contradiction(choices: &mut Choices, status: &Status, log: &Log) -> Option<Envelope> {
-    let term = Term(status.term.get().saturating_add(1));
-    let what = choices.below(Question::Nonsense, 5);
-    let last = if what == 1 || what == 4 { status.commit_index } else { log.last().index };
+    let count = u64::try_from(AGAINST.len()).expect("a few");
+    let nth = usize::try_from(choices.below(Question::Nonsense, count)).expect("a few");
+    let (is_settled, says) = AGAINST[nth];
+    let last = if is_settled { status.commit_index } else { log.last().index };
     let held = last.get().checked_sub(log.start().index.get()).filter(|held| *held > 0)?;
     let index = LogIndex(last.get() - choices.below(Question::Nonsense, held));
-    let (prev, position) = (log.position(LogIndex(index.get() - 1))?, log.position(index)?);
-    let message = match what {
-        0 => {
-            let other = match log.get(index)?.content {
-                Content::Command(_) => members(position.term, of_strangers()),
-                Content::Membership(_) => commands(position.term, 1),
-            };
-            append(prev, [other])
-        }
-        1 => append(prev, [commands(term, 1)]),
-        2 => install(position, of_strangers()),
-        3 => {
-            let settled = log.position(status.commit_index)?;
-            let lower = before(settled.term);
-            if lower == Term::ZERO {
-                return None;
-            }
-            install(LogPosition::new(lower, LogIndex(log.last().index.get() + 1)), of_strangers())
-        }
-        _ => install(LogPosition::new(term, index), of_strangers()),
-    };
+    let term = Term(status.term.get().saturating_add(1));
+    let committed = log.position(status.commit_index)?;
+    let message = says(&Known { term, log, committed, index })?;
     Some(Envelope { from: STRANGER, to: status.id, term, message })
 }
+
+/// What a node knows, for a message of a later term that contradicts it.
+struct Known<'a> {
+    term: Term,
+    log: &'a Log,
+    /// The last position that is committed.
+    committed: LogPosition,
+    /// An index that the log holds, which the message is about.
+    index: LogIndex,
+}
+
+/// What is said against what a node knows, if it knows enough.
+type Says = fn(&Known<'_>) -> Option<Message>;
+
+/// Whether it must be about what is committed, and what is said.
+const AGAINST: [(bool, Says); 5] = [
+    (false, |known| {
+        let prev = known.log.position(before_index(known.index))?;
+        let entry = known.log.get(known.index)?;
+        let other = match entry.content {
+            Content::Command(_) => members(entry.term, of_strangers()),
+            Content::Membership(_) => commands(entry.term, 1),
+        };
+        Some(append(prev, [other]))
+    }),
+    (true, |known| {
+        let prev = known.log.position(before_index(known.index))?;
+        Some(append(prev, [commands(known.term, 1)]))
+    }),
+    (false, |known| Some(install(known.log.position(known.index)?, of_strangers()))),
+    (false, |known| {
+        let lower = before(known.committed.term);
+        let beyond = known.log.last().index.get() + 1;
+        (lower > Term::ZERO).then(|| install(at(lower, beyond), of_strangers()))
+    }),
+    (true, |known| Some(install(at(known.term, known.index.get()), of_strangers()))),
+];
 
 /// One run more than a message may have, and each could be.
 fn too_many_runs(term: Term) -> Message {
@@ -150,6 +170,10 @@ const fn at(term: Term, index: u64) -> LogPosition {
 
 const fn before(term: Term) -> Term {
     Term(term.get().saturating_sub(1))
+}
+
+const fn before_index(index: LogIndex) -> LogIndex {
+    LogIndex(index.get() - 1)
 }
 
 const fn after(term: Term) -> Term {
