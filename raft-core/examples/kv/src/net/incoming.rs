@@ -6,7 +6,7 @@
 use crate::inbox::Message as Tell;
 use crate::net::codec::{CodecError, decode_head, read_bytes, write_bytes};
 use crate::net::{Net, PATIENCE, Wire};
-use crate::storage::snapshots::{Snapshots, check};
+use crate::storage::snapshots::{ARRIVING, Snapshots, check};
 use crate::storage::{FileSystem, StorageError};
 use raft_core::driver::{Event, SnapshotEvent, StreamId};
 use raft_core::{NodeId, Snapshot};
@@ -132,7 +132,7 @@ impl Incoming {
     fn opened(&self) -> (StreamId, Stream) {
         let mut streams = self.lock();
         streams.last += 1;
-        let path = self.dir.join(format!("arriving-{}.part", streams.last));
+        let path = self.dir.join(format!("{ARRIVING}{}.part", streams.last));
         let (verdict, _) = watch::channel(Verdict::Open);
         let stream = Stream { path, files: Arc::clone(&self.files), verdict };
         let id = StreamId(streams.last);

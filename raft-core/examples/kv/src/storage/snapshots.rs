@@ -20,6 +20,8 @@ use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"KVSNAP2\n";
 const END: u8 = 0;
+/// So the names of files begin that arrive from a peer, until they are whole.
+pub const ARRIVING: &str = "arriving-";
 /// The tag of a record of the address book.
 pub const DESCRIPTION: u8 = 1;
 /// No key and no value of the server is longer.
@@ -298,7 +300,7 @@ pub fn check(path: &Path) -> Result<Snapshot, StorageError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DESCRIPTION, Snapshots, check};
+    use super::{ARRIVING, DESCRIPTION, Snapshots, check};
     use crate::storage::Files;
     use raft_core::{LogIndex, LogPosition, Membership, NodeId, Snapshot, Term};
     use std::fs;
@@ -366,7 +368,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("room");
         let snapshots = open(dir.path());
         drop(snapshots.create(&head(9), &[]).expect("room"));
-        fs::write(dir.path().join("from-2-1.part"), b"half").expect("room");
+        fs::write(dir.path().join(format!("{ARRIVING}1.part")), b"half").expect("room");
         let again = open(dir.path());
         assert_eq!(fs::read_dir(dir.path()).expect("there").count(), 0);
         assert_eq!(again.newest().expect("readable"), None);
