@@ -21,6 +21,16 @@ pub struct Address {
     pub http: String,
 }
 
+impl Address {
+    /// Whether both are a host and a port. Nobody is asked whether there is such a host.
+    pub fn is_well_formed(&self) -> bool {
+        [&self.raft, &self.http].iter().all(|at| {
+            let (host, port) = at.rsplit_once(':').unwrap_or_default();
+            !host.is_empty() && port.parse().is_ok_and(|port: u16| port > 0)
+        })
+    }
+}
+
 /// A member as it is named on the command line: `ID=RAFT/HTTP`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Member {
@@ -38,7 +48,8 @@ impl FromStr for Member {
         let (id, rest) = text.split_once('=').ok_or_else(wrong)?;
         let (raft, http) = rest.split_once('/').ok_or_else(wrong)?;
         let id = id.parse().map_err(|_| wrong())?;
-        Ok(Self { id, address: Address { raft: raft.into(), http: http.into() } })
+        let address = Address { raft: raft.into(), http: http.into() };
+        if address.is_well_formed() { Ok(Self { id, address }) } else { Err(wrong()) }
     }
 }
 
@@ -95,7 +106,9 @@ mod tests {
     #[test]
     fn the_book_goes_before_the_arguments_and_those_before_hearsay() {
         let member: Member = "2=a:1/a:2".parse().expect("well-formed");
-        for wrong in ["2", "2=a:1", "x=a:1/a:2"] {
+        for wrong in
+            ["2", "2=a:1", "x=a:1/a:2", "2=a/a:2", "2=a:1/:2", "2=a:1/a:0", "2=a:99999/a:2"]
+        {
             assert!(wrong.parse::<Member>().is_err());
         }
         let at = |host: &str| Address { raft: format!("{host}:1"), http: format!("{host}:2") };

@@ -113,10 +113,11 @@ fn request(headers: &HeaderMap) -> Result<Option<SessionRequest>, String> {
     let number = |name: &str| {
         let Some(found) = headers.get(name) else { return Ok(None) };
         let number = found.to_str().ok().and_then(|text| text.parse::<u64>().ok());
-        number.map(Some).ok_or_else(|| format!("{name} is no number"))
+        number.map(Some).ok_or_else(|| format!("{name} is no number below 2^64"))
     };
     let (session, received) = (number(SESSION)?, number(RECEIVED)?.unwrap_or(0));
     match (session, number(NUMBER)?) {
+        (_, Some(0)) => Err(format!("{NUMBER} is from 1 on")),
         (Some(session), Some(number)) => {
             Ok(Some(SessionRequest { session: SessionId(session), number, received }))
         }
@@ -162,6 +163,9 @@ mod tests {
         for half in [&[(SESSION, "7")][..], &[(NUMBER, "2")], &[(RECEIVED, "1")]] {
             assert!(of(half).is_err(), "{half:?}");
         }
-        assert!(of(&[(SESSION, "-7"), (NUMBER, "2")]).is_err());
+        for wrong in ["-7", "x", "", "18446744073709551616"] {
+            assert!(of(&[(SESSION, wrong), (NUMBER, "2")]).is_err(), "{wrong:?}");
+        }
+        assert!(of(&[(SESSION, "7"), (NUMBER, "0")]).is_err(), "the first one is 1");
     }
 }

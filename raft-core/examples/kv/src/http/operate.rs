@@ -2,12 +2,21 @@
 
 use crate::address::Address;
 use crate::command::Command;
+use crate::http::answers::say;
 use crate::http::{App, Asked};
 use crate::inbox::{Change, Request};
 use axum::extract::{OriginalUri, Path, Query, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use raft_core::NodeId;
 use serde::Deserialize;
+
+/// An address that is none would be in the book until somebody says another one.
+fn checked(address: Address) -> Result<Address, Response> {
+    let is_one = address.is_well_formed();
+    let none = || say(StatusCode::BAD_REQUEST, "refused", "raft and http are HOST:PORT each");
+    is_one.then_some(address).ok_or_else(none)
+}
 
 impl App {
     async fn change(
@@ -26,18 +35,20 @@ pub(super) async fn add(
     Path(id): Path<u64>,
     Query(address): Query<Address>,
     asked: Asked,
-) -> Response {
-    app.change(Change::AddLearner(NodeId(id)), Some(address), asked).await
+) -> Result<Response, Response> {
+    let address = checked(address)?;
+    Ok(app.change(Change::AddLearner(NodeId(id)), Some(address), asked).await)
 }
 
-/// Says where a node is now.
+/// Says where a member is now.
 pub(super) async fn tell(
     State(app): State<App>,
     Path(id): Path<u64>,
     Query(address): Query<Address>,
     asked: Asked,
-) -> Response {
-    app.propose(&Command::Address { node: id, address }, asked).await
+) -> Result<Response, Response> {
+    let address = checked(address)?;
+    Ok(app.propose(&Command::Address { node: id, address }, asked).await)
 }
 
 /// Makes a learner a voter, when it has caught up.
