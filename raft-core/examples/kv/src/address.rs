@@ -5,10 +5,10 @@
 //! arguments, and what a node said of itself when it connected.
 
 use crate::command::Record;
-use raft_core::NodeId;
+use raft_core::driver::book::Book;
 use raft_core::driver::{Driver, Payload};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -59,8 +59,8 @@ pub struct Addresses(Arc<RwLock<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
-    /// What the log says, as it stands there.
-    said: BTreeMap<NodeId, Record>,
+    /// The driver's book, from which `book` was read.
+    read: Book<Record>,
     book: BTreeMap<u64, Address>,
     arguments: BTreeMap<u64, Address>,
     heard: BTreeMap<u64, Address>,
@@ -81,16 +81,19 @@ impl Addresses {
     }
 
     /// The log of this driver may say something else now: of its members, and of those that leave.
+    ///
+    /// Memberships are a part of the book, so who is a member is as it was where the book is. It
+    /// is compared at each step: nothing is decoded for that.
     pub fn follow(&self, driver: &Driver<Record>) {
         let (book, members) = (driver.book(), driver.node().membership().members());
-        let ids = book.snapshot().filter_map(Payload::describes).chain(members);
-        let said: BTreeMap<_, _> = ids.filter_map(|id| Some((id, book.get(id)?.clone()))).collect();
-        if self.0.read().unwrap_or_else(PoisonError::into_inner).said == said {
+        if self.0.read().unwrap_or_else(PoisonError::into_inner).read == *book {
             return;
         }
+        let ids: BTreeSet<_> =
+            book.snapshot().filter_map(Payload::describes).chain(members).collect();
+        let said = ids.into_iter().filter_map(|id| book.get(id)?.address()).collect();
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        known.book = said.values().filter_map(Record::address).collect();
-        known.said = said;
+        (known.read, known.book) = (book.clone(), said);
     }
 
     /// A node said this of itself.
