@@ -24,8 +24,8 @@ const END: u8 = 0;
 pub const ARRIVING: &str = "arriving-";
 /// The tag of a record of the address book.
 pub const DESCRIPTION: u8 = 1;
-/// No key and no value of the server is longer.
-const LONGEST: u32 = 16 << 20;
+/// No key and no value of the server is longer, nor are all its sessions.
+pub const LONGEST: u32 = 16 << 20;
 
 /// One fact of the state machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -209,7 +209,7 @@ impl SnapshotWriter {
 
     fn put_bytes(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
         let length = u32::try_from(bytes.len()).ok().filter(|length| *length <= LONGEST);
-        self.put(&length.expect("commands are far shorter").to_le_bytes())?;
+        self.put(&length.expect("no command is so long, nor are all sessions").to_le_bytes())?;
         self.put(bytes)
     }
 }
