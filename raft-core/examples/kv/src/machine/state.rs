@@ -435,8 +435,11 @@ mod tests {
         drop(state);
         let state = State::open(&path, &Files).expect("whole");
         assert_eq!(
-            state.apply(&[adds(20, 7, 0), adds(21, 8, 0)]).expect("room"),
-            [appended(7), appended(8)]
+            state
+                .apply(&[adds(20, 7, 0), adds(21, 8, 0), entry(22, &Command::Open)])
+                .expect("room"),
+            [appended(7), appended(8), Reply::Opened(SessionId(1))],
+            "and nothing of what was flushed is done again"
         );
     }
 

@@ -196,6 +196,7 @@ mod tests {
     use crate::net::{Net, Wire};
     use crate::storage::Files;
     use crate::storage::snapshots::Snapshots;
+    use crate::storage::told::Told;
     use raft_core::driver::{Event, SnapshotEvent, SnapshotHead, StreamId};
     use raft_core::{LogIndex, LogPosition, Membership, NodeId, Snapshot, Term};
     use std::fs;
@@ -228,7 +229,8 @@ mod tests {
         writer.finish().expect("room");
         let mut file = fs::read(theirs.path(head().position)).expect("there");
         file[40] ^= u8::from(spoilt);
-        let incoming = Incoming::new(&Snapshots::open(dir.path(), Arc::new(Files)).expect("room"));
+        let files = Arc::<Told>::default();
+        let incoming = Incoming::new(&Snapshots::open(dir.path(), files.clone()).expect("room"));
         let (mut inbox, _, outside) = inbox();
         let address = Address { raft: String::new(), http: String::new() };
         let (cluster, addresses, metrics) = ("c".into(), Addresses::default(), Arc::default());
@@ -277,6 +279,8 @@ mod tests {
             let told: Vec<String> = told.collect();
             let adopted = incoming.adopt(STREAM, &dir.path().join("adopted")).is_ok();
             assert_eq!(adopted, told == ["arrived"], "what has arrived, and nothing else");
+            let durable = ["create", "sync", "rename", "sync the directory"];
+            assert!(!adopted || files.so_far() == durable, "the file first, and then its name");
             (said, told)
         })
     }

@@ -302,6 +302,7 @@ pub fn check(path: &Path) -> Result<Snapshot, StorageError> {
 mod tests {
     use super::{ARRIVING, DESCRIPTION, Snapshots, check};
     use crate::storage::Files;
+    use crate::storage::told::Told;
     use raft_core::{LogIndex, LogPosition, Membership, NodeId, Snapshot, Term};
     use std::fs;
     use std::path::Path;
@@ -342,6 +343,13 @@ mod tests {
         );
         snapshots.tidy(head(10).position).expect("there");
         assert!(snapshots.read(head(9).position).is_err());
+    }
+
+    #[test]
+    fn a_snapshot_is_durable_before_it_has_its_name_and_then_its_name_is() {
+        let (dir, files) = (tempfile::tempdir().expect("room"), Arc::<Told>::default());
+        write(&Snapshots::open(dir.path(), files.clone()).expect("room"), 9);
+        assert_eq!(files.so_far(), ["create", "sync", "rename", "sync the directory"]);
     }
 
     #[test]
