@@ -5,10 +5,10 @@
 //! arguments, and what a node said of itself when it connected.
 
 use crate::command::Record;
-use raft_core::NodeId;
+use raft_core::driver::book::Book;
 use raft_core::driver::{Driver, Payload};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -19,6 +19,16 @@ pub struct Address {
     pub raft: String,
     /// For clients and operators.
     pub http: String,
+}
+
+impl Address {
+    /// Whether both are a host and a port. Nobody is asked whether there is such a host.
+    pub fn is_well_formed(&self) -> bool {
+        [&self.raft, &self.http].iter().all(|at| {
+            let (host, port) = at.rsplit_once(':').unwrap_or_default();
+            !host.is_empty() && port.parse().is_ok_and(|port: u16| port > 0)
+        })
+    }
 }
 
 /// A member as it is named on the command line: `ID=RAFT/HTTP`.
@@ -38,7 +48,8 @@ impl FromStr for Member {
         let (id, rest) = text.split_once('=').ok_or_else(wrong)?;
         let (raft, http) = rest.split_once('/').ok_or_else(wrong)?;
         let id = id.parse().map_err(|_| wrong())?;
-        Ok(Self { id, address: Address { raft: raft.into(), http: http.into() } })
+        let address = Address { raft: raft.into(), http: http.into() };
+        if address.is_well_formed() { Ok(Self { id, address }) } else { Err(wrong()) }
     }
 }
 
@@ -48,8 +59,8 @@ pub struct Addresses(Arc<RwLock<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
-    /// What the log says, as it stands there.
-    said: BTreeMap<NodeId, Record>,
+    /// The driver's book, from which `book` was read.
+    read: Book<Record>,
     book: BTreeMap<u64, Address>,
     arguments: BTreeMap<u64, Address>,
     heard: BTreeMap<u64, Address>,
@@ -70,16 +81,19 @@ impl Addresses {
     }
 
     /// The log of this driver may say something else now: of its members, and of those that leave.
+    ///
+    /// Memberships are a part of the book, so who is a member is as it was where the book is. It
+    /// is compared at each step: nothing is decoded for that.
     pub fn follow(&self, driver: &Driver<Record>) {
         let (book, members) = (driver.book(), driver.node().membership().members());
-        let ids = book.snapshot().filter_map(Payload::describes).chain(members);
-        let said: BTreeMap<_, _> = ids.filter_map(|id| Some((id, book.get(id)?.clone()))).collect();
-        if self.0.read().unwrap_or_else(PoisonError::into_inner).said == said {
+        if self.0.read().unwrap_or_else(PoisonError::into_inner).read == *book {
             return;
         }
+        let ids: BTreeSet<_> =
+            book.snapshot().filter_map(Payload::describes).chain(members).collect();
+        let said = ids.into_iter().filter_map(|id| book.get(id)?.address()).collect();
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        known.book = said.values().filter_map(Record::address).collect();
-        known.said = said;
+        (known.read, known.book) = (book.clone(), said);
     }
 
     /// A node said this of itself.
@@ -95,7 +109,9 @@ mod tests {
     #[test]
     fn the_book_goes_before_the_arguments_and_those_before_hearsay() {
         let member: Member = "2=a:1/a:2".parse().expect("well-formed");
-        for wrong in ["2", "2=a:1", "x=a:1/a:2"] {
+        for wrong in
+            ["2", "2=a:1", "x=a:1/a:2", "2=a/a:2", "2=a:1/:2", "2=a:1/a:0", "2=a:99999/a:2"]
+        {
             assert!(wrong.parse::<Member>().is_err());
         }
         let at = |host: &str| Address { raft: format!("{host}:1"), http: format!("{host}:2") };

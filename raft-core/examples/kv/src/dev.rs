@@ -96,7 +96,7 @@ add a node    {binary} {start} 2>/dev/null &
   as a voter  curl -L -X POST http://{one}/nodes/4/promote
 remove it     curl -L -X DELETE http://{one}/nodes/4
 
-Ctrl-C stops them.",
+Ctrl-C stops the three; a fourth one runs until it is killed.",
         cluster.dir().display(),
         raft = fourth.raft,
         http = fourth.http,

@@ -10,8 +10,10 @@ use crate::machine::worker::{Machine, MachineTask, Work};
 use crate::metrics::Metrics;
 use crate::net::{Incoming, Links, Outgoing};
 use crate::storage::ahead::ReadAhead;
-use raft_core::driver::{Commit, Driver, Effect, Event, SnapshotEvent, SnapshotTask};
-use raft_core::{Action, Consistency, Instant, Membership, MembershipError, NodeId, Token};
+use raft_core::driver::{Commit, Driver, Effect, Event, Payload, SnapshotEvent, SnapshotTask};
+use raft_core::{
+    Action, Consistency, Instant, Membership, MembershipError, NodeId, RoleKind, Token,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -137,6 +139,10 @@ impl DriverLoop {
         let token = Token(self.last_token);
         let event = match request {
             Request::Propose { command, until } => {
+                if let Some(node) = self.stranger(&command) {
+                    _ = caller.send(Told::Impossible(format!("node {node} is no member")));
+                    return;
+                }
                 Event::Propose { token, commands: vec![command], until }
             }
             Request::Read { lease, until } => {
@@ -172,6 +178,14 @@ impl DriverLoop {
         };
         self.waiting.insert(token, caller);
         events.push(event);
+    }
+
+    /// Whose address this is, if that node is no member. The book would keep it for nobody, until
+    /// the next change strikes it out. Whoever does not lead may not have heard of a member.
+    fn stranger(&self, command: &Record) -> Option<NodeId> {
+        let (told, node) = (command.describes()?, self.driver.node());
+        let leads = node.status().role == RoleKind::Leader;
+        (leads && !node.membership().contains(told)).then_some(told)
     }
 
     /// What the log has to say before a change: where the node is that comes, and every other

@@ -128,7 +128,8 @@ pub fn open(
     let snapshots = Snapshots::open(&dir.join("snapshots"), engine.file_system())?;
     let genesis = Snapshot::genesis(Membership::of_voters(voters.into_iter().map(NodeId))?);
     let newest = snapshots.newest()?;
-    let described = newest.as_ref().map_or(Ok(Vec::new()), |of| snapshots.described(of.position));
+    let described =
+        newest.as_ref().map_or(Ok(Vec::new()), |of| snapshots.described(of.position))?;
     let snapshot = newest.unwrap_or(genesis);
     snapshots.tidy(snapshot.position)?;
     // A crash took the state machine back behind the snapshot, or came before it was installed.
@@ -138,7 +139,7 @@ pub fn open(
     let RecoveredLog { hard_state, prev, entries, book } = log.recover()?;
     let applied = state.applied()?;
     let recovered = Recovered { hard_state, snapshot, prev, entries, applied };
-    Ok(Stored { log, state, snapshots, recovered, book: (described?, book) })
+    Ok(Stored { log, state, snapshots, recovered, book: (described, book) })
 }
 
 fn read(bytes: &[u8]) -> Result<Identity, OpenError> {

@@ -12,6 +12,7 @@ use crate::dice::Dice;
 use crate::lock;
 use crate::medium::{Orders, SECTOR, Torn, mark_of_failure, small};
 use kv::storage::FileSystem;
+use kv::storage::snapshots::ARRIVING;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -21,9 +22,6 @@ use std::sync::Mutex;
 
 /// By this the [`Orders`] call all of them.
 pub const SNAPSHOTS: &str = "snapshots";
-
-/// So the files begin that arrive from others: where one cannot be synced, it is thrown away.
-const ARRIVES: &str = "from-";
 
 /// The layer. Its directory is made when there is something to keep there.
 #[derive(Debug)]
@@ -77,7 +75,8 @@ impl Names {
         if Orders::read(&self.orders).fail.as_deref() != Some(SNAPSHOTS) {
             return Ok(());
         }
-        if !what.starts_with(ARRIVES) {
+        // What arrives and cannot be synced is thrown away, and the process goes on.
+        if !what.starts_with(ARRIVING) {
             fs::write(mark_of_failure(&self.orders), what)?;
         }
         Err(io::Error::other("the attack has made this sync fail"))
@@ -281,6 +280,7 @@ mod tests {
     use crate::dice::Dice;
     use crate::medium::{Orders, Torn, mark_of_failure};
     use kv::storage::FileSystem;
+    use kv::storage::snapshots::ARRIVING;
     use std::collections::BTreeSet;
     use std::fs;
     use std::io::Write;
@@ -403,8 +403,9 @@ mod tests {
         let orders = disk.dir.path().join("orders");
         let fail = Some(SNAPSHOTS.to_string());
         Orders { slow: Duration::ZERO, fail }.give(&orders).expect("room");
-        let file = disk.write("from-2-1.part", b"1");
-        disk.names.sync(&disk.at("from-2-1.part"), &file).expect_err("it fails");
+        let arrives = format!("{ARRIVING}1.part");
+        let file = disk.write(&arrives, b"1");
+        disk.names.sync(&disk.at(&arrives), &file).expect_err("it fails");
         assert!(!mark_of_failure(&orders).exists(), "it is thrown away");
         let file = disk.write("9-1.part", b"1");
         disk.names.sync(&disk.at("9-1.part"), &file).expect_err("it fails");

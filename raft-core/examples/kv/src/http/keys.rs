@@ -2,10 +2,10 @@
 
 use crate::command::{Command, Write};
 use crate::http::answers::say;
-use crate::http::{App, Patience};
+use crate::http::{App, Asked};
 use crate::inbox::{Request, Told};
 use axum::body::Bytes;
-use axum::extract::{OriginalUri, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use raft_core::driver::Answer;
@@ -42,8 +42,7 @@ pub(super) async fn get(
     State(app): State<App>,
     Path(key): Path<String>,
     Query(how): Query<How>,
-    Query(patience): Query<Patience>,
-    OriginalUri(uri): OriginalUri,
+    (patience, uri): Asked,
 ) -> Response {
     let lease = match how.consistency {
         Consistency::Index => Some(false),
@@ -68,45 +67,44 @@ pub(super) async fn get(
 pub(super) async fn put(
     State(app): State<App>,
     Path(key): Path<String>,
+    headers: HeaderMap,
     asked: Asked,
     value: Bytes,
 ) -> Response {
-    app.write(Write::Put { key, value }, asked).await
+    app.write(Write::Put { key, value }, &headers, asked).await
 }
 
 pub(super) async fn append(
     State(app): State<App>,
     Path(key): Path<String>,
+    headers: HeaderMap,
     asked: Asked,
     more: Bytes,
 ) -> Response {
-    app.write(Write::Append { key, more }, asked).await
+    app.write(Write::Append { key, more }, &headers, asked).await
 }
 
 pub(super) async fn delete(
     State(app): State<App>,
     Path(key): Path<String>,
+    headers: HeaderMap,
     asked: Asked,
 ) -> Response {
-    app.write(Write::Delete { key }, asked).await
+    app.write(Write::Delete { key }, &headers, asked).await
 }
 
-/// How a write is asked for, its key and value aside.
-type Asked = (Query<Patience>, OriginalUri, HeaderMap);
-
 impl App {
-    async fn write(&self, write: Write, (patience, uri, headers): Asked) -> Response {
+    async fn write(&self, write: Write, headers: &HeaderMap, asked: Asked) -> Response {
         let (Write::Put { key, .. } | Write::Append { key, .. } | Write::Delete { key }) = &write;
         if key.len() > Command::MAX_KEY {
             return say(StatusCode::BAD_REQUEST, "refused", "the key is too long");
         }
-        let command = match request(&headers) {
+        let command = match request(headers) {
             Ok(None) => Command::Write(write),
             Ok(Some(request)) => Command::Once(request, write),
             Err(why) => return say(StatusCode::BAD_REQUEST, "refused", &why),
         };
-        let (command, until) = (command.encode(), patience.until());
-        self.reply(Request::Propose { command, until }, &uri).await
+        self.propose(&command, asked).await
     }
 }
 
@@ -115,10 +113,11 @@ fn request(headers: &HeaderMap) -> Result<Option<SessionRequest>, String> {
     let number = |name: &str| {
         let Some(found) = headers.get(name) else { return Ok(None) };
         let number = found.to_str().ok().and_then(|text| text.parse::<u64>().ok());
-        number.map(Some).ok_or_else(|| format!("{name} is no number"))
+        number.map(Some).ok_or_else(|| format!("{name} is no number below 2^64"))
     };
     let (session, received) = (number(SESSION)?, number(RECEIVED)?.unwrap_or(0));
     match (session, number(NUMBER)?) {
+        (_, Some(0)) => Err(format!("{NUMBER} is from 1 on")),
         (Some(session), Some(number)) => {
             Ok(Some(SessionRequest { session: SessionId(session), number, received }))
         }
@@ -128,24 +127,17 @@ fn request(headers: &HeaderMap) -> Result<Option<SessionRequest>, String> {
 }
 
 /// Opens a session.
-pub(super) async fn open(
-    State(app): State<App>,
-    Query(patience): Query<Patience>,
-    OriginalUri(uri): OriginalUri,
-) -> Response {
-    let command = Command::Open.encode();
-    app.reply(Request::Propose { command, until: patience.until() }, &uri).await
+pub(super) async fn open(State(app): State<App>, asked: Asked) -> Response {
+    app.propose(&Command::Open, asked).await
 }
 
 /// Closes it.
 pub(super) async fn close(
     State(app): State<App>,
     Path(session): Path<u64>,
-    Query(patience): Query<Patience>,
-    OriginalUri(uri): OriginalUri,
+    asked: Asked,
 ) -> Response {
-    let command = Command::Close(SessionId(session)).encode();
-    app.reply(Request::Propose { command, until: patience.until() }, &uri).await
+    app.propose(&Command::Close(SessionId(session)), asked).await
 }
 
 #[cfg(test)]
@@ -171,6 +163,9 @@ mod tests {
         for half in [&[(SESSION, "7")][..], &[(NUMBER, "2")], &[(RECEIVED, "1")]] {
             assert!(of(half).is_err(), "{half:?}");
         }
-        assert!(of(&[(SESSION, "-7"), (NUMBER, "2")]).is_err());
+        for wrong in ["-7", "x", "", "18446744073709551616"] {
+            assert!(of(&[(SESSION, wrong), (NUMBER, "2")]).is_err(), "{wrong:?}");
+        }
+        assert!(of(&[(SESSION, "7"), (NUMBER, "0")]).is_err(), "the first one is 1");
     }
 }

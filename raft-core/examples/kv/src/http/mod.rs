@@ -12,7 +12,7 @@ use crate::inbox::{Message, Outside, Request, Told};
 use crate::machine::State;
 use crate::metrics::Metrics;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, OriginalUri, Query};
 use axum::http::Uri;
 use axum::response::Response;
 use axum::routing::{delete, get, post};
@@ -70,6 +70,9 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
+/// How a request is asked for, whatever it is about.
+type Asked = (Query<Patience>, OriginalUri);
+
 impl App {
     /// Asks the driver; `None` if it is gone, and nobody knows what it did.
     async fn ask(&self, request: Request) -> Option<Told> {
@@ -82,5 +85,11 @@ impl App {
     async fn reply(&self, request: Request, uri: &Uri) -> Response {
         let told = self.ask(request).await;
         self.answer(told, uri)
+    }
+
+    /// Has a command replicated and applied.
+    async fn propose(&self, command: &Command, (patience, uri): Asked) -> Response {
+        let (command, until) = (command.encode(), patience.until());
+        self.reply(Request::Propose { command, until }, &uri).await
     }
 }

@@ -2,57 +2,63 @@
 
 use crate::address::Address;
 use crate::command::Command;
-use crate::http::{App, Patience};
+use crate::http::answers::say;
+use crate::http::{App, Asked};
 use crate::inbox::{Change, Request};
 use axum::extract::{OriginalUri, Path, Query, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use raft_core::NodeId;
 use serde::Deserialize;
+
+/// An address that is none would be in the book until somebody says another one.
+fn checked(address: Address) -> Result<Address, Response> {
+    let is_one = address.is_well_formed();
+    let none = || say(StatusCode::BAD_REQUEST, "refused", "raft and http are HOST:PORT each");
+    is_one.then_some(address).ok_or_else(none)
+}
+
+impl App {
+    async fn change(
+        &self,
+        change: Change,
+        address: Option<Address>,
+        (patience, uri): Asked,
+    ) -> Response {
+        self.reply(Request::Change { change, address, until: patience.until() }, &uri).await
+    }
+}
 
 /// Adds a learner. Its address stands before it in the log: who has the one has the other.
 pub(super) async fn add(
     State(app): State<App>,
     Path(id): Path<u64>,
     Query(address): Query<Address>,
-    Query(patience): Query<Patience>,
-    OriginalUri(uri): OriginalUri,
-) -> Response {
-    let (change, address) = (Change::AddLearner(NodeId(id)), Some(address));
-    app.reply(Request::Change { change, address, until: patience.until() }, &uri).await
+    asked: Asked,
+) -> Result<Response, Response> {
+    let address = checked(address)?;
+    Ok(app.change(Change::AddLearner(NodeId(id)), Some(address), asked).await)
 }
 
-/// Says where a node is now.
+/// Says where a member is now.
 pub(super) async fn tell(
     State(app): State<App>,
     Path(id): Path<u64>,
     Query(address): Query<Address>,
-    Query(patience): Query<Patience>,
-    OriginalUri(uri): OriginalUri,
-) -> Response {
-    let command = Command::Address { node: id, address }.encode();
-    app.reply(Request::Propose { command, until: patience.until() }, &uri).await
+    asked: Asked,
+) -> Result<Response, Response> {
+    let address = checked(address)?;
+    Ok(app.propose(&Command::Address { node: id, address }, asked).await)
 }
 
 /// Makes a learner a voter, when it has caught up.
-pub(super) async fn promote(
-    State(app): State<App>,
-    Path(id): Path<u64>,
-    Query(patience): Query<Patience>,
-    OriginalUri(uri): OriginalUri,
-) -> Response {
-    let change = Change::Promote(NodeId(id));
-    app.reply(Request::Change { change, address: None, until: patience.until() }, &uri).await
+pub(super) async fn promote(State(app): State<App>, Path(id): Path<u64>, asked: Asked) -> Response {
+    app.change(Change::Promote(NodeId(id)), None, asked).await
 }
 
 /// Removes a node. Its address is known until that is applied: the change has to reach it, too.
-pub(super) async fn remove(
-    State(app): State<App>,
-    Path(id): Path<u64>,
-    Query(patience): Query<Patience>,
-    OriginalUri(uri): OriginalUri,
-) -> Response {
-    let change = Change::Remove(NodeId(id));
-    app.reply(Request::Change { change, address: None, until: patience.until() }, &uri).await
+pub(super) async fn remove(State(app): State<App>, Path(id): Path<u64>, asked: Asked) -> Response {
+    app.change(Change::Remove(NodeId(id)), None, asked).await
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

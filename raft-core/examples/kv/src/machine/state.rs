@@ -305,13 +305,13 @@ fn carry_out(transaction: &WriteTransaction, write: &Write) -> Result<Reply, Sto
 
 #[cfg(test)]
 mod tests {
-    use super::State;
+    use super::{State, View, encode};
     use crate::address::Address;
     use crate::command::{Command, Record, Reply, Write};
     use crate::storage::Files;
-    use crate::storage::snapshots::Snapshots;
+    use crate::storage::snapshots::{LONGEST, Snapshots};
     use raft_core::driver::Entry;
-    use raft_core::driver::sessions::{Request, SessionError, SessionId};
+    use raft_core::driver::sessions::{Request, SessionError, SessionId, SessionLimits, Sessions};
     use raft_core::payload::Content;
     use raft_core::{LogIndex, LogPosition, Membership, Snapshot, Term};
     use std::sync::Arc;
@@ -343,6 +343,16 @@ mod tests {
         assert_eq!(state.applied().expect("readable"), LogIndex(4));
     }
 
+    /// A snapshot of this view, which is that of this index.
+    fn write(view: &View, snapshots: &Snapshots, index: u64, book: &[Record]) -> Snapshot {
+        let position = LogPosition::new(Term(1), LogIndex(index));
+        let head = Snapshot { position, membership: Membership::empty() };
+        let mut writer = snapshots.create(&head, book).expect("room");
+        view.write(&mut writer).expect("room");
+        writer.finish().expect("room");
+        head
+    }
+
     #[test]
     fn a_snapshot_is_the_state_at_its_moment_and_replaces_another_state() {
         let dir = tempfile::tempdir().expect("room");
@@ -355,12 +365,9 @@ mod tests {
         assert_eq!(replies, [applied(false), Reply::Noted]);
         let view = state.view().expect("readable");
         state.apply(&[put(3, "a", "later")]).expect("room");
-        let position = LogPosition::new(Term(1), LogIndex(2));
-        let head = Snapshot { position, membership: Membership::empty() };
         let book = known.content.command().cloned().into_iter().collect::<Vec<_>>();
-        let mut writer = snapshots.create(&head, &book).expect("room");
-        view.write(&mut writer).expect("room");
-        writer.finish().expect("room");
+        let head = write(&view, &snapshots, 2, &book);
+        let position = head.position;
 
         let other = State::create(&dir.path().join("other"), &Files).expect("room");
         other.apply(&[put(1, "b", "1")]).expect("room");
@@ -414,16 +421,12 @@ mod tests {
             if number % 3 == 0 {
                 state.flush().expect("room");
             }
-            let position = LogPosition::new(Term(1), LogIndex(index));
-            let head = Snapshot { position, membership: Membership::empty() };
             let snapshots = dir.path().join("snapshots");
             let snapshots = Snapshots::open(&snapshots, Arc::new(Files)).expect("room");
-            let mut writer = snapshots.create(&head, &[]).expect("room");
-            state.view().expect("readable").write(&mut writer).expect("room");
-            writer.finish().expect("room");
+            let head = write(&state.view().expect("readable"), &snapshots, index, &[]);
             let other = State::create(&dir.path().join(format!("{number}")), &Files);
             let other = other.expect("room");
-            other.restore(snapshots.read(position).expect("there")).expect("whole");
+            other.restore(snapshots.read(head.position).expect("there")).expect("whole");
             let (first, last) = (number / 3 + 1, number);
             let replies = other.apply(&[adds(90, first, 0), adds(91, last, 0), adds(92, 99, 0)]);
             let expected = [appended(first), appended(last), appended(last + 1)];
@@ -432,8 +435,28 @@ mod tests {
         drop(state);
         let state = State::open(&path, &Files).expect("whole");
         assert_eq!(
-            state.apply(&[adds(20, 7, 0), adds(21, 8, 0)]).expect("room"),
-            [appended(7), appended(8)]
+            state
+                .apply(&[adds(20, 7, 0), adds(21, 8, 0), entry(22, &Command::Open)])
+                .expect("room"),
+            [appended(7), appended(8), Reply::Opened(SessionId(1))],
+            "and nothing of what was flushed is done again"
         );
+    }
+
+    #[test]
+    fn as_many_sessions_as_there_may_be_go_into_one_record_of_a_snapshot() {
+        let limits = SessionLimits::default();
+        let at = LogIndex(1 << 62);
+        let mut sessions = Sessions::new(limits);
+        for _ in 0..limits.sessions.get() {
+            let session = sessions.open(at);
+            for nth in 0..limits.answers.get() {
+                let (number, received) = (u64::MAX - nth, 1 << 62);
+                let answered =
+                    sessions.apply(at, Request { session, number, received }, || appended(1 << 62));
+                answered.expect("so many are kept");
+            }
+        }
+        assert!(encode(&sessions).len() < LONGEST as usize);
     }
 }

@@ -6,7 +6,7 @@
 use crate::inbox::Message as Tell;
 use crate::net::codec::{CodecError, decode_head, read_bytes, write_bytes};
 use crate::net::{Net, PATIENCE, Wire};
-use crate::storage::snapshots::{Snapshots, check};
+use crate::storage::snapshots::{ARRIVING, Snapshots, check};
 use crate::storage::{FileSystem, StorageError};
 use raft_core::driver::{Event, SnapshotEvent, StreamId};
 use raft_core::{NodeId, Snapshot};
@@ -132,7 +132,7 @@ impl Incoming {
     fn opened(&self) -> (StreamId, Stream) {
         let mut streams = self.lock();
         streams.last += 1;
-        let path = self.dir.join(format!("arriving-{}.part", streams.last));
+        let path = self.dir.join(format!("{ARRIVING}{}.part", streams.last));
         let (verdict, _) = watch::channel(Verdict::Open);
         let stream = Stream { path, files: Arc::clone(&self.files), verdict };
         let id = StreamId(streams.last);
@@ -196,6 +196,7 @@ mod tests {
     use crate::net::{Net, Wire};
     use crate::storage::Files;
     use crate::storage::snapshots::Snapshots;
+    use crate::storage::told::Told;
     use raft_core::driver::{Event, SnapshotEvent, SnapshotHead, StreamId};
     use raft_core::{LogIndex, LogPosition, Membership, NodeId, Snapshot, Term};
     use std::fs;
@@ -228,7 +229,8 @@ mod tests {
         writer.finish().expect("room");
         let mut file = fs::read(theirs.path(head().position)).expect("there");
         file[40] ^= u8::from(spoilt);
-        let incoming = Incoming::new(&Snapshots::open(dir.path(), Arc::new(Files)).expect("room"));
+        let files = Arc::<Told>::default();
+        let incoming = Incoming::new(&Snapshots::open(dir.path(), files.clone()).expect("room"));
         let (mut inbox, _, outside) = inbox();
         let address = Address { raft: String::new(), http: String::new() };
         let (cluster, addresses, metrics) = ("c".into(), Addresses::default(), Arc::default());
@@ -277,6 +279,8 @@ mod tests {
             let told: Vec<String> = told.collect();
             let adopted = incoming.adopt(STREAM, &dir.path().join("adopted")).is_ok();
             assert_eq!(adopted, told == ["arrived"], "what has arrived, and nothing else");
+            let durable = ["create", "sync", "rename", "sync the directory"];
+            assert!(!adopted || files.so_far() == durable, "the file first, and then its name");
             (said, told)
         })
     }

@@ -224,6 +224,8 @@ mod tests {
             fetch(&log, &mut waits, at(index)).await;
         }
         assert_eq!((log.read(at(1)), log.read(at(2))), (None, Some(content(2, 5_000_000))));
+        fetch(&log, &mut waits, at(1)).await;
+        assert_eq!(log.read(at(1)), Some(content(1, 5_000_000)), "it is read again");
     }
 
     #[test]

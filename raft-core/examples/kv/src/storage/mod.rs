@@ -236,3 +236,53 @@ macro_rules! engine_errors {
 
 engine_errors!(DatabaseError, TransactionError, TableError, StorageError, CommitError);
 engine_errors!(SetDurabilityError);
+
+/// Files that tell in which order they were made durable.
+#[cfg(test)]
+pub mod told {
+    use super::{FileSystem, Files};
+    use std::fs::File;
+    use std::io;
+    use std::path::Path;
+    use std::sync::Mutex;
+
+    #[derive(Debug, Default)]
+    pub struct Told(Mutex<Vec<&'static str>>);
+
+    impl Told {
+        /// What was done until now.
+        pub fn so_far(&self) -> Vec<&'static str> {
+            std::mem::take(&mut self.0.lock().expect("nobody has panicked"))
+        }
+
+        fn tell(&self, what: &'static str) {
+            self.0.lock().expect("nobody has panicked").push(what);
+        }
+    }
+
+    impl FileSystem for Told {
+        fn create(&self, path: &Path) -> io::Result<File> {
+            self.tell("create");
+            FileSystem::create(&Files, path)
+        }
+
+        fn sync(&self, path: &Path, file: &File) -> io::Result<()> {
+            self.tell("sync");
+            Files.sync(path, file)
+        }
+
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            self.tell("rename");
+            Files.rename(from, to)
+        }
+
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            Files.remove(path)
+        }
+
+        fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+            self.tell("sync the directory");
+            Files.sync_dir(dir)
+        }
+    }
+}

@@ -20,10 +20,12 @@ use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"KVSNAP2\n";
 const END: u8 = 0;
+/// So the names of files begin that arrive from a peer, until they are whole.
+pub const ARRIVING: &str = "arriving-";
 /// The tag of a record of the address book.
 pub const DESCRIPTION: u8 = 1;
-/// No key and no value of the server is longer.
-const LONGEST: u32 = 16 << 20;
+/// No key and no value of the server is longer, nor are all its sessions.
+pub const LONGEST: u32 = 16 << 20;
 
 /// One fact of the state machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -207,7 +209,7 @@ impl SnapshotWriter {
 
     fn put_bytes(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
         let length = u32::try_from(bytes.len()).ok().filter(|length| *length <= LONGEST);
-        self.put(&length.expect("commands are far shorter").to_le_bytes())?;
+        self.put(&length.expect("no command is so long, nor are all sessions").to_le_bytes())?;
         self.put(bytes)
     }
 }
@@ -298,8 +300,9 @@ pub fn check(path: &Path) -> Result<Snapshot, StorageError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DESCRIPTION, Snapshots, check};
+    use super::{ARRIVING, DESCRIPTION, Snapshots, check};
     use crate::storage::Files;
+    use crate::storage::told::Told;
     use raft_core::{LogIndex, LogPosition, Membership, NodeId, Snapshot, Term};
     use std::fs;
     use std::path::Path;
@@ -343,6 +346,13 @@ mod tests {
     }
 
     #[test]
+    fn a_snapshot_is_durable_before_it_has_its_name_and_then_its_name_is() {
+        let (dir, files) = (tempfile::tempdir().expect("room"), Arc::<Told>::default());
+        write(&Snapshots::open(dir.path(), files.clone()).expect("room"), 9);
+        assert_eq!(files.so_far(), ["create", "sync", "rename", "sync the directory"]);
+    }
+
+    #[test]
     fn one_that_was_changed_or_cut_anywhere_is_damaged() {
         let dir = tempfile::tempdir().expect("room");
         let snapshots = open(dir.path());
@@ -366,7 +376,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("room");
         let snapshots = open(dir.path());
         drop(snapshots.create(&head(9), &[]).expect("room"));
-        fs::write(dir.path().join("from-2-1.part"), b"half").expect("room");
+        fs::write(dir.path().join(format!("{ARRIVING}1.part")), b"half").expect("room");
         let again = open(dir.path());
         assert_eq!(fs::read_dir(dir.path()).expect("there").count(), 0);
         assert_eq!(again.newest().expect("readable"), None);

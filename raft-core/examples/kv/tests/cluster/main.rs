@@ -1,5 +1,6 @@
 //! Clusters of real processes.
 
+mod addresses;
 mod common;
 mod kills;
 mod operations;
