@@ -389,8 +389,9 @@ fn what_has_arrived_is_installed_whatever_comes_beside_it() {
 }
 
 /// A runtime that gives an id to two streams has made one of them: nothing of either is installed.
+/// What was handed to an install before has left its stream, and is.
 #[test]
-fn a_stream_whose_id_is_used_twice_is_never_installed() {
+fn a_stream_whose_id_is_used_twice_is_not_installed_unless_its_install_was_told_before() {
     let members = Membership::of_voters((1..=3).map(NodeId)).expect("voters");
     let recovered = Recovered::fresh(members.clone());
     let node = Node::new(Config::new(NodeId(1), 1), recovered, Instant::ZERO).expect("fresh");
@@ -423,4 +424,10 @@ fn a_stream_whose_id_is_used_twice_is_never_installed() {
         matches!(other[..], [_, SnapshotTask::Install { stream: StreamId(2), .. }]),
         "{other:?}"
     );
+    // What is being installed is on no stream any more.
+    let (again, installed) = (StreamId(2), SnapshotEvent::Installed { outcome: Outcome::Done });
+    let refused = [SnapshotTask::Discard { stream: again }];
+    assert_eq!(tasks(&mut driver, vec![head(again, 15), arrived(again)]), refused);
+    assert_eq!(tasks(&mut driver, vec![Event::Snapshot(installed)]), []);
+    assert_eq!(driver.applied(), LogIndex(12), "the install went on");
 }

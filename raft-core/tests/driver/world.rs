@@ -139,7 +139,7 @@ pub(crate) struct Disk {
 enum Job {
     Apply(Vec<Commit<Bytes>>),
     Take(Snapshot, Vec<Bytes>),
-    Install(StreamId, Snapshot),
+    Install(Snapshot, State),
 }
 
 /// A stream at its sender: who that is, in which of its lives, and the id there.
@@ -774,10 +774,8 @@ impl World {
                 self.note("take");
                 Event::Snapshot(SnapshotEvent::Taken { outcome })
             }
-            Job::Install(stream, snapshot) => {
+            Job::Install(snapshot, state) => {
                 let server = &mut self.servers[at];
-                let (staged, state) = server.staged.remove(&stream).expect("it has arrived");
-                assert_eq!(staged, snapshot);
                 assert!(server.writes.iter().all(|write| write.log.is_none()), "no log is written");
                 assert!(
                     server.disk.hard_state.current_term >= snapshot.position.term,
@@ -876,8 +874,10 @@ impl World {
     fn check_streams(&self, at: usize) {
         let server = &self.servers[at];
         assert!(server.heads.is_empty(), "{:?} wait for their answer", server.heads);
-        let open = server.receiving.len() + server.staged.len();
-        assert!(open <= 1, "{:?} and {:?}", server.receiving, server.staged.keys());
+        let installs = server.jobs.iter().filter(|job| matches!(job, Job::Install(..))).count();
+        let open = server.receiving.len() + server.staged.len() + installs;
+        let (receiving, staged) = (&server.receiving, server.staged.keys());
+        assert!(open <= 1, "{receiving:?}, {staged:?} and {installs} installs");
     }
 
     fn carry_out(&mut self, at: usize, effect: Effect<Bytes>) {
@@ -1094,10 +1094,10 @@ impl World {
             SnapshotTask::Install { stream, snapshot } => {
                 let applies = server.jobs.iter().any(|job| matches!(job, Job::Apply(_)));
                 assert!(!applies, "everything before it is applied");
-                let staged = server.staged.get(&stream).map(|(staged, _)| staged);
-                assert_eq!(staged, Some(&snapshot), "it has arrived");
+                let (staged, state) = server.staged.remove(&stream).expect("it has arrived");
+                assert_eq!(staged, snapshot);
                 assert!(server.discarded.insert(stream), "{stream:?} has ended");
-                server.jobs.push_back(Job::Install(stream, snapshot));
+                server.jobs.push_back(Job::Install(snapshot, state));
             }
             SnapshotTask::Remove { position } => {
                 let newest = server.disk.snapshots.keys().next_back().copied();
