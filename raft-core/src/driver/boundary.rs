@@ -116,14 +116,16 @@ pub enum Event<P> {
 /// ([`SnapshotEvent::Head`]). The same call answers it, once: [`SnapshotTask::Receive`] or
 /// [`SnapshotTask::Discard`]. What is received ends once: it is [`Broken`](SnapshotEvent::Broken),
 /// or discarded, or it has [`Arrived`](SnapshotEvent::Arrived) and is then discarded or handed to
-/// [`SnapshotTask::Install`].
+/// [`SnapshotTask::Install`]. From then on what has arrived belongs to the install, and to no
+/// stream.
 ///
 /// *One that leaves* is named by the driver ([`SnapshotTask::Send`]), and ends once: it is
 /// [`Sent`](SnapshotEvent::Sent), or [`SnapshotTask::Stop`] ends it.
 ///
 /// The two sides count by themselves. None uses an id twice in a life of the driver; the order of
 /// ids means nothing. What is said of a stream that has ended, or was never there, changes nothing.
-/// A head under the id of a stream that is open ends both, by one `Discard`.
+/// A head under the id of a stream that has not ended ends both, by one `Discard`. After an
+/// `Install` such a `Discard` means the head alone: the install goes on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StreamId(pub u64);
@@ -169,9 +171,9 @@ pub enum SnapshotEvent {
         /// Its id.
         stream: StreamId,
     },
-    /// [`SnapshotTask::Install`] has ended. Whatever the outcome: the stream has, too.
+    /// [`SnapshotTask::Install`] has ended.
     Installed {
-        /// How; failed: state machine and log are as they were.
+        /// How; failed: state machine and log are as they were, and what had arrived is gone.
         outcome: Outcome,
     },
 }
@@ -258,9 +260,9 @@ pub enum SnapshotTask {
         /// Its id.
         stream: StreamId,
     },
-    /// Replace state machine and log by what has arrived on this stream, atomically; then say
-    /// [`SnapshotEvent::Installed`]. All earlier writes are durable, all that was handed out is
-    /// applied. The log is empty then and starts after the snapshot.
+    /// Take what has arrived on this stream, which ends by that, and replace state machine and log
+    /// by it, atomically; then say [`SnapshotEvent::Installed`]. All earlier writes are durable,
+    /// all that was handed out is applied. The log is empty then and starts after the snapshot.
     Install {
         /// Its id.
         stream: StreamId,

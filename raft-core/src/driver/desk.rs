@@ -428,6 +428,9 @@ mod tests {
         assert!(!desk.is_due(LogIndex(9), 100), "it would be the same");
         assert!(desk.is_due(LogIndex(10), 0));
         assert_eq!(take(&mut desk, 10), [SnapshotTask::Remove { position: at(9) }]);
+        desk.want();
+        arrive(&mut desk, 1, 20, None);
+        assert!(!desk.is_due(LogIndex(11), 0), "all that it would cover is to be replaced");
     }
 
     #[test]
@@ -472,6 +475,13 @@ mod tests {
         assert_eq!((sent(2), sent(2)), (Some((PEER, at(9))), None), "once");
         assert_eq!(ask(&mut desk, 18), [leaves(3, 9)], "another stream of the same snapshot");
         assert_eq!(desk.sent(StreamId(2), &mut Vec::new()), None, "which is not the old one");
+        desk.progress(StreamId(2), Instant::from_nanos(99));
+        let stop = SnapshotTask::Stop { stream: StreamId(3) };
+        assert_eq!(
+            ask(&mut desk, 28),
+            [stop, leaves(4, 9)],
+            "the old one makes no progress for it"
+        );
     }
 
     #[test]
@@ -532,6 +542,8 @@ mod tests {
         arrive(&mut desk, 1, 9, Some(Ticket(4)));
         assert_eq!(tasks(|tasks| desk.install(Some(Ticket(3)), tasks)), []);
         assert_eq!(desk.installed(Outcome::Done, &mut Vec::new()), None, "nobody was told to");
+        let later = tasks(|tasks| desk.head(StreamId(8), head(3, 99, 12), true, tasks));
+        assert_eq!(later, [discard(8)], "what waits is not replaced");
         let told = tasks(|tasks| desk.install(Some(Ticket(4)), tasks));
         let install = SnapshotTask::Install { stream: StreamId(1), snapshot: snapshot(9) };
         assert_eq!(told, [install]);
@@ -550,6 +562,11 @@ mod tests {
         assert_eq!((failed, desk.newest()), (Vec::new(), Some(&snapshot(9))));
         desk.installs(&snapshot(15), None);
         assert_eq!((desk.missing(), desk.missing()), (Some(at(15)), None), "it is not here");
+        let _ = tasks(|tasks| desk.head(StreamId(4), head(2, 9, 20), true, tasks));
+        assert_eq!(desk.arrived(StreamId(4)), Some(head(2, 9, 20)));
+        desk.installs(&snapshot(15), None);
+        assert_eq!(desk.missing(), Some(at(15)), "another one is");
+        assert_eq!(tasks(|tasks| desk.judged(tasks)), [discard(4)]);
     }
 
     /// What a runtime and a node may say to a desk about what arrives.

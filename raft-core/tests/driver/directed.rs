@@ -389,8 +389,9 @@ fn what_has_arrived_is_installed_whatever_comes_beside_it() {
 }
 
 /// A runtime that gives an id to two streams has made one of them: nothing of either is installed.
+/// What was handed to an install before has left its stream, and is.
 #[test]
-fn a_stream_whose_id_is_used_twice_is_never_installed() {
+fn a_stream_whose_id_is_used_twice_is_not_installed_unless_its_install_was_told_before() {
     let members = Membership::of_voters((1..=3).map(NodeId)).expect("voters");
     let recovered = Recovered::fresh(members.clone());
     let node = Node::new(Config::new(NodeId(1), 1), recovered, Instant::ZERO).expect("fresh");
@@ -423,4 +424,42 @@ fn a_stream_whose_id_is_used_twice_is_never_installed() {
         matches!(other[..], [_, SnapshotTask::Install { stream: StreamId(2), .. }]),
         "{other:?}"
     );
+    // What is being installed is on no stream any more.
+    let (again, installed) = (StreamId(2), SnapshotEvent::Installed { outcome: Outcome::Done });
+    let refused = [SnapshotTask::Discard { stream: again }];
+    assert_eq!(tasks(&mut driver, vec![head(again, 15), arrived(again)]), refused);
+    assert_eq!(tasks(&mut driver, vec![Event::Snapshot(installed)]), []);
+    assert_eq!(driver.applied(), LogIndex(12), "the install went on");
+}
+
+/// A head that has no content to wait for is refused, and the node hears of it in the same call: who
+/// sends it learns how far this node is, or that there is a later term.
+#[test]
+fn a_head_of_no_use_is_refused_and_answered_by_the_node_at_once() {
+    let members = Membership::of_voters((1..=3).map(NodeId)).expect("voters");
+    let recovered = Recovered::fresh(members.clone());
+    let node = Node::new(Config::new(NodeId(1), 1), recovered, Instant::ZERO).expect("fresh");
+    let mut driver = Driver::new(node, Settings::default()).expect("sense");
+    let head = |stream, to, term, index| {
+        let position = LogPosition::new(Term(1), LogIndex(index));
+        let snapshot = Snapshot { position, membership: members.clone() };
+        let head = SnapshotHead { from: NodeId(2), to: NodeId(to), term: Term(term), snapshot };
+        Event::Snapshot(SnapshotEvent::Head { stream: StreamId(stream), head })
+    };
+    let arrived = Event::Snapshot(SnapshotEvent::Arrived { stream: StreamId(1) });
+    let installed = Event::Snapshot(SnapshotEvent::Installed { outcome: Outcome::Done });
+    let _ = tasks(&mut driver, vec![head(1, 1, 5, 9), arrived]);
+    assert_eq!(tasks(&mut driver, vec![installed]), []);
+    assert_eq!((driver.applied(), driver.node().status().term), (LogIndex(9), Term(5)));
+    let cases =
+        [(2, 1, 5, 9, "no news"), (3, 1, 4, 12, "an earlier term"), (4, 3, 5, 12, "astray")];
+    for (stream, to, term, index, why) in cases {
+        let mut effects = Vec::new();
+        let events = [head(stream, to, term, index)];
+        driver.step(events, Instant::from_nanos(1), &mut Empty, &mut effects);
+        let refused = SnapshotTask::Discard { stream: StreamId(stream) };
+        assert!(effects.contains(&Effect::Snapshot(refused)), "{why}: {effects:?}");
+        let answers = |e: &Effect<_>| matches!(e, Effect::Send(_) | Effect::Notice(_));
+        assert!(effects.iter().any(answers), "{why}: {effects:?}");
+    }
 }

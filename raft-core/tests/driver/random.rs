@@ -76,6 +76,7 @@ pub(crate) const EVERYTHING: Faults = Faults {
     stalls: 10,
     slow_streams: 10,
     idle_talk: 10,
+    late_heads: 5,
     away: 5,
     operator: 2,
 };
@@ -186,6 +187,7 @@ fn whatever_goes_wrong_no_command_is_bound_wrongly_and_nobody_is_told_what_is_no
         "received head",
         "refused head",
         "idle talk",
+        "late head",
         "fetch",
         "refused",
         "unknown",

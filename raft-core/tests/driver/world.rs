@@ -139,7 +139,7 @@ pub(crate) struct Disk {
 enum Job {
     Apply(Vec<Commit<Bytes>>),
     Take(Snapshot, Vec<Bytes>),
-    Install(StreamId, Snapshot),
+    Install(Snapshot, State),
 }
 
 /// A stream at its sender: who that is, in which of its lives, and the id there.
@@ -172,8 +172,12 @@ pub(crate) struct Server {
     /// Heads of streams that the driver has not judged.
     heads: BTreeMap<StreamId, (Source, SnapshotHead)>,
     /// What is received, and what has arrived whole.
-    receiving: BTreeMap<StreamId, (Source, Snapshot)>,
+    receiving: BTreeMap<StreamId, (Source, SnapshotHead)>,
     staged: BTreeMap<StreamId, (Snapshot, State)>,
+    /// What was received, and was discarded in this call for the sake of another head.
+    replaced: Option<SnapshotHead>,
+    /// Heads that have come in this life: now and then one comes again.
+    came: Vec<(Source, SnapshotHead)>,
     /// Streams that have ended, of whichever side; and those that the driver has discarded.
     ended: Vec<StreamId>,
     discarded: BTreeSet<StreamId>,
@@ -235,6 +239,7 @@ pub(crate) struct Faults {
     pub(crate) stalls: u64,
     pub(crate) slow_streams: u64,
     pub(crate) idle_talk: u64,
+    pub(crate) late_heads: u64,
     pub(crate) away: u64,
     pub(crate) operator: u64,
 }
@@ -356,6 +361,8 @@ impl World {
             heads: BTreeMap::new(),
             receiving: BTreeMap::new(),
             staged: BTreeMap::new(),
+            replaced: None,
+            came: Vec::new(),
             ended: Vec::new(),
             discarded: BTreeSet::new(),
             stopped: BTreeMap::new(),
@@ -489,6 +496,7 @@ impl World {
         server.heads.clear();
         server.receiving.clear();
         server.staged.clear();
+        server.came.clear();
         server.ended.clear();
         server.discarded.clear();
         server.events.clear();
@@ -576,6 +584,7 @@ impl World {
         for at in 0..self.servers.len() {
             self.work(at);
             self.talk(at);
+            self.come_again(at);
             self.turn(at);
             // Whether it had anything else to do or not.
             let overdue = self.servers[at].patience.values().find(|until| **until <= self.now);
@@ -632,6 +641,7 @@ impl World {
             server.heads_so_far += 1;
             let stream = StreamId(u64::MAX - server.heads_so_far);
             server.heads.insert(stream, (source, head.clone()));
+            server.came.push((source, head.clone()));
             let head = head.clone();
             self.tell(at, Event::Snapshot(SnapshotEvent::Head { stream, head }));
         }
@@ -664,6 +674,34 @@ impl World {
         self.tell(at, Event::Snapshot(event));
     }
 
+    /// A head comes late, or again; or it is one of a later leader, whose stream breaks at once.
+    fn come_again(&mut self, at: usize) {
+        let server = &self.servers[at];
+        let Some(driver) = server.driver.as_ref().filter(|_| !server.came.is_empty()) else {
+            return;
+        };
+        if !self.rng.chance(self.faults.late_heads) {
+            return;
+        }
+        let status = driver.node().status();
+        // Mostly the last one.
+        let back = self.rng.below(3).min(server.came.len() as u64 - 1);
+        let nth = server.came.len() - 1 - usize::try_from(back).expect("small");
+        let (source, mut head) = server.came[nth].clone();
+        let is_news = head.snapshot.position.index > status.commit_index;
+        let ((from, ..), later) = (source, self.rng.chance(50));
+        // The node hears of a head that is no news: then nobody may have made it up.
+        let source = if later && is_news && head.term >= status.term {
+            head.term = Term(head.term.get() + 1);
+            (from, 0, StreamId(0))
+        } else {
+            source
+        };
+        self.note("late head");
+        self.hear_of(at, source, &head);
+        self.servers[at].came.pop();
+    }
+
     /// Snapshots get on.
     fn stream(&mut self) {
         for at in 0..self.servers.len() {
@@ -693,7 +731,7 @@ impl World {
                 let whole = wanted.is_some() && !broken;
                 if let Some(stream) = wanted {
                     let (_, head) = receiver.receiving.remove(&stream).expect("it was found");
-                    assert_eq!(head, snapshot);
+                    assert_eq!(head.snapshot, snapshot);
                     let event = if broken {
                         SnapshotEvent::Broken { stream }
                     } else {
@@ -774,10 +812,8 @@ impl World {
                 self.note("take");
                 Event::Snapshot(SnapshotEvent::Taken { outcome })
             }
-            Job::Install(stream, snapshot) => {
+            Job::Install(snapshot, state) => {
                 let server = &mut self.servers[at];
-                let (staged, state) = server.staged.remove(&stream).expect("it has arrived");
-                assert_eq!(staged, snapshot);
                 assert!(server.writes.iter().all(|write| write.log.is_none()), "no log is written");
                 assert!(
                     server.disk.hard_state.current_term >= snapshot.position.term,
@@ -876,8 +912,11 @@ impl World {
     fn check_streams(&self, at: usize) {
         let server = &self.servers[at];
         assert!(server.heads.is_empty(), "{:?} wait for their answer", server.heads);
-        let open = server.receiving.len() + server.staged.len();
-        assert!(open <= 1, "{:?} and {:?}", server.receiving, server.staged.keys());
+        assert_eq!(server.replaced, None, "it was to be received, and nothing else is");
+        let installs = server.jobs.iter().filter(|job| matches!(job, Job::Install(..))).count();
+        let open = server.receiving.len() + server.staged.len() + installs;
+        let (receiving, staged) = (&server.receiving, server.staged.keys());
+        assert!(open <= 1, "{receiving:?}, {staged:?} and {installs} installs");
     }
 
     fn carry_out(&mut self, at: usize, effect: Effect<Bytes>) {
@@ -1078,13 +1117,23 @@ impl World {
             SnapshotTask::Receive { stream, from, snapshot } => {
                 let (source, head) = server.heads.remove(&stream).expect("its head has come");
                 assert_eq!((from, &snapshot), (head.from, &head.snapshot));
-                server.receiving.insert(stream, (source, snapshot));
+                assert!(snapshot.position.index > server.committed, "{head:?} is no news");
+                if let Some(old) = server.replaced.take() {
+                    assert!(old != head && old.term <= head.term, "{old:?} goes on, not {head:?}");
+                }
+                server.receiving.insert(stream, (source, head));
                 self.note("received head");
             }
             SnapshotTask::Discard { stream } => {
                 let is_head = server.heads.remove(&stream).is_some();
-                let came = server.receiving.remove(&stream).is_some();
-                let came = server.staged.remove(&stream).is_some() || came;
+                let received = server.receiving.remove(&stream);
+                let staged = server.staged.remove(&stream);
+                if let Some((snapshot, _)) = &staged {
+                    let status = server.driver.as_ref().expect("it runs").node().status();
+                    assert_ne!(status.installing, Some(snapshot.position), "it is to be installed");
+                }
+                let came = received.is_some() || staged.is_some();
+                server.replaced = received.map(|(_, head)| head);
                 // What has just broken by itself may be discarded, too.
                 assert!(is_head || came || server.ended.contains(&stream), "{stream:?}: what?");
                 assert!(server.discarded.insert(stream), "{stream:?} is discarded twice");
@@ -1094,10 +1143,10 @@ impl World {
             SnapshotTask::Install { stream, snapshot } => {
                 let applies = server.jobs.iter().any(|job| matches!(job, Job::Apply(_)));
                 assert!(!applies, "everything before it is applied");
-                let staged = server.staged.get(&stream).map(|(staged, _)| staged);
-                assert_eq!(staged, Some(&snapshot), "it has arrived");
+                let (staged, state) = server.staged.remove(&stream).expect("it has arrived");
+                assert_eq!(staged, snapshot);
                 assert!(server.discarded.insert(stream), "{stream:?} has ended");
-                server.jobs.push_back(Job::Install(stream, snapshot));
+                server.jobs.push_back(Job::Install(snapshot, state));
             }
             SnapshotTask::Remove { position } => {
                 let newest = server.disk.snapshots.keys().next_back().copied();

@@ -78,7 +78,7 @@ impl Shelf {
     }
 
     /// The node has got such a head.
-    pub fn is_told(&mut self, head: &Envelope) {
+    pub fn told(&mut self, head: &Envelope) {
         let head = SnapshotHead::received(head.from, head.clone()).ok();
         let same = self.came.values_mut().filter(|came| Some(&came.head) == head.as_ref());
         same.for_each(|came| came.is_told = true);
@@ -86,8 +86,7 @@ impl Shelf {
 
     /// A stream of which the driver has not said what is to become of it.
     pub fn unanswered(&self) -> Option<StreamId> {
-        let mut unanswered = self.came.iter().filter(|(_, came)| !came.is_received);
-        unanswered.next().map(|(stream, _)| *stream)
+        self.came.iter().find(|(_, came)| !came.is_received).map(|(stream, _)| *stream)
     }
 
     /// What came on this stream is taken in. Whether all of it came; `None` if its head does not

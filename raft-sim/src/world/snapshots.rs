@@ -102,14 +102,17 @@ fn receive(env: &mut Env, at: &mut Running<'_>, stream: StreamId) -> Result<(), 
     Ok(())
 }
 
-/// What came with a head is thrown away.
+/// What came with a head is thrown away. It may have broken off just now: the driver hears of that
+/// in its next call.
 fn discard(env: &mut Env, at: &mut Running<'_>, stream: StreamId) -> Result<(), Violation> {
+    let broken = Event::Snapshot(SnapshotEvent::Broken { stream });
     match at.process_mut().shelf.discard(stream) {
         Some((head, true)) => {
             let (message, reason) = (&Envelope::from(head), DropReason::Unwanted);
             env.tell(at.hosts(), Fact::Dropped { message, reason })
         }
         Some((_, false)) => Ok(()),
+        None if at.process().events.contains(&broken) => Ok(()),
         None => {
             let sentence = format!("{:?} discards {stream:?}, which has ended", at.id());
             Err(env.violation("driver", sentence))
@@ -162,13 +165,26 @@ fn install(
 
 #[cfg(test)]
 mod tests {
+    use super::discard;
+    use crate::host::machine::Machine;
+    use crate::host::packet::{Arrival, Payload};
     use crate::plan::act::{Act, ProcessAct};
     use crate::plan::choice::Choices;
     use crate::plan::profile::ClientSetup;
     use crate::plan::record::Nobody;
     use crate::plan::setup::Setup;
     use crate::world::World;
-    use raft_core::{Instant, NodeId};
+    use crate::world::agenda::Agenda;
+    use crate::world::env::Env;
+    use crate::world::host::Host;
+    use crate::world::hosts::Hosts;
+    use crate::world::life::start;
+    use crate::world::network::Network;
+    use crate::world::step::step;
+    use crate::world::watch::Watch;
+    use raft_core::driver::{SnapshotHead, StreamId};
+    use raft_core::{Instant, LogIndex, LogPosition, Membership, NodeId, Snapshot, Term};
+    use std::collections::BTreeSet;
 
     #[test]
     fn a_node_that_was_away_for_long_is_caught_up_by_a_snapshot() {
@@ -194,5 +210,28 @@ mod tests {
             assert!(outcome.coverage.installs > 0, "seed {seed}");
             assert!(outcome.coverage.reads_served > 0, "seed {seed}");
         }
+    }
+
+    #[test]
+    fn a_driver_may_discard_what_broke_in_the_same_call_and_nothing_else_that_has_ended() {
+        let (setup, me, machine) = (Setup::of_voters(3), NodeId(1), Machine::default());
+        let watch = Watch::new(&machine, BTreeSet::new());
+        let mut env = Env::new(setup.clone(), Choices::seeded(1), Agenda::default(), watch);
+        let mut network = Network::new(&setup);
+        let mut hosts = Hosts::new(setup.nodes.iter().map(|n| Host::new(&setup, n, &machine)));
+        start(&mut env, &mut hosts, me).expect("its disk is whole");
+        // Heads without content; the later one takes the place of the first.
+        let heads = [2, 3].map(|from| {
+            let position = LogPosition::new(Term(1), LogIndex(9));
+            let snapshot = Snapshot { position, membership: Membership::empty() };
+            let head = SnapshotHead { from: NodeId(from), to: me, term: Term(from), snapshot };
+            let payload = Payload { commands: Vec::new(), stream: None };
+            Arrival::Message(network.packet(head.into(), payload, Instant::ZERO))
+        });
+        let at = hosts.running(me).expect("it was started");
+        assert_eq!(step(&mut env, &mut network, at, heads), Ok(()));
+        let mut at = hosts.running(me).expect("it runs");
+        let late = discard(&mut env, &mut at, StreamId(1)).expect_err("it has ended long ago");
+        assert!(late.to_string().contains("which has ended"), "{late}");
     }
 }

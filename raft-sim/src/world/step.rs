@@ -190,7 +190,7 @@ fn part_of_call<'a>(
         if let Input::Message(head) = input
             && is_head(&head.message)
         {
-            process.shelf.is_told(head);
+            process.shelf.told(head);
         }
     }
     let before = process.status;
