@@ -7,15 +7,22 @@ use crate::http::{App, Asked};
 use crate::inbox::{Change, Request};
 use axum::extract::{OriginalUri, Path, Query, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use raft_core::NodeId;
 use serde::Deserialize;
 
+/// What was said is no address.
+pub(super) struct NoAddress;
+
+impl IntoResponse for NoAddress {
+    fn into_response(self) -> Response {
+        say(StatusCode::BAD_REQUEST, "refused", "raft and http are HOST:PORT each")
+    }
+}
+
 /// An address that is none would be in the book until somebody says another one.
-fn checked(address: Address) -> Result<Address, Response> {
-    let is_one = address.is_well_formed();
-    let none = || say(StatusCode::BAD_REQUEST, "refused", "raft and http are HOST:PORT each");
-    is_one.then_some(address).ok_or_else(none)
+fn checked(address: Address) -> Result<Address, NoAddress> {
+    address.is_well_formed().then_some(address).ok_or(NoAddress)
 }
 
 impl App {
@@ -35,7 +42,7 @@ pub(super) async fn add(
     Path(id): Path<u64>,
     Query(address): Query<Address>,
     asked: Asked,
-) -> Result<Response, Response> {
+) -> Result<Response, NoAddress> {
     let address = checked(address)?;
     Ok(app.change(Change::AddLearner(NodeId(id)), Some(address), asked).await)
 }
@@ -46,7 +53,7 @@ pub(super) async fn tell(
     Path(id): Path<u64>,
     Query(address): Query<Address>,
     asked: Asked,
-) -> Result<Response, Response> {
+) -> Result<Response, NoAddress> {
     let address = checked(address)?;
     Ok(app.propose(&Command::Address { node: id, address }, asked).await)
 }

@@ -239,7 +239,7 @@ engine_errors!(SetDurabilityError);
 
 /// Files that tell in which order they were made durable.
 #[cfg(test)]
-pub mod told {
+pub(crate) mod told {
     use super::{FileSystem, Files};
     use std::fs::File;
     use std::io;
@@ -247,11 +247,11 @@ pub mod told {
     use std::sync::Mutex;
 
     #[derive(Debug, Default)]
-    pub struct Told(Mutex<Vec<&'static str>>);
+    pub(crate) struct Told(Mutex<Vec<&'static str>>);
 
     impl Told {
         /// What was done until now.
-        pub fn so_far(&self) -> Vec<&'static str> {
+        pub(crate) fn so_far(&self) -> Vec<&'static str> {
             std::mem::take(&mut self.0.lock().expect("nobody has panicked"))
         }
 
