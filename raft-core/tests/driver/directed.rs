@@ -432,8 +432,8 @@ fn a_stream_whose_id_is_used_twice_is_not_installed_unless_its_install_was_told_
     assert_eq!(driver.applied(), LogIndex(12), "the install went on");
 }
 
-/// A head that has no content to wait for is refused, and the node hears of it in the same call: who
-/// sends it learns how far this node is, or that there is a later term.
+/// A head that has no content to wait for is refused, and the node hears of it in the same call:
+/// who sends it learns how far this node is, or that there is a later term.
 #[test]
 fn a_head_of_no_use_is_refused_and_answered_by_the_node_at_once() {
     let members = Membership::of_voters((1..=3).map(NodeId)).expect("voters");
