@@ -1,7 +1,8 @@
 //! `raft-sim replay`: a tape, a script or a seed once more.
 
+use crate::cli::sweep::question;
 use crate::cli::{Failure, file};
-use crate::plan::choice::Choices;
+use crate::plan::choice::{Choices, Question};
 use crate::plan::record::{Record, Sink, Violation};
 use crate::plan::setup::{Setup, SetupError};
 use crate::plan::text::{thousands, visible};
@@ -29,6 +30,10 @@ pub(super) struct ReplayArguments {
     /// The drawn run of a seed instead
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// The drawn run without what these questions bring, as `sweep --without`
+    #[arg(long, value_name = "QUESTION", value_delimiter = ',', value_parser = question)]
+    #[arg(requires = "seed")]
+    without: Vec<Question>,
     /// Write what was decided as a tape
     #[arg(long, value_name = "FILE")]
     tape: Option<PathBuf>,
@@ -88,16 +93,22 @@ pub(super) fn load(path: &Path) -> Result<Source, Failure> {
     Ok(Source { name, trial, hash: None, broke: scenario.broke, seed: None })
 }
 
-pub(super) fn replay(what: &ReplayArguments, out: &mut impl Write) -> Result<bool, Failure> {
-    let source = match (&what.file, what.seed) {
-        (Some(path), _) => load(path)?,
+/// What is to be replayed.
+fn source(what: &ReplayArguments) -> Result<Source, Failure> {
+    match (&what.file, what.seed) {
+        (Some(path), _) => load(path),
         (None, seed) => {
             let seed = seed.expect("the one or the other is there");
-            let trial = Trial::drawn(Choices::seeded(seed).recorded());
+            let without = what.without.iter().copied().collect();
+            let trial = Trial::drawn(Choices::seeded_without(seed, without).recorded());
             let name = format!("seed {seed}");
-            Source { name, trial, hash: None, broke: None, seed: Some(seed) }
+            Ok(Source { name, trial, hash: None, broke: None, seed: Some(seed) })
         }
-    };
+    }
+}
+
+pub(super) fn replay(what: &ReplayArguments, out: &mut impl Write) -> Result<bool, Failure> {
+    let source = source(what)?;
     let nodes = source.trial.setup.nodes.iter().map(|node| node.id).collect::<Vec<_>>();
     let faults = source.trial.setup.timeline.len();
     let wanted = what.timeline || what.trace.is_some() || what.html.is_some();

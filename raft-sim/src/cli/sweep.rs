@@ -2,7 +2,7 @@
 
 use crate::cli::progress::{Progress, now};
 use crate::cli::{Failure, file, target};
-use crate::plan::choice::Choices;
+use crate::plan::choice::{Choices, Question, Questions};
 use crate::plan::record::Nobody;
 use crate::run::sweep as runs;
 use crate::run::sweep::SweepPlan;
@@ -40,6 +40,10 @@ pub(super) struct SweepArguments {
     #[arg(long, alias = "keep-going", value_name = "N")]
     #[arg(default_value_t = NonZeroUsize::new(10).expect("not zero"))]
     max_failures: NonZeroUsize,
+    /// Draw the runs without what these questions bring, such as `storm_flood`: so it is shown what
+    /// a draw is worth, see docs/SIMULATION.md
+    #[arg(long, value_name = "QUESTION", value_delimiter = ',', value_parser = question)]
+    without: Vec<Question>,
     /// Where the tapes of failures are written
     #[arg(long, default_value = "raft-sim-failures", value_name = "DIR")]
     failures: PathBuf,
@@ -86,7 +90,7 @@ pub(super) fn sweep(what: &SweepArguments, out: &mut impl Write) -> Result<bool,
     let start = now();
     let until = what.minutes.map(|minutes| Duration::from_secs(minutes.saturating_mul(60)));
     let mut progress = Progress::new(plan.seeds, "runs");
-    let mut people = People::new(what.json.as_deref(), out);
+    let mut people = People::new(what.json.as_deref(), plan.without, out);
     let mut reported = 0;
     let mut report = runs::sweep(plan, |report| {
         let failures = report.failures.len();
@@ -116,10 +120,10 @@ pub(super) fn merge(what: &MergeArguments, out: &mut impl Write) -> Result<bool,
         reports.push((path.display().to_string(), SweepReport::read(&text).map_err(unreadable)?));
     }
     let sum = runs::merge(reports).map_err(|error| Failure::Usage(error.to_string()))?;
-    let mut people = People::new(what.json.as_deref(), out);
+    let mut people = People::new(what.json.as_deref(), Questions::default(), out);
     for failure in &sum.failures {
         let line = failure_line(failure);
-        people.say(&format!("{line}\n    raft-sim replay --seed {}\n\n", failure.seed));
+        people.say(&format!("{line}\n    {}\n\n", again(failure.seed, Questions::default())));
     }
     people.end(&sum)
 }
@@ -129,13 +133,15 @@ pub(super) fn merge(what: &MergeArguments, out: &mut impl Write) -> Result<bool,
 struct People<'a, W: Write> {
     out: &'a mut W,
     json: Option<&'a Path>,
+    /// What the runs do without.
+    without: Questions,
     /// Why what is for people does not reach them.
     deaf: Option<io::Error>,
 }
 
 impl<'a, W: Write> People<'a, W> {
-    fn new(json: Option<&'a Path>, out: &'a mut W) -> Self {
-        Self { out, json, deaf: None }
+    fn new(json: Option<&'a Path>, without: Questions, out: &'a mut W) -> Self {
+        Self { out, json, without, deaf: None }
     }
 
     /// Says something at once: to the standard output, unless the data goes there.
@@ -155,17 +161,15 @@ impl<'a, W: Write> People<'a, W> {
     fn failures(&mut self, failures: &[SweepFailure], folder: &Path) {
         for failure in failures {
             let line = failure_line(failure);
-            let how = match keep(failure, folder) {
+            let how = match keep(failure, self.without, folder) {
                 Ok(tape) => {
                     let tape = tape.display();
                     format!("    raft-sim replay {tape}\n    raft-sim shrink {tape}\n")
                 }
                 // The seed is enough to make the tape again.
                 Err(error) => {
-                    let seed = failure.seed;
-                    format!(
-                        "    its tape was not written: {error}\n    raft-sim replay --seed {seed}\n"
-                    )
+                    let how = again(failure.seed, self.without);
+                    format!("    its tape was not written: {error}\n    {how}\n")
                 }
             };
             self.say(&format!("{line}\n{how}\n"));
@@ -198,9 +202,16 @@ impl<'a, W: Write> People<'a, W> {
     }
 }
 
+/// How the run of a seed is played again.
+fn again(seed: u64, without: Questions) -> String {
+    let names: Vec<_> = without.iter().map(Question::name).collect();
+    let without = if names.is_empty() { "" } else { " --without " };
+    format!("raft-sim replay --seed {seed}{without}{}", names.join(","))
+}
+
 /// Writes the tape of a failure; its path.
-fn keep(failure: &SweepFailure, folder: &Path) -> Result<PathBuf, Failure> {
-    let trial = Trial::drawn(Choices::seeded(failure.seed).recorded());
+fn keep(failure: &SweepFailure, without: Questions, folder: &Path) -> Result<PathBuf, Failure> {
+    let trial = Trial::drawn(Choices::seeded_without(failure.seed, without).recorded());
     let finished = trial.run(&mut Nobody).expect("a drawn setup makes sense");
     file(folder, fs::create_dir_all(folder))?;
     let path = folder.join(format!("seed-{}.tape", failure.seed));
@@ -229,7 +240,19 @@ fn plan(what: &SweepArguments) -> Result<(SweepPlan, Option<Shard>), Failure> {
     }
     let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let jobs = what.jobs.unwrap_or_else(cores);
-    Ok((SweepPlan { seeds, jobs, max_failures: what.max_failures.get() }, shard))
+    let without = what.without.iter().copied().collect();
+    Ok((SweepPlan { seeds, jobs, max_failures: what.max_failures.get(), without }, shard))
+}
+
+/// A kind of question, by its name.
+pub(super) fn question(name: &str) -> Result<Question, String> {
+    let wanted = || format!("no such question; those of tapes are {}", names().join(", "));
+    Question::named(name).ok_or_else(wanted)
+}
+
+/// Of each kind of question.
+fn names() -> Vec<&'static str> {
+    Question::ALL.iter().copied().map(Question::name).collect()
 }
 
 fn seeds(text: &str) -> Result<Seeds, String> {
@@ -251,7 +274,8 @@ fn shard(text: &str) -> Result<ShardArgument, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{People, SweepArguments, SweepReport, plan, seeds, shard};
+    use super::{People, SweepArguments, SweepReport, again, plan, seeds, shard};
+    use crate::plan::choice::Questions;
     use crate::plan::record::Violation;
     use crate::run::sweep::report::{Seeds, Shard};
     use clap::Parser;
@@ -297,7 +321,7 @@ mod tests {
     #[test]
     fn a_failure_is_reported_at_once_even_if_its_tape_cannot_be_written() {
         let mut pipe = Pipe::default();
-        let mut people = People::new(None, &mut pipe);
+        let mut people = People::new(None, Questions::default(), &mut pipe);
         people.failures(&failed().failures, Path::new("Cargo.toml/f"));
         assert_eq!(pipe.flushed, pipe.text.len());
         let text = String::from_utf8(pipe.text).expect("text");
@@ -310,11 +334,23 @@ mod tests {
     fn a_report_is_written_though_nobody_listens_any_more() {
         let path = std::env::temp_dir().join(format!("raft-sim-{}.json", std::process::id()));
         let mut pipe = Pipe { closed: true, ..Pipe::default() };
-        let verdict = People::new(Some(&path), &mut pipe).end(&failed());
+        let verdict = People::new(Some(&path), Questions::default(), &mut pipe).end(&failed());
         assert!(matches!(verdict, Ok(false)), "{verdict:?}");
         let written = std::fs::read_to_string(&path).expect("a report");
         assert_eq!(SweepReport::read(&written), Ok(failed()));
         std::fs::remove_file(&path).expect("it is there");
+    }
+
+    #[test]
+    fn what_a_sweep_does_without_is_said_to_whoever_plays_a_run_again() {
+        let options = ["sweep", "--without", "storm_flood,loss"];
+        let line = Line::try_parse_from(options).expect("options");
+        let without = plan(&line.sweep).expect("it makes sense").0.without;
+        assert_eq!(again(7, without), "raft-sim replay --seed 7 --without loss,storm_flood");
+        assert_eq!(again(7, Questions::default()), "raft-sim replay --seed 7");
+        let refused = Line::try_parse_from(["sweep", "--without", "rain"]).map(|_| ());
+        let words = refused.expect_err("there is none").to_string();
+        assert!(words.contains("no such question") && words.contains("storm_flood"), "{words}");
     }
 
     #[test]

@@ -189,6 +189,29 @@ impl Question {
     }
 }
 
+/// A set of kinds of questions.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
+pub struct Questions(u128);
+
+impl Questions {
+    /// Whether this kind is in it.
+    pub const fn has(self, question: Question) -> bool {
+        const { assert!(KINDS <= 128, "the set has a bit for each kind") };
+        self.0 >> (question as u32) & 1 == 1
+    }
+
+    /// Those in it, in the order of [`Question::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Question> {
+        Question::ALL.iter().copied().filter(move |question| self.has(*question))
+    }
+}
+
+impl FromIterator<Question> for Questions {
+    fn from_iter<I: IntoIterator<Item = Question>>(questions: I) -> Self {
+        Self(questions.into_iter().fold(0, |set, question| set | 1 << (question as u32)))
+    }
+}
+
 /// One question and its answer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Choice {
@@ -275,6 +298,13 @@ impl Choices {
     /// A generator answers: another seed, another run.
     pub fn seeded(seed: u64) -> Self {
         Self { source: Source::Seeded(Streams::new(seed)), tape: None }
+    }
+
+    /// The same generator, but these kinds of questions get the default answer. What it says of
+    /// others stays: so whatever a run had only by a draw is gone, and nothing else is renumbered.
+    pub fn seeded_without(seed: u64, without: Questions) -> Self {
+        let streams = Streams { without, ..Streams::new(seed) };
+        Self { source: Source::Seeded(streams), tape: None }
     }
 
     /// A recorded list answers, kind by kind, and 0 where it has no more of a kind. An answer that
@@ -416,6 +446,8 @@ impl Tape {
 struct Streams {
     seed: u64,
     states: Box<[u64; KINDS]>,
+    /// These get the default answer.
+    without: Questions,
 }
 
 /// The step of a Weyl sequence: 2^64 divided by the golden ratio.
@@ -428,7 +460,7 @@ impl Streams {
         for (state, question) in states.iter_mut().zip(Question::ALL) {
             *state = scramble(seed ^ question.named_number());
         }
-        Self { seed, states }
+        Self { seed, states, without: Questions::default() }
     }
 
     fn begin(&mut self, question: Question, nth: u64) {
@@ -437,6 +469,9 @@ impl Streams {
     }
 
     fn below(&mut self, question: Question, bound: u64) -> u64 {
+        if self.without.has(question) {
+            return 0;
+        }
         let state = &mut self.states[question as usize];
         *state = state.wrapping_add(GOLDEN);
         let wide = u128::from(scramble(*state)) * u128::from(bound);
@@ -524,7 +559,7 @@ impl Hasher for RollingHash {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answers, Choice, Choices, Question, RollingHash};
+    use super::{Answers, Choice, Choices, Question, Questions, RollingHash};
     use std::collections::BTreeSet;
 
     fn answers(choices: &mut Choices) -> Vec<u64> {
@@ -537,6 +572,16 @@ mod tests {
         let said = answers(&mut seeded);
         assert_eq!(answers(&mut Choices::replayed(seeded.tape().to_vec())), said);
         assert_ne!(answers(&mut Choices::seeded(8)), said);
+    }
+
+    #[test]
+    fn what_a_generator_does_without_gets_the_default_answer_and_all_else_is_as_it_was() {
+        let without: Questions = [Question::Loss, Question::Fetch].into_iter().collect();
+        assert_eq!(without.iter().collect::<Vec<_>>(), [Question::Loss, Question::Fetch]);
+        let mut choices = Choices::seeded_without(7, without);
+        choices.begin(Question::Loss, 3);
+        assert_eq!([Question::Loss, Question::Fetch].map(|of| choices.below(of, 1 << 40)), [0, 0]);
+        assert_eq!(answers(&mut choices), answers(&mut Choices::seeded(7)));
     }
 
     #[test]

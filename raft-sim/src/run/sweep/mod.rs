@@ -11,7 +11,7 @@ pub use report::{
     SweepVerdict, merge,
 };
 
-use crate::plan::choice::{Choices, RollingHash};
+use crate::plan::choice::{Choices, Question, Questions, RollingHash};
 use crate::plan::record::Nobody;
 use crate::run::trial::Trial;
 use crate::world::RunOutcome;
@@ -31,6 +31,8 @@ pub struct SweepPlan {
     pub jobs: NonZeroUsize,
     /// After how many failures to stop.
     pub max_failures: usize,
+    /// Which kinds of questions get the default answer: what they draw is in no run.
+    pub without: Questions,
 }
 
 /// How often a sweep that waits for its threads asks whether it is to stop.
@@ -41,7 +43,7 @@ const TICK: Duration = Duration::from_millis(100);
 ///
 /// The tape of a failure is not kept: [`Choices::recorded`] makes it again.
 pub fn sweep(plan: SweepPlan, ask: impl FnMut(&SweepReport) -> Option<Stopped>) -> SweepReport {
-    sweep_with(plan, run_seed, ask)
+    sweep_with(plan, |seed| run_seed_without(seed, plan.without), ask)
 }
 
 /// The same with another run for each seed.
@@ -50,7 +52,7 @@ fn sweep_with(
     run: impl Fn(u64) -> RunOutcome + Sync,
     mut ask: impl FnMut(&SweepReport) -> Option<Stopped>,
 ) -> SweepReport {
-    let report = SweepReport::new(build_id(), plan.seeds);
+    let report = SweepReport::new(build_without(plan.without), plan.seeds);
     let next = AtomicU64::new(plan.seeds.first);
     let halt = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -67,7 +69,12 @@ fn sweep_with(
 
 /// The drawn run of one seed.
 pub fn run_seed(seed: u64) -> RunOutcome {
-    let finished = Trial::drawn(Choices::seeded(seed)).run(&mut Nobody);
+    run_seed_without(seed, Questions::default())
+}
+
+/// The same, but for what these kinds of questions draw.
+pub(crate) fn run_seed_without(seed: u64, without: Questions) -> RunOutcome {
+    let finished = Trial::drawn(Choices::seeded_without(seed, without)).run(&mut Nobody);
     finished.expect("a drawn setup makes sense").outcome
 }
 
@@ -133,10 +140,16 @@ pub fn build_id() -> String {
     format!("{} {:016x}", env!("CARGO_PKG_VERSION"), hash.value())
 }
 
+/// The same of a build that does without some draws: its reports are no parts of another's sweep.
+fn build_without(without: Questions) -> String {
+    without.iter().map(Question::name).fold(build_id(), |id, name| id + " without " + name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{SweepPlan, sweep, sweep_with};
     use crate::checker::coverage::Coverage;
+    use crate::plan::choice::{Question, Questions};
     use crate::plan::record::Violation;
     use crate::run::sweep::report::{Seeds, Stopped, SweepReport};
     use crate::world::{Cause, RunOutcome};
@@ -147,7 +160,8 @@ mod tests {
 
     fn plan(first: u64, end: u64, jobs: usize) -> SweepPlan {
         let jobs = NonZeroUsize::new(jobs).expect("not zero");
-        SweepPlan { seeds: Seeds { first, end }, jobs, max_failures: 3 }
+        let without = Questions::default();
+        SweepPlan { seeds: Seeds { first, end }, jobs, max_failures: 3, without }
     }
 
     /// Every tenth run fails, and some take longer than others.
@@ -187,6 +201,16 @@ mod tests {
         let real = sweep(plan(0, 12, 1), |_| None);
         assert_eq!(sweep(plan(0, 12, 3), |_| None), real);
         assert_eq!((real.seeds.end, real.stopped, real.failures.len()), (12, None, 0));
+    }
+
+    #[test]
+    fn a_report_says_what_its_runs_did_without() {
+        let without = [Question::StormLies].into_iter().collect();
+        let report = sweep(SweepPlan { without, ..plan(0, 12, 2) }, |_| None);
+        let whole = sweep(plan(0, 12, 2), |_| None);
+        assert_eq!(report.build, format!("{} without storm_lies", whole.build));
+        let lies = |report: &SweepReport| report.coverage["contradictions"].runs;
+        assert!(lies(&report) == 0 && lies(&whole) > 0, "{}", lies(&whole));
     }
 
     #[test]
