@@ -25,14 +25,23 @@ from heads import Refused
 SWITCH = """
 /// Which planted bug is on: that of `RAFT_MUTANT`, or none.
 pub mod planted {
-    use std::sync::OnceLock;
-    static ACTIVE: OnceLock<u32> = OnceLock::new();
-    /// Its number; 0 for none.
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    /// Nobody has looked yet.
+    const UNKNOWN: u32 = u32::MAX;
+    static ACTIVE: AtomicU32 = AtomicU32::new(UNKNOWN);
+    /// Its number; 0 for none. Asked by nearly every function.
     #[inline]
     pub fn active() -> u32 {
-        *ACTIVE.get_or_init(|| {
-            std::env::var("RAFT_MUTANT").ok().and_then(|n| n.parse().ok()).unwrap_or(0)
-        })
+        match ACTIVE.load(Relaxed) {
+            UNKNOWN => look(),
+            known => known,
+        }
+    }
+    #[cold]
+    fn look() -> u32 {
+        let asked = std::env::var("RAFT_MUTANT").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+        ACTIVE.store(asked, Relaxed);
+        asked
     }
 }
 """
@@ -190,12 +199,17 @@ def patched(root, patch):
 
 
 def together(root, patches):
-    """Which of these patches share a copy, by their numbers, and which stand alone; and the files
-    of that copy."""
+    """`side_by_side` of patches, by their numbers."""
+    return side_by_side(root, {n: (patch.stem, patched(root, patch)) for n, patch in patches.items()})
+
+
+def side_by_side(root, bugs):
+    """Which of these bugs share a copy, by their numbers, and which stand alone; and the files of
+    that copy. `bugs`: number -> (name, {path: the file with the bug in it})."""
     planted, guarded, alone = {}, {}, []
-    for number, patch in patches.items():
+    for number, (name, changed) in bugs.items():
         changes = {}
-        for path, new in patched(root, patch).items():
+        for path, new in changed.items():
             bodies = None
             if path.endswith(".rs") and "/src/" in path:
                 bodies = changed_bodies((root / path).read_text(), new)
@@ -204,11 +218,11 @@ def together(root, patches):
                 break
             changes[path] = bodies
         if changes is None:
-            alone.append(patch.stem)
+            alone.append(name)
             continue
         if not any(changes.values()):
-            raise Refused(f"{patch.name} changes nothing that is run")
-        guarded[patch.stem] = number
+            raise Refused(f"{name} changes nothing that is run")
+        guarded[name] = number
         for path, bodies in changes.items():
             for place, body in bodies.items():
                 planted.setdefault(path, {}).setdefault(place, []).append((number, body))

@@ -110,7 +110,7 @@ def main():
     now = matrix.Code(code(SOURCES), code(SOURCES + BOUNDS))
     some = chosen(all_, wanted, now.of("sweep"))
     if not wanted.policy:
-        copy = trial.Copy(ROOT, all_, wanted)
+        copy = trial.Copy.of(ROOT, all_, wanted)
         if wanted.fastest:
             return trial.fastest(copy, [p for p in some if p.kind == "S"], results)
         trial.run(copy, some, results, now)

@@ -24,18 +24,27 @@ BOUNDS = ["bounds", "liveness"]
 ORDER = ["raft_core", "protocol", "dumps", "cost", "properties", "allocations", "capabilities"]
 
 
+def number_of(name):
+    """The number of a bug. It does not depend on what others there are: then less is built anew."""
+    return zlib.crc32(name.encode())
+
+
 class Copy:
     """A copy of the tree with all bugs in it, and what was built from it."""
 
-    def __init__(self, root, patches, options):
+    def __init__(self, root, planted, options, name="mutants"):
         self.root, self.options = root, options
         target = os.environ.get("CARGO_TARGET_DIR", str(root / "target"))
-        self.scratch = pathlib.Path(target) / "mutants"
+        self.scratch = pathlib.Path(target) / name
         self.tree = self.scratch / "tree"
-        # The number of a bug does not depend on what others there are: then less is built anew.
-        by_number = {zlib.crc32(patch.name.encode()): patch.path for patch in patches}
-        self.guarded, self.alone, files = plant.together(root, by_number)
+        self.guarded, self.alone, files = planted
         self.write(files)
+
+    @classmethod
+    def of(cls, root, patches, options):
+        """The copy with all these patches in it."""
+        by_number = {number_of(patch.name): patch.path for patch in patches}
+        return cls(root, plant.together(root, by_number), options)
 
     def write(self, files):
         """Brings the copy up to date; what is the same keeps its time, for cargo."""
