@@ -8,9 +8,10 @@
 
 What may be changed `cargo mutants` says (`cargo install cargo-mutants`); here all are built at once,
 behind the switch of `plant.py`, for there are some thousand. Nobody has said that each of them is a
-bug: a survivor is a question, which docs/MUTANTS.md answers where somebody has looked.
+bug: a survivor is a question (docs/MUTANTS.md).
 
-The results are kept in a file, so a run can be stopped and goes on where it was.
+The results are kept in a file of `target`, one for each state of the code: so a run can be stopped and
+goes on where it was, and no result is taken for one of other code.
 """
 
 import argparse
@@ -23,12 +24,13 @@ import re
 import resource
 import subprocess
 import sys
+import threading
 
 sys.dont_write_bytecode = True
 import plant
 import trial
 from heads import Refused
-from run import ROOT
+from run import ROOT, SOURCES, code
 
 # What a change of these moves nobody who runs a node sees: what is printed, what is dumped, what the
 # invariants, which are off here, say; what the log of payloads does, which is the runtime's.
@@ -50,8 +52,9 @@ def arguments():
     add("--only", choices=["sweep", "bounds", "tests"], default="sweep", help="what looks")
     add("--seeds", type=int, default=200, help="so many drawn runs [default: 200]")
     add("--jobs", type=int, default=1, help="so many at a time [default: 1]")
-    add("--timeout", type=int, default=30, help="seconds for one sweep or one test binary")
-    add("--results", type=pathlib.Path, default=ROOT / "target/small.json")
+    add("--timeout", type=int, default=120, help="seconds for one sweep or one test binary")
+    add("--core", action="store_true", help="of the tests only those of the core")
+    add("--results", type=pathlib.Path, help="[default: target/small-HASH.json, by the code]")
     add("--list", action="store_true", help="say which there are")
     add("--survivors", action="store_true", help="say who survived")
     return parser.parse_args()
@@ -62,7 +65,7 @@ class Change:
 
     def __init__(self, found, seen, number):
         self.file, self.span = found["file"], found["span"]
-        self.function = (found["function"] or {}).get("function_name", "")
+        self.function = found["function"]["function_name"]
         what = found["name"].split(": ", 1)[1].replace("\n", " ")
         short = f"{self.file.removeprefix('raft-core/src/').removesuffix('.rs')}: {what}"
         seen[short] += 1
@@ -116,8 +119,7 @@ class Built:
     def refused(self, all_):
         """Those of which the compiler has something to say."""
         environment = {**os.environ, "CARGO_TARGET_DIR": str(self.copy.scratch / "check")}
-        command = ["cargo", "check", "-p", "raft-sim", "--lib"]
-        command += ["--message-format=json"]
+        command = ["cargo", "check", "-p", "raft-sim", "--lib", "--message-format=json"]
         done = subprocess.run(
             command, cwd=self.copy.tree, env=environment, capture_output=True, text=True
         )
@@ -159,18 +161,12 @@ def look(built, only):
     if only == "sweep":
         simulator = built.copy.simulator()
         return lambda one: trial.sweep(simulator, one.number, 0, options.seeds, options.timeout)
-    binaries = built.copy.bounds() if only == "bounds" else built.copy.tests()
-    kind = trial.broken_bound if only == "bounds" else trial.tests
-    skipped = []
-    while failed := trial.tests(binaries, 0, options.timeout, skipped):
-        if failed.endswith(("aborts", "does not end")):
-            raise Refused(failed)
-        skipped.append(failed.split(": ")[1])
-    print(f"left out, they fail without any change: {skipped}", flush=True)
-    if only == "bounds" and skipped:
-        raise Refused("the core as it is breaks a bound")
-    more = [skipped] if only == "tests" else []
-    return lambda one: {"checker": kind(binaries, one.number, options.timeout, *more)}
+    if only == "bounds":
+        bounds = trial.unbroken(built.copy.bounds(), options.timeout)
+        return lambda one: {"checker": trial.broken_bound(bounds, one.number, options.timeout)}
+    binaries = built.copy.tests()
+    skipped = trial.fail_anyway(binaries, options.timeout)
+    return lambda one: {"checker": trial.tests(binaries, one.number, options.timeout, skipped)}
 
 
 def survives(found):
@@ -178,25 +174,47 @@ def survives(found):
     return not any(one["checker"] for one in found.values())
 
 
-def write(path, results):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(dict(results), indent=1, sort_keys=True) + "\n")
+class Results:
+    """What looked at each change, and who objected. Written after every result."""
+
+    def __init__(self, path):
+        self.path, self.lock = path, threading.Lock()
+        self.all = json.loads(path.read_text()) if path.exists() else {}
+
+    def of(self, change):
+        return self.all.get(change.name, {})
+
+    def cannot_be_built(self):
+        return self.all.get(CANNOT_BE_BUILT, [])
+
+    def keep(self, name, found):
+        with self.lock:
+            self.all[name] = found
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_text(json.dumps(self.all, indent=1, sort_keys=True) + "\n")
+
+    def lacks(self, change, only, seeds):
+        """Whether this is to look at it: nothing has objected, and this has not looked, or less."""
+        found = self.of(change)
+        looked = found.get(only)
+        enough = looked and (only != "sweep" or looked["done"] >= seeds)
+        return survives(found) and not enough
 
 
 def main():
     wanted = arguments()
     all_ = changes()
-    results = json.loads(wanted.results.read_text()) if wanted.results.exists() else {}
-    some = [one for one in all_ if not wanted.names or any(name in one.name for name in wanted.names)]
+    path = wanted.results or ROOT / f"target/small-{code(SOURCES)}.json"
+    results = Results(path)
+    is_chosen = lambda one: not wanted.names or any(name in one.name for name in wanted.names)
     if wanted.survivors:
-        for one in some:
-            if (found := results.get(one.name)) and survives(found):
+        for one in filter(is_chosen, all_):
+            if (found := results.of(one)) and survives(found):
                 tried = {kind: of.get("done", "") for kind, of in found.items()}
                 print(f"{one.file}:{one.line}: {one.name} {tried}")
         return
-    built = Built(all_, wanted, results.get(CANNOT_BE_BUILT, []))
-    results[CANNOT_BE_BUILT] = sorted(built.left_out)
-    write(wanted.results, results)
+    built = Built(all_, wanted, results.cannot_be_built())
+    results.keep(CANNOT_BE_BUILT, sorted(built.left_out))
     print(f"{len(built.all)} changes, {len(built.left_out)} more that cannot be built", flush=True)
     if wanted.list:
         print("\n".join(f"{one.file}:{one.line}: {one.name}" for one in built.all))
@@ -205,15 +223,12 @@ def main():
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
     def one(change):
-        found = results.setdefault(change.name, {})
-        found[wanted.only] = looks(change)
-        write(wanted.results, results)
-        print(f"{change.name}: {json.dumps(found[wanted.only])[:120]}", flush=True)
+        found = looks(change)
+        results.keep(change.name, {**results.of(change), wanted.only: found})
+        print(f"{change.name}: {json.dumps(found)[:120]}", flush=True)
 
-    chosen = {one.name for one in some}
-    left = [one for one in built.all if one.name in chosen and survives(results.get(one.name, {}))]
-    deep = lambda found: found.get("done", 0) >= wanted.seeds if wanted.only == "sweep" else True
-    left = [c for c in left if not (f := results.get(c.name, {}).get(wanted.only)) or not deep(f)]
+    some = filter(is_chosen, built.all)
+    left = [change for change in some if results.lacks(change, wanted.only, wanted.seeds)]
     with concurrent.futures.ThreadPoolExecutor(wanted.jobs) as pool:
         list(pool.map(one, left))
 

@@ -53,10 +53,15 @@ class Changes(unittest.TestCase):
         at = lambda line: small.Built.planted_at(built, FILE, line)
         self.assertEqual([at(line) for line in [2, 4, 7, 10]], [set(), {12}, {34}, set()])
 
-    def test_whatever_objects_is_enough(self):
-        sweep, bounds = {"checker": None, "done": 200}, {"checker": "bounds: it_holds"}
-        self.assertTrue(small.survives({"sweep": sweep}))
-        self.assertFalse(small.survives({"sweep": sweep, "bounds": bounds}))
+    def test_whatever_objects_is_enough_and_a_longer_sweep_looks_again(self):
+        change = small.Change(found(), collections.Counter(), 1)
+        path = small.ROOT / "target/results.json"
+        small.Results(path).keep(change.name, {"sweep": {"checker": None, "done": 200}})
+        results = small.Results(path)
+        lacks = lambda: [results.lacks(change, *of) for of in [("sweep", 200), ("sweep", 201), ("bounds", 0)]]
+        self.assertEqual(lacks(), [False, True, True])
+        results.keep(change.name, {**results.of(change), "bounds": {"checker": "bounds: it_holds"}})
+        self.assertEqual(lacks(), [False, False, False])
 
 
 if __name__ == "__main__":

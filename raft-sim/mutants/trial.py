@@ -256,6 +256,13 @@ def broken_bound(binaries, number, timeout):
     return None
 
 
+def unbroken(bounds, timeout):
+    """The bounds, if the core as it is keeps to them."""
+    if broken := tests(bounds, 0, timeout):
+        raise Refused(f"the core as it is breaks a bound: {broken}")
+    return bounds
+
+
 def fails_always(executable, test, number, timeout, folder):
     """Whether a test fails with the other seeds, too; the examples of the contract have no others."""
     commands = [["env", f"BOUNDS_BATCH={at}", executable, "--exact", test] for at in OTHER_BATCHES]
@@ -275,9 +282,7 @@ def run(copy, patches, results, code):
     simulator = copy.simulator() if simulated and set(kinds) & {"sweep", "scenarios"} else None
     harness = copy.harness() if driver and "sweep" in kinds else None
     binaries = copy.tests() if "tests" in kinds else []
-    bounds = copy.bounds() if simulated and "bounds" in kinds else []
-    if broken := tests(bounds, 0, options.timeout):
-        raise Refused(f"the core as it is breaks a bound: {broken}")
+    bounds = unbroken(copy.bounds(), options.timeout) if simulated and "bounds" in kinds else []
     looks = {
         **({"sweep": functools.partial(sweep, simulator)} if simulator else {}),
         **({"driver": functools.partial(drive, harness)} if harness else {}),
@@ -318,7 +323,7 @@ def run(copy, patches, results, code):
 
 def healthy(copy, binaries, looks, places, results, code):
     """The core as it is must raise no alarm; what fails in the copy without any bug is left out."""
-    options, skipped = copy.options, []
+    options = copy.options
     for kind, look in looks.items():
         if results.has(None, kind, code, options):
             continue
@@ -326,8 +331,14 @@ def healthy(copy, binaries, looks, places, results, code):
         found = [deeper(look, 0, at, known.get(at), options) for at in places]
         results.keep(None, kind, code, {"places": places, "seeds": options.seeds, "found": found})
         print(f"the core as it is: {found}", flush=True)
+    return fail_anyway(binaries, options.timeout)
+
+
+def fail_anyway(binaries, timeout):
+    """The tests that fail in the copy without any bug: they are left out."""
+    skipped = []
     for binary in binaries:
-        while failed := tests([binary], 0, options.timeout, skipped):
+        while failed := tests([binary], 0, timeout, skipped):
             print(f"left out, it fails in the copy without any bug: {failed}", flush=True)
             if failed.endswith(("aborts", "does not end")):
                 raise Refused(failed)
