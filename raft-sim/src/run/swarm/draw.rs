@@ -1,11 +1,15 @@
 //! What is drawn for a setup besides its faults.
 
-use crate::plan::choice::{Choices, Question};
+use crate::plan::act::any::Act;
+use crate::plan::choice::{Choices, Question, nanos};
 use crate::plan::limits::Limits;
 use crate::plan::profile::{ClientSetup, DiskProfile, LinkProfile, SnapshotProfile};
 use crate::plan::setup::{NodeSetup, Setup};
 use raft_core::{Instant, NodeId, Protection};
 use std::time::Duration;
+
+/// What happens how long after the beginning.
+pub(super) type Sequence = Vec<(Duration, Act)>;
 
 /// What is drawn for a setup, by the answers to one kind of question.
 pub(super) struct Draw<'a> {
@@ -48,6 +52,32 @@ impl Draw<'_> {
         }
     }
 
+    /// Sequences of acts, each with a stream of its own, after so many milliseconds at most and 10
+    /// at least. Each is over when the next begins, and when the storm is.
+    pub(super) fn in_sequence(
+        &mut self,
+        question: Question,
+        longest: u64,
+        setup: &mut Setup,
+        mut draws: impl FnMut(&mut Draw<'_>, &Setup) -> Sequence,
+    ) {
+        let end = Instant::ZERO.saturating_add(self.storm);
+        let mut at = Instant::ZERO;
+        for nth in 0.. {
+            let mut draw = self.nth(question, nth);
+            at = at.saturating_add(draw.millis(10, longest));
+            let sequence = draws(&mut draw, setup);
+            let over = sequence.last().map_or(at, |(after, _)| at.saturating_add(*after));
+            if over >= end {
+                break;
+            }
+            let times = sequence.into_iter().map(|(after, act)| (at.saturating_add(after), act));
+            setup.timeline.extend(times);
+            at = over;
+        }
+        setup.timeline.sort_by_key(|(time, _)| *time);
+    }
+
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.choices.below(self.question, bound)
     }
@@ -66,6 +96,11 @@ impl Draw<'_> {
 
     pub(super) fn millis(&mut self, from: u64, to: u64) -> Duration {
         Duration::from_millis(from + self.below(to - from + 1))
+    }
+
+    /// Any time up to this.
+    pub(super) fn upto(&mut self, longest: Duration) -> Duration {
+        Duration::from_nanos(1 + self.below(nanos(longest)))
     }
 
     /// How a node protects a working leader.

@@ -3,19 +3,16 @@
 use crate::plan::act::any::Act;
 use crate::plan::act::{ClockAct, DiskAct, LinkAct, RequestAct, Target};
 use crate::plan::change::MembershipChange;
-use crate::plan::choice::{Question, nanos};
+use crate::plan::choice::Question;
 use crate::plan::profile::{DiskProfile, LinkProfile};
 use crate::plan::setup::Setup;
 use crate::plan::topology::Topology;
 use crate::run::swarm::aimed::{crash, crash_in_step, isolate, isolate_leader, restart};
-use crate::run::swarm::draw::Draw;
+use crate::run::swarm::draw::{Draw, Sequence};
 use crate::run::swarm::lives::longest_timeout;
 use crate::run::swarm::storm::Kinds;
-use raft_core::{Consistency, Instant, Membership, NodeId};
+use raft_core::{Consistency, Membership, NodeId};
 use std::time::Duration;
-
-/// What happens how long after the beginning.
-type Sequence = Vec<(Duration, Act)>;
 
 const NOW: Duration = Duration::ZERO;
 
@@ -56,29 +53,17 @@ impl Draw<'_> {
         if !self.one_in(4) {
             return;
         }
-        let end = Instant::ZERO.saturating_add(self.storm);
-        let mut at = Instant::ZERO;
-        for nth in 0.. {
-            let mut draw = self.nth(Question::StormSequences, nth);
-            at = at.saturating_add(draw.millis(10, 800));
+        self.in_sequence(Question::StormSequences, 800, setup, |draw, setup| {
             // Where T differs from node to node, those that rest on that come more often.
             let differs = longest_timeout(setup) > setup.election_timeout && draw.one_in(2);
-            let sequence = match if differs { 3 } else { draw.below(5) } {
+            match if differs { 3 } else { draw.below(5) } {
                 0 => draw.longer_log_comes_back(setup.election_timeout),
                 1 => draw.cut_off_when_elected(setup),
                 2 => draw.clocks_at_their_bound(setup, kinds),
                 3 => draw.restart_beside_the_unbound(setup),
                 _ => draw.membership_cut_in_halves(setup, kinds),
-            };
-            let over = sequence.last().map_or(at, |(after, _)| at.saturating_add(*after));
-            if over >= end {
-                break;
             }
-            let times = sequence.into_iter().map(|(after, act)| (at.saturating_add(after), act));
-            setup.timeline.extend(times);
-            at = over;
-        }
-        setup.timeline.sort_by_key(|(time, _)| *time);
+        });
     }
 
     /// A leader that is cut off takes a long tail that nobody else gets. It comes back when the
@@ -215,11 +200,6 @@ impl Draw<'_> {
         }
         acts.push((after + timeout * 4, heal_all()));
         acts
-    }
-
-    /// Any time up to this.
-    fn upto(&mut self, longest: Duration) -> Duration {
-        Duration::from_nanos(1 + self.below(nanos(longest)))
     }
 }
 
