@@ -279,6 +279,8 @@ coverage! {
     chunks_skipping >= 150,
     /// Parts of a write that are both.
     chunks_joined_skipping >= 2 because "messages that overlap must come in one call",
+    /// Calls with entries of two leaders, of the earlier one first.
+    calls_of_two_leaders >= 20,
     /// Crashes in the middle of an installation.
     installs_cut >= 10,
     /// Heads of snapshots whose content was not taken in, or stopped before they left.

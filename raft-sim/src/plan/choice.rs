@@ -165,6 +165,8 @@ questions! {
     StormLies = "storm_lies",
     /// Whether an entry is at hand, and when it is.
     Fetch = "fetch",
+    /// Who is paused while leaders change, and finds the messages of both in one call.
+    StormCalls = "storm_calls",
 }
 
 /// How many kinds of questions there are.

@@ -11,6 +11,7 @@
 //! all others as they were; no question is put between those of another kind.
 
 mod aimed;
+mod calls;
 mod caps;
 mod clocks;
 mod draw;
@@ -166,6 +167,7 @@ impl Draw<'_> {
         self.of(Question::StormFlood).flood(setup);
         self.of(Question::StormLies).lies(setup);
         self.of(Question::StormSequences).sequences(setup, kinds);
+        self.of(Question::StormCalls).two_leaders_in_a_call(setup);
     }
 }
 

@@ -76,6 +76,7 @@ impl Branches {
         if let Some(process) = scene.process(step.node) {
             of_commit(seen, life, step, process);
         }
+        seen.calls_of_two_leaders += u64::from(is_of_two_leaders(step));
         for input in step.inputs {
             match input {
                 Input::Message(envelope) => life.of_message(seen, step, envelope),
@@ -125,6 +126,17 @@ impl Branches {
             _ => {}
         }
     }
+}
+
+/// Whether entries of two leaders come in one call, and both are of a term that counts.
+fn is_of_two_leaders(step: &Stepped<'_>) -> bool {
+    let mut terms = step.inputs.iter().filter_map(|input| match input {
+        Input::Message(Envelope { term, message: Message::AppendEntries(m), .. }) => {
+            (*term >= step.before.term && m.entries.count() > 0).then_some(*term)
+        }
+        _ => None,
+    });
+    terms.next().is_some_and(|first| terms.any(|term| term > first))
 }
 
 /// Roles that are won and given up.
