@@ -1,14 +1,16 @@
 //! What a leader shows of a peer is the case: what it has acknowledged in this term stays
 //! acknowledged (paper, figure 2: `matchIndex` increases monotonically), what is sent to it lies in
-//! the leader's log, and who is leaving is no member.
+//! the leader's log, who is leaving is no member, and who has caught up was heard within T.
 //!
-//! Looked at where something came from the peer. That the peer's disk holds what it is said to
-//! hold is for `commit_quorum`, where it counts.
+//! Looked at where something came from the peer, or its leader woke. That the peer's disk holds
+//! what it is said to hold is for `commit_quorum`, where it counts.
 
 use crate::checker::sight::Checker;
 use crate::checker::sight::Observed;
 use crate::checker::sight::Sight;
-use raft_core::{Action, Input, LogIndex, NodeId, PeerStatus, RoleKind, Status, Term};
+use raft_core::{
+    Action, Config, Input, Instant, LogIndex, NodeId, PeerStatus, RoleKind, Status, Term,
+};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Default, Debug)]
@@ -16,6 +18,8 @@ pub(super) struct Peers {
     judged: u64,
     /// Up to where each leader has said that a member's log matches, and in which term.
     matched: BTreeMap<NodeId, (Term, BTreeMap<NodeId, LogIndex>)>,
+    /// The latest time that each node was told in its life: for it, time does not go back.
+    latest: BTreeMap<NodeId, Instant>,
 }
 
 impl Checker for Peers {
@@ -27,7 +31,12 @@ impl Checker for Peers {
         let id = sight.node.id;
         if matches!(sight.observed, Observed::Started | Observed::Crashed) {
             self.matched.remove(&id);
+            self.latest.remove(&id);
+            return Ok(());
         }
+        let latest = self.latest.entry(id).or_default();
+        *latest = (*latest).max(sight.node.told);
+        let now = *latest;
         let (Some((_, leader)), Some(node)) = (sight.step(), sight.node.node) else {
             return Ok(());
         };
@@ -46,11 +55,16 @@ impl Checker for Peers {
                 matched.remove(peer);
             }
         }
-        for input in sight.inputs() {
-            let Input::Message(envelope) = input else { continue };
-            let Some(peer) = node.peer(envelope.from) else { continue };
+        let woke = sight.inputs().contains(&Input::Wake);
+        let senders = sight.inputs().iter().filter_map(|input| match input {
+            Input::Message(envelope) => Some(envelope.from),
+            _ => None,
+        });
+        for id_of_peer in senders.chain(members.members().filter(|_| woke)) {
+            let Some(peer) = node.peer(id_of_peer) else { continue };
             self.judged += 1;
             says_what_is(leader, &peer, members.contains(peer.id))?;
+            is_called_level_if_it_is(leader, &peer, now, node.config())?;
             if members.contains(peer.id) {
                 let before = matched.insert(peer.id, peer.match_index).unwrap_or_default();
                 if peer.match_index < before {
@@ -79,6 +93,28 @@ fn says_what_is(leader: &Status, peer: &PeerStatus, is_member: bool) -> Result<(
             "{:?} has {last}, and says that {id:?} has {match_index}, gets {next_index} next, and \
              was sent {sent_through}",
             leader.id
+        ));
+    }
+    Ok(())
+}
+
+/// Who was not heard within T has not caught up; who was, and has all of the log, has.
+fn is_called_level_if_it_is(
+    leader: &Status,
+    peer: &PeerStatus,
+    now: Instant,
+    config: &Config,
+) -> Result<(), String> {
+    let PeerStatus { id, match_index, heard_at, caught_up, .. } = *peer;
+    let is_alive = now.saturating_since(heard_at) <= config.election_timeout;
+    let is_level = match_index >= leader.last.index;
+    if caught_up && !is_alive || !caught_up && is_alive && is_level {
+        let has = if caught_up { "has" } else { "has not" };
+        let silence = now.saturating_since(heard_at);
+        return Err(format!(
+            "{:?} has {}, and says that {id:?}, who has {match_index} and was heard {silence:?} \
+             ago, {has} caught up",
+            leader.id, leader.last.index
         ));
     }
     Ok(())
@@ -168,5 +204,26 @@ mod tests {
             refused(says(wrong), "S1 has 4, and says that S2 has ");
         }
         refused(says(PeerStatus { leaving: true, ..has(2) }), "a member, that leaving is true");
+        let behind = PeerStatus { caught_up: false, ..has(3) };
+        says(behind).expect("it lacks something");
+        refused(says(PeerStatus { caught_up: false, ..has(4) }), "has not caught up");
+    }
+
+    #[test]
+    fn who_is_silent_for_longer_than_t_has_not_caught_up() {
+        let (mut cluster, mut checker) = led();
+        let timeout = Config::new(NodeId(1), 1).election_timeout;
+        let mut wakes = |after: Instant, peer| {
+            let node = cluster.node(1);
+            node.told = after;
+            node.node.as_mut().expect("it runs").peers = vec![peer];
+            cluster.takes(&mut checker, 1, &[Input::Wake], &[])
+        };
+        let (last, late) = [timeout, timeout + std::time::Duration::from_nanos(1)]
+            .map(|after| Instant::ZERO.saturating_add(after))
+            .into();
+        wakes(last, has(4)).expect("T is not over");
+        refused(wakes(late, has(4)), "ago, has caught up");
+        wakes(late, PeerStatus { caught_up: false, ..has(4) }).expect("it may be anything");
     }
 }

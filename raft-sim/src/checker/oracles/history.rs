@@ -431,7 +431,8 @@ fn spoil_peer(history: &mut [Seen], [kind, near_by, nth]: [usize; 3]) {
     let (count, near) = (peers.len(), |index: LogIndex| LogIndex(near(index.get(), near_by)));
     let peer = &mut peers[nth % count];
     match kind {
-        0 if nth % 2 == 0 => peer.leaving = !peer.leaving,
+        0 if nth % 3 == 0 => peer.leaving = !peer.leaving,
+        0 if nth % 3 == 1 => peer.caught_up = !peer.caught_up,
         0 => peer.next_index = near(peer.next_index),
         1 => peer.sent_through = near(peer.sent_through),
         _ => peer.match_index = near(peer.match_index),

@@ -5,8 +5,8 @@ use crate::checker::oracles::definitions::{majority, stands_on, step, term_at};
 use crate::checker::oracles::duties::messages;
 use crate::checker::oracles::history::{Recorded, Seen};
 use raft_core::{
-    Action, AppendOutcome, Envelope, Instant, LogIndex, Message, NodeId, PeerPhase, RoleKind, Term,
-    Token, Verdict,
+    Action, AppendOutcome, Envelope, Input, Instant, LogIndex, Message, NodeId, PeerPhase,
+    RoleKind, Term, Token, Verdict,
 };
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -161,7 +161,9 @@ pub(super) fn peers(past: &[Seen], now: &Seen) -> bool {
         status.filter(|status| status.role == RoleKind::Leader)
     };
     let shown = |seen: &Seen, id: NodeId| {
-        let heard = leads(seen).is_some() && messages(seen).any(|e| e.from == id);
+        let woke = seen.inputs().contains(&Input::Wake);
+        let of_member = woke && seen.node().membership.contains(id);
+        let heard = leads(seen).is_some() && (of_member || messages(seen).any(|e| e.from == id));
         let peers = &seen.node().node.as_ref()?.peers;
         peers.iter().find(|peer| peer.id == id).copied().filter(|_| heard)
     };
@@ -170,7 +172,22 @@ pub(super) fn peers(past: &[Seen], now: &Seen) -> bool {
         seen.actions().iter().any(is)
     };
     let Some(leader) = leads(now) else { return true };
-    messages(now).filter_map(|envelope| shown(now, envelope.from)).all(|peer| {
+    let known = now.node().node.as_ref().map(|node| (&node.peers, &node.config));
+    let Some((peers, config)) = known else { return true };
+    let mine = past.iter().rev().filter(|seen| seen.id == now.id);
+    let life = mine.take_while(|seen| !matches!(seen.what, Recorded::Started | Recorded::Crashed));
+    let told = life.chain([now]).map(|seen| seen.node().told).max().unwrap_or_default();
+    peers.iter().filter_map(|peer| shown(now, peer.id)).all(|peer| {
+        let silent_for = told.saturating_since(peer.heard_at);
+        let is_level = peer.match_index >= leader.last.index;
+        let fits = match (silent_for > config.election_timeout, is_level) {
+            (true, _) => !peer.caught_up,
+            (false, true) => peer.caught_up,
+            (false, false) => true,
+        };
+        if !fits {
+            return false;
+        }
         let is_member = now.node().membership.contains(peer.id);
         let (low, high) = (peer.match_index, leader.last.index);
         if peer.leaving == is_member
