@@ -196,9 +196,10 @@ class Results:
     def lacks(self, change, only, seeds):
         """Whether this is to look at it: nothing has objected, and this has not looked, or less."""
         found = self.of(change)
+        if not survives(found):
+            return False
         looked = found.get(only)
-        enough = looked and (only != "sweep" or looked["done"] >= seeds)
-        return survives(found) and not enough
+        return not looked or only == "sweep" and looked["done"] < seeds
 
 
 def main():

@@ -62,6 +62,8 @@ class Changes(unittest.TestCase):
         self.assertEqual(lacks(), [False, True, True])
         results.keep(change.name, {**results.of(change), "bounds": {"checker": "bounds: it_holds"}})
         self.assertEqual(lacks(), [False, False, False])
+        results.keep(change.name, {"sweep": {"checker": "panic", "seed": 3, "sentence": ""}})
+        self.assertEqual(lacks(), [False, False, False])
 
 
 if __name__ == "__main__":
