@@ -19,7 +19,7 @@ use raft_core::{
     Config, Instant, LogPosition, Membership, Node, NodeId, Protection, Recovered, Snapshot,
     StartError, Status, Token,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What a running process has in memory.
@@ -98,6 +98,8 @@ pub struct Host {
     given: Membership,
     /// How often it was started.
     pub life: u64,
+    /// The seeds of its lives.
+    seeds: BTreeSet<u64>,
     /// The process, while it runs.
     pub process: Option<Process>,
     /// The disk.
@@ -126,6 +128,7 @@ impl Host {
             setup: node.clone(),
             given: given.clone(),
             life: 0,
+            seeds: BTreeSet::new(),
             process: None,
             disk: Disk::new(setup.disk, stored),
             paused: false,
@@ -176,7 +179,8 @@ impl Host {
         choices: &mut Choices,
     ) -> Result<(Config, bool), Unstartable> {
         let was_torn = self.disk.recover()?;
-        let config = setup.config(&self.setup, choices.below(Question::NodeSeed, u64::MAX));
+        let seed = self.fresh_seed(choices.below(Question::NodeSeed, u64::MAX));
+        let config = setup.config(&self.setup, seed);
         let clock_offset =
             choices.duration(Question::ClockOffset, Duration::ZERO, setup.clock_offset);
         let Stored { hard_state, snapshot, mut log } = self.disk.stored().clone();
@@ -218,6 +222,15 @@ impl Host {
             clock_offset,
         });
         Ok((config, was_torn))
+    }
+
+    /// A seed that no earlier life had, this one if it may be: what chooses may be a fuzzer, which
+    /// chooses the same twice.
+    fn fresh_seed(&mut self, mut seed: u64) -> u64 {
+        while !self.seeds.insert(seed) {
+            seed = seed.wrapping_add(1);
+        }
+        seed
     }
 
     /// Its T from its next start on.
@@ -358,6 +371,8 @@ impl Host {
 
 #[cfg(test)]
 mod tests {
+    use super::Host;
+    use crate::host::machine::Machine;
     use crate::plan::act::{Act, ProcessAct};
     use crate::plan::choice::Choices;
     use crate::plan::record::Nobody;
@@ -391,6 +406,21 @@ mod tests {
             assert_eq!(host.runs(), until == Instant::ZERO);
             host.may_campaign()
         })
+    }
+
+    /// Rounds and tickets follow from the seed: with one seed, what was said to an earlier life
+    /// would be taken for an answer to this one.
+    #[test]
+    fn no_two_lives_have_one_seed_even_if_the_same_is_chosen() {
+        let (setup, machine) = (Setup::of_voters(3), Machine::default());
+        let mut host = Host::new(&setup, &setup.nodes[0], &machine);
+        let seeds = [1, 2, 3].map(|life| {
+            let same = &mut Choices::from_bytes(&[]);
+            let (config, _) = host.start(&setup, Instant::ZERO, same).expect("an empty disk");
+            assert_eq!(host.life, life);
+            config.seed
+        });
+        assert_eq!(seeds, [0, 1, 2]);
     }
 
     #[test]
