@@ -54,6 +54,12 @@ class Results:
         found = self.of(patch, "sweep")
         return dict(zip(found["places"], found["found"])) if found["places"] == places else {}
 
+    def hints(self, patch):
+        """For each place the seed that has seen it, whatever the code was."""
+        found = self.of(patch, "sweep")
+        pairs = zip(found["places"], found["found"]) if found else []
+        return {place: one["seed"] for place, one in pairs if one["checker"]}
+
     @staticmethod
     def is_seen(found):
         return all(one["checker"] for one in found["found"])

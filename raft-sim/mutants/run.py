@@ -43,7 +43,7 @@ def arguments():
     add("--timeout", type=int, default=900, help="seconds for one sweep or one test binary")
     add("--results", type=pathlib.Path, default=HERE / "results.json")
     add("--before", type=pathlib.Path, default=HERE / "before.json", help="an older column")
-    add("--again", action="store_true", help="also what has a result already")
+    add("--again", action="store_true", help="also what has a result already; nothing known is tried first")
     add("--stale", action="store_true", help="keep results of other code, do not run them again")
     for flag, words in [
         ("--check", "heads, patches, and the page; run nothing"),

@@ -3,6 +3,7 @@
 import pathlib
 import sys
 import tempfile
+import types
 import unittest
 
 sys.dont_write_bytecode = True
@@ -80,7 +81,7 @@ class Heads(unittest.TestCase):
 
 
 class Bounds(unittest.TestCase):
-    def killer(self, batches):
+    def killer(self, batches, hint=None):
         """Of a test that fails with the batches of seeds that are named."""
         with tempfile.TemporaryDirectory() as folder:
             harness = pathlib.Path(folder) / "harness"
@@ -90,7 +91,12 @@ class Bounds(unittest.TestCase):
                 "echo 'test a_read ... FAILED'; exit 1;; esac\necho 'test result: ok'\n"
             )
             harness.chmod(0o755)
-            return trial.broken_bound([("bounds", str(harness), folder)], 7, 10)
+            return trial.broken_bound([("bounds", str(harness), folder)], 7, 10, hint)
+
+    def test_the_bound_that_is_known_is_tried_first_and_if_it_holds_all_are(self):
+        self.assertEqual(self.killer("0 12 13", "bounds: a_write"), "bounds: a_write")
+        self.assertEqual(self.killer("0 12 13", "liveness: a_write"), "bounds: a_read")
+        self.assertIsNone(self.killer("0 12", "bounds: a_write"))
 
     def test_a_bound_is_broken_where_other_seeds_break_it_too(self):
         self.assertEqual(self.killer("0 12 13"), "bounds: a_read")
@@ -115,6 +121,26 @@ class Policy(unittest.TestCase):
         patch, results = self.results(4, None, 203)
         self.assertEqual((results.distances(patch), results.median(patch)), ([5, None, 4], 5))
         self.assertEqual(matrix.policy([patch], results, CODE), [])
+
+    def test_the_seed_that_is_known_from_other_code_is_tried_first(self):
+        patch, results = self.results(4, None, 203)
+        self.assertEqual(results.hints(patch), {0: 4, 200: 203})
+        asked = []
+
+        def look(number, first, seeds, timeout):
+            asked.append((first, seeds))
+            is_seen = first <= 4 < first + seeds
+            return {"seed": 4, "checker": "x"} if is_seen else {"checker": None, "done": seeds}
+
+        options = types.SimpleNamespace(seeds=50, timeout=1)
+        known = {"checker": None, "done": 20}
+        for place, known, hint, expected in [
+            (0, None, 4, [(4, 1)]), (0, None, None, [(0, 50)]),
+            (100, None, 105, [(105, 1), (100, 50)]), (100, known, None, [(120, 30)]),
+        ]:
+            asked.clear()
+            trial.deeper(look, 7, place, known, options, hint)
+            self.assertEqual(asked, expected)
 
     def test_one_is_not_unless_the_head_says_why(self):
         patch, results = self.results(4, None, None)

@@ -196,9 +196,12 @@ def drive(harness, number, first, seeds, timeout):
     return {"seed": None, "checker": None, "done": seeds, "never": []}
 
 
-def deeper(look, number, place, known, options):
-    """Goes on from one place where an earlier, shorter sweep has ended."""
+def deeper(look, number, place, known, options, hint=None):
+    """Goes on from one place where an earlier, shorter sweep has ended; but first it tries the seed
+    that has seen the bug in other code."""
     done = 0
+    if hint is not None and (found := look(number, hint, 1, options.timeout))["checker"]:
+        return found
     if known:
         if known["checker"] or known["done"] >= options.seeds:
             return known
@@ -241,8 +244,15 @@ def tests(binaries, number, timeout, skipped=()):
 OTHER_BATCHES = [12, 13]
 
 
-def broken_bound(binaries, number, timeout):
-    """The first test of the bounds or the contract that fails, with other seeds, too."""
+def broken_bound(binaries, number, timeout, hint=None):
+    """The first test of the bounds or the contract that fails, with other seeds, too; but first the
+    one is tried that has seen the bug in other code."""
+    for name, executable, folder in binaries:
+        test = hint.removeprefix(f"{name}: ") if hint else ""
+        if f"{name}: {test}" == hint:
+            output, _ = ended([executable, "--exact", test], number, timeout, folder)
+            if "FAILED" in output and fails_always(executable, test, number, timeout, folder):
+                return hint
     for name, executable, folder in binaries:
         output, how = ended([executable, "--test-threads", "2"], number, timeout, folder)
         failed = re.findall(r"^test (\S+) \.\.\. FAILED", output, re.M)
@@ -294,12 +304,14 @@ def run(copy, patches, results, code):
         if kind == "sweep":
             look = looks["driver" if patch.kind == "D" else "sweep"]
             known = results.unfinished(patch, code, options.stale, places)
-            found = [deeper(look, number, at, known.get(at), options) for at in places]
+            hints = {} if options.again else results.hints(patch)
+            found = [deeper(look, number, at, known.get(at), options, hints.get(at)) for at in places]
             found = {"places": places, "seeds": options.seeds, "found": found}
         elif kind == "scenarios":
             found = {"killer": scenarios(simulator, number, options.timeout)}
         elif kind == "bounds":
-            found = {"killer": broken_bound(bounds, number, options.timeout)}
+            hint = None if options.again else results.bound(patch)
+            found = {"killer": broken_bound(bounds, number, options.timeout, hint)}
         else:
             found = {"killer": tests(binaries, number, options.timeout, skipped)}
             found["core"] = options.core
