@@ -19,14 +19,14 @@ impl Checker for Accepted {
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
         let whole = sight.step().filter(|_| sight.is_whole());
-        let Some((_, after)) = whole else { return Ok(()) };
+        let Some((before, after)) = whole else { return Ok(()) };
         for input in sight.inputs() {
             let (name, asked, target) = match input {
                 Input::Propose { token, count } => (*token, *count, None),
                 Input::ChangeMembership { token, target } => (*token, 1, Some(target)),
                 _ => continue,
             };
-            self.answered(sight, after, (name, asked, target))?;
+            self.answered(sight, [before, after], (name, asked, target))?;
         }
         Ok(())
     }
@@ -37,7 +37,7 @@ impl Accepted {
     fn answered(
         &mut self,
         sight: &Sight<'_>,
-        after: &Status,
+        [before, after]: [&Status; 2],
         (name, asked, target): (Token, u64, Option<&Membership>),
     ) -> Result<(), String> {
         self.judged += 1;
@@ -53,6 +53,9 @@ impl Accepted {
             return Err(format!("{id:?} does not answer {name:?} in the call that brings it"));
         };
         let Some((first, count)) = answer else { return Ok(()) };
+        if first.term < before.term || first.term > after.term {
+            return Err(format!("{id:?} accepts {name:?} at {first}, and is in {}", after.term));
+        }
         if after.role != RoleKind::Leader || after.term != first.term {
             // Something later in the same call has deposed it, and may have dropped them.
             return Ok(());
@@ -92,7 +95,7 @@ mod tests {
     use crate::checker::fixture::{Cluster, position, refused};
     use crate::host::log::Entry;
     use raft_core::payload::Content;
-    use raft_core::{Action, Input, Membership, NodeId, RejectReason, Term, Token};
+    use raft_core::{Action, Input, LogPosition, Membership, NodeId, RejectReason, Term, Token};
 
     const NAME: Token = Token(7);
 
@@ -127,6 +130,9 @@ mod tests {
         for (index, count) in [(1, 2), (3, 2), (2, 1)] {
             refused(says(propose(2), &accepts(index, count)), "and its log has not");
         }
+        let first = LogPosition::ZERO;
+        let elsewhere = Action::Accepted { token: NAME, first, count: 2 };
+        refused(says(propose(2), &[elsewhere]), "S1 accepts #7 at 0/0, and is in ");
     }
 
     #[test]

@@ -369,6 +369,8 @@ coverage! {
     transfers >= 120,
     /// Commands and memberships of which `accepted` judged the answer.
     accepted >= 250,
+    /// Inputs without a refusal of which `effects` judged what came of them.
+    effects >= 100,
     /// What came to leaders from peers of which `peers` judged what they say.
     peers >= 250,
     /// Messages and writes that `wasted_work` judged.

@@ -72,6 +72,7 @@ checkers! {
     lease_disjointness: LeaseDisjointness,
     requests_end: RequestsEnd,
     accepted: Accepted,
+    effects: Effects,
     accusations: Accusations,
     answers: Answers,
     refusals: Refusals,

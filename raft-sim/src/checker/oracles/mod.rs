@@ -128,6 +128,7 @@ oracles! {
     check_quorum: CheckQuorum, duties, 1;
     transfers: Transfers, duties, 20;
     peers: Peers, messages, 10;
+    effects: Effects, messages, 3;
     bounds: Bounds, messages, 5;
     promise: Promise, messages, 3;
     output_gating: OutputGating, messages, 20;
