@@ -355,6 +355,8 @@ coverage! {
     membership_coherence >= 250,
     /// Pairs of leaders of different terms that `lease_disjointness` judged.
     lease_disjointness >= 50,
+    /// Questions and answers about leases that `leases` judged.
+    leases >= 100,
     /// Requests whose end `requests_end` has seen.
     requests_end >= 300,
     /// Refusals of what nobody invented that `accusations` judged.
@@ -367,6 +369,8 @@ coverage! {
     check_quorum >= 150,
     /// Steps of leaders that `transfers` judged: they tell, or have told, a voter to take over.
     transfers >= 120,
+    /// Reads, and answers to questions of reads, of which `reads` judged what came of them.
+    reads >= 100,
     /// Commands and memberships of which `accepted` judged the answer.
     accepted >= 250,
     /// Inputs without a refusal of which `effects` judged what came of them.

@@ -194,10 +194,7 @@ pub(in crate::checker) fn spoil(history: &mut History, choices: &mut Choices) {
         }
         12 => silence(&mut history[nth..]),
         13 => transfer(&mut history[nth..]),
-        14 => match [below(4), below(4), below(64)] {
-            [3, _, dice] => pause(&mut history[nth..], dice),
-            dice => spoil_peer(&mut history[nth..], dice),
-        },
+        14 => spoil_peer(&mut history[nth..], [below(4), below(4), below(64)]),
         // A leader drops an entry; an answer to a leader becomes a vote for somebody else.
         2 | 3 => {
             let targets: [fn(&Action) -> bool; 2] = [
@@ -439,24 +436,6 @@ fn spoil_peer(history: &mut [Seen], [kind, near_by, nth]: [usize; 3]) {
         0 => peer.next_index = near(peer.next_index),
         1 => peer.sent_through = near(peer.sent_through),
         _ => peer.match_index = near(peer.match_index),
-    }
-}
-
-/// A leader is told of a peer that it takes nothing, or of nothing that was told it any more.
-fn pause(rest: &mut [Seen], nth: usize) {
-    let tells = |input: &Input| !matches!(input, Input::Message(_) | Input::Wake);
-    for seen in rest {
-        let peers = seen.node().node.as_ref().map_or(0, |node| node.peers.len());
-        let peer =
-            (peers > 0).then(|| seen.node().node.as_ref().expect("so").peers[nth % peers].id);
-        let Recorded::Stepped { inputs, .. } = &mut seen.what else { continue };
-        match peer {
-            Some(peer) if nth % 2 == 0 => {
-                return inputs.push(Input::PeerPaused { peer, after: LogIndex(small(nth)) });
-            }
-            _ if nth % 2 == 1 && inputs.iter().any(tells) => return inputs.retain(|i| !tells(i)),
-            _ => {}
-        }
     }
 }
 

@@ -4,13 +4,17 @@
 mod definitions;
 mod duties;
 pub(super) mod history;
+mod leases;
 mod messages;
+mod neglect;
+mod reads;
 mod reproaches;
 mod states;
 
 use crate::checker::derived::Derived;
 use crate::checker::oracles::definitions::Definition;
 use crate::checker::oracles::history::{History, Seen, spoil};
+use crate::checker::oracles::neglect::neglect;
 use crate::checker::sight::{Checker, Observed, Sight};
 use crate::plan::choice::{Choices, Question};
 use crate::plan::record::Nobody;
@@ -56,10 +60,19 @@ fn seeds() -> impl Iterator<Item = u64> {
     (0..).filter(is_short).take(14)
 }
 
+/// The events to which a checker objects, and how.
+fn objections<'a>(
+    checker: &'a mut dyn Checker,
+    history: &'a [Seen],
+) -> impl Iterator<Item = (usize, String)> + 'a {
+    let mut derived = Derived::default();
+    let shown = history.iter().map(move |seen| seen.show(&mut derived, checker));
+    shown.enumerate().filter_map(|(nth, said)| Some((nth, said.err()?)))
+}
+
 /// The first event to which a checker objects.
 fn fast(checker: &mut dyn Checker, history: &[Seen]) -> Option<usize> {
-    let mut derived = Derived::default();
-    history.iter().position(|seen| seen.show(&mut derived, checker).is_err())
+    objections(checker, history).next().map(|(nth, _)| nth)
 }
 
 /// The first event of which the property does not hold, looked for as far as `end`.
@@ -69,11 +82,17 @@ fn slow(holds: Definition, history: &[Seen], end: usize) -> Option<usize> {
 
 /// Runs both over many histories.
 #[track_caller]
-fn agree<C: Checker + Default>(name: &str, holds: Definition, least_bad: u64) {
+fn agree<C: Checker + Default>(
+    name: &str,
+    holds: Definition,
+    least_bad: u64,
+    spoil: fn(&mut History, &mut Choices),
+) {
     let (mut good, mut bad) = (0, 0);
     for seed in seeds() {
         let clean = recorded(seed, 350);
-        assert_eq!(fast(&mut C::default(), &clean), None, "{name}: seed {seed} is clean");
+        let said = objections(&mut C::default(), &clean).next();
+        assert_eq!(said, None, "{name}: seed {seed} is clean");
         assert_eq!(slow(holds, &clean, clean.len()), None, "{name}: seed {seed} is clean");
         for nth in 0..30 {
             let mut choices = Choices::seeded(seed << 32 | nth);
@@ -86,9 +105,7 @@ fn agree<C: Checker + Default>(name: &str, holds: Definition, least_bad: u64) {
             let expected = slow(holds, &spoilt, end);
             assert_eq!(found, expected, "{name}: seed {seed}, change {nth}: {}", {
                 let at = found.unwrap_or(usize::MAX).min(expected.unwrap_or(usize::MAX));
-                let (mut derived, mut checker) = (Derived::default(), C::default());
-                let mut said = spoilt.iter().map(|seen| seen.show(&mut derived, &mut checker));
-                let said = said.find(Result::is_err);
+                let said = objections(&mut C::default(), &spoilt).next();
                 let status = spoilt[at].status();
                 format!("{said:?}\n{:?} of {:?}\n{status:?}", spoilt[at].what, spoilt[at].id)
             });
@@ -100,38 +117,41 @@ fn agree<C: Checker + Default>(name: &str, holds: Definition, least_bad: u64) {
 }
 
 macro_rules! oracles {
-    ($($name:ident: $checker:ident, $oracle:ident, $least_bad:literal;)*) => {
+    ($($spoil:ident => $name:ident: $checker:ident, $oracle:ident, $least_bad:literal;)*) => {
         $(#[test]
         fn $name() {
-            agree::<super::$name::$checker>(stringify!($name), $oracle::$name, $least_bad);
+            let name = stringify!($name);
+            agree::<super::$name::$checker>(name, $oracle::$name, $least_bad, $spoil);
         })*
     };
 }
 
 oracles! {
-    election_safety: ElectionSafety, definitions, 20;
-    leader_append_only: LeaderAppendOnly, definitions, 2;
-    log_matching: LogMatching, definitions, 10;
-    commit_quorum: CommitQuorum, definitions, 20;
-    leader_completeness: LeaderCompleteness, definitions, 10;
-    state_machine_safety: StateMachineSafety, definitions, 20;
-    term_and_vote: TermAndVote, definitions, 20;
-    lease_disjointness: LeaseDisjointness, messages, 3;
-    fate: FateChecker, definitions, 3;
-    exactly_once: ExactlyOnce, definitions, 5;
-    no_disruption: NoDisruption, messages, 3;
-    linearizability: Linearizability, definitions, 3;
-    requests_end: RequestsEnd, messages, 20;
-    accusations: Accusations, reproaches, 20;
-    refusals: Refusals, reproaches, 10;
-    answers: Answers, duties, 20;
-    check_quorum: CheckQuorum, duties, 1;
-    transfers: Transfers, duties, 20;
-    peers: Peers, messages, 10;
-    effects: Effects, messages, 3;
-    bounds: Bounds, messages, 5;
-    promise: Promise, messages, 3;
-    output_gating: OutputGating, messages, 20;
-    snapshot_coherence: SnapshotCoherence, states, 3;
-    membership_coherence: MembershipCoherence, states, 3;
+    spoil => election_safety: ElectionSafety, definitions, 20;
+    spoil => leader_append_only: LeaderAppendOnly, definitions, 2;
+    spoil => log_matching: LogMatching, definitions, 10;
+    spoil => commit_quorum: CommitQuorum, definitions, 20;
+    spoil => leader_completeness: LeaderCompleteness, definitions, 10;
+    spoil => state_machine_safety: StateMachineSafety, definitions, 20;
+    spoil => term_and_vote: TermAndVote, definitions, 20;
+    spoil => lease_disjointness: LeaseDisjointness, messages, 3;
+    spoil => fate: FateChecker, definitions, 3;
+    spoil => exactly_once: ExactlyOnce, definitions, 5;
+    spoil => no_disruption: NoDisruption, messages, 3;
+    spoil => linearizability: Linearizability, definitions, 3;
+    spoil => requests_end: RequestsEnd, messages, 20;
+    spoil => accusations: Accusations, reproaches, 20;
+    spoil => refusals: Refusals, reproaches, 10;
+    spoil => answers: Answers, duties, 20;
+    spoil => check_quorum: CheckQuorum, duties, 1;
+    spoil => transfers: Transfers, duties, 20;
+    spoil => peers: Peers, messages, 10;
+    neglect => effects: Effects, messages, 20;
+    spoil => bounds: Bounds, messages, 5;
+    spoil => promise: Promise, messages, 3;
+    spoil => output_gating: OutputGating, messages, 20;
+    spoil => snapshot_coherence: SnapshotCoherence, states, 3;
+    spoil => membership_coherence: MembershipCoherence, states, 3;
+    neglect => leases: Leases, leases, 20;
+    neglect => reads: Reads, reads, 20;
 }
