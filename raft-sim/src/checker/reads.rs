@@ -6,7 +6,8 @@
 //! client survives, so that nothing else would see it.
 //!
 //! A quorum has confirmed a read for sure when it has acknowledged what the leader sent T after it
-//! had come: within T a heartbeat has left, which serves all reads that waited. Nothing is judged of
+//! had come: within T a heartbeat has left, which serves all reads that waited. What comes in the
+//! very call in which the read is given up comes too late. Nothing is judged of
 //! a leader that had committed nothing of its term when the read came, that has seen a peer lose its
 //! log, or whose membership has changed since.
 
@@ -35,6 +36,8 @@ struct Mind {
     /// The reads that came to it while it led this term, and when, by its clock.
     asked: BTreeMap<Token, (Instant, Membership)>,
     term: Term,
+    /// When each peer was heard, as it was known after the last call.
+    heard: Vec<(NodeId, Instant)>,
     /// Whether a peer has lost its log in this term.
     lost: bool,
 }
@@ -143,8 +146,7 @@ impl Step<'_> {
             let Some((at, _)) = asked.filter(|_| !mind.lost) else { continue };
             judged += 1;
             let served = at.saturating_add(node.config().election_timeout);
-            let peers = members.members().filter_map(|peer| node.peer(peer));
-            let heard = peers.filter(|peer| peer.heard_at >= served).map(|peer| peer.id);
+            let heard = mind.heard.iter().filter(|(_, at)| *at >= served).map(|(peer, _)| *peer);
             let heard: BTreeSet<NodeId> = heard.chain([id]).collect();
             if is_quorum(members, &heard) {
                 return Err(format!(
@@ -152,6 +154,9 @@ impl Step<'_> {
                 ));
             }
         }
+        let peers = members.members().filter(|_| !mind.asked.is_empty());
+        let heard = peers.filter_map(|peer| node.peer(peer)).map(|peer| (peer.id, peer.heard_at));
+        mind.heard = heard.collect();
         Ok(judged)
     }
 }
@@ -248,6 +253,12 @@ mod tests {
         let sentence = "S1 gives up the read #7 of ";
         refused(gives_up(leads(1, [2_000, 0]), nothing), sentence);
         gives_up(leads(1, [1_999, 0]), nothing).expect("it may have been asked before");
+        gives_up(leads(1, [0, 0]), |cluster, checker| {
+            cluster.takes(checker, 1, &[Input::Wake], &[]).expect("nobody has answered");
+            let known = cluster.node(1).node.as_mut().expect("it runs");
+            known.peers[0].heard_at = at(2_000);
+        })
+        .expect("it comes in the very call");
         gives_up(leads(0, [2_000, 2_000]), nothing).expect("nothing was committed in its term");
     }
 

@@ -85,11 +85,15 @@ fn promise_nothing(rest: &mut [Seen], dice: usize) {
 /// A read is not answered, or given up though everybody has confirmed it.
 fn answer_no_read(rest: &mut [Seen], dice: usize) {
     let ready = |action: &Action| matches!(action, Action::ReadReady { .. });
-    let Some(seen) = rest.iter_mut().find(|seen| seen.actions().iter().any(ready)) else { return };
+    let Some(at) = rest.iter().position(|seen| seen.actions().iter().any(ready)) else { return };
     let forgets = dice.is_multiple_of(2);
-    if let Some(known) = node(seen).node.as_mut().filter(|_| !forgets) {
-        known.peers.iter_mut().for_each(|peer| peer.heard_at = Instant::MAX);
+    let id = rest[at].id;
+    for seen in rest[..at].iter_mut().filter(|seen| !forgets && seen.id == id) {
+        for known in node(seen).node.iter_mut().flat_map(|node| &mut node.peers) {
+            known.heard_at = Instant::MAX;
+        }
     }
+    let seen = &mut rest[at];
     let Recorded::Stepped { actions, .. } = &mut seen.what else { return };
     if forgets {
         return actions.retain(|action| !ready(action));

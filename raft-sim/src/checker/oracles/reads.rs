@@ -71,6 +71,8 @@ fn reign<'a>(steps: &[&'a Seen], term: Term) -> Vec<&'a Seen> {
 fn keeps(steps: &[&Seen], now: &Seen) -> bool {
     let Some(term) = leads(now) else { return true };
     let (reign, Some(node)) = (reign(steps, term), &now.node().node) else { return true };
+    let before = reign.iter().rev().nth(1).and_then(|seen| Some(&seen.node().node.as_ref()?.peers));
+    let known = before.map_or(&[][..], |peers| peers);
     // What a reign of the same term before this one has seen counts, too: it is one leadership.
     let lost = steps.iter().filter(|seen| leads(seen).is_some() && seen.node().node.is_some());
     let lost = lost.rev().take_while(|seen| leads(seen) == Some(term)).any(|seen| {
@@ -104,7 +106,7 @@ fn keeps(steps: &[&Seen], now: &Seen) -> bool {
         }
         let upto = steps.iter().position(|seen| std::ptr::eq(*seen, asked)).expect("a step");
         let served = latest(&steps[..=upto]).saturating_add(node.config.election_timeout);
-        let heard = node.peers.iter().filter(|peer| peer.heard_at >= served).map(|peer| peer.id);
+        let heard = known.iter().filter(|peer| peer.heard_at >= served).map(|peer| peer.id);
         let heard: BTreeSet<NodeId> = heard.chain([now.id]).collect();
         !is_quorum(&now.node().membership, &heard)
     })
