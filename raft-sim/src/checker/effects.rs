@@ -176,9 +176,14 @@ mod tests {
     }
 
     /// S1 follows with four entries, and this comes of the input.
-    fn follows(input: &Input, becomes: impl Fn(&mut Status), said: &[Action]) -> Result<(), String> {
+    fn follows(
+        input: &Input,
+        becomes: impl Fn(&mut Status),
+        said: &[Action],
+    ) -> Result<(), String> {
         let mut cluster = Cluster::of(3);
-        let before = cluster.node(1).configured(Config::new(NodeId(1), 1)).fill(&[1, 1, 1, 1]).status;
+        let node = cluster.node(1).configured(Config::new(NodeId(1), 1));
+        let before = node.fill(&[1, 1, 1, 1]).status;
         becomes(&mut cluster.node(1).status);
         let inputs = std::slice::from_ref(input);
         cluster.takes_from(&mut Effects::default(), 1, &before, inputs, said)

@@ -1,7 +1,8 @@
 //! Memberships change one step at a time, and by joint consensus: each one in a log either repeats
 //! the one before it, or is the joint one on the way to another, or is what a joint one leads to.
 //! So any two memberships that can be in force at one time share a quorum (Raft paper, 6; thesis,
-//! 4.3). A change begins only when the one before it is committed.
+//! 4.3). A change begins only when the one before it is committed. And a leader leaves a joint
+//! membership when that is committed: while there is one, two quorums must agree.
 
 use crate::checker::sight::Checker;
 use crate::checker::sight::Observed;
@@ -25,6 +26,7 @@ impl Checker for MembershipCoherence {
     }
 
     fn see(&mut self, sight: &Sight<'_>) -> Result<(), String> {
+        self.is_left(sight)?;
         let written = sight.actions().iter().filter_map(|action| match action {
             Action::Persist(write) => write.log.as_ref().map(|log| log.first),
             _ => None,
@@ -55,6 +57,21 @@ fn covered<'a>(sight: &Sight<'a>) -> Option<&'a Membership> {
 }
 
 impl MembershipCoherence {
+    /// A leader that has all of its log committed, and something of its term, acts by no joint
+    /// membership any more, unless it transfers leadership: what it appends to leave it is not
+    /// committed yet.
+    fn is_left(&mut self, sight: &Sight<'_>) -> Result<(), String> {
+        let membership = sight.node.membership;
+        let whole = sight.step().filter(|_| sight.is_whole() && !membership.outgoing().is_empty());
+        let Some((_, after)) = whole else { return Ok(()) };
+        self.judged += 1;
+        let all = after.commit_index == after.last.index && after.last.term == after.term;
+        if after.role == RoleKind::Leader && all && after.transfers_to.is_none() {
+            return Err(format!("{:?} has committed {membership:?}, and stays in it", after.id));
+        }
+        Ok(())
+    }
+
     /// Takes in what a log holds from an index on.
     fn learn(&mut self, sight: &Sight<'_>, first: LogIndex) -> Result<(), String> {
         let (id, log) = (sight.node.id, sight.node.log);
@@ -157,6 +174,20 @@ mod tests {
     fn two_at_a_time() {
         let path = [of(&[1, 2, 3], &[]), of(&[1, 4], &[1, 2, 3]), of(&[1, 4], &[])];
         refused(holds(&[1, 1, 1], &path, 1), "two membership entries of its term");
+    }
+
+    #[test]
+    fn a_joint_one_that_is_committed_is_left() {
+        let says = |commit, transfers_to| {
+            let mut cluster = Cluster::of(3);
+            let node = cluster.node(1).leads(1).fill(&[1, 1]).commits(commit);
+            node.membership = of(&[1, 4], &[1, 2, 3]);
+            node.status.transfers_to = transfers_to;
+            cluster.stepped(&mut MembershipCoherence::default(), 1, &[])
+        };
+        refused(says(2, None), "and stays in it");
+        says(1, None).expect("it is not committed, or what leaves it is not");
+        says(2, Some(NodeId(4))).expect("who takes over must not be left behind");
     }
 
     #[test]

@@ -1,15 +1,15 @@
-//! A read that can be answered is answered (thesis, 6.4): a leader that holds a lease answers a read
-//! by lease at once; what a leader says of a question answers the reads that wait for it; and a
-//! leader gives up no read that a quorum has confirmed.
+//! A read that can be answered is answered (thesis, 6.4): a leader that holds a lease answers a
+//! read by lease at once; what a leader says of a question answers the reads that wait for it; and
+//! a leader gives up no read that a quorum has confirmed.
 //!
-//! A wrong answer is for `linearizability`. A read that gets none is given up after 2T, which every
-//! client survives, so that nothing else would see it.
+//! A wrong answer is for `linearizability`. A read that gets none is given up after 2T, which
+//! every client survives, so that nothing else would see it.
 //!
 //! A quorum has confirmed a read for sure when it has acknowledged what the leader sent T after it
 //! had come: within T a heartbeat has left, which serves all reads that waited. What comes in the
-//! very call in which the read is given up comes too late. Nothing is judged of
-//! a leader that had committed nothing of its term when the read came, that has seen a peer lose its
-//! log, or whose membership has changed since.
+//! very call in which the read is given up comes too late. Nothing is judged of a leader that had
+//! committed nothing of its term when the read came, that has seen a peer lose its log, or whose
+//! membership has changed since.
 
 use crate::checker::by_id::ById;
 use crate::checker::sight::Checker;

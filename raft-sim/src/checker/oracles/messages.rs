@@ -5,7 +5,7 @@ use crate::checker::oracles::definitions::{majority, stands_on, step, term_at};
 use crate::checker::oracles::duties::messages;
 use crate::checker::oracles::history::{Recorded, Seen};
 use raft_core::{
-    Action, AppendOutcome, Envelope, Input, Instant, LogIndex, Message, NodeId, Outcome, PeerPhase,
+    Action, AppendOutcome, Envelope, Input, Instant, LogIndex, Message, NodeId, PeerPhase,
     RoleKind, Term, Token, Verdict,
 };
 use std::collections::BTreeMap;
@@ -219,68 +219,6 @@ pub(super) fn peers(past: &[Seen], now: &Seen) -> bool {
         }
         true
     })
-}
-
-/// What is not refused has its effect, and what takes nothing is sent nothing.
-pub(super) fn effects(past: &[Seen], now: &Seen) -> bool {
-    let leads = |seen: &Seen| {
-        let (before, after) = step(seen)?;
-        let both = [before, after].map(|s| (s.role == RoleKind::Leader).then_some(s.term));
-        both[0].filter(|_| both[0] == both[1] && seen.node().node.is_some())
-    };
-    let (Some((before, after)), true) = (step(now), now.is_whole()) else { return true };
-    let peer = |seen: &Seen, id| {
-        let peers = &seen.node().node.as_ref()?.peers;
-        peers.iter().find(|peer| peer.id == id).copied()
-    };
-    let carries = |envelope: &&Envelope| matches!(&envelope.message, Message::AppendEntries(m) if !m.entries.is_empty());
-    let is_paused = |id: NodeId| {
-        let term = leads(now);
-        let mine = past.iter().chain([now]).rev().filter(|seen| seen.id == now.id);
-        let lives = mine.take_while(|s| !matches!(s.what, Recorded::Started | Recorded::Crashed));
-        let steps = lives.filter(|seen| step(seen).is_some());
-        let rule = steps.take_while(|seen| leads(seen) == term && peer(seen, id).is_some());
-        let mut said = rule.flat_map(|seen| {
-            seen.inputs().iter().rev().filter_map(|input| match input {
-                Input::PeerPaused { peer, .. } if *peer == id => Some(true),
-                Input::PeerResumed { peer } if *peer == id => Some(false),
-                _ => None,
-            })
-        });
-        term.is_some() && said.next() == Some(true)
-    };
-    if now.sent().filter(carries).any(|envelope| is_paused(envelope.to)) {
-        return false;
-    }
-    let is_refusal = |action: &Action| matches!(action, Action::Ignored { from: None, .. });
-    let is_alone = now.inputs().len() == 1;
-    let known = |id| peer(now, id).filter(|_| is_alone && leads(now).is_some());
-    now.actions().iter().any(is_refusal)
-        || now.inputs().iter().all(|input| match *input {
-            Input::Campaign => !is_alone || after.role != RoleKind::Follower,
-            Input::SnapshotTaken { position } => position.index <= after.log_start.index,
-            Input::SnapshotInstalled { position, outcome: Outcome::Done } => {
-                let lowest = after.log_start.index.min(after.commit_index).min(after.last_applied);
-                position.index <= lowest && after.installing != Some(position)
-            }
-            Input::SnapshotInstalled { outcome: Outcome::Failed, .. } if is_alone => {
-                after.installing.is_none()
-                    && after.log_start == before.log_start
-                    && after.last == before.last
-                    && after.commit_index == before.commit_index
-            }
-            Input::SnapshotSent { to, .. } => {
-                known(to).is_none_or(|p| p.phase != PeerPhase::Snapshot)
-            }
-            Input::PeerUnreachable { peer } => known(peer).is_none_or(|p| {
-                let sends = now.sent().filter(carries).any(|envelope| envelope.to == peer);
-                p.phase != PeerPhase::Replicate && !sends
-            }),
-            Input::PeerPaused { peer, after } => known(peer).is_none_or(|p| {
-                p.phase == PeerPhase::Probe || p.sent_through <= after.max(p.match_index)
-            }),
-            _ => true,
-        })
 }
 
 /// Every request ends, once, and in time.

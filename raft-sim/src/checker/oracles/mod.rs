@@ -3,6 +3,7 @@
 
 mod definitions;
 mod duties;
+mod effects;
 pub(super) mod history;
 mod leases;
 mod messages;
@@ -146,7 +147,7 @@ oracles! {
     spoil => check_quorum: CheckQuorum, duties, 1;
     spoil => transfers: Transfers, duties, 20;
     spoil => peers: Peers, messages, 10;
-    neglect => effects: Effects, messages, 20;
+    neglect => effects: Effects, effects, 20;
     spoil => bounds: Bounds, messages, 5;
     spoil => promise: Promise, messages, 3;
     spoil => output_gating: OutputGating, messages, 20;

@@ -1,6 +1,6 @@
 //! The properties of state machines, snapshots and memberships, word by word.
 
-use crate::checker::oracles::definitions::{applied_log, entries, written};
+use crate::checker::oracles::definitions::{applied_log, entries, step, written};
 use crate::checker::oracles::history::{Recorded, Seen};
 use crate::host::machine::Machine;
 use raft_core::payload::Content;
@@ -65,6 +65,13 @@ fn is_a_step(old: &Membership, new: &Membership) -> bool {
 
 /// Memberships change by one step at a time, and a node acts by the last one in its log.
 pub(super) fn membership_coherence(past: &[Seen], now: &Seen) -> bool {
+    let joint = now.node().membership.is_joint() && now.is_whole();
+    if let Some((_, leader)) = step(now).filter(|(_, s)| joint && s.role == RoleKind::Leader)
+        && leader.transfers_to.is_none()
+        && leader.last == LogPosition::new(leader.term, leader.commit_index)
+    {
+        return false;
+    }
     if written(now).is_none() {
         return true;
     }
