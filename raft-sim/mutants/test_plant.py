@@ -136,7 +136,7 @@ class Policy(unittest.TestCase):
         known = {"checker": None, "done": 20}
         for place, known, hint, expected in [
             (0, None, 4, [(4, 1)]), (0, None, None, [(0, 50)]),
-            (100, None, 105, [(105, 1), (100, 50)]), (100, known, None, [(120, 30)]),
+            (100, None, 105, [(105, 1), (100, 50)]), (100, known, 105, [(120, 30)]),
         ]:
             asked.clear()
             trial.deeper(look, 7, place, known, options, hint)

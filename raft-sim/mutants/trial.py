@@ -200,8 +200,10 @@ def deeper(look, number, place, known, options, hint=None):
     """Goes on from one place where an earlier, shorter sweep has ended; but first it tries the seed
     that has seen the bug in other code."""
     done = 0
-    if hint is not None and (found := look(number, hint, 1, options.timeout))["checker"]:
-        return found
+    if not known and hint is not None:
+        found = look(number, hint, 1, options.timeout)
+        if found["checker"]:
+            return found
     if known:
         if known["checker"] or known["done"] >= options.seeds:
             return known
@@ -248,8 +250,8 @@ def broken_bound(binaries, number, timeout, hint=None):
     """The first test of the bounds or the contract that fails, with other seeds, too; but first the
     one is tried that has seen the bug in other code."""
     for name, executable, folder in binaries:
-        test = hint.removeprefix(f"{name}: ") if hint else ""
-        if f"{name}: {test}" == hint:
+        known, _, test = (hint or "").partition(": ")
+        if name == known:
             output, _ = ended([executable, "--exact", test], number, timeout, folder)
             if "FAILED" in output and fails_always(executable, test, number, timeout, folder):
                 return hint
