@@ -133,6 +133,9 @@ mod tests {
         let first = LogPosition::ZERO;
         let elsewhere = Action::Accepted { token: NAME, first, count: 2 };
         refused(says(propose(2), &[elsewhere]), "S1 accepts #7 at 0/0, and is in ");
+        let first = position(3, 2);
+        let later = Action::Accepted { token: NAME, first, count: 2 };
+        refused(says(propose(2), &[later]), "S1 accepts #7 at 3/2, and is in ");
     }
 
     #[test]

@@ -356,7 +356,7 @@ coverage! {
     /// Pairs of leaders of different terms that `lease_disjointness` judged.
     lease_disjointness >= 50,
     /// Questions and answers about leases that `leases` judged.
-    leases >= 100,
+    leases >= 170,
     /// Requests whose end `requests_end` has seen.
     requests_end >= 300,
     /// Refusals of what nobody invented that `accusations` judged.
@@ -370,11 +370,11 @@ coverage! {
     /// Steps of leaders that `transfers` judged: they tell, or have told, a voter to take over.
     transfers >= 120,
     /// Reads, and answers to questions of reads, of which `reads` judged what came of them.
-    reads >= 100,
+    reads >= 250,
     /// Commands and memberships of which `accepted` judged the answer.
     accepted >= 250,
     /// Inputs without a refusal of which `effects` judged what came of them.
-    effects >= 100,
+    effects >= 250,
     /// What came to leaders from peers of which `peers` judged what they say.
     peers >= 250,
     /// Messages and writes that `wasted_work` judged.
