@@ -15,6 +15,7 @@ use crate::checker::sight::Checker;
 use crate::checker::sight::Observed;
 use crate::checker::sight::Open;
 use crate::checker::sight::Sight;
+use crate::checker::sight::leads_on;
 use crate::plan::choice::nanos;
 use raft_core::{
     Action, AppendEntries, AppendOutcome, Config, Envelope, Input, LogIndex, Message, NodeId,
@@ -267,8 +268,7 @@ impl Mind {
         before: &Status,
         after: &Status,
     ) -> Result<(), String> {
-        let leads = |status: &Status| status.role == RoleKind::Leader;
-        if !leads(before) || !leads(after) || before.term != after.term {
+        if !leads_on(before, after) {
             self.acknowledged.clear();
             self.permitted = None;
             return Ok(());

@@ -12,6 +12,7 @@
 use crate::checker::sight::Checker;
 use crate::checker::sight::Observed;
 use crate::checker::sight::Sight;
+use crate::checker::sight::leads_on;
 use raft_core::{
     Action, Input, LogIndex, Message, NodeId, Outcome, PeerPhase, RoleKind, Status, Term,
 };
@@ -79,12 +80,6 @@ impl Effects {
         paused.retain(|peer| node.peer(*peer).is_some());
         paused.clone()
     }
-}
-
-/// Whether it stays the leader of its term.
-fn leads_on(before: &Status, after: &Status) -> bool {
-    let leads = |status: &Status| status.role == RoleKind::Leader;
-    leads(before) && leads(after) && before.term == after.term
 }
 
 /// Whether it carries entries.

@@ -15,7 +15,7 @@ use crate::checker::by_id::ById;
 use crate::checker::sight::Checker;
 use crate::checker::sight::Observed;
 use crate::checker::sight::Sight;
-use crate::checker::sight::is_quorum;
+use crate::checker::sight::{is_open, is_quorum};
 use raft_core::{
     Action, Config, Echo, Envelope, Input, Instant, Membership, Message, NodeId, Probe, Protection,
     RoleKind, Round, Status, Term,
@@ -35,8 +35,6 @@ pub(super) struct Leases {
 /// What is known of a node, in one life.
 #[derive(Clone, Default, Debug)]
 struct Mind {
-    /// The latest time that it was told: for it, time does not go back.
-    latest: Instant,
     /// What its disk was last given of promises.
     promised: Duration,
     /// What it was asked for, in this term.
@@ -75,14 +73,12 @@ impl Checker for Leases {
                 };
                 let config = node.config();
                 let mind = self.minds.entry(id);
-                let is_late = sight.node.told < mind.latest;
-                mind.latest = mind.latest.max(sight.node.told);
                 mind.write(sight.actions());
                 if config.protection == Protection::Full {
                     let step = Step { sight, before, after, config };
                     self.judged += step.asks(mind)?;
                     self.judged += step.promises(mind)?;
-                    self.judged += step.is_promised(mind, is_late)?;
+                    self.judged += step.is_promised(mind)?;
                 }
             }
             _ => {}
@@ -146,7 +142,7 @@ impl Step<'_> {
     fn promises(&self, mind: &Mind) -> Result<u64, String> {
         let (before, after) = (self.before, self.after);
         let stays = (before.term, before.leader) == (after.term, after.leader);
-        if !stays || ![before, after].into_iter().all(is_durable) {
+        if !stays || ![before, after].into_iter().all(is_open) {
             return Ok(0);
         }
         let of = |status: &Status| status.durable_hard_state.promised;
@@ -171,7 +167,7 @@ impl Step<'_> {
     }
 
     /// What a quorum has promised is shown.
-    fn is_promised(&self, mind: &mut Mind, is_late: bool) -> Result<u64, String> {
+    fn is_promised(&self, mind: &mut Mind) -> Result<u64, String> {
         let Status { id, role, term, lease_until, .. } = *self.after;
         if role != RoleKind::Leader {
             mind.reign = None;
@@ -185,7 +181,8 @@ impl Step<'_> {
             until: BTreeMap::new(),
             is_void: false,
         }));
-        reign.is_void |= is_late || reign.membership != *now || self.ends_leases();
+        let is_behind = self.sight.node.told < self.sight.time;
+        reign.is_void |= is_behind || reign.membership != *now || self.ends_leases();
         if reign.is_void || self.refuses() {
             return Ok(0);
         }
@@ -198,7 +195,7 @@ impl Step<'_> {
             judged = 1;
         }
         let promised = of_quorum(id, reign);
-        if judged > 0 && promised > mind.latest && lease_until.is_none_or(|it| it < promised) {
+        if judged > 0 && promised > self.sight.time && lease_until.is_none_or(|it| it < promised) {
             return Err(format!(
                 "{id:?} was promised a lease until {promised:?} by a quorum, and shows \
                  {lease_until:?}"
@@ -220,12 +217,6 @@ impl Step<'_> {
             _ => false,
         })
     }
-}
-
-/// Whether its messages may leave.
-fn is_durable(status: &Status) -> bool {
-    let durable = status.durable_hard_state;
-    (durable.current_term, durable.voted_for) == (status.term, status.voted_for)
 }
 
 fn probe(envelope: &Envelope) -> Option<Probe> {

@@ -18,8 +18,6 @@ pub(super) struct Peers {
     judged: u64,
     /// Up to where each leader has said that a member's log matches, and in which term.
     matched: BTreeMap<NodeId, (Term, BTreeMap<NodeId, LogIndex>)>,
-    /// The latest time that each node was told in its life: for it, time does not go back.
-    latest: BTreeMap<NodeId, Instant>,
 }
 
 impl Checker for Peers {
@@ -31,12 +29,8 @@ impl Checker for Peers {
         let id = sight.node.id;
         if matches!(sight.observed, Observed::Started | Observed::Crashed) {
             self.matched.remove(&id);
-            self.latest.remove(&id);
             return Ok(());
         }
-        let latest = self.latest.entry(id).or_default();
-        *latest = (*latest).max(sight.node.told);
-        let now = *latest;
         let (Some((_, leader)), Some(node)) = (sight.step(), sight.node.node) else {
             return Ok(());
         };
@@ -64,7 +58,7 @@ impl Checker for Peers {
             let Some(peer) = node.peer(id_of_peer) else { continue };
             self.judged += 1;
             says_what_is(leader, &peer, members.contains(peer.id))?;
-            is_called_level_if_it_is(leader, &peer, now, node.config())?;
+            is_called_level_if_it_is(leader, &peer, sight.time, node.config())?;
             if members.contains(peer.id) {
                 let before = matched.insert(peer.id, peer.match_index).unwrap_or_default();
                 if peer.match_index < before {

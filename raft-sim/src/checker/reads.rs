@@ -15,7 +15,7 @@ use crate::checker::by_id::ById;
 use crate::checker::sight::Checker;
 use crate::checker::sight::Observed;
 use crate::checker::sight::Sight;
-use crate::checker::sight::is_quorum;
+use crate::checker::sight::{is_quorum, leads_on};
 use raft_core::{
     Action, Consistency, Input, Instant, Membership, Message, NodeId, RejectReason, RoleKind,
     Status, Term, Token,
@@ -31,8 +31,6 @@ pub(super) struct Reads {
 /// What is known of a node, in one life.
 #[derive(Clone, Default, Debug)]
 struct Mind {
-    /// The latest time that it was told: for it, time does not go back.
-    latest: Instant,
     /// The reads that came to it while it led this term, and when, by its clock.
     asked: BTreeMap<Token, (Instant, Membership)>,
     term: Term,
@@ -53,9 +51,8 @@ impl Checker for Reads {
             Observed::Stepped { before, whole: true, .. } => {
                 let Some(after) = sight.node.status else { return Ok(()) };
                 let mind = self.minds.entry(sight.node.id);
-                mind.latest = mind.latest.max(sight.node.told);
                 let step = Step { sight, before, after };
-                self.judged += step.is_answered(mind.latest)?;
+                self.judged += step.is_answered()?;
                 self.judged += step.gives_up(mind)?;
             }
             _ => {}
@@ -73,7 +70,7 @@ struct Step<'a> {
 
 impl Step<'_> {
     /// What can be answered in the very call, and comes alone in it.
-    fn is_answered(&self, now: Instant) -> Result<u64, String> {
+    fn is_answered(&self) -> Result<u64, String> {
         let [input] = self.sight.inputs() else { return Ok(0) };
         let ends = |name: Option<Token>| {
             self.sight.actions().iter().any(|action| match action {
@@ -86,7 +83,7 @@ impl Step<'_> {
         };
         let name = match input {
             Input::Read { token, consistency: Consistency::Lease } => {
-                let leased = self.after.lease_until.is_some_and(|until| now < until);
+                let leased = self.after.lease_until.is_some_and(|until| self.sight.time < until);
                 Some(*token).filter(|_| leased && self.knows_what_is_committed()).map(Some)
             }
             Input::Message(envelope) => {
@@ -109,11 +106,8 @@ impl Step<'_> {
     /// Whether it has led throughout, and an entry of its term was committed before.
     fn knows_what_is_committed(&self) -> bool {
         let (before, after) = (self.before, self.after);
-        let leads = |status: &Status| status.role == RoleKind::Leader;
         let committed = self.sight.node.log.position(before.commit_index);
-        leads(before)
-            && leads(after)
-            && before.term == after.term
+        leads_on(before, after)
             && committed.is_some_and(|at| at.term == after.term)
     }
 
@@ -130,7 +124,7 @@ impl Step<'_> {
         }
         for input in self.sight.inputs() {
             if let Input::Read { token, .. } = input {
-                mind.asked.insert(*token, (mind.latest, members.clone()));
+                mind.asked.insert(*token, (self.sight.time, members.clone()));
             }
         }
         let lost = |action: &Action| matches!(action, Action::PeerRegressed { .. });

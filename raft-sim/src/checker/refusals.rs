@@ -12,6 +12,7 @@ use crate::checker::by_id::ById;
 use crate::checker::sight::Checker;
 use crate::checker::sight::Observed;
 use crate::checker::sight::Sight;
+use crate::checker::sight::{is_open, leads_on};
 use crate::plan::choice::nanos;
 use raft_core::types::LIMIT;
 use raft_core::{
@@ -162,8 +163,7 @@ impl Step<'_> {
     }
 
     fn leads_on(&self) -> bool {
-        let leads = |status: &Status| status.role == RoleKind::Leader;
-        leads(self.before) && leads(self.after) && self.before.term == self.after.term
+        leads_on(self.before, self.after)
     }
 
     /// Whether role, term and leader are what they were, throughout.
@@ -312,17 +312,13 @@ impl Step<'_> {
 
     fn ignores(&self, reason: IgnoreReason) -> bool {
         let either = |says: fn(&Status) -> bool| says(self.before) || says(self.after);
-        let held_back = |status: &Status| {
-            let durable = status.durable_hard_state;
-            (durable.current_term, durable.voted_for) != (status.term, status.voted_for)
-        };
         let unknown = self.before.last != self.after.last;
         if self.sight.inputs().len() > 1 && !self.stays() {
             // Nobody sees what it was in between.
             return true;
         }
         match reason {
-            IgnoreReason::Overloaded => held_back(self.before),
+            IgnoreReason::Overloaded => !is_open(self.before),
             IgnoreReason::TooManyReads => self.reads_are_many(),
             IgnoreReason::Installing => either(|status| status.installing.is_some()),
             IgnoreReason::LastTerm => self.after.term.get() > LIMIT / 2,

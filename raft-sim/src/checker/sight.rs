@@ -139,6 +139,9 @@ pub struct Sight<'a> {
     pub leases_hold: bool,
     /// What the node has given to its disk in this life; nothing before that is derived.
     pub(super) writes: &'a Writes,
+    /// What the node takes the time for: the latest that it was told in this life. For it, time
+    /// does not go back.
+    pub(super) time: Instant,
 }
 
 impl<'a> Sight<'a> {
@@ -149,7 +152,8 @@ impl<'a> Sight<'a> {
         node: View<'a>,
         cluster: &'a dyn Cluster,
     ) -> Self {
-        Self { now, observed, node, cluster, clocks_hold, leases_hold, writes: &writes::NONE }
+        let (writes, time) = (&writes::NONE, node.told);
+        Self { now, observed, node, cluster, clocks_hold, leases_hold, writes, time }
     }
 
     /// What was carried out; nothing where it was no step.
@@ -218,6 +222,18 @@ impl<'a> Sight<'a> {
             _ => None,
         }
     }
+}
+
+/// Whether a node that was so, and then so, has led one term throughout.
+pub(super) fn leads_on(before: &Status, after: &Status) -> bool {
+    let leads = |status: &Status| status.role == RoleKind::Leader;
+    leads(before) && leads(after) && before.term == after.term
+}
+
+/// Whether term and vote of a node are durable, so that its messages may leave.
+pub(super) fn is_open(status: &Status) -> bool {
+    let durable = status.durable_hard_state;
+    (durable.current_term, durable.voted_for) == (status.term, status.voted_for)
 }
 
 /// One property.

@@ -2,8 +2,8 @@
 
 use crate::checker::oracles::history::{Recorded, Seen};
 use raft_core::{
-    Action, AppendOutcome, Input, LogIndex, Membership, Message, NodeId, Protection, RoleKind,
-    Round, Status, Term, Ticket,
+    Action, AppendOutcome, Input, Instant, LogIndex, Membership, Message, NodeId, Protection,
+    RoleKind, Round, Status, Term, Ticket,
 };
 use std::collections::BTreeMap;
 
@@ -22,6 +22,16 @@ pub(super) fn life<'a>(past: &'a [Seen], now: &'a Seen) -> Vec<&'a Seen> {
     let begins = mine.iter().rposition(ends).map_or(0, |nth| nth + 1);
     let is_step = |seen: &&&Seen| matches!(seen.what, Recorded::Stepped { .. });
     mine[begins..].iter().filter(is_step).copied().collect()
+}
+
+/// What a node takes the time for at an event: the latest that it was told since its start.
+pub(super) fn time(past: &[Seen], at: &Seen) -> Instant {
+    // The event may be one of those of the past.
+    let earlier = past.iter().take_while(|seen| !std::ptr::eq(*seen, at));
+    let mine: Vec<&Seen> = earlier.chain([at]).filter(|seen| seen.id == at.id).collect();
+    let is_end = |seen: &&Seen| matches!(seen.what, Recorded::Started | Recorded::Crashed);
+    let born = mine.iter().rposition(is_end).unwrap_or_default();
+    mine[born..].iter().map(|seen| seen.node().told).max().unwrap_or_default()
 }
 
 pub(super) fn before(seen: &Seen) -> &Status {

@@ -1,7 +1,7 @@
 //! The property of leases that are asked for, promised and held, word by word.
 
 use crate::checker::oracles::definitions::step;
-use crate::checker::oracles::duties::messages;
+use crate::checker::oracles::duties::{messages, time};
 use crate::checker::oracles::history::{Recorded, Seen};
 use crate::checker::sight::is_quorum;
 use raft_core::{
@@ -23,7 +23,7 @@ pub(super) fn leases(past: &[Seen], now: &Seen) -> bool {
     };
     is_written(&steps, now, config, found)
         && is_promised(&steps, now, config)
-        && is_held(&steps, now, config)
+        && is_held(past, &steps, now, config)
 }
 
 fn config(seen: &Seen) -> Option<&Config> {
@@ -98,7 +98,7 @@ fn is_promised(steps: &[&Seen], now: &Seen, config: &Config) -> bool {
 }
 
 /// What a quorum has promised is shown.
-fn is_held(steps: &[&Seen], now: &Seen, config: &Config) -> bool {
+fn is_held(past: &[Seen], steps: &[&Seen], now: &Seen, config: &Config) -> bool {
     let after = status(now);
     let leads =
         |seen: &&Seen| status(seen).role == RoleKind::Leader && status(seen).term == after.term;
@@ -111,9 +111,7 @@ fn is_held(steps: &[&Seen], now: &Seen, config: &Config) -> bool {
         return true;
     }
     let ends = |seen: &Seen| {
-        let earlier = steps.iter().take_while(|other| !std::ptr::eq(**other, seen));
-        let latest = earlier.map(|other| other.node().told).max();
-        latest.is_some_and(|latest| seen.node().told < latest)
+        seen.node().told < time(past, seen)
             || seen.node().membership != now.node().membership
             || seen.actions().iter().any(|action| match action {
                 Action::PeerRegressed { .. } => true,
@@ -133,8 +131,8 @@ fn is_held(steps: &[&Seen], now: &Seen, config: &Config) -> bool {
         *known = end.max(*known);
     }
     let shown = after.lease_until.map_or(0, |until| u128::from(until.as_nanos()));
-    let told = steps.iter().map(|seen| seen.node().told.as_nanos()).max().unwrap_or_default();
-    let longer = until.iter().filter(|(_, end)| **end > shown && **end > u128::from(told));
+    let over = u128::from(time(past, now).as_nanos()).max(shown);
+    let longer = until.iter().filter(|(_, end)| **end > over);
     let mut bound: BTreeSet<NodeId> = longer.map(|(peer, _)| *peer).collect();
     // A leader that is a quorum by itself was promised nothing.
     let is_longer = !bound.is_empty();

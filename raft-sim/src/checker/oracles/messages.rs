@@ -2,7 +2,7 @@
 
 use crate::checker::fixture::TestNode;
 use crate::checker::oracles::definitions::{majority, stands_on, step, term_at};
-use crate::checker::oracles::duties::messages;
+use crate::checker::oracles::duties::{messages, time};
 use crate::checker::oracles::history::{Recorded, Seen};
 use raft_core::{
     Action, AppendOutcome, Envelope, Input, Instant, LogIndex, Message, NodeId, PeerPhase,
@@ -174,11 +174,8 @@ pub(super) fn peers(past: &[Seen], now: &Seen) -> bool {
     let Some(leader) = leads(now) else { return true };
     let known = now.node().node.as_ref().map(|node| (&node.peers, &node.config));
     let Some((peers, config)) = known else { return true };
-    let mine = past.iter().rev().filter(|seen| seen.id == now.id);
-    let life = mine.take_while(|seen| !matches!(seen.what, Recorded::Started | Recorded::Crashed));
-    let told = life.chain([now]).map(|seen| seen.node().told).max().unwrap_or_default();
     peers.iter().filter_map(|peer| shown(now, peer.id)).all(|peer| {
-        let silent_for = told.saturating_since(peer.heard_at);
+        let silent_for = time(past, now).saturating_since(peer.heard_at);
         let is_level = peer.match_index >= leader.last.index;
         let fits = match (silent_for > config.election_timeout, is_level) {
             (true, _) => !peer.caught_up,

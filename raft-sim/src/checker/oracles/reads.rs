@@ -1,11 +1,10 @@
 //! The property of reads that can be answered, word by word.
 
 use crate::checker::oracles::definitions::step;
+use crate::checker::oracles::duties::time;
 use crate::checker::oracles::history::{Recorded, Seen};
 use crate::checker::sight::is_quorum;
-use raft_core::{
-    Action, Consistency, Input, Instant, Message, NodeId, RejectReason, RoleKind, Term, Token,
-};
+use raft_core::{Action, Consistency, Input, Message, NodeId, RejectReason, RoleKind, Term, Token};
 use std::collections::BTreeSet;
 
 /// "A read that can be answered is answered."
@@ -18,12 +17,7 @@ pub(super) fn reads(past: &[Seen], now: &Seen) -> bool {
     let born = mine.iter().rposition(is_end).map_or(0, |at| at + 1);
     let is_step = |seen: &&Seen| step(seen).is_some() && seen.is_whole();
     let steps: Vec<&Seen> = mine[born..].iter().copied().filter(is_step).collect();
-    is_answered(&steps, now) && keeps(&steps, now)
-}
-
-/// The time when this step, the last of these, was over.
-fn latest(steps: &[&Seen]) -> Instant {
-    steps.iter().map(|seen| seen.node().told).max().unwrap_or_default()
+    is_answered(past, now) && keeps(past, &steps, now)
 }
 
 /// The term that it leads, if it has done so throughout, and has committed something of it before.
@@ -36,7 +30,7 @@ fn leads(seen: &Seen) -> Option<Term> {
     throughout.then_some(committed.term)
 }
 
-fn is_answered(steps: &[&Seen], now: &Seen) -> bool {
+fn is_answered(past: &[Seen], now: &Seen) -> bool {
     let (before, after) = step(now).expect("a step");
     let answers = |of: Option<Token>| {
         now.actions().iter().any(|action| match action {
@@ -49,7 +43,7 @@ fn is_answered(steps: &[&Seen], now: &Seen) -> bool {
     };
     match now.inputs() {
         [Input::Read { token, consistency: Consistency::Lease }] => {
-            let leased = after.lease_until.is_some_and(|until| latest(steps) < until);
+            let leased = after.lease_until.is_some_and(|until| time(past, now) < until);
             leads(now).is_none() || !leased || answers(Some(*token))
         }
         [Input::Message(e)] if matches!(e.message, Message::ReadIndexResponse(_)) => {
@@ -68,7 +62,7 @@ fn reign<'a>(steps: &[&'a Seen], term: Term) -> Vec<&'a Seen> {
     found
 }
 
-fn keeps(steps: &[&Seen], now: &Seen) -> bool {
+fn keeps(past: &[Seen], steps: &[&Seen], now: &Seen) -> bool {
     let Some(term) = leads(now) else { return true };
     let (reign, Some(node)) = (reign(steps, term), &now.node().node) else { return true };
     let before = reign.iter().rev().nth(1).and_then(|seen| Some(&seen.node().node.as_ref()?.peers));
@@ -104,8 +98,7 @@ fn keeps(steps: &[&Seen], now: &Seen) -> bool {
         if ended || asked.node().membership != now.node().membership {
             return true;
         }
-        let upto = steps.iter().position(|seen| std::ptr::eq(*seen, asked)).expect("a step");
-        let served = latest(&steps[..=upto]).saturating_add(node.config.election_timeout);
+        let served = time(past, asked).saturating_add(node.config.election_timeout);
         let heard = known.iter().filter(|peer| peer.heard_at >= served).map(|peer| peer.id);
         let heard: BTreeSet<NodeId> = heard.chain([now.id]).collect();
         !is_quorum(&now.node().membership, &heard)
